@@ -1,0 +1,155 @@
+"""The served model as `http` knows it: traits, names, prompts and replies.
+
+Built by `plugin` when the server starts, from the state that vLLM's own routes use.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from vllm_messages_plugin.engine import compat
+from vllm_messages_plugin.engine.generate import Run, chat_request, deltas, sampling_params
+from vllm_messages_plugin.engine.models import Models
+from vllm_messages_plugin.engine.parsers import Readers, choose_readers
+from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
+from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.stream.deltas import Delta
+from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.translate.sampling import Sampling
+
+log = logging.getLogger("vllm.messages")
+
+
+class Backend:
+    """One vLLM server's engine. All sizes are tokens."""
+
+    def __init__(self, engine_client: Any, state: Any, args: Any, settings: Settings) -> None:
+        self._client = engine_client
+        self._model_config = engine_client.model_config
+        online = state.online_renderer
+        renderer = engine_client.renderer
+        core_reasoning = getattr(args.structured_outputs_config, "reasoning_parser", None)
+        self.window: int = self._model_config.max_model_len
+        images = bool(self._model_config.is_multimodal_model)
+        self.readers: Readers = choose_readers(
+            self._model_config, renderer.tokenizer, args, settings, online.chat_template
+        )
+        self.traits = self.readers.traits(images)
+        self.models = Models(state.openai_serving_models, self.readers, self.window, images)
+        self._renderer = PromptRenderer(
+            renderer, self._model_config, self.readers, online, grammar_waits=bool(core_reasoning)
+        )
+        self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
+        self._defaults = self._model_config.get_diff_sampling_param()
+        self._budgets = bool(core_reasoning)
+
+    @property
+    def most_output(self) -> int | None:
+        """The operator's own bound on a reply's length, from the generation config; None without one."""
+        config = self._model_config
+        if config.generation_config not in ("auto", "vllm"):
+            bound = self._defaults.get("max_tokens")
+        else:
+            bound = (getattr(config, "override_generation_config", None) or {}).get("max_new_tokens")
+        return int(bound) if bound else None
+
+    async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
+        """The prompt of a conversation; see `PromptRenderer.render`."""
+        return await self._renderer.render(conversation, extra)
+
+    async def generate(
+        self,
+        prompt: Prompt,
+        conversation: Conversation,
+        sampling: Sampling,
+        *,
+        request_id: str,
+        model: str,
+        headers: Mapping[str, str],
+    ) -> AsyncIterator[Delta]:
+        """Start a reply. What vLLM refuses is refused here or by the first delta.
+
+        Raises:
+            MessagesError: the engine is dead or full, or vLLM refuses a value.
+        """
+        self._admit()
+        request = chat_request(conversation, sampling, model)
+        parser = self._parser(prompt, request)
+        if parser is not None:
+            request = self._adjusted(parser, request)
+        budget = conversation.thinking.budget if self._budgets and prompt.thinking_read else None
+        params = sampling_params(request, sampling, self._defaults, budget)
+        lora = self.models.lora(model)
+        self._log(request_id, prompt, params, lora)
+        outputs = self._client.generate(
+            prompt.engine_input,
+            params,
+            request_id,
+            lora_request=lora,
+            priority=_number(headers.get("x-vllm-priority"), request.priority),
+            data_parallel_rank=_number(headers.get("x-data-parallel-rank"), None),
+            trace_headers=_trace_headers(headers),
+            **compat.accepted(self._client.generate, self._optional(prompt, request, parser, headers)),
+        )
+        return deltas(Run(outputs, parser, request, prompt, sampling, conversation.choice.single))
+
+    def _admit(self) -> None:
+        try:
+            if self._client.errored:
+                raise self._client.dead_error
+            check = getattr(self._client, "check_admission", None)
+            if check is not None:
+                check(1)
+        except Exception as error:
+            raise compat.in_our_words(error) from error
+
+    def _parser(self, prompt: Prompt, request: Any) -> Any:
+        parser_class = self.readers.full if prompt.thinking_read else self.readers.plain
+        if parser_class is None:
+            return None
+        return parser_class(
+            self._client.renderer.tokenizer,
+            request.tools,
+            model_config=self._model_config,
+            chat_template_kwargs=dict(prompt.template_kwargs),
+        )
+
+    @staticmethod
+    def _adjusted(parser: Any, request: Any) -> Any:
+        try:
+            return parser.adjust_request(request=request)
+        except Exception as error:
+            raise compat.in_our_words(error) from error
+
+    def _optional(
+        self, prompt: Prompt, request: Any, parser: Any, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """What newer versions of `generate` take besides."""
+        found: dict[str, Any] = {}
+        if session := request.session_id or headers.get("x-session-id"):
+            found["session_id"] = session
+        if parser is not None and parser.reasoning_parser is not None:
+            found["reasoning_ended"] = request.resolve_reasoning_ended(parser, prompt.token_ids or [])
+            kwargs = {k: v for k, v in prompt.template_kwargs.items() if k != "tools"}
+            found["reasoning_parser_kwargs"] = {"chat_template_kwargs": kwargs}
+        return found
+
+    def _log(self, request_id: str, prompt: Prompt, params: Any, lora: Any) -> None:
+        if self._request_logger is not None:
+            self._request_logger.log_inputs(
+                request_id, prompt.text, prompt.token_ids, None, params=params, lora_request=lora
+            )
+
+
+def _number(text: str | None, otherwise: Any) -> Any:
+    try:
+        return int(text) if text is not None else otherwise
+    except ValueError:
+        return otherwise
+
+
+def _trace_headers(headers: Mapping[str, str]) -> Mapping[str, str] | None:
+    if not compat.contains_trace_headers(headers):
+        return None
+    found: Mapping[str, str] = compat.extract_trace_headers(headers)
+    return found

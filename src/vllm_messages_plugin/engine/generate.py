@@ -1,0 +1,201 @@
+"""A prompt into deltas: vLLM's engine and, per request, vLLM's unified Parser.
+
+Called by `backend`. Engine outputs become deltas directly; no OpenAI chunk is built on the way.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vllm_messages_plugin.engine import compat
+from vllm_messages_plugin.engine.render import Prompt
+from vllm_messages_plugin.stream.deltas import (
+    CallPiece,
+    Delta,
+    Failed,
+    Finished,
+    PromptRead,
+    TextPiece,
+    ThinkingPiece,
+)
+from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.translate.sampling import Sampling
+from vllm_messages_plugin.translate.tools import Choice
+from vllm_messages_plugin.wire.errors import MessagesError
+
+# Fields of vLLM's chat request that a client may set: all but those that Anthropic's API decides.
+_DECIDED = frozenset(
+    {
+        "messages", "model", "max_tokens", "max_completion_tokens", "n", "stop", "stream", "stream_options",
+        "temperature", "top_p", "top_k", "tools", "tool_choice", "parallel_tool_calls", "response_format",
+        "use_beam_search", "echo", "logprobs", "top_logprobs", "prompt_logprobs", "add_generation_prompt",
+        "continue_final_message", "chat_template", "include_reasoning", "truncate_prompt_tokens", "user",
+        "metadata", "request_id", "return_token_ids", "skip_special_tokens", "thinking_token_budget",
+    }
+)  # fmt: skip
+PASSED_THROUGH = frozenset(compat.ChatCompletionRequest.model_fields) - _DECIDED
+
+
+def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> Any:
+    """The request in vLLM's words, without its messages: parsers and sampling params are made from it.
+
+    Raises:
+        MessagesError: 400, vLLM refuses a value.
+    """
+    fields: dict[str, Any] = {k: v for k, v in sampling.extra.items() if k in PASSED_THROUGH}
+    fields |= {
+        "messages": [],
+        "model": model,
+        "stream": True,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+    }
+    if conversation.callable_tools:
+        fields["tools"] = [dict(tool) for tool in conversation.callable_tools]
+        fields["tool_choice"] = _tool_choice(conversation.choice)
+        fields["parallel_tool_calls"] = not conversation.choice.single
+    if conversation.schema is not None and not conversation.choice.forced:
+        fields["structured_outputs"] = {"json": conversation.schema}
+    try:
+        return compat.ChatCompletionRequest(**fields)
+    except Exception as error:
+        raise compat.in_our_words(error) from error
+
+
+def _tool_choice(choice: Choice) -> Any:
+    if choice.mode == "tool":
+        return {"type": "function", "function": {"name": choice.name}}
+    return "required" if choice.mode == "any" else choice.mode
+
+
+def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any], budget: int | None) -> Any:
+    """vLLM's SamplingParams; `request` has been adjusted by the parser. `budget` bounds the thinking."""
+    try:
+        params = request.to_sampling_params(max(sampling.max_tokens, 1), dict(defaults))
+        params.output_kind = compat.RequestOutputKind.DELTA
+        if sampling.stop_sequences:
+            params = _with_stop(params, list(sampling.stop_sequences))
+        if budget is not None:
+            params.thinking_token_budget = budget
+    except Exception as error:
+        raise compat.in_our_words(error) from error
+    return params
+
+
+def _with_stop(params: Any, sequences: list[str]) -> Any:
+    """The client's stop sequences beside those a parser added, however many there are."""
+    params.stop = [*(params.stop or []), *sequences]
+    longest = max(len(sequence) for sequence in params.stop)
+    params.output_text_buffer_length = 0 if params.include_stop_str_in_output else longest - 1
+    return params
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One request on its way through the engine."""
+
+    outputs: AsyncGenerator[Any, None]
+    parser: Any
+    request: Any
+    prompt: Prompt
+    sampling: Sampling
+    single_call: bool
+
+
+async def deltas(run: Run) -> AsyncIterator[Delta]:
+    """The deltas of a run; closing the iterator aborts the request in the engine."""
+    reader = _Reader(run)
+    try:
+        async for output in run.outputs:
+            for delta in reader.read(output):
+                yield delta
+            if reader.ended:
+                return
+        yield Failed(MessagesError("api_error", "The engine ended the reply without a reason"))
+    except Exception as error:
+        if not reader.begun:
+            raise compat.in_our_words(error) from error
+        yield Failed(compat.in_our_words(error))
+    finally:
+        await run.outputs.aclose()
+
+
+class _Reader:
+    """Reads one run's RequestOutputs."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._calls: dict[int, int] = {}  # the parser's index -> ours, without gaps
+        self._output_tokens = 0
+        self._thinking_tokens = 0
+        self.begun = False
+        self.ended = False
+
+    def read(self, result: Any) -> list[Delta]:
+        found: list[Delta] = []
+        if not self.begun:
+            self.begun = True
+            cached = min(result.num_cached_tokens or 0, self._run.prompt.tokens)
+            found.append(PromptRead(self._run.prompt.tokens, cached))
+        if self._run.sampling.asked_tokens == 0:  # only the prompt was to be read, into the cache
+            self.ended = True
+            return [*found, Finished("length", 0)]
+        output = result.outputs[0]
+        self._output_tokens += len(output.token_ids)
+        for piece in self._pieces(output, result.prompt_token_ids):
+            if self._run.single_call and isinstance(piece, CallPiece) and piece.call > 0:
+                self.ended = True
+                return [*found, self._finished("stop", None)]
+            found.append(piece)
+        if output.finish_reason is not None:
+            self.ended = True
+            found.append(self._end(output))
+        return found
+
+    def _pieces(self, output: Any, prompt_token_ids: list[int] | None) -> list[Delta]:
+        if self._run.parser is None:
+            return [TextPiece(output.text)] if output.text else []
+        message = self._run.parser.parse_delta(
+            delta_text=output.text,
+            delta_token_ids=list(output.token_ids),
+            request=self._run.request,
+            prompt_token_ids=prompt_token_ids,
+            finished=output.finish_reason is not None,
+        )
+        return [] if message is None else self._of_message(message, len(output.token_ids))
+
+    def _of_message(self, message: Any, tokens: int) -> list[Delta]:
+        found: list[Delta] = []
+        if message.reasoning:
+            self._thinking_tokens += tokens
+            found.append(ThinkingPiece(message.reasoning))
+        if message.content:
+            found.append(TextPiece(message.content))
+        for call in message.tool_calls or ():
+            number = self._calls.setdefault(call.index, len(self._calls))
+            function = call.function
+            if function is not None:
+                found.append(CallPiece(number, function.name or None, function.arguments or ""))
+        return found
+
+    def _end(self, output: Any) -> Delta:
+        sampling = self._run.sampling
+        match str(output.finish_reason):
+            case "length":
+                clamped = sampling.max_tokens < sampling.asked_tokens
+                return self._finished("window" if clamped else "length", None)
+            case "abort":
+                return Failed(MessagesError("api_error", "The request was aborted"))
+            case "error":
+                return Failed(MessagesError("api_error", "Internal server error"))
+            case "content_filter":
+                return self._finished("refusal", None)
+        if isinstance(output.stop_reason, str) and output.stop_reason in sampling.stop_sequences:
+            return self._finished("stop_sequence", output.stop_reason)
+        return self._finished("stop", None)
+
+    def _finished(self, reason: Any, stop_sequence: str | None) -> Finished:
+        reads_thinking = self._run.parser is not None and self._run.parser.reasoning_parser is not None
+        finished = Finished(reason, self._output_tokens, stop_sequence=stop_sequence)
+        return replace(finished, thinking_tokens=self._thinking_tokens) if reads_thinking else finished

@@ -1,0 +1,146 @@
+"""Which parsers read the model's replies, chosen when the server starts.
+
+Called by `backend`. Flags given to `vllm serve` win, then our settings, then what the chat template
+shows (`formats.choose`). The choice holds for the Messages routes alone.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vllm_messages_plugin.engine.compat import ParserManager, is_mistral_tokenizer
+from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
+from vllm_messages_plugin.formats.probe import TemplateProfile
+from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.translate.traits import TemplateTraits
+
+log = logging.getLogger("vllm.messages")
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The parser classes for a reply. `plain` reads no reasoning: for replies that a grammar binds whole."""
+
+    full: Any
+    plain: Any
+    tool_parser: str | None
+    reasoning_parser: str | None
+    prompted: bool
+    profile: TemplateProfile | None
+    reasons: tuple[str, ...]
+
+    def traits(self, images: bool) -> TemplateTraits:
+        """What translation must know of the template."""
+        profile = self.profile
+        if profile is None or profile.error is not None:
+            return TemplateTraits(
+                native_tools=not self.prompted, images=images, inline_system=profile is None
+            )
+        return TemplateTraits(
+            native_tools=not self.prompted,
+            leading_system=profile.leading_system,
+            inline_system=profile.inline_system,
+            leading_assistant=profile.leading_assistant,
+            images=images,
+            empty_call_content=profile.empty_call_content,
+        )
+
+
+def facts_of(model_config: Any, tokenizer: Any, template: str | None) -> ModelFacts:
+    """What is known of the served model without running it. `template` is --chat-template's text."""
+    templates = getattr(tokenizer, "chat_template", None)
+    tool_template = None
+    if isinstance(templates, Mapping):
+        tool_template = templates.get("tool_use")
+        templates = templates.get("default")
+    return ModelFacts(
+        template=template or (templates if isinstance(templates, str) else None),
+        tool_template=None if template else tool_template,
+        special_tokens=_special_tokens(tokenizer),
+        vocabulary=frozenset(_added_tokens(tokenizer)),
+        architecture=next(iter(getattr(model_config.hf_config, "architectures", None) or ()), None),
+        model_type=getattr(model_config.hf_config, "model_type", None),
+        tokenizer_mode="mistral" if is_mistral_tokenizer(tokenizer) else str(model_config.tokenizer_mode),
+        name=str(model_config.model),
+        response_template=getattr(tokenizer, "response_template", None) is not None,
+    )
+
+
+def _special_tokens(tokenizer: Any) -> dict[str, str]:
+    found = getattr(tokenizer, "special_tokens_map", None) or {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _added_tokens(tokenizer: Any) -> list[str]:
+    added = getattr(tokenizer, "get_added_vocab", None)
+    return list(added()) if callable(added) else []
+
+
+def choose_readers(
+    model_config: Any, tokenizer: Any, args: Any, settings: Settings, template: str | None
+) -> Readers:
+    """Decide on the parsers and log why."""
+    choice = choose(facts_of(model_config, tokenizer, template))
+    reasons = list(choice.reasons)
+    flag = args.tool_call_parser if args.enable_auto_tool_choice else None
+    tool = _said("--tool-call-parser", flag, settings.tool_call_parser, choice.tool_parser, reasons)
+    flag = getattr(args.structured_outputs_config, "reasoning_parser", None)
+    reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, choice.reasoning_parser, reasons)
+    prompted = choice.prompted and tool == choice.tool_parser
+    readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
+    log.info(
+        "Messages API: tool calls by %s%s, reasoning by %s. %s",
+        readers.tool_parser or "no parser",
+        " (tools prompted as text)" if readers.prompted else "",
+        readers.reasoning_parser or "no parser",
+        " ".join(readers.reasons),
+    )
+    return readers
+
+
+def _said(
+    flag: str, flag_value: str | None, setting: str, chosen: str | None, reasons: list[str]
+) -> str | None:
+    if flag_value:
+        reasons.append(f"{flag} {flag_value} was given.")
+        return flag_value
+    if setting:
+        reasons.append(f"The settings name {setting} in the place of {flag}.")
+        return setting
+    return chosen
+
+
+def _compose(
+    model_config: Any,
+    tokenizer: Any,
+    tool: str | None,
+    reasoning: str | None,
+    prompted: bool,
+    choice: ParserChoice,
+    reasons: list[str],
+) -> Readers:
+    """Parser classes for the names; a name that this model's tokenizer can't serve is done without."""
+    full, plain = None, None
+    try:
+        plain = _parser_class(model_config, tokenizer, tool, None)
+    except Exception as error:  # noqa: BLE001 - whatever a parser raises, the server goes on without it
+        reasons.append(f"Tool parser {tool} can't be used: {error}")
+        tool = None
+    try:
+        full = _parser_class(model_config, tokenizer, tool, reasoning)
+    except Exception as error:  # noqa: BLE001 - as above
+        reasons.append(f"Reasoning parser {reasoning} can't be used: {error}")
+        full, reasoning = plain, None
+    return Readers(full, plain, tool, reasoning, prompted, choice.profile, tuple(reasons))
+
+
+def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:
+    return ParserManager.get_parser(
+        tool_parser_name=tool,
+        reasoning_parser_name=reasoning,
+        enable_auto_tools=tool is not None,
+        model_name=model_config.model,
+        is_harmony=model_config.hf_config.model_type == "gpt_oss",
+        tokenizer=tokenizer,
+    )

@@ -1,0 +1,158 @@
+"""A conversation into a prompt, through vLLM's renderer.
+
+Called by `backend` for messages and for count_tokens alike: what is counted is what is run. Template
+and tokeniser run in the renderer's own threads; no request waits behind inference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from vllm_messages_plugin.engine import compat
+from vllm_messages_plugin.engine.parsers import Readers
+from vllm_messages_plugin.formats.probe import ThinkingProfile
+from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.translate.thinking import ThinkingWish
+
+EFFORTS: Mapping[str, str] = {
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+"""Anthropic's effort levels in the three that chat templates know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What vLLM's renderer made of a conversation. `tokens` counts the whole prompt, images included."""
+
+    engine_input: Any
+    tokens: int
+    token_ids: list[int] | None
+    text: str | None
+    template_kwargs: Mapping[str, Any]
+    thinking_read: bool  # the reply is to be read for reasoning
+
+
+class PromptRenderer:
+    """Renders with one server's renderer, chat template and defaults."""
+
+    def __init__(
+        self, renderer: Any, model_config: Any, readers: Readers, online: Any, grammar_waits: bool
+    ) -> None:
+        """`online` is vLLM's OnlineRenderer; `grammar_waits` says that the engine's grammars begin
+        after the reasoning, which takes --reasoning-parser."""
+        self._renderer = renderer
+        self._model_config = model_config
+        self._readers = readers
+        self._online = online
+        self._grammar_waits = grammar_waits
+
+    async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
+        """The prompt of a conversation. `extra` are the request's fields beyond Anthropic's.
+
+        Raises:
+            MessagesError: the template or the renderer refused the conversation.
+        """
+        bound = conversation.choice.forced or conversation.schema is not None
+        early_grammar = bound and not self._grammar_waits
+        kwargs = self._template_kwargs(conversation, extra, early_grammar)
+        try:
+            engine_input = await self._render(conversation, kwargs, extra)
+        except Exception as error:
+            raise compat.in_our_words(error) from error
+        parts = compat.extract_prompt_components(self._model_config, engine_input)
+        ids = parts.token_ids
+        return Prompt(
+            engine_input=engine_input,
+            tokens=len(ids) if ids is not None else len(parts.embeds),
+            token_ids=ids,
+            text=parts.text,
+            template_kwargs=kwargs,
+            thinking_read=not early_grammar,
+        )
+
+    async def _render(
+        self, conversation: Conversation, kwargs: dict[str, Any], extra: Mapping[str, Any]
+    ) -> Any:
+        messages = [dict(message) for message in conversation.messages]
+        if self._model_config.hf_config.model_type == "gpt_oss":
+            return await self._render_harmony(conversation, messages, kwargs)
+        if compat.is_mistral_tokenizer(self._renderer.tokenizer):
+            _shorten_call_ids(messages)
+        _, (engine_input,) = await self._renderer.render_chat_async(
+            [messages],
+            compat.ChatParams(
+                chat_template=self._online.chat_template,
+                chat_template_content_format=self._online.chat_template_content_format,
+                chat_template_kwargs=kwargs,
+                media_io_kwargs=getattr(self._model_config.multimodal_config, "media_io_kwargs", None),
+                mm_processor_kwargs=extra.get("mm_processor_kwargs"),
+            ),
+            compat.TokenizeParams(max_total_tokens=None, add_special_tokens=False),
+            prompt_extras={
+                name: extra[name]
+                for name in ("mm_processor_kwargs", "cache_salt")
+                if extra.get(name) is not None
+            },
+        )
+        return engine_input
+
+    async def _render_harmony(
+        self, conversation: Conversation, messages: list[dict[str, Any]], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """gpt-oss has no Jinja to go through: vLLM builds its prompt from a chat request."""
+        request = compat.ChatCompletionRequest(
+            messages=messages,
+            tools=list(conversation.tools) or None,
+            reasoning_effort=kwargs.get("reasoning_effort"),
+        )
+        result = await self._online.render_chat(request)
+        if isinstance(result, tuple):
+            return result[1][0]
+        raise ValueError(result.error.message)
+
+    def _template_kwargs(
+        self, conversation: Conversation, extra: Mapping[str, Any], early_grammar: bool
+    ) -> dict[str, Any]:
+        """Template switches: the silent default, the operator's, the client's wish, its own kwargs."""
+        wish = conversation.thinking
+        if early_grammar:
+            wish = ThinkingWish(on=False, explicit=True, effort=wish.effort)
+        switches = thinking_switches(self._readers.profile.thinking if self._readers.profile else None, wish)
+        defaults = self._online.default_chat_template_kwargs or {}
+        given = extra.get("chat_template_kwargs") or {}
+        merged = {**defaults, **switches} if wish.explicit else {**switches, **defaults}
+        return {
+            **merged,
+            **given,
+            "tools": [dict(tool) for tool in conversation.tools] or None,
+            "add_generation_prompt": not conversation.continues,
+            "continue_final_message": conversation.continues,
+            "tokenize": compat.is_mistral_tokenizer(self._renderer.tokenizer)
+            or bool(self._model_config.enable_prompt_embeds),
+        }
+
+
+def thinking_switches(profile: ThinkingProfile | None, wish: ThinkingWish) -> dict[str, Any]:
+    """The template kwargs that grant a thinking wish, as far as the template has words for it."""
+    if profile is None:
+        return {}
+    switches: dict[str, Any] = {}
+    if profile.kwarg is not None and wish.on is not None:
+        switches[profile.kwarg] = profile.on if wish.on else profile.off
+    effort = EFFORTS.get(wish.effort or "")
+    if wish.on and effort and profile.effort_kwarg and profile.effort_kwarg not in switches:
+        switches[profile.effort_kwarg] = effort
+    if profile.budget_kwarg and wish.budget is not None:
+        switches[profile.budget_kwarg] = wish.budget
+    return switches
+
+
+def _shorten_call_ids(messages: list[dict[str, Any]]) -> None:
+    """Mistral's tokeniser takes tool-call ids of nine characters: vLLM knows how to cut them."""
+    cut = compat.pick("vllm.tokenizers.mistral:truncate_tool_call_ids")
+    cut(SimpleNamespace(messages=messages))

@@ -1,0 +1,75 @@
+"""What the routes need of the engine, and what `plugin` hands them.
+
+Implemented by `engine.backend.Backend` and, for tests, by `testing.fake_engine`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fastapi import Request
+
+from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.stream.deltas import Delta
+from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.translate.sampling import Sampling
+from vllm_messages_plugin.translate.signature import Signer
+from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.wire.resources import ServedModel
+
+
+class Prompt(Protocol):
+    """A rendered prompt; only the engine looks inside."""
+
+    @property
+    def tokens(self) -> int: ...
+
+
+class Models(Protocol):
+    def names(self) -> list[str]: ...
+
+    async def cards(self) -> list[tuple[ServedModel, list[Any]]]: ...
+
+    async def load_lora(self, name: str) -> bool: ...
+
+
+class Backend(Protocol):
+    @property
+    def traits(self) -> TemplateTraits: ...
+
+    @property
+    def window(self) -> int: ...
+
+    @property
+    def most_output(self) -> int | None: ...
+
+    @property
+    def models(self) -> Models: ...
+
+    async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Any: ...
+
+    async def generate(
+        self,
+        prompt: Any,
+        conversation: Conversation,
+        sampling: Sampling,
+        *,
+        request_id: str,
+        model: str,
+        headers: Mapping[str, str],
+    ) -> AsyncIterator[Delta]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Everything the routes work with; stands in `app.state.messages_service`."""
+
+    backend: Backend
+    settings: Settings
+    signer: Signer
+
+
+def service_of(request: Request) -> Service:
+    """The service of the app a request came to."""
+    service: Service = request.app.state.messages_service
+    return service

@@ -1,0 +1,317 @@
+"""The one state machine: deltas in, events out. Every transition stands in `TRANSITIONS`.
+
+Fed by `http.messages`, its events are written by `wire.sse` or folded by `stream.collect`. One block
+is open at a time, indexes run from 0 without gaps. The grammar is that of Anthropic's streaming
+documentation and of `anthropic.lib.streaming`.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Final
+
+from vllm_messages_plugin.stream.deltas import (
+    CallPiece,
+    Delta,
+    Failed,
+    Finished,
+    PromptRead,
+    TextPiece,
+    ThinkingPiece,
+)
+from vllm_messages_plugin.stream.json_progress import JsonProgress
+from vllm_messages_plugin.wire import events
+from vllm_messages_plugin.wire.errors import error_body
+from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, Usage, new_id
+
+
+class State(Enum):
+    BEFORE = auto()  # nothing said yet
+    BETWEEN = auto()  # message_start sent, no block open
+    TEXT = auto()
+    THINKING = auto()
+    TOOL_USE = auto()
+    ENDED = auto()
+
+
+class IllegalOrderError(RuntimeError):
+    """The engine side broke the order of deltas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the machine must know of the reply beforehand.
+
+    `sign` makes a thinking block's signature from its text. `continues` says that the reply continues
+    a prefilled text, so that blanks at its head are the model's word and not a template's. With
+    `show_thinking` false the thinking blocks carry a signature and no text.
+    """
+
+    model: str
+    request_id: str
+    sign: Callable[[str], str]
+    continues: bool = False
+    show_thinking: bool = True
+    message_id: str = field(default_factory=lambda: new_id("msg"))
+    new_tool_id: Callable[[], str] = lambda: new_id("toolu")
+
+
+def usage_of(prompt: PromptRead, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
+    """Usage with disjoint input counters."""
+    usage: Usage = {
+        "input_tokens": prompt.prompt_tokens - prompt.cached_tokens,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": prompt.cached_tokens,
+        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+        "output_tokens": output_tokens,
+        "service_tier": "standard",
+    }
+    if thinking_tokens is not None:
+        usage["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
+    return usage
+
+
+class _Call:
+    """A tool call under way."""
+
+    __slots__ = ("name", "progress", "waiting")
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.progress = JsonProgress()
+        self.waiting: list[str] = []
+
+    def take(self, piece: CallPiece) -> None:
+        self.name = self.name or piece.name
+        if piece.arguments:
+            self.waiting.append(piece.arguments)
+            self.progress.feed(piece.arguments)
+
+    def release(self) -> str:
+        text = "".join(self.waiting)
+        self.waiting.clear()
+        return text
+
+
+class Machine:
+    """Turns the deltas of one reply into its events. Feed it until `ended`."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._state = State.BEFORE
+        self._index = -1
+        self._prompt = PromptRead(0, 0)
+        self._blanks = ""  # white space that opens a block only if more follows
+        self._thought: list[str] = []
+        self._open_call = -1
+        self._calls: dict[int, _Call] = {}
+        self._held: deque[TextPiece | ThinkingPiece] = deque()  # said while a call is still open
+
+    @property
+    def ended(self) -> bool:
+        return self._state is State.ENDED
+
+    def feed(self, delta: Delta) -> Iterator[events.Event]:
+        """The events that follow from one delta.
+
+        Raises:
+            IllegalOrderError: the delta has no place in the present state.
+        """
+        step = TRANSITIONS.get((self._state, type(delta)))
+        if step is None:
+            raise IllegalOrderError(f"{type(delta).__name__} in state {self._state.name}")
+        return step(self, delta)
+
+    # Transitions. Each is one entry, or several, of the table below.
+
+    def _start(self, delta: PromptRead) -> Iterator[events.Event]:
+        self._prompt = delta
+        self._state = State.BETWEEN
+        message: Message = {
+            "id": self._reply.message_id,
+            "type": "message",
+            "role": "assistant",
+            "model": self._reply.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "stop_details": None,
+            "usage": usage_of(delta, 0),
+        }
+        yield {"type": "message_start", "message": message}
+
+    def _open_text(self, delta: TextPiece) -> Iterator[events.Event]:
+        text = self._blanks + delta.text
+        solid = text.lstrip()
+        if not solid and not (self._reply.continues and self._index < 0):
+            self._blanks = text
+            return
+        if self._state is State.THINKING or self._index >= 0:
+            text = solid
+        yield from self._close()
+        yield self._open({"type": "text", "text": ""}, State.TEXT)
+        yield from self._more_text(TextPiece(text))
+
+    def _more_text(self, delta: TextPiece) -> Iterator[events.Event]:
+        if delta.text:
+            yield self._delta({"type": "text_delta", "text": delta.text})
+
+    def _open_thinking(self, delta: ThinkingPiece) -> Iterator[events.Event]:
+        if not delta.text.strip():
+            return
+        yield from self._close()
+        yield self._open({"type": "thinking", "thinking": "", "signature": ""}, State.THINKING)
+        yield from self._more_thinking(ThinkingPiece(delta.text.lstrip("\n")))
+
+    def _more_thinking(self, delta: ThinkingPiece) -> Iterator[events.Event]:
+        if delta.text:
+            self._thought.append(delta.text)
+            if self._reply.show_thinking:
+                yield self._delta({"type": "thinking_delta", "thinking": delta.text})
+
+    def _call(self, delta: CallPiece) -> Iterator[events.Event]:
+        self._calls.setdefault(delta.call, _Call()).take(delta)
+        if self._state is State.TOOL_USE:
+            yield from self._more_call()
+        else:
+            yield from self._next_call()
+
+    def _hold(self, delta: TextPiece | ThinkingPiece) -> Iterator[events.Event]:
+        self._held.append(delta)
+        yield from self._more_call()
+
+    def _finish(self, delta: Finished) -> Iterator[events.Event]:
+        yield from self._flush()
+        reason = self._stop_reason(delta)
+        self._state = State.ENDED
+        yield {
+            "type": "message_delta",
+            "delta": {
+                "stop_reason": reason,
+                "stop_sequence": delta.stop_sequence if reason == "stop_sequence" else None,
+                "stop_details": {"type": "refusal", "category": None, "explanation": None}
+                if reason == "refusal"
+                else None,
+            },
+            "usage": usage_of(self._prompt, delta.output_tokens, delta.thinking_tokens),
+        }
+        yield {"type": "message_stop"}
+
+    def _fail(self, delta: Failed) -> Iterator[events.Event]:
+        yield from self._close()
+        self._state = State.ENDED
+        body = error_body(delta.error, self._reply.request_id)
+        yield {"type": "error", "error": body["error"], "request_id": body["request_id"]}
+
+    # Steps that several transitions share.
+
+    def _open(self, block: ContentBlock, state: State) -> events.Event:
+        self._index += 1
+        self._blanks = ""
+        self._state = state
+        return {"type": "content_block_start", "index": self._index, "content_block": block}
+
+    def _delta(self, delta: events.Delta) -> events.Event:
+        return {"type": "content_block_delta", "index": self._index, "delta": delta}
+
+    def _close(self) -> Iterator[events.Event]:
+        if self._state is State.THINKING:
+            thought = "".join(self._thought)
+            self._thought.clear()
+            yield self._delta({"type": "signature_delta", "signature": self._reply.sign(thought)})
+        if self._state in (State.TEXT, State.THINKING, State.TOOL_USE):
+            self._state = State.BETWEEN
+            yield {"type": "content_block_stop", "index": self._index}
+
+    def _next_call(self) -> Iterator[events.Event]:
+        """Open the next call, if its name is known: calls stand in the order they were begun."""
+        following = self._calls.get(self._open_call + 1)
+        if following is None or following.name is None:
+            return
+        yield from self._close()
+        self._open_call += 1
+        yield self._open(
+            {
+                "type": "tool_use",
+                "id": self._reply.new_tool_id(),
+                "name": following.name,
+                "input": {},
+                "caller": {"type": "direct"},
+            },
+            State.TOOL_USE,
+        )
+        yield self._delta({"type": "input_json_delta", "partial_json": ""})
+        yield from self._more_call()
+
+    def _more_call(self) -> Iterator[events.Event]:
+        """Stream the open call on; when it is complete, what waited behind it follows."""
+        call = self._calls[self._open_call]
+        if text := call.release():
+            yield self._delta({"type": "input_json_delta", "partial_json": text})
+        if not call.progress.complete:
+            return
+        if self._open_call + 1 in self._calls:
+            yield from self._next_call()
+        elif self._held:
+            yield from self._release_held()
+
+    def _release_held(self) -> Iterator[events.Event]:
+        yield from self._close()
+        while self._held:
+            yield from self.feed(self._held.popleft())
+
+    def _flush(self) -> Iterator[events.Event]:
+        """Close what is open and say what was still held back."""
+        yield from self._close()
+        while (following := self._calls.get(self._open_call + 1)) is not None:
+            if following.name is None:  # no call can be made of it: its text is not lost
+                self._open_call += 1
+                self._held.append(TextPiece(following.release()))
+            else:
+                yield from self._next_call()
+                yield from self._close()
+        yield from self._release_held()
+        yield from self._close()
+
+    def _stop_reason(self, end: Finished) -> StopReason:
+        if end.reason == "length":
+            return "max_tokens"
+        if end.reason == "window":
+            return "model_context_window_exceeded"
+        if end.reason == "refusal":
+            return "refusal"
+        whole = self._open_call >= 0 and self._last_call_is_whole()
+        if end.reason == "stop_sequence" and not whole:
+            return "stop_sequence"
+        return "tool_use" if self._open_call >= 0 else "end_turn"
+
+    def _last_call_is_whole(self) -> bool:
+        return self._calls[self._open_call].progress.complete
+
+
+TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator[events.Event]]]] = {
+    (State.BEFORE, PromptRead): Machine._start,
+    (State.BETWEEN, TextPiece): Machine._open_text,
+    (State.BETWEEN, ThinkingPiece): Machine._open_thinking,
+    (State.BETWEEN, CallPiece): Machine._call,
+    (State.TEXT, TextPiece): Machine._more_text,
+    (State.TEXT, ThinkingPiece): Machine._open_thinking,
+    (State.TEXT, CallPiece): Machine._call,
+    (State.THINKING, TextPiece): Machine._open_text,
+    (State.THINKING, ThinkingPiece): Machine._more_thinking,
+    (State.THINKING, CallPiece): Machine._call,
+    (State.TOOL_USE, TextPiece): Machine._hold,
+    (State.TOOL_USE, ThinkingPiece): Machine._hold,
+    (State.TOOL_USE, CallPiece): Machine._call,
+    (State.BETWEEN, Finished): Machine._finish,
+    (State.TEXT, Finished): Machine._finish,
+    (State.THINKING, Finished): Machine._finish,
+    (State.TOOL_USE, Finished): Machine._finish,
+    (State.BEFORE, Failed): Machine._fail,
+    (State.BETWEEN, Failed): Machine._fail,
+    (State.TEXT, Failed): Machine._fail,
+    (State.THINKING, Failed): Machine._fail,
+    (State.TOOL_USE, Failed): Machine._fail,
+}
+"""Every legal step. A pair that is not here raises `IllegalOrderError`."""

@@ -1,0 +1,32 @@
+"""Runs the machine over a reply's deltas.
+
+Called by `http.messages`, for a streamed reply and for one that is collected.
+"""
+
+import logging
+from collections.abc import AsyncIterator
+
+from vllm_messages_plugin.stream.deltas import Delta, Failed
+from vllm_messages_plugin.stream.machine import Machine, Reply
+from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.events import Event
+
+log = logging.getLogger("vllm.messages")
+
+
+async def events(reply: Reply, deltas: AsyncIterator[Delta]) -> AsyncIterator[list[Event]]:
+    """The events of a reply, those of one delta together. Ends with `message_stop` or `error`."""
+    machine = Machine(reply)
+    try:
+        async for delta in deltas:
+            if found := list(machine.feed(delta)):
+                yield found
+            if machine.ended:
+                return
+        failure = MessagesError("api_error", "The reply broke off")
+    except MessagesError as error:
+        failure = error
+    except Exception:
+        log.exception("Reply %s failed", reply.message_id)
+        failure = MessagesError("api_error", "Internal server error")
+    yield list(machine.feed(Failed(failure)))

@@ -1,0 +1,276 @@
+"""A request as the conversation its model is to read.
+
+Called by `http.messages`; read by `engine.render` (messages, tools, template switches) and by
+`engine.generate` (what may be called, what the reply must be).
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from vllm_messages_plugin.formats import prompted
+from vllm_messages_plugin.translate import media
+from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
+from vllm_messages_plugin.translate.tools import Choice, Function, Toolbox, callable_tools, choice, tools_of
+from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.translate.turns import Placed, Turn, stand_in, turns, without_billing
+from vllm_messages_plugin.wire.blocks import (
+    Block,
+    DocumentBlock,
+    ImageBlock,
+    RedactedThinkingBlock,
+    SearchResultBlock,
+    TextBlock,
+    ThinkingBlock,
+    ToolReferenceBlock,
+    ToolResultBlock,
+    ToolUseBlock,
+)
+from vllm_messages_plugin.wire.request import CountTokensRequest
+
+ChatMessage = dict[str, Any]
+"""A message in the form chat templates read: `{"role", "content", ...}`."""
+
+FAILED_RESULT = "The tool call failed:\n"
+OPENING_USER_TURN = "(The conversation begins with your turn.)"
+Restore = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What the model reads and what is asked of its reply.
+
+    `tools` stand in the template's own tool list (none when they are prompted as text);
+    `callable_tools` are what it may call. With `continues` the last message is the head of the reply.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    tools: tuple[Function, ...]
+    callable_tools: tuple[Function, ...]
+    choice: Choice
+    thinking: ThinkingWish
+    schema: dict[str, Any] | None
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """What every step of the translation needs to know."""
+
+    traits: TemplateTraits
+    box: Toolbox
+    restore: Restore
+    calls: dict[str, tuple[int, str]]  # tool_use id -> (its place in the conversation, tool name)
+
+
+def converse(
+    request: CountTokensRequest,
+    traits: TemplateTraits,
+    restore: Restore,
+    default_thinking: DefaultThinking = "off",
+) -> Conversation:
+    """The conversation of a request. `restore` reads reasoning out of a thinking block's signature.
+
+    Raises:
+        MessagesError: 400, something in it can't be shown to this model; names the block.
+    """
+    box = tools_of(request)
+    callables = callable_tools(box, request.messages)
+    told = turns(request.messages, box, traits)
+    reader = _Reader(traits, box, restore, _calls(told))
+    head = _head(request, told, box, traits)
+    body = [message for turn in told for message in _TURNS[turn.role](turn, reader)]
+    effort = request.output_config.effort if request.output_config else None
+    return Conversation(
+        messages=tuple(_opened(head, body, traits)),
+        tools=box.shown if traits.native_tools else (),
+        callable_tools=callables,
+        choice=choice(request.tool_choice, callables),
+        thinking=wish(request.thinking, effort, default_thinking),
+        schema=request.schema_asked,
+        continues=_continues(told),
+    )
+
+
+def _calls(told: Sequence[Turn]) -> dict[str, tuple[int, str]]:
+    uses = [placed.block for turn in told for placed in turn.blocks if isinstance(placed.block, ToolUseBlock)]
+    return {use.id: (place, use.name) for place, use in enumerate(uses)}
+
+
+def _continues(told: Sequence[Turn]) -> bool:
+    if not told or told[-1].role != "assistant":
+        return False
+    kinds = {type(placed.block) for placed in told[-1].blocks}
+    return TextBlock in kinds and ToolUseBlock not in kinds
+
+
+def _head(request: CountTokensRequest, told: list[Turn], box: Toolbox, traits: TemplateTraits) -> str:
+    """The system text at the head of the prompt; takes a leading system turn out of `told`."""
+    system = request.system
+    texts = [system] if isinstance(system, str) else [block.text for block in system or []]
+    if told and told[0].role == "system":
+        texts += [_text(placed.block) for placed in told.pop(0).blocks]
+    if not traits.native_tools and box.shown:
+        texts.append(prompted.tools_text(box.shown))
+    return "\n\n".join(without_billing(texts))
+
+
+def _opened(head: str, body: list[ChatMessage], traits: TemplateTraits) -> Iterator[ChatMessage]:
+    """The messages, opened as the template wants them opened."""
+    if head and traits.leading_system:
+        yield {"role": "system", "content": head}
+        head = ""
+    if not body or (body[0]["role"] == "assistant" and not traits.leading_assistant):
+        yield {"role": "user", "content": head or OPENING_USER_TURN}
+    elif head and body[0]["role"] == "user":
+        yield {"role": "user", "content": _joined([_part(head), *_parts(body.pop(0)["content"])])}
+    elif head:
+        yield {"role": "user", "content": head}
+    yield from body
+
+
+def _part(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def _parts(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_part(content)] if isinstance(content, str) else content
+
+
+def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Text parts as one string, so that a string and a list of one text read the same."""
+    if all(part["type"] == "text" for part in parts):
+        return "\n\n".join(part["text"] for part in parts)
+    return parts
+
+
+# Turns into chat messages.
+
+
+def _system_messages(turn: Turn, _reader: _Reader) -> Iterator[ChatMessage]:
+    yield {"role": "system", "content": "\n\n".join(_text(placed.block) for placed in turn.blocks)}
+
+
+def _user_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
+    """User text and tool results in the order sent; a run of results in the order of its calls."""
+    waiting: list[dict[str, Any]] = []
+    for are_results, run in groupby(turn.blocks, lambda placed: isinstance(placed.block, ToolResultBlock)):
+        if not are_results:
+            waiting += [_shown(placed, reader) for placed in run]
+            continue
+        results = sorted(run, key=lambda placed: _place(placed.block, reader))
+        if not reader.traits.native_tools:
+            waiting += [part for placed in results for part in _prompted_result(placed, reader)]
+            continue
+        if waiting:
+            yield {"role": "user", "content": _joined(waiting)}
+        waiting = []
+        for placed in results:
+            message, images = _result_message(placed, reader)
+            waiting += images
+            yield message
+    if waiting:
+        yield {"role": "user", "content": _joined(waiting)}
+
+
+def _assistant_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
+    text = ""
+    thoughts: list[str] = []
+    calls: list[dict[str, Any]] = []
+    for placed in turn.blocks:
+        block = placed.block
+        if isinstance(block, ThinkingBlock):
+            thoughts.append(block.thinking or reader.restore(block.signature) or "")
+        elif isinstance(block, ToolUseBlock) and reader.traits.native_tools:
+            calls.append(_call(block))
+        elif isinstance(block, ToolUseBlock):
+            text += ("\n" if text else "") + prompted.call_text(block.name, block.input)
+        elif not isinstance(block, RedactedThinkingBlock):
+            text += _text(block)
+    message: ChatMessage = {"role": "assistant", "content": text}
+    if thought := "\n".join(filter(None, thoughts)):
+        message["reasoning"] = thought
+    if calls:
+        message["tool_calls"] = calls
+        message["content"] = text or reader.traits.empty_call_content
+    yield message
+
+
+_TURNS: dict[str, Callable[[Turn, _Reader], Iterator[ChatMessage]]] = {
+    "system": _system_messages,
+    "user": _user_messages,
+    "assistant": _assistant_messages,
+}
+
+
+# Blocks into text and parts.
+
+
+def _text(block: Block) -> str:
+    return block.text if isinstance(block, TextBlock) else stand_in(block)
+
+
+def _shown(placed: Placed, reader: _Reader) -> dict[str, Any]:
+    """A block as a part of a user message."""
+    block = placed.block
+    if isinstance(block, ImageBlock):
+        return media.image_part(block, placed.path, reader.traits.images)
+    if isinstance(block, DocumentBlock):
+        return _part(media.document_text(block, placed.path))
+    if isinstance(block, SearchResultBlock):
+        return _part(media.search_result_text(block))
+    if isinstance(block, ToolReferenceBlock):
+        return _part(reader.box.definition(block.referred))
+    return _part(_text(block))
+
+
+def _call(block: ToolUseBlock) -> dict[str, Any]:
+    arguments = json.dumps(block.input, ensure_ascii=False)
+    return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
+
+
+def _place(block: Block, reader: _Reader) -> int:
+    assert isinstance(block, ToolResultBlock)
+    return reader.calls.get(block.tool_use_id, (len(reader.calls), ""))[0]
+
+
+def _result_parts(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
+    block = placed.block
+    assert isinstance(block, ToolResultBlock)
+    if not isinstance(block.content, list):
+        return [_part(block.content or "")]
+    return [
+        _shown(Placed(f"{placed.path}.tool_result.content.{position}", inner), reader)
+        for position, inner in enumerate(block.content)
+    ]
+
+
+def _result_text(placed: Placed, parts: list[dict[str, Any]]) -> str:
+    assert isinstance(placed.block, ToolResultBlock)
+    text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
+    return FAILED_RESULT + text if placed.block.is_error else text
+
+
+def _result_message(placed: Placed, reader: _Reader) -> tuple[ChatMessage, list[dict[str, Any]]]:
+    """A tool message, and the images of the result: templates show those in user turns only."""
+    block = placed.block
+    assert isinstance(block, ToolResultBlock)
+    parts = _result_parts(placed, reader)
+    images = [part for part in parts if part["type"] != "text"]
+    text = _result_text(placed, parts) or ("(the result is the image that follows)" if images else "")
+    message: ChatMessage = {"role": "tool", "tool_call_id": block.tool_use_id, "content": text}
+    if block.tool_use_id in reader.calls:
+        message["name"] = reader.calls[block.tool_use_id][1]
+    return message, images
+
+
+def _prompted_result(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
+    block = placed.block
+    assert isinstance(block, ToolResultBlock)
+    parts = _result_parts(placed, reader)
+    text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
+    name = reader.calls.get(block.tool_use_id, (0, ""))[1] or None
+    result = prompted.result_text(name, text, bool(block.is_error))
+    return [_part(result), *(part for part in parts if part["type"] != "text")]

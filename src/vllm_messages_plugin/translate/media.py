@@ -1,0 +1,88 @@
+"""Images and documents: what the model can be shown of them.
+
+Called by `conversation`. Images leave as the parts vLLM's renderer reads; documents as text.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+from vllm_messages_plugin.wire.blocks import (
+    Base64Source,
+    ContentSource,
+    DocumentBlock,
+    FileSource,
+    ImageBlock,
+    PlainTextSource,
+    SearchResultBlock,
+    TextBlock,
+    UrlSource,
+)
+from vllm_messages_plugin.wire.errors import invalid
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"RIFF", "image/webp"),
+)
+
+
+def image_type(data: str, declared: str, path: str) -> str:
+    """The media type of base64 `data` by its first bytes, for clients declare it wrongly."""
+    try:
+        head = base64.b64decode(data[:24], validate=True)
+    except binascii.Error:
+        raise invalid("Could not process image: its data is not base64", path) from None
+    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), declared)
+
+
+def image_part(block: ImageBlock, path: str, images: bool) -> dict[str, Any]:
+    """An image as a part of a chat message.
+
+    Raises:
+        MessagesError: 400, worded so that agents take the image out and go on.
+    """
+    if not images:
+        raise invalid("Could not process image: the model served here reads text only", path)
+    source = block.source
+    if isinstance(source, FileSource):
+        raise invalid("The Files API is not available on this server", f"{path}.image.source.file_id")
+    if isinstance(source, UrlSource):
+        return {"type": "image_url", "image_url": {"url": source.url}}
+    kind = image_type(source.data, source.media_type, f"{path}.image.source.base64.data")
+    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{source.data}"}}
+
+
+def document_text(block: DocumentBlock, path: str) -> str:
+    """A document as text, under its title and context.
+
+    Raises:
+        MessagesError: 400, the document is not text; worded so that agents take it out and go on.
+    """
+    source = block.source
+    if isinstance(source, PlainTextSource):
+        body = source.data
+    elif isinstance(source, ContentSource):
+        body = _content_text(source)
+    elif isinstance(source, Base64Source) and source.media_type.startswith("text/"):
+        body = base64.b64decode(source.data).decode("utf-8", "replace")
+    else:
+        raise invalid("this server does not support PDF input", path)
+    attributes = f' title="{block.title}"' if block.title else ""
+    context = f"<context>{block.context}</context>\n" if block.context else ""
+    return f"<document{attributes}>\n{context}{body}\n</document>"
+
+
+def _content_text(source: ContentSource) -> str:
+    if isinstance(source.content, str):
+        return source.content
+    return "\n\n".join(
+        inner.text if isinstance(inner, TextBlock) else f"[{inner.type}]" for inner in source.content
+    )
+
+
+def search_result_text(block: SearchResultBlock) -> str:
+    """A search result as text, with its source and title."""
+    body = "\n\n".join(text.text for text in block.content)
+    return f'<search_result source="{block.source}" title="{block.title}">\n{body}\n</search_result>'

@@ -1,0 +1,103 @@
+"""A request's messages as turns: same-role messages merged, system messages put where they can stand.
+
+The first half of `conversation`. Every block keeps the path it had in the request, for errors.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vllm_messages_plugin.translate.tools import Toolbox, changed_tool
+from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.wire.blocks import Block, TextBlock, ToolChangeBlock
+from vllm_messages_plugin.wire.request import Message
+
+BILLING_HEADER = "x-anthropic-billing-header:"
+"""Claude Code's attribution line: differs from session to session, so it would move the prompt's head."""
+
+REMINDER = "<system-reminder>\n{}\n</system-reminder>"
+"""How a system message stands in a user turn; the form Claude Code itself falls back to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A block and the path it had in the request."""
+
+    path: str
+    block: Block
+
+
+@dataclass(slots=True)
+class Turn:
+    role: Literal["user", "assistant", "system"]
+    blocks: list[Placed] = field(default_factory=list)
+
+
+def without_billing(texts: Iterable[str]) -> list[str]:
+    """The texts that are not a billing header, and not blank."""
+    return [text for text in texts if text.strip() and not text.startswith(BILLING_HEADER)]
+
+
+def turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> list[Turn]:
+    """The conversation's turns in their order, without empty ones."""
+    merged: list[Turn] = []
+    for turn in _single_turns(messages, box, traits):
+        if merged and merged[-1].role == turn.role:
+            merged[-1].blocks.extend(turn.blocks)
+        elif turn.blocks:
+            merged.append(turn)
+    return merged
+
+
+def _single_turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> Iterator[Turn]:
+    last_user = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
+    at_head = True
+    for position, message in enumerate(messages):
+        path = f"messages.{position}.content"
+        if message.role != "system":
+            at_head = False
+            yield Turn(message.role, _placed(message, path))
+        elif not (message.clear_at == "next_user_message" and position < last_user):
+            yield _system_turn(_system_text(message, box), path, traits.inline_system or at_head)
+
+
+def _placed(message: Message, path: str) -> list[Placed]:
+    if isinstance(message.content, str):
+        return [Placed(path, TextBlock(type="text", text=message.content))] if message.content.strip() else []
+    return [
+        Placed(f"{path}.{position}", block)
+        for position, block in enumerate(message.content)
+        if not (isinstance(block, TextBlock) and not block.text.strip())
+    ]
+
+
+def _system_turn(text: str, path: str, in_place: bool) -> Turn:
+    if not text:
+        return Turn("system")
+    block = TextBlock(type="text", text=text if in_place else REMINDER.format(text))
+    return Turn("system" if in_place else "user", [Placed(path, block)])
+
+
+def _system_text(message: Message, box: Toolbox) -> str:
+    if isinstance(message.content, str):
+        return "\n\n".join(without_billing([message.content]))
+    return "\n\n".join(without_billing(_system_block(block, box) for block in message.content))
+
+
+def _system_block(block: Block, box: Toolbox) -> str:
+    if isinstance(block, TextBlock):
+        return block.text
+    if isinstance(block, ToolChangeBlock):
+        if block.type == "tool_addition":
+            return box.definition(changed_tool(block))
+        return f"The tool {changed_tool(block)} is no longer available."
+    return stand_in(block)
+
+
+def stand_in(block: Block) -> str:
+    """A short text in the place of a block that can't be rendered: history must never fail a request."""
+    content = block.model_dump_json(exclude_none=True)
+    return f"[{block.type}: {content[:STAND_IN_LENGTH]}]"
+
+
+STAND_IN_LENGTH = 4_000  # characters

@@ -1,0 +1,178 @@
+"""Content blocks as a request carries them.
+
+Called by `request`. Known blocks are typed; a block whose `type` we don't know is kept whole as
+`OtherBlock`, for a session's history must never fail a request. Shapes follow
+`anthropic.types.ContentBlockParam` and its beta twin.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+
+
+class Wire(BaseModel):
+    """Strict about the types of what it knows, silent about what it doesn't."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class TextBlock(Wire):
+    type: Literal["text"]
+    text: str
+
+
+class Base64Source(Wire):
+    type: Literal["base64"]
+    media_type: str
+    data: str
+
+
+class UrlSource(Wire):
+    type: Literal["url"]
+    url: str
+
+
+class FileSource(Wire):
+    type: Literal["file"]
+    file_id: str
+
+
+class PlainTextSource(Wire):
+    type: Literal["text"]
+    data: str
+    media_type: str = "text/plain"
+
+
+class ImageBlock(Wire):
+    type: Literal["image"]
+    source: Annotated[Base64Source | UrlSource | FileSource, Field(discriminator="type")]
+
+
+class ContentSource(Wire):
+    type: Literal["content"]
+    content: "str | list[Block]"
+
+
+class DocumentBlock(Wire):
+    type: Literal["document"]
+    source: Annotated[
+        Base64Source | UrlSource | FileSource | PlainTextSource | ContentSource, Field(discriminator="type")
+    ]
+    title: str | None = None
+    context: str | None = None
+
+
+class SearchResultBlock(Wire):
+    type: Literal["search_result"]
+    source: str
+    title: str
+    content: list[TextBlock]
+
+
+class ThinkingBlock(Wire):
+    type: Literal["thinking"]
+    thinking: str
+    signature: str = ""
+
+
+class RedactedThinkingBlock(Wire):
+    type: Literal["redacted_thinking"]
+    data: str = ""
+
+
+class ToolUseBlock(Wire):
+    type: Literal["tool_use"]
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+class ToolResultBlock(Wire):
+    type: Literal["tool_result"]
+    tool_use_id: str
+    content: "Content | None" = None
+    is_error: bool | None = None
+
+
+class ToolReferenceBlock(Wire):
+    """Names a deferred tool: `tool_name` inside a tool result, `name` inside `tool_addition`."""
+
+    type: Literal["tool_reference"]
+    tool_name: str | None = None
+    name: str | None = None
+
+    @property
+    def referred(self) -> str:
+        return self.tool_name or self.name or ""
+
+
+class ToolChangeBlock(Wire):
+    """A `tool_addition` or `tool_removal` in a system message."""
+
+    type: Literal["tool_addition", "tool_removal"]
+    tool: dict[str, Any]
+
+
+class OtherBlock(BaseModel):
+    """A block we don't know, kept whole."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+
+
+_KNOWN = frozenset(
+    {
+        "text", "image", "document", "search_result", "thinking", "redacted_thinking",
+        "tool_use", "tool_result", "tool_reference",
+    }
+)  # fmt: skip
+
+
+def _block_tag(value: Any) -> str | None:
+    kind = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    if kind in ("tool_addition", "tool_removal"):
+        return "tool_change"
+    if kind in _KNOWN:
+        return str(kind)
+    return "<other>" if isinstance(value, Mapping | OtherBlock) else None
+
+
+Block = Annotated[
+    Annotated[TextBlock, Tag("text")]
+    | Annotated[ImageBlock, Tag("image")]
+    | Annotated[DocumentBlock, Tag("document")]
+    | Annotated[SearchResultBlock, Tag("search_result")]
+    | Annotated[ThinkingBlock, Tag("thinking")]
+    | Annotated[RedactedThinkingBlock, Tag("redacted_thinking")]
+    | Annotated[ToolUseBlock, Tag("tool_use")]
+    | Annotated[ToolResultBlock, Tag("tool_result")]
+    | Annotated[ToolReferenceBlock, Tag("tool_reference")]
+    | Annotated[ToolChangeBlock, Tag("tool_change")]
+    | Annotated[OtherBlock, Tag("<other>")],
+    Discriminator(
+        _block_tag,
+        custom_error_type="block",
+        custom_error_message="Input should be an object with a `type`",
+    ),
+]
+
+
+def _content_tag(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<text>"
+    return "<blocks>" if isinstance(value, list) else None
+
+
+Content = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[list[Block], Tag("<blocks>")],
+    Discriminator(
+        _content_tag,
+        custom_error_type="content",
+        custom_error_message="Input should be a string or a list of content blocks",
+    ),
+]
+
+for _model in (ContentSource, DocumentBlock, ToolResultBlock):
+    _model.model_rebuild()

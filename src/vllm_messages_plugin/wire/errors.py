@@ -1,0 +1,116 @@
+"""Errors of the Messages API: kinds, statuses and the body they travel in.
+
+Raised anywhere, turned into bodies only by `http`. Shapes follow `anthropic.types.shared`.
+"""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+
+ErrorKind = Literal[
+    "invalid_request_error",
+    "authentication_error",
+    "permission_error",
+    "not_found_error",
+    "request_too_large",
+    "rate_limit_error",
+    "timeout_error",
+    "api_error",
+    "not_supported",
+    "overloaded_error",
+]
+
+STATUS: Final[Mapping[ErrorKind, int]] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "not_supported": 501,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""The one table from kind to HTTP status."""
+
+KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
+    **{status: kind for kind, status in STATUS.items()},
+    405: "invalid_request_error",
+    408: "timeout_error",
+    415: "invalid_request_error",
+    422: "invalid_request_error",
+    503: "overloaded_error",
+}
+"""What an answer of someone else's (vLLM, Starlette) is called, by its status."""
+
+NO_RETRY: Final[frozenset[ErrorKind]] = frozenset({"authentication_error", "not_supported"})
+"""Kinds whose repetition can't help: clients are told with `x-should-retry: false`."""
+
+
+class MessagesError(Exception):
+    """An error the client is told of.
+
+    `param` is the path of the field at fault (`messages.0.content`); it heads the message.
+    `details` is the envelope's optional `details` object, such as `{"error_code": ...}`.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        param: str | None = None,
+        details: Mapping[str, Any] | None = None,
+        status: int | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        self.kind: ErrorKind = kind
+        self.message = f"{param}: {message}" if param else message
+        self.param = param
+        self.details = details
+        self.status = status or STATUS[kind]
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+
+def invalid(message: str, param: str | None = None) -> MessagesError:
+    """A 400 about the field `param`."""
+    return MessagesError("invalid_request_error", message, param=param)
+
+
+def kind_of_status(status: int) -> ErrorKind:
+    """The error kind for an HTTP status that came without one."""
+    return KIND_OF_STATUS.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
+def error_body(error: MessagesError, request_id: str) -> dict[str, Any]:
+    """The envelope: `{"type": "error", "error": {...}, "request_id": ...}`."""
+    inner: dict[str, Any] = {"type": error.kind, "message": error.message}
+    if error.details is not None:
+        inner["details"] = dict(error.details)
+    return {"type": "error", "error": inner, "request_id": request_id}
+
+
+def new_request_id() -> str:
+    """A fresh `req_` id, as the `request-id` header carries it."""
+    return "req_" + secrets.token_hex(12)
+
+
+# Tags of our own unions that are no part of the JSON path.
+_NOT_IN_PATH: Final = frozenset({"<text>", "<blocks>", "<custom>", "<other>"})
+
+
+def from_validation(error: ValidationError) -> MessagesError:
+    """The first validation error as a 400 whose message begins with the field's path."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return invalid(f"The request body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
+    if not first["loc"]:
+        return invalid("The request body must be a JSON object")
+    path = ".".join(str(part) for part in first["loc"] if part not in _NOT_IN_PATH)
+    if first["type"] == "value_error":  # ours: the message begins with the field's own name
+        return invalid(f"{path}.{first['msg'].removeprefix('Value error, ')}")
+    return invalid(first["msg"], path)

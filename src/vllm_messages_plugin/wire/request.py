@@ -1,0 +1,165 @@
+"""The bodies of `POST /v1/messages` and `POST /v1/messages/count_tokens`.
+
+Called by `http.messages`. Unknown fields are kept in `model_extra`: those that vLLM knows
+(`chat_template_kwargs`, `seed`, `vllm_xargs`, ...) reach the engine, the rest is ignored, as
+Anthropic's gateway contract asks. Shapes follow `anthropic.types.MessageCreateParams`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from vllm_messages_plugin.wire.blocks import Content, TextBlock, Wire, _content_tag
+from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid
+
+MAX_MESSAGES = 100_000
+
+
+class Message(Wire):
+    """One turn of the conversation."""
+
+    role: Literal["user", "assistant", "system"]
+    content: Content = ""
+    clear_at: str | None = None
+
+
+class Tool(Wire):
+    """An entry of `tools`: a custom tool, or one of Anthropic's dated types."""
+
+    type: str | None = None
+    name: str | None = None
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    strict: bool | None = None
+    defer_loading: bool | None = None
+
+    @property
+    def is_custom(self) -> bool:
+        return self.type in (None, "custom")
+
+    @model_validator(mode="after")
+    def _custom_tools_are_whole(self) -> Self:
+        if self.is_custom:
+            for field in ("name", "input_schema"):
+                if getattr(self, field) is None:
+                    raise ValueError(f"{field}: Field required")
+        return self
+
+
+class ToolChoice(Wire):
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.type == "tool" and not self.name:
+            raise ValueError("name: Field required")
+        return self
+
+
+class Thinking(Wire):
+    type: Literal["enabled", "adaptive", "disabled", "between_tools"]
+    budget_tokens: int | None = None
+    display: str | None = None
+
+
+class OutputFormat(Wire):
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class OutputConfig(Wire):
+    effort: str | None = None
+    format: OutputFormat | None = None
+
+
+System = Annotated[
+    Annotated[str, Tag("<text>")] | Annotated[list[TextBlock], Tag("<blocks>")],
+    Discriminator(
+        _content_tag,
+        custom_error_type="system",
+        custom_error_message="Input should be a string or a list of text blocks",
+    ),
+]
+
+
+class CountTokensRequest(Wire):
+    """What is read before a token is generated: the conversation and how to render it."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    model: str = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    system: System | None = None
+    tools: list[Tool] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    thread: dict[str, Any] | None = None
+    mcp_servers: list[Any] | None = None
+    compaction: dict[str, Any] | None = None
+
+    @property
+    def schema_asked(self) -> dict[str, Any] | None:
+        """The JSON schema of `output_config.format`, or of its older name `output_format`."""
+        asked = (self.output_config and self.output_config.format) or self.output_format
+        return asked.schema_ if asked else None
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """Body fields that Anthropic's API does not define."""
+        return self.model_extra or {}
+
+
+class MessagesRequest(CountTokensRequest):
+    max_tokens: int = Field(ge=0)
+    stream: bool = False
+    stop_sequences: list[str] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=-1)
+
+
+Body = TypeVar("Body", bound=CountTokensRequest)
+
+
+def parse(body: bytes, shape: type[Body]) -> Body:
+    """Read a request body.
+
+    Raises:
+        MessagesError: 400, the message beginning with the path of the first field at fault.
+    """
+    try:
+        request = shape.model_validate_json(body)
+    except ValidationError as error:
+        raise from_validation(error) from None
+    _refuse_unsupported(request)
+    _refuse_same_names(request.tools or [])
+    return request
+
+
+THREADS_UNSUPPORTED: Mapping[str, Any] = {"error_code": "thread_unsupported_request"}
+"""With this code the SDKs' tool runners resend the conversation whole, by themselves."""
+
+
+def _refuse_unsupported(request: CountTokensRequest) -> None:
+    if request.thread is not None:
+        raise MessagesError(
+            "invalid_request_error",
+            "message threads are not supported by this server",
+            param="thread",
+            details=THREADS_UNSUPPORTED,
+        )
+    if request.mcp_servers:
+        raise invalid("not supported by this server; connect MCP servers in the client", "mcp_servers")
+    if request.compaction is not None:
+        raise invalid("compaction is not supported by this server", "compaction")
+
+
+def _refuse_same_names(tools: list[Tool]) -> None:
+    names = [tool.name for tool in tools if tool.name]
+    if len(set(names)) < len(names):
+        raise invalid("Tool names must be unique.", "tools")

@@ -1,0 +1,94 @@
+"""The Models API's shapes, in union with OpenAI's, so that one reply serves both SDKs.
+
+Called by `http.models`. Shapes follow `anthropic.types.ModelInfo` and vLLM's own model card.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A name the server answers to.
+
+    `window` is the context length in tokens (prompt and reply together); `created` seconds since 1970.
+    """
+
+    id: str
+    root: str
+    window: int
+    created: int
+    parent: str | None = None
+    images: bool = False
+    thinking: bool = False
+    thinking_off: bool = False
+    effort: bool = False
+
+
+def _supported(value: bool) -> dict[str, bool]:
+    return {"supported": value}
+
+
+def capabilities(model: ServedModel) -> dict[str, Any]:
+    """What the model behind a name can do, in `anthropic.types.ModelCapabilities` form."""
+    effort = {level: _supported(model.effort) for level in ("low", "medium", "high", "xhigh", "max")}
+    return {
+        "batch": _supported(False),
+        "citations": _supported(False),
+        "code_execution": _supported(False),
+        "image_input": _supported(model.images),
+        "pdf_input": _supported(False),
+        "structured_outputs": _supported(True),
+        "context_management": _supported(False),
+        "effort": {**_supported(model.effort), **effort},
+        "server_tools": {
+            **_supported(False),
+            "web_search": _supported(False),
+            "code_execution": _supported(False),
+        },
+        "thinking": {
+            **_supported(model.thinking),
+            "types": {
+                "adaptive": _supported(model.thinking),
+                "between_tools": _supported(model.thinking and model.thinking_off),
+                "disabled": _supported(model.thinking_off or not model.thinking),
+                "enabled": _supported(model.thinking),
+            },
+        },
+    }
+
+
+def model_info(model: ServedModel, permission: list[Any] | None = None) -> dict[str, Any]:
+    """One model in both APIs' words."""
+    return {
+        "id": model.id,
+        "type": "model",
+        "display_name": model.id,
+        "created_at": datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lifecycle": "active",
+        "deprecated_at": None,
+        "retires_at": None,
+        "line": None,
+        "max_input_tokens": model.window,
+        "max_tokens": model.window,
+        "capabilities": capabilities(model),
+        "object": "model",
+        "created": model.created,
+        "owned_by": "vllm",
+        "root": model.root,
+        "parent": model.parent,
+        "max_model_len": model.window,
+        "permission": permission or [],
+    }
+
+
+def model_page(models: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
+    """A page of models in both APIs' words."""
+    return {
+        "object": "list",
+        "data": models,
+        "has_more": has_more,
+        "first_id": models[0]["id"] if models else None,
+        "last_id": models[-1]["id"] if models else None,
+    }

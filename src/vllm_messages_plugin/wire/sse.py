@@ -1,0 +1,24 @@
+"""Events into the bytes of a `text/event-stream`.
+
+Called by `http.messages` for every event. Both official SDKs read nothing without `event:` lines.
+"""
+
+import json
+from typing import Any, Final
+
+from vllm_messages_plugin.wire.events import PING, Event
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def dump(value: Any) -> bytes:
+    """Compact UTF-8 JSON; a lone surrogate, which UTF-8 can't carry, becomes `?`."""
+    return _encode(value).encode("utf-8", "replace")
+
+
+def frame(event: Event) -> bytes:
+    """One event as `event: TYPE`, `data: JSON` and a blank line."""
+    return b"event: " + event["type"].encode() + b"\ndata: " + dump(event) + b"\n\n"
+
+
+PING_FRAME: Final = frame(PING)
