@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vllm_messages_plugin.engine import compat
+from vllm_messages_plugin.engine.grammar import bound_tools
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.stream.deltas import (
     CallPiece,
@@ -52,7 +53,7 @@ def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> 
         "top_k": sampling.top_k,
     }
     if conversation.callable_tools:
-        fields["tools"] = [dict(tool) for tool in conversation.callable_tools]
+        fields["tools"] = bound_tools(conversation.callable_tools, conversation.choice)
         fields["tool_choice"] = _tool_choice(conversation.choice)
         fields["parallel_tool_calls"] = not conversation.choice.single
     if conversation.schema is not None and not conversation.choice.forced:

@@ -21,6 +21,7 @@ from vllm_messages_plugin.stream.run import events
 from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_long
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.message import Message
 from vllm_messages_plugin.wire.request import MessagesRequest
 from vllm_messages_plugin.wire.sse import dump, frame
 
@@ -40,10 +41,10 @@ async def create_message(request: Request) -> Response:
         reply = _reply(understood, service, request_id)
         deltas = await _begin(understood, service, reply, request)
         if understood.asked.stream:
-            deltas = await _admitted(deltas)
+            deltas = await _admitted(deltas, ADMISSION_SECONDS)
             rhythm = Rhythm(service.settings.first_ping_seconds, service.settings.ping_seconds)
             return EventStream(_frames(reply, deltas), rhythm, {"request-id": request_id})
-        message = await unless_gone(collect(events(reply, deltas)), request.receive)
+        message = await unless_gone(_whole(reply, deltas), request.receive)
     except MessagesError as error:
         return error_response(error, request_id)
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
@@ -79,7 +80,11 @@ async def _begin(
     )
 
 
-async def _admitted(deltas: AsyncIterator[Delta]) -> AsyncIterator[Delta]:
+async def _whole(reply: Reply, deltas: AsyncIterator[Delta]) -> Message:
+    return await collect(events(reply, await _admitted(deltas, None)))
+
+
+async def _admitted(deltas: AsyncIterator[Delta], seconds: float | None) -> AsyncIterator[Delta]:
     """The same deltas, once the engine has accepted the request or taken its time.
 
     Raises:
@@ -87,7 +92,7 @@ async def _admitted(deltas: AsyncIterator[Delta]) -> AsyncIterator[Delta]:
     """
     first = asyncio.ensure_future(anext(deltas))
     try:
-        await asyncio.wait({first}, timeout=ADMISSION_SECONDS)
+        await asyncio.wait({first}, timeout=seconds)
     except asyncio.CancelledError:
         first.cancel()
         raise

@@ -1,0 +1,57 @@
+"""Which JSON schemas vLLM's grammars can express.
+
+Used by `generate`: a call that is demanded is held to its tool's schema where a grammar can do so; where
+it can't, the call's form is enforced and its arguments are the model's best effort, said once in the log.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from vllm_messages_plugin.engine.compat import MissingFeatureError, pick
+from vllm_messages_plugin.translate.tools import Choice, Function
+
+log = logging.getLogger("vllm.messages")
+
+
+def bound_tools(functions: Sequence[Function], choice: Choice) -> list[dict[str, Any]]:
+    """The tools as the parser gets them, `strict` where arguments are to be held to their schema."""
+    return [_bound(function, choice.forced) for function in functions]
+
+
+def _bound(function: Function, forced: bool) -> dict[str, Any]:
+    inner: Mapping[str, Any] = function["function"]
+    asked = inner.get("strict")
+    if not (forced or asked):
+        return dict(function)
+    strict = _expressible(json.dumps(inner.get("parameters"), sort_keys=True))
+    if asked and not strict:
+        _warn_once(str(inner["name"]))
+    return {**function, "function": {**inner, "strict": strict}}
+
+
+@lru_cache(maxsize=512)
+def _expressible(schema: str) -> bool:
+    try:
+        unsupported = pick(
+            "vllm.v1.structured_output.backend_xgrammar:has_xgrammar_unsupported_json_features",
+            "vllm.v1.structured_output.utils:has_xgrammar_unsupported_json_features",
+        )
+        grammar = pick("xgrammar:Grammar")
+    except MissingFeatureError:
+        return False
+    try:
+        if unsupported(json.loads(schema)):
+            return False
+        grammar.from_json_schema(schema)
+    except Exception as error:  # noqa: BLE001 - the compiler raises what it likes; the answer is no
+        log.debug("No grammar for a tool's schema: %s", error)
+        return False
+    return True
+
+
+@lru_cache(maxsize=512)
+def _warn_once(name: str) -> None:
+    log.warning("The schema of tool %s can't be expressed as a grammar: strict is a best effort for it", name)

@@ -1,0 +1,227 @@
+"""The routes over a fake engine: what goes out for what comes in."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from vllm_messages_plugin.stream.deltas import CallPiece, Failed, Finished, PromptRead, TextPiece
+from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels, Pause, app_with
+from vllm_messages_plugin.wire.errors import MessagesError
+
+HELLO = (TextPiece("Hello"), TextPiece(" world"), Finished("stop", 2))
+ASK: dict[str, Any] = {
+    "model": "fake",
+    "max_tokens": 10,
+    "messages": [{"role": "user", "content": "one two"}],
+}
+
+
+def client(engine: FakeEngine, **options: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app_with(engine, **options)), base_url="http://server"
+    )
+
+
+async def post(engine: FakeEngine, body: dict[str, Any], **options: Any) -> httpx.Response:
+    async with client(engine, **options) as http:
+        return await http.post("/v1/messages", json=body)
+
+
+def events(text: str) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for block in text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found
+
+
+async def test_a_whole_reply_is_a_message() -> None:
+    reply = await post(FakeEngine(HELLO), ASK)
+    message = reply.json()
+    assert reply.status_code == 200
+    assert message["content"] == [{"type": "text", "text": "Hello world"}]
+    assert message["id"].startswith("msg_")
+    assert (message["stop_reason"], message["stop_sequence"]) == ("end_turn", None)
+    assert message["usage"]["input_tokens"] == 2
+    assert reply.headers["request-id"].startswith("req_")
+
+
+async def test_a_streamed_reply_is_the_same_in_events() -> None:
+    reply = await post(FakeEngine(HELLO), ASK | {"stream": True})
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert reply.headers["request-id"].startswith("req_")
+    assert "content-length" not in reply.headers
+    named = events(reply.text)
+    assert all(name == data["type"] for name, data in named)
+    assert [name for name, _ in named] == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+
+
+async def test_the_reply_bears_the_name_that_was_asked_for() -> None:
+    engine = FakeEngine(HELLO)
+    reply = await post(engine, ASK | {"model": "claude-opus-9[1m]"})
+    assert reply.json()["model"] == "claude-opus-9[1m]"
+    assert engine.asked[0][2] == "fake"
+
+
+async def test_aliases_can_be_switched_off() -> None:
+    reply = await post(FakeEngine(HELLO), ASK | {"model": "claude-opus-9"}, aliases="")
+    assert reply.status_code == 404
+    assert reply.json()["error"] == {"type": "not_found_error", "message": "model: claude-opus-9"}
+
+
+async def test_a_lora_that_a_resolver_knows_answers() -> None:
+    engine = FakeEngine(HELLO, models=FakeModels(loras=("adapter",)))
+    assert (await post(engine, ASK | {"model": "adapter"})).status_code == 200
+    assert engine.asked[0][2] == "adapter"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_engine_refuses_is_a_status_and_no_stream(stream: bool) -> None:
+    refusals: Sequence[FakeEngine] = (
+        FakeEngine(refusal=MessagesError("overloaded_error", "full", retry_after=2)),
+        FakeEngine((MessagesError("overloaded_error", "full", retry_after=2),)),
+    )
+    for engine in refusals:
+        reply = await post(engine, ASK | {"stream": stream})
+        assert reply.status_code == 529
+        assert reply.json()["error"] == {"type": "overloaded_error", "message": "full"}
+        assert reply.headers["retry-after"] == "2"
+
+
+async def test_a_failure_inside_the_stream_closes_the_block_and_is_an_error_event() -> None:
+    engine = FakeEngine((TextPiece("Hel"), Failed(MessagesError("api_error", "broken"))))
+    reply = await post(engine, ASK | {"stream": True})
+    assert [name for name, _ in events(reply.text)][-2:] == ["content_block_stop", "error"]
+    error = events(reply.text)[-1][1]
+    assert error["error"] == {"type": "api_error", "message": "broken"}
+    assert error["request_id"] == reply.headers["request-id"]
+
+
+async def test_a_failure_of_a_whole_reply_is_a_status() -> None:
+    reply = await post(FakeEngine((TextPiece("Hel"), Failed(MessagesError("api_error", "broken")))), ASK)
+    assert reply.status_code == 500
+    assert reply.json()["error"] == {"type": "api_error", "message": "broken"}
+    assert reply.json()["request_id"] == reply.headers["request-id"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_bug_in_the_engine_side_tells_the_client_nothing_of_it(stream: bool) -> None:
+    reply = await post(FakeEngine((TextPiece("x"), RuntimeError("secret path"))), ASK | {"stream": stream})
+    assert "secret" not in reply.text
+    assert "Internal server error" in reply.text
+
+
+async def test_a_reply_without_an_end_is_an_error() -> None:
+    reply = await post(FakeEngine((TextPiece("x"),)), ASK)
+    assert reply.status_code == 500
+
+
+async def test_max_tokens_is_clamped_to_what_the_window_leaves() -> None:
+    engine = FakeEngine(HELLO, window=100)
+    assert (await post(engine, ASK | {"max_tokens": 32_000})).status_code == 200
+    assert engine.asked[0][1].max_tokens == 98
+    assert engine.asked[0][1].asked_tokens == 32_000
+
+
+async def test_max_tokens_is_clamped_to_the_operators_bound() -> None:
+    engine = FakeEngine(HELLO, most_output=5)
+    await post(engine, ASK | {"max_tokens": 32_000})
+    assert engine.asked[0][1].max_tokens == 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_prompt_that_fills_the_window_is_refused_before_the_stream(stream: bool) -> None:
+    engine = FakeEngine(HELLO, window=2)
+    reply = await post(engine, ASK | {"stream": stream})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["message"] == "prompt is too long: 2 tokens > 1 maximum"
+    assert not engine.asked
+
+
+async def test_count_tokens_counts_above_the_window_too() -> None:
+    async with client(FakeEngine(window=1)) as http:
+        reply = await http.post("/v1/messages/count_tokens?beta=true", json=ASK)
+    assert reply.json() == {"input_tokens": 2}
+
+
+async def test_silence_is_filled_with_pings_also_before_the_first_event() -> None:
+    engine = FakeEngine((Pause(0.35), *HELLO[:2], Pause(0.35), HELLO[2]))
+    reply = await post(engine, ASK | {"stream": True}, first_ping_seconds=0.1, ping_seconds=0.1)
+    names = [name for name, _ in events(reply.text)]
+    assert names.count("ping") >= 3
+    assert names.index("message_delta") > names.index("ping")
+
+
+async def test_a_slow_prompt_opens_the_stream_with_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vllm_messages_plugin.http.messages.ADMISSION_SECONDS", 0.05)
+    engine = FakeEngine((Pause(0.5), *HELLO))
+    reply = await post(engine, ASK | {"stream": True}, first_ping_seconds=0.1, ping_seconds=0.1)
+    assert events(reply.text)[0][0] == "ping"
+    assert next(name for name, _ in events(reply.text) if name != "ping") == "message_start"
+
+
+async def test_a_refusal_after_the_admission_time_is_an_error_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vllm_messages_plugin.http.messages.ADMISSION_SECONDS", 0.01)
+    engine = FakeEngine((Pause(0.1), MessagesError("overloaded_error", "full")))
+    reply = await post(engine, ASK | {"stream": True})
+    assert [name for name, _ in events(reply.text)] == ["error"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_aborts_the_reply(stream: bool) -> None:
+    engine = FakeEngine((PromptRead(1, 0), TextPiece("x"), Pause(30), *HELLO))
+    body = json.dumps(ASK | {"stream": stream}).encode()
+    inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": [], "query_string": b""}
+    call = asyncio.ensure_future(app_with(engine)(scope | {"root_path": ""}, inbox.get, send))
+    await asyncio.sleep(0.1)
+    inbox.put_nowait({"type": "http.disconnect"})
+    await asyncio.wait_for(call, 5)
+    assert engine.closed.is_set()
+
+
+async def test_calls_are_streamed_piece_by_piece() -> None:
+    call = (CallPiece(0, "f", '{"a":'), CallPiece(0, arguments="1}"), Finished("stop", 5))
+    reply = await post(FakeEngine(call), ASK | {"stream": True})
+    pieces = [d["delta"]["partial_json"] for n, d in events(reply.text) if n == "content_block_delta"]
+    assert pieces == ["", '{"a":', "1}"]
+
+
+async def test_models_can_be_paged_and_found_by_alias() -> None:
+    async with client(FakeEngine(models=FakeModels(served=("a", "b", "c")))) as http:
+        page = (await http.get("/v1/models?limit=2")).json()
+        rest = (await http.get(f"/v1/models?limit=2&after_id={page['last_id']}")).json()
+        one = (await http.get("/v1/models/claude-x")).json()
+        none = await http.get("/v1/models/zzz")
+        bad = await http.get("/v1/models?limit=0")
+    assert ([m["id"] for m in page["data"]], page["has_more"]) == (["a", "b"], True)
+    assert ([m["id"] for m in rest["data"]], rest["has_more"]) == (["c"], False)
+    assert one["id"] == "a"
+    assert (none.status_code, none.json()["error"]["message"]) == (404, "model: zzz")
+    assert (bad.status_code, bad.json()["error"]["message"][:6]) == (400, "limit:")
+
+
+@pytest.mark.parametrize("path", ["/", "/api/hello"])
+async def test_warming_probes_are_answered(path: str) -> None:
+    async with client(FakeEngine()) as http:
+        reply = await http.head(path)
+    assert reply.status_code == 200
+    assert reply.headers["request-id"].startswith("req_")
