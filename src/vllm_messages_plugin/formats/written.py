@@ -1,0 +1,55 @@
+"""Earlier calls in a model's own markup, written by hand.
+
+For templates that list tools but drop the calls of earlier turns (LFM2, Granite 3): the translate
+room puts this text into the assistant's content, so that the model still sees what it called.
+`ParserChoice.written_as` names the shape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from vllm_messages_plugin.formats.prompted import call_text
+
+Call = tuple[str, Mapping[str, Any]]
+
+
+def write_calls(shape: str, calls: Sequence[Call]) -> str:
+    """Return the calls of one turn as the model would write them."""
+    return WRITERS[shape](calls)
+
+
+def _hermes(calls: Sequence[Call]) -> str:
+    return "\n".join(call_text(name, arguments) for name, arguments in calls)
+
+
+def _granite(calls: Sequence[Call]) -> str:
+    listed = [{"name": name, "arguments": arguments} for name, arguments in calls]
+    return f"<|tool_call|>{json.dumps(listed, ensure_ascii=False)}"
+
+
+def _lfm2(calls: Sequence[Call]) -> str:
+    return f"<|tool_call_start|>[{', '.join(_python(*call) for call in calls)}]<|tool_call_end|>"
+
+
+def _kimi(calls: Sequence[Call]) -> str:
+    written = (
+        f"<|tool_call_begin|>functions.{name}:{index}<|tool_call_argument_begin|>"
+        f"{json.dumps(arguments, ensure_ascii=False)}<|tool_call_end|>"
+        for index, (name, arguments) in enumerate(calls)
+    )
+    return f"<|tool_calls_section_begin|>{''.join(written)}<|tool_calls_section_end|>"
+
+
+def _python(name: str, arguments: Mapping[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
+
+WRITERS: Final[dict[str, Callable[[Sequence[Call]], str]]] = {
+    "hermes_json": _hermes,
+    "granite_array": _granite,
+    "lfm2_python": _lfm2,
+    "kimi_section": _kimi,
+}

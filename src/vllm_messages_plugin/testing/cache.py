@@ -1,0 +1,76 @@
+"""Built once, kept for good: directories in the user's cache.
+
+Called by `smollm2`, `tiny` and the tests of client programs. A directory counts as built when the
+manifest in it names the recipe asked for and every file has the size noted there, so a copy that was
+cut short or partly deleted is built again.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+MANIFEST = ".built.json"
+
+
+def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory for everything this package caches."""
+    if named := environ.get("VLLM_MESSAGES_CACHE"):
+        return Path(named).expanduser()
+    if shared := environ.get("XDG_CACHE_HOME"):
+        return Path(shared).expanduser() / "vllm-messages"
+    return Path("~/.cache/vllm-messages").expanduser()
+
+
+def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> Path:
+    """Return `target`, having called `build` on an empty directory beside it if it was not complete.
+
+    Safe with several processes at once: the first builds, the others wait for it.
+    """
+    if is_complete(target, recipe):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _lock(target.parent / f".{target.name}.lock"):
+        if not is_complete(target, recipe):
+            _build_and_rename(target, recipe, build)
+    return target
+
+
+def is_complete(directory: Path, recipe: str) -> bool:
+    """Whether `directory` was built by `recipe` and still has every file at its size."""
+    try:
+        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        return bool(manifest["recipe"] == recipe and manifest["files"] == _sizes(directory))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _build_and_rename(target: Path, recipe: str, build: Callable[[Path], None]) -> None:
+    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        staging.chmod(0o755)
+        build(staging)
+        manifest = {"recipe": recipe, "files": _sizes(staging)}
+        (staging / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {str(path.relative_to(directory)): path.stat().st_size for path in sorted(files)}
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold an advisory lock that the system drops when the process dies."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

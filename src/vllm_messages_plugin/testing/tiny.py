@@ -1,0 +1,138 @@
+"""A two-layer Llama with random weights and a chat template of ours, for tests that script its words.
+
+    python -m vllm_messages_plugin.testing.tiny [TEMPLATE [DIRECTORY]]
+
+prints the directory. It has SmolLM2's tokenizer, the tags of thinking and calls as tokens of their own
+(added but not special, as in real models), and a window of 131072 tokens that costs 128 bytes each.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from vllm_messages_plugin.testing import smollm2
+from vllm_messages_plugin.testing.cache import build_once, cache_home
+
+RECIPE = "tiny/1"  # raise it when the files written below change
+WINDOW = 131_072
+SEED = 20_240_229
+TEMPLATES = ("qwen_like", "strict_alternation", "xml_calls")
+TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
+# The smallest shape vLLM's CPU attention takes: heads of 32.
+SHAPE = {
+    "hidden_size": 64,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 32,
+}
+WEIGHT_SCALE = 0.02
+
+
+def model_directory(template: str = "qwen_like", directory: Path | None = None) -> Path:
+    """Return the directory of a tiny model with this template (a name of TEMPLATES, or the text of one)."""
+    text = template_text(template)
+    recipe = f"{RECIPE} {smollm2.RECIPE} {hashlib.sha256(text.encode()).hexdigest()}"
+    name = template if template in TEMPLATES else hashlib.sha256(text.encode()).hexdigest()[:12]
+    target = directory or cache_home() / f"tiny-{name}"
+    return build_once(target, recipe, lambda empty: build(text, empty))
+
+
+def template_text(template: str) -> str:
+    """Return one of our templates by name, or the text itself."""
+    if template not in TEMPLATES:
+        return template
+    path = files("vllm_messages_plugin.testing") / "templates" / f"{template}.jinja"
+    return path.read_text(encoding="utf-8")
+
+
+def build(template: str, directory: Path) -> None:
+    """Write the model with this template's text into an empty directory."""
+    source = smollm2.model_directory(lambda _: None)
+    vocabulary = _write_tokenizer(source, directory)
+    (directory / "chat_template.jinja").write_text(template, encoding="utf-8")
+    config = config_of(_read_json(source / "config.json"), vocabulary)
+    _write_json(directory / "config.json", config)
+    _write_json(directory / "generation_config.json", _read_json(source / "generation_config.json"))
+    _write_weights(config, directory / "model.safetensors")
+
+
+def config_of(source: dict[str, Any], vocabulary: int) -> dict[str, Any]:
+    """Return the tiny model's config.json, from SmolLM2's."""
+    own = {"vocab_size": vocabulary, "max_position_embeddings": WINDOW, "torch_dtype": "float32"}
+    return source | SHAPE | own
+
+
+def _write_tokenizer(source: Path, directory: Path) -> int:
+    """Write SmolLM2's tokenizer with the tags added, and return the size of its vocabulary."""
+    from tokenizers import AddedToken, Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+    tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    tokenizer.save(str(directory / "tokenizer.json"))
+    config = _read_json(source / "tokenizer_config.json") | {"model_max_length": WINDOW}
+    _write_json(directory / "tokenizer_config.json", config)
+    return int(tokenizer.get_vocab_size(with_added_tokens=True))
+
+
+def _write_weights(config: dict[str, Any], path: Path) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    generator = np.random.default_rng(SEED)
+    save_file(
+        {
+            name: np.ones(shape, np.float32)
+            if len(shape) == 1
+            else generator.standard_normal(shape, np.float32) * np.float32(WEIGHT_SCALE)
+            for name, shape in tensor_shapes(config)
+        },
+        str(path),
+        metadata={"format": "pt"},
+    )
+
+
+def tensor_shapes(config: dict[str, Any]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield the name and shape of each weight of a Llama with tied embeddings; norms have one dimension."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    queries = config["num_attention_heads"] * config["head_dim"]
+    keys = config["num_key_value_heads"] * config["head_dim"]
+    yield "model.embed_tokens.weight", (config["vocab_size"], hidden)
+    yield "model.norm.weight", (hidden,)
+    for layer in range(config["num_hidden_layers"]):
+        at = f"model.layers.{layer}"
+        yield f"{at}.input_layernorm.weight", (hidden,)
+        yield f"{at}.post_attention_layernorm.weight", (hidden,)
+        yield f"{at}.self_attn.q_proj.weight", (queries, hidden)
+        yield f"{at}.self_attn.k_proj.weight", (keys, hidden)
+        yield f"{at}.self_attn.v_proj.weight", (keys, hidden)
+        yield f"{at}.self_attn.o_proj.weight", (hidden, queries)
+        yield f"{at}.mlp.gate_proj.weight", (inner, hidden)
+        yield f"{at}.mlp.up_proj.weight", (inner, hidden)
+        yield f"{at}.mlp.down_proj.weight", (hidden, inner)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Build a tiny model and print where it is."""
+    template = arguments[0] if arguments else "qwen_like"
+    directory = Path(arguments[1]) if len(arguments) > 1 else None
+    print(model_directory(template, directory))  # noqa: T201 - a command's output
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,426 @@
+"""Each check passes on a right server, and fails on each way to break what it looks at."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.fake_anthropic import Fake, to_sse
+from vllm_messages_plugin.cli.checks import CHECKS
+from vllm_messages_plugin.cli.checks.limits import pick_sequence
+from vllm_messages_plugin.cli.client import Client
+from vllm_messages_plugin.cli.grammar import parse_events
+from vllm_messages_plugin.cli.outcome import Outcome
+from vllm_messages_plugin.cli.smoke_run import run_check
+
+BY_NAME = {check.name: check for check in CHECKS}
+Break = Callable[[httpx.Request, httpx.Response], httpx.Response]
+
+
+def outcome_of(name: str, fake: Fake, key: str = "") -> Outcome:
+    with httpx.Client(base_url="http://fake", transport=httpx.MockTransport(fake)) as http:
+        return run_check(BY_NAME[name], Client(http, "tiny", fake.window, key or None)).outcome
+
+
+def _with(response: httpx.Response, **changes: Any) -> httpx.Response:
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return httpx.Response(**{"status_code": response.status_code, "headers": headers, **changes})
+
+
+def body(change: Callable[[dict[str, Any]], object], status: int = 200) -> Break:
+    """Change the JSON of each answer of a status."""
+
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if "json" not in response.headers.get("content-type", "") or response.status_code != status:
+            return response
+        value = response.json()
+        change(value)
+        return _with(response, content=json.dumps(value))
+
+    return apply
+
+
+def field(name: str, value: Any, status: int = 200) -> Break:
+    """Set a field of each JSON answer, at a dotted path."""
+    *path, last = name.split(".")
+
+    def change(target: dict[str, Any]) -> None:
+        for step in path:
+            if step not in target:
+                return
+            target = target[step]
+        target[last] = value
+
+    return body(change, status)
+
+
+def without(name: str, status: int = 200) -> Break:
+    return body(lambda value: value.pop(name, None), status)
+
+
+def entry(**changes: Any) -> Break:
+    """Change each listed model; None takes a field away."""
+
+    def change(value: dict[str, Any]) -> None:
+        for model in value.get("data", ()):
+            model.update(changes)
+            for name in [name for name, new in changes.items() if new is None]:
+                del model[name]
+
+    return body(change)
+
+
+def block(**changes: Any) -> Break:
+    """Change each content block of a plain answer."""
+    return body(lambda value: [found.update(changes) for found in value.get("content", ())])
+
+
+def header(name: str, value: str | None, status: int | None = None) -> Break:
+    """Set or drop a header."""
+
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if status in (None, response.status_code):
+            response.headers.pop(name, None)
+            if value is not None:
+                response.headers[name] = value
+        return response
+
+    return apply
+
+
+def events(change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> Break:
+    """Change the events of each stream."""
+    return text(lambda sse: to_sse(change([copy.deepcopy(event.data) for event in parse_events(sse)])))
+
+
+def text(change: Callable[[str], str]) -> Break:
+    """Change the raw text of each stream."""
+
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        if "event-stream" not in response.headers.get("content-type", ""):
+            return response
+        return _with(response, content=change(response.text))
+
+    return apply
+
+
+def each(kind: str, change: Callable[[dict[str, Any]], object]) -> Break:
+    """Change each event of a kind."""
+
+    def apply(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for event in found:
+            if event["type"] == kind:
+                change(event)
+        return found
+
+    return events(apply)
+
+
+def drop(kind: str) -> Break:
+    return events(lambda found: [event for event in found if event["type"] != kind])
+
+
+def twice(kind: str) -> Break:
+    return events(lambda found: [event for event in found for _ in range(1 + (event["type"] == kind))])
+
+
+def insert_error(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [*found[:3], {"type": "error", "error": {"type": "api_error", "message": "Boom"}}]
+
+
+def refuse(wanted: Callable[[dict[str, Any], httpx.Request], bool], status: int = 400) -> Break:
+    """Answer some requests with FastAPI's own error."""
+
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        sent = json.loads(request.content) if request.content else {}
+        return httpx.Response(status, json={"detail": "No"}) if wanted(sent, request) else response
+
+    return apply
+
+
+def instead(status: int, **changes: Any) -> Break:
+    """Another answer in the place of each one with this status."""
+
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return _with(response, **changes) if response.status_code == status else response
+
+    return apply
+
+
+def path_is(path: str, change: Break) -> Break:
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return change(request, response) if request.url.path == path else response
+
+    return apply
+
+
+def has_system_message(sent: dict[str, Any], _request: httpx.Request) -> bool:
+    return any(turn["role"] == "system" for turn in sent.get("messages", ()))
+
+
+def has_list_result(sent: dict[str, Any], _request: httpx.Request) -> bool:
+    return "toolu_first" in json.dumps(sent)
+
+
+NOT_FOUND = {"detail": "Not Found"}
+OPENAI_ERROR = {"error": {"message": "No", "type": "BadRequestError", "code": 400}}
+
+BROKEN: list[tuple[str, Break, str]] = [
+    ("models", entry(type=None), "no `type: model`"),
+    ("models", entry(display_name=None), "no display_name"),
+    ("models", entry(created_at="yesterday"), "no RFC 3339 created_at"),
+    ("models", entry(object=None), "lacks OpenAI's `object: model`"),
+    ("models", entry(created=None), "lacks OpenAI's `created`"),
+    ("models", entry(id="another"), "tiny is not among another"),
+    ("models", without("has_more"), "no `has_more`"),
+    ("models", without("data"), "no `data`"),
+    ("models", instead(200, status_code=503), "HTTP 503"),
+    ("message", field("id", "chatcmpl-1"), "not msg_"),
+    ("message", field("id", "msg_same"), "share the id"),
+    ("message", header("request-id", None), "no request-id header"),
+    ("message", field("type", "chat.completion"), "not message"),
+    ("message", field("role", "model"), "not assistant"),
+    ("message", field("model", "other"), "not the one asked for"),
+    ("message", field("content", "text"), "`content` is not a list"),
+    ("message", field("stop_reason", "length"), "stop_reason is 'length'"),
+    ("message", field("stop_reason", None), "stop_reason is None"),
+    ("message", without("stop_sequence"), "no `stop_sequence`"),
+    ("message", without("usage"), "no usage.input_tokens"),
+    ("message", field("usage.input_tokens", 0), "no input tokens"),
+    ("message", field("usage.output_tokens", 0), "no output tokens"),
+    ("message", instead(200, content=b"<html>"), "not JSON"),
+    ("message", instead(200, content=b"[]"), "no JSON object"),
+    ("stream", header("content-type", "application/json"), "content-type"),
+    ("stream", header("request-id", None), "no request-id header"),
+    ("stream", text(lambda sse: sse.replace("event: ", "x: ")), "no `event:` line"),
+    ("stream", text(lambda sse: sse + "data: [DONE]\n\n"), "[DONE]"),
+    ("stream", text(lambda sse: sse.replace("event: ping", "event: pong")), "named pong"),
+    ("stream", text(lambda sse: sse.replace('"delta"', "delta")), "not a JSON object"),
+    ("stream", text(lambda sse: ""), "no events"),
+    ("stream", events(insert_error), "carries an error: Boom"),
+    ("stream", drop("message_start"), "the first event is"),
+    ("stream", drop("message_stop"), "the last event is"),
+    ("stream", twice("message_start"), "message_start comes 2 times"),
+    ("stream", drop("message_delta"), "no message_delta"),
+    ("stream", drop("content_block_stop"), "block 0 is still open"),
+    ("stream", drop("content_block_start"), "which is not open"),
+    ("stream", twice("content_block_start"), "starts while block 0 is open"),
+    ("stream", twice("content_block_stop"), "closes no open block"),
+    ("stream", each("content_block_start", lambda event: event.update(index=1)), "starts with the index 1"),
+    ("stream", each("content_block_delta", lambda event: event.update(index=7)), "block 7"),
+    ("stream", each("content_block_start", lambda event: event["content_block"].pop("text")), '`"text": ""`'),
+    (
+        "stream",
+        each("content_block_delta", lambda event: event["delta"].update(type="thinking_delta")),
+        "a thinking_delta in a text block",
+    ),
+    ("stream", each("message_start", lambda event: event["message"].pop("content")), "empty `content` list"),
+    ("stream", each("message_start", lambda event: event["message"].pop("usage")), "no usage.input_tokens"),
+    (
+        "stream",
+        each("message_start", lambda event: event["message"]["usage"].pop("output_tokens")),
+        "no usage.output_tokens",
+    ),
+    (
+        "stream",
+        each("message_start", lambda event: event["message"].update(stop_reason="end_turn")),
+        "already has a stop_reason",
+    ),
+    ("stream", each("message_delta", lambda event: event.pop("usage")), "no usage.output_tokens"),
+    ("stream", each("message_delta", lambda event: event["delta"].clear()), "no stop_reason"),
+    (
+        "stream",
+        each("message_delta", lambda event: event["usage"].update(input_tokens=0)),
+        "usage counts no input tokens",
+    ),
+    ("same-text", block(text="Something else"), "plain 'Something else'"),
+    ("same-text", field("stop_reason", "end_turn_or_so"), "plain stops with end_turn_or_so"),
+    ("stop-sequences", field("stop_reason", "end_turn"), "plain: stop_reason end_turn"),
+    ("stop-sequences", field("stop_sequence", None), "plain: stop_sequence is None"),
+    ("stop-sequences", block(text="One, two, three"), "the text still has"),
+    (
+        "stop-sequences",
+        each("message_delta", lambda event: event["delta"].update(stop_reason="end_turn")),
+        "streamed: stop_reason end_turn",
+    ),
+    ("max-tokens", field("stop_reason", "end_turn"), "stop_reason end_turn"),
+    ("max-tokens", field("usage.output_tokens", 12), "12 output tokens"),
+    ("max-tokens", refuse(lambda sent, _: sent.get("max_tokens", 0) > 8192), "max_tokens 81920: HTTP 400"),
+    ("max-tokens", events(insert_error), "the stream carries an error"),
+    ("max-tokens", events(lambda found: found[2:]), "starts with"),
+    ("too-long", instead(400, status_code=200), "HTTP 200, not 400"),
+    ("too-long", field("error.message", "maximum context length is 8192", 400), "is not `prompt is too long"),
+    ("too-long", field("error.message", "prompt is too long: 5 tokens > 6 maximum", 400), "not more than"),
+    ("too-long", field("error.message", "prompt is too long: 9999 tokens > 9998 maximum", 400), "the window"),
+    ("forced-tool", field("content", []), "0 tool_use blocks"),
+    ("forced-tool", field("stop_reason", "end_turn"), "not tool_use"),
+    ("forced-tool", block(id="call_1"), "id is 'call_1'"),
+    ("forced-tool", block(id="toolu_1", name="other"), "name is 'other'"),
+    ("forced-tool", block(input='{"city"'), "not an object"),
+    ("forced-tool", block(input={"city": "Paris"}), "input.unit is None"),
+    ("forced-tool", text(lambda sse: sse.replace("celsius", "kelvin")), "streamed: input.unit is 'kelvin'"),
+    ("forced-tool", text(lambda sse: sse.replace('\\"unit\\"', "unit")), "JSONDecodeError"),
+    (
+        "forced-tool",
+        each("message_delta", lambda event: event["delta"].update(stop_reason="end_turn")),
+        "streamed: the stop_reason is end_turn",
+    ),
+    ("tool-result", refuse(has_list_result), "with tool results: HTTP 400"),
+    ("tool-result", without("content"), "no content"),
+    ("count-tokens", path_is("/v1/messages/count_tokens", field("input_tokens", 1)), "count_tokens says 1"),
+    ("count-tokens", path_is("/v1/messages/count_tokens", instead(200, status_code=404)), "HTTP 404"),
+    ("cache", field("usage.cache_read_input_tokens", 0), "the sums differ"),
+    ("cache", body(lambda value: value["usage"].update(cache_read_input_tokens=0, input_tokens=9)), "is 0"),
+    (
+        "thinking",
+        refuse(lambda sent, _: sent.get("thinking", {}).get("type") == "adaptive"),
+        "thinking adaptive",
+    ),
+    ("leniency", refuse(has_system_message), "a system message in place: HTTP 400"),
+    ("leniency", refuse(lambda sent, _: isinstance(sent.get("system"), str)), "system as text"),
+    ("leniency", refuse(lambda sent, _: isinstance(sent.get("system"), list)), "system as blocks"),
+    ("leniency", refuse(lambda _, request: bool(request.url.query), 404), "?beta=true: HTTP 404"),
+    ("leniency", refuse(lambda _, request: "anthropic-beta" in request.headers), "an unknown beta"),
+    ("leniency", refuse(lambda sent, _: "not_invented" in sent, 422), "an unknown field: HTTP 422"),
+    ("leniency", refuse(lambda sent, _: "context_management" in sent), "Claude Code's fields"),
+    (
+        "leniency",
+        refuse(lambda _, request: request.headers["anthropic-version"] > "2024"),
+        "another version",
+    ),
+    ("errors", instead(400, status_code=422), "HTTP 422, not 400"),
+    ("errors", instead(400, json=OPENAI_ERROR), "no envelope"),
+    ("errors", field("error.message", "Field required", 400), "does not start with it"),
+    ("errors", field("error.type", "NotFoundError", 404), "'NotFoundError', not not_found_error"),
+    ("errors", field("error.message", "No such model", 404), "'No such model'"),
+    ("errors", instead(405, json=NOT_FOUND), "no envelope"),
+    ("errors", path_is("/v1/messages/no/such/route", instead(404, json=NOT_FOUND)), "no/such/route"),
+    ("errors", without("request_id", 404), "request_id None"),
+    ("errors", header("request-id", None, 405), "no request-id header"),
+    ("errors", body(lambda value: value["error"].pop("message"), 400), "no message"),
+]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_every_check_passes_on_a_right_server(name: str) -> None:
+    found = outcome_of(name, Fake(key="sesame"), key="sesame")
+    assert found.result == "pass", found.reason
+
+
+@pytest.mark.parametrize(("name", "breaking", "reason"), BROKEN)
+def test_each_break_is_found_and_named(name: str, breaking: Break, reason: str) -> None:
+    found = outcome_of(name, Fake(breaks=[breaking]))
+    assert found.result == "fail"
+    assert reason in found.reason
+
+
+def test_each_check_is_shown_to_fail() -> None:
+    assert {name for name, *_ in BROKEN} | {"auth"} == set(BY_NAME)
+
+
+BROKEN_AUTH: list[tuple[Break, str]] = [
+    (refuse(lambda _, request: "x-api-key" not in request.headers, 401), "Bearer alone: HTTP 401"),
+    (refuse(lambda _, request: "authorization" not in request.headers, 401), "x-api-key alone: HTTP 401"),
+    (instead(401, json={"error": "Unauthorized"}), "no envelope"),
+    (header("x-should-retry", None, 401), "x-should-retry is None"),
+]
+
+
+@pytest.mark.parametrize(("breaking", "reason"), BROKEN_AUTH)
+def test_each_break_of_the_key_is_found(breaking: Break, reason: str) -> None:
+    found = outcome_of("auth", Fake(key="sesame", breaks=[breaking]), key="sesame")
+    assert found.result == "fail"
+    assert reason in found.reason
+
+
+def test_a_server_that_takes_any_key_passes_and_is_told_of() -> None:
+    assert "any key" in outcome_of("auth", Fake(), key="sesame").reason
+
+
+SKIPPED: list[tuple[str, Fake, str]] = [
+    ("auth", Fake(), "no --api-key"),
+    ("too-long", Fake(window=None), "does not tell its window"),
+    ("too-long", Fake(window=1_000_000), "too large to overfill"),
+    ("same-text", Fake(breaks=[block(text=""), drop("content_block_delta")]), "without text"),
+    ("stop-sequences", Fake(breaks=[block(text="No")]), "no second word"),
+]
+
+
+@pytest.mark.parametrize(("name", "fake", "reason"), SKIPPED)
+def test_what_cannot_be_checked_is_skipped_with_a_reason(name: str, fake: Fake, reason: str) -> None:
+    found = outcome_of(name, replace(fake))
+    assert found.result == "skip"
+    assert reason in found.reason
+
+
+CACHE_INFO = 'vllm:cache_config_info{block_size="%s",enable_prefix_caching="%s",engine="0"} 1.0\n'
+NEVER_CACHED = body(lambda value: value["usage"].update(cache_read_input_tokens=0, input_tokens=700))
+
+
+@pytest.mark.parametrize(
+    ("block_size", "caching", "result", "reason"),
+    [
+        ("128", "False", "skip", "without prefix caching"),
+        ("1024", "True", "skip", "shorter than a cache block of 1024"),
+        ("128", "True", "fail", "cache_read_input_tokens is 0"),
+    ],
+)
+def test_no_cached_tokens_are_excused_only_by_the_servers_metrics(
+    block_size: str, caching: str, result: str, reason: str
+) -> None:
+    fake = Fake(metrics=CACHE_INFO % (block_size, caching), breaks=[NEVER_CACHED])
+    found = outcome_of("cache", fake)
+    assert found.result == result
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("raised", "reason"),
+    [
+        (httpx.ReadTimeout("slow"), "no answer in time"),
+        (httpx.RemoteProtocolError("closed"), "the connection broke: closed"),
+    ],
+)
+def test_a_broken_connection_fails_the_check(raised: Exception, reason: str) -> None:
+    def break_off(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        raise raised
+
+    found = outcome_of("message", Fake(breaks=[break_off]))
+    assert found.result == "fail"
+    assert reason in found.reason
+
+
+def test_one_disagreement_at_temperature_0_is_forgiven() -> None:
+    answers = iter(["Something else", None])
+
+    def once(value: dict[str, Any]) -> None:
+        if (other := next(answers, None)) is not None:
+            value["content"][0]["text"] = other
+
+    assert outcome_of("same-text", Fake(breaks=[body(once)])).result == "pass"
+
+
+def test_a_key_is_sent_in_both_headers() -> None:
+    fake = Fake(key="sesame")
+    outcome_of("message", fake, key="sesame")
+    assert fake.seen[0].headers["authorization"] == "Bearer sesame"
+    assert fake.seen[0].headers["x-api-key"] == "sesame"
+
+
+@pytest.mark.parametrize(
+    ("text", "sequence"),
+    [
+        ("One, two, three", "two"),
+        ("a be cee dee", "dee"),
+        ("", None),
+        ("Word", None),
+        ("one one", None),
+        ("oneself one", None),
+    ],
+)
+def test_a_sequence_is_a_word_that_nothing_before_it_contains(text: str, sequence: str | None) -> None:
+    assert pick_sequence(text) == sequence

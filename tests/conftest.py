@@ -1,0 +1,73 @@
+"""What tests of several rooms share: the live servers and their clients, started only when asked for."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import anthropic
+import httpx
+import pytest
+
+from vllm_messages_plugin.testing import smollm2, tiny
+from vllm_messages_plugin.testing.server import Server, start_server
+
+LOG_TAIL_LINES = 40
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the run: no proxy for loopback, and a SIGTERM that lets servers be ended.
+
+    SIGTERM (a `timeout`, a cancelled job) ends the run like Ctrl-C, which unwinds the fixtures.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """Show where the server's log is, and its end, with a failing test."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Server):
+                tail = "\n".join(value.log_text().splitlines()[-LOG_TAIL_LINES:])
+                report.sections.append((f"log of {name}: {value.log_path}", tail))
+    return report
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The tiny scripted model, served as `tiny` and `tiny-alias` with a window of 131072 tokens.
+
+    In float32, so that what it says without a script does not depend on how requests are batched.
+    """
+    home = tmp_path_factory.mktemp("server")
+    with start_server(tiny.model_directory(), "--dtype", "float32", home=home) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def smollm2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The real SmolLM2-135M-Instruct, served as `smollm2` with its window of 8192 tokens."""
+    home: Path = tmp_path_factory.mktemp("smollm2")
+    model = smollm2.model_directory()
+    with start_server(model, names=["smollm2"], window=8192, scripted=False, home=home) as running:
+        yield running
+
+
+@pytest.fixture
+def http(server: Server) -> Iterator[httpx.Client]:
+    """A plain HTTP client of `server`."""
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=120) as client:
+        yield client
+
+
+@pytest.fixture
+def anthropic_client(server: Server) -> Iterator[anthropic.Anthropic]:
+    """The official SDK as a client of `server`, which neither retries nor looks for a proxy."""
+    transport = anthropic.DefaultHttpxClient(trust_env=False)
+    with anthropic.Anthropic(
+        base_url=server.url, api_key="x", max_retries=0, timeout=120, http_client=transport
+    ) as client:
+        yield client

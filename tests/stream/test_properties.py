@@ -1,0 +1,121 @@
+"""What holds of every reply: it is legal, nothing of it is lost, and it costs linear time."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vllm_messages_plugin.stream.json_progress import JsonProgress
+
+from . import grammar
+from .playbook import events_of
+from .scripts import Script, cut, ends, failures, finishes, json_texts, json_values, scripts
+
+thorough = settings(max_examples=150, deadline=None)
+
+
+def solid(text: str) -> str:
+    """The text without its white space: at the edges of blocks that is a template's."""
+    return "".join(text.split())
+
+
+def said(events: Sequence[Any], kind: str, key: str) -> str:
+    """All deltas of a kind, joined."""
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    return "".join(delta[key] for delta in deltas if delta["type"] == kind)
+
+
+def calls_of(events: Sequence[Any]) -> list[tuple[str, str]]:
+    """Name and arguments of every call, by the index of its block."""
+    names = {
+        event["index"]: event["content_block"]["name"]
+        for event in events
+        if event["type"] == "content_block_start" and event["content_block"]["type"] == "tool_use"
+    }
+    return [
+        (name, said([event for event in events if event.get("index") == index], *INPUT).strip())
+        for index, name in names.items()
+    ]
+
+
+INPUT = ("input_json_delta", "partial_json")
+
+
+@thorough
+@given(scripts(ends), st.booleans(), st.booleans())
+def test_every_reply_is_legal(script: Script, continues: bool, show_thinking: bool) -> None:
+    events = events_of(script.deltas, continues=continues, show_thinking=show_thinking)
+    grammar.check(events, continues=continues)
+
+
+@thorough
+@given(scripts(finishes))
+def test_nothing_said_is_lost_and_all_keeps_its_order(script: Script) -> None:
+    events = events_of(script.deltas)
+    nameless = "".join(call.arguments for call in script.calls if call.name is None)
+    assert solid(said(events, "text_delta", "text")) == solid(script.text + nameless)
+    assert solid(said(events, "thinking_delta", "thinking")) == solid(script.thinking)
+    assert calls_of(events) == [(call.name, call.arguments.strip()) for call in script.calls if call.name]
+
+
+@thorough
+@given(scripts(failures))
+def test_what_a_failed_reply_has_said_is_its_beginning(script: Script) -> None:
+    events = events_of(script.deltas)
+    assert solid(script.text).startswith(solid(said(events, "text_delta", "text")))
+    assert solid(script.thinking).startswith(solid(said(events, "thinking_delta", "thinking")))
+    named = [call for call in script.calls if call.name]
+    for (name, arguments), call in zip(calls_of(events), named, strict=False):
+        assert name == call.name
+        assert call.arguments.strip().startswith(arguments)
+
+
+@thorough
+@given(scripts(ends))
+def test_a_hidden_thought_is_signed_as_if_it_were_shown(script: Script) -> None:
+    shown, hidden = (events_of(script.deltas, show_thinking=show) for show in (True, False))
+    assert said(hidden, "thinking_delta", "thinking") == ""
+    assert said(hidden, "signature_delta", "signature") == said(shown, "signature_delta", "signature")
+
+
+# JSON, as far as it has come.
+
+
+def is_complete(text: str) -> bool:
+    """Whether the text is a whole JSON value, by the standard library."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+containers = st.lists(json_values, max_size=3) | st.dictionaries(st.text(max_size=3), json_values, max_size=3)
+
+
+@thorough
+@given(json_texts(containers))
+def test_json_is_complete_exactly_when_it_can_be_read(text: str) -> None:
+    progress = JsonProgress()
+    for end, character in enumerate(text, start=1):
+        progress.feed(character)
+        assert progress.complete == is_complete(text[:end]), text[:end]
+
+
+@thorough
+@given(json_texts(containers).flatmap(cut))
+def test_json_may_come_in_any_pieces(pieces: list[str]) -> None:
+    progress, so_far = JsonProgress(), ""
+    for piece in pieces:
+        progress.feed(piece)
+        so_far += piece
+        assert progress.complete == is_complete(so_far), so_far
+
+
+@given(st.none() | st.booleans() | st.integers() | st.text())
+def test_a_bare_value_is_never_complete(value: Any) -> None:
+    progress = JsonProgress()
+    progress.feed(json.dumps(value))
+    assert not progress.complete

@@ -1,0 +1,72 @@
+"""A reply's run: whatever becomes of the deltas, the events end well."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from vllm_messages_plugin.stream.deltas import Delta
+from vllm_messages_plugin.stream.run import events
+from vllm_messages_plugin.wire.errors import MessagesError
+
+from .playbook import READ, START, compact, done, end, error, fails, reply, says, text
+
+
+async def deltas_of(*deltas: Delta | Exception) -> AsyncIterator[Delta]:
+    for delta in deltas:
+        if isinstance(delta, Exception):
+            raise delta
+        yield delta
+
+
+async def run(*deltas: Delta | Exception) -> list[Any]:
+    return [compact(event) async for together in events(reply(), deltas_of(*deltas)) for event in together]
+
+
+async def test_the_events_of_one_delta_come_together() -> None:
+    batches = [len(batch) async for batch in events(reply(), deltas_of(READ, says("a"), says(""), done()))]
+    assert batches == [1, 2, 3]
+
+
+async def test_nothing_is_read_after_the_end() -> None:
+    assert await run(READ, says("a"), done(), ValueError("read too far")) == [
+        START,
+        *text(0, "a"),
+        *end("end_turn"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ((fails("gone"),), error("gone")),
+        ((), error("The reply broke off")),
+        ((MessagesError("overloaded_error", "busy"),), error("busy", "overloaded_error")),
+        ((ValueError("a secret"),), error("Internal server error")),
+        ((READ,), error("Internal server error")),
+    ],
+    ids=["failed", "broken-off", "our-error", "a-bug", "illegal-order"],
+)
+async def test_a_reply_that_breaks_ends_with_an_error(last: tuple[Any, ...], expected: list[Any]) -> None:
+    assert await run(READ, says("a"), *last) == [START, *text(0, "a"), *expected]
+
+
+async def test_what_is_raised_before_the_prompt_is_read_is_an_error_too() -> None:
+    assert await run(MessagesError("overloaded_error", "busy")) == error("busy", "overloaded_error")
+
+
+async def test_closing_the_events_closes_the_deltas() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[Delta]:
+        try:
+            yield READ
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    running = events(reply(), source())
+    assert await anext(running)
+    await running.aclose()  # type: ignore[attr-defined]
+    await asyncio.wait_for(closed.wait(), timeout=5)
