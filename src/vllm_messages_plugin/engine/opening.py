@@ -4,6 +4,9 @@ Used by `generate`. vLLM's reasoning parsers take a reply for reasoning until it
 that answers straight away would be heard by nobody.
 """
 
+LONGEST = 64
+"""Deltas after which a reply of nothing but white space is taken not to think."""
+
 
 class Opening:
     """Holds the head of a reply back until it shows whether it is the opening tag."""
@@ -19,6 +22,8 @@ class Opening:
         """Whether the reply thinks, and all that was held back; None while that can't be told."""
         self._text.append(text)
         self._ids += token_ids
+        if len(self._text) > LONGEST:
+            finished = True
         held = "".join(self._text)
         said = held.lstrip()
         if said.startswith(self._tag) or not self._token_ids.isdisjoint(self._ids):

@@ -7,11 +7,14 @@ shows (`formats.choose`). The choice holds for the Messages routes alone.
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from vllm_messages_plugin.engine.compat import ParserManager, is_mistral_tokenizer
 from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
 from vllm_messages_plugin.formats.probe import TemplateProfile
+from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
+from vllm_messages_plugin.formats.written import write_calls
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.translate.traits import TemplateTraits
 
@@ -29,14 +32,14 @@ class Readers:
     prompted: bool
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
+    written_as: str | None = None
 
     def traits(self, images: bool) -> TemplateTraits:
         """What translation must know of the template."""
         profile = self.profile
         if profile is None or profile.error is not None:
-            return TemplateTraits(
-                native_tools=not self.prompted, images=images, inline_system=profile is None
-            )
+            native = profile is None and not self.prompted
+            return TemplateTraits(native_tools=native, images=images, inline_system=profile is None)
         return TemplateTraits(
             native_tools=not self.prompted,
             leading_system=profile.leading_system,
@@ -44,7 +47,21 @@ class Readers:
             leading_assistant=profile.leading_assistant,
             images=images,
             empty_call_content=profile.empty_call_content,
+            write_calls=partial(write_calls, self.written_as) if self.written_as else None,
+            thought_tags=_thought_tags(profile),
         )
+
+
+READ_FIELDS = ("reasoning", "reasoning_content")
+"""The assistant fields that vLLM hands to a chat template."""
+
+
+def _thought_tags(profile: TemplateProfile) -> tuple[str, str] | None:
+    """Tags for thoughts in the content, where the template shows no field that vLLM can fill."""
+    thinking = profile.thinking
+    if thinking is None or profile.reasoning_field in READ_FIELDS:
+        return None
+    return (thinking.open_tag, thinking.close_tag) if thinking.open_tag and thinking.close_tag else None
 
 
 def facts_of(model_config: Any, tokenizer: Any, template: str | None) -> ModelFacts:
@@ -121,18 +138,19 @@ def _compose(
     reasons: list[str],
 ) -> Readers:
     """Parser classes for the names; a name that this model's tokenizer can't serve is done without."""
-    full, plain = None, None
     try:
         plain = _parser_class(model_config, tokenizer, tool, None)
-    except Exception as error:  # noqa: BLE001 - whatever a parser raises, the server goes on without it
-        reasons.append(f"Tool parser {tool} can't be used: {error}")
-        tool = None
+    except Exception as error:  # noqa: BLE001 - whatever a parser raises, tools are prompted then
+        reasons.append(f"Tool parser {tool} can't be used ({error}): tools are prompted as text.")
+        tool, prompted = PROMPTED_PARSER, True
+        plain = _parser_class(model_config, tokenizer, tool, None)
     try:
         full = _parser_class(model_config, tokenizer, tool, reasoning)
-    except Exception as error:  # noqa: BLE001 - as above
-        reasons.append(f"Reasoning parser {reasoning} can't be used: {error}")
+    except Exception as error:  # noqa: BLE001 - and reasoning is done without
+        reasons.append(f"Reasoning parser {reasoning} can't be used ({error}).")
         full, reasoning = plain, None
-    return Readers(full, plain, tool, reasoning, prompted, choice.profile, tuple(reasons))
+    written_as = None if prompted else choice.written_as
+    return Readers(full, plain, tool, reasoning, prompted, choice.profile, tuple(reasons), written_as)
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:

@@ -4,7 +4,7 @@ Called by `backend` for messages and for count_tokens alike: what is counted is 
 and tokeniser run in the renderer's own threads; no request waits behind inference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -15,14 +15,17 @@ from vllm_messages_plugin.formats.probe import ThinkingProfile
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingWish
 
-EFFORTS: Mapping[str, str] = {
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "max": "high",
-}
-"""Anthropic's effort levels in the three that chat templates know."""
+LEVELS: Sequence[str] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""Efforts in their order; templates know some of them, Anthropic's API those from low on."""
+
+
+def nearest_effort(asked: str | None, known: Sequence[str]) -> str | None:
+    """The effort a template knows that is nearest to the one asked for; of two, the greater."""
+    ranked = [level for level in known if level in LEVELS]
+    if asked not in LEVELS or not ranked:
+        return None
+    place = LEVELS.index(asked)
+    return min(ranked, key=lambda level: (abs(LEVELS.index(level) - place), -LEVELS.index(level)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def thinking_switches(profile: ThinkingProfile | None, wish: ThinkingWish) -> di
     switches: dict[str, Any] = {}
     if profile.kwarg is not None and wish.on is not None:
         switches[profile.kwarg] = profile.on if wish.on else profile.off
-    effort = EFFORTS.get(wish.effort or "")
+    effort = nearest_effort(wish.effort, profile.efforts)
     if wish.on and effort and profile.effort_kwarg and profile.effort_kwarg not in switches:
         switches[profile.effort_kwarg] = effort
     if profile.budget_kwarg and wish.budget is not None:

@@ -4,6 +4,8 @@ Called by `http.messages`. There is no second path: what a client's accumulator 
 what this returns, which `tests/stream` checks against the official SDK's own.
 """
 
+import json
+import re
 from collections.abc import AsyncIterable
 from typing import Any
 
@@ -12,6 +14,8 @@ import pydantic_core
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.events import ContentBlockDelta, Event, MessageDelta
 from vllm_messages_plugin.wire.message import Message
+
+_HUGE = re.compile(r"\d[eE]\+?\d{3}")  # may be read as an infinity, which JSON can't carry
 
 BROKEN_INPUT = "INVALID_JSON"
 """Key under which a tool's unreadable arguments are handed on, as Anthropic's documentation proposes."""
@@ -22,7 +26,10 @@ def read_input(text: str) -> Any:
     if not text.strip():
         return {}
     try:
-        return pydantic_core.from_json(text, allow_partial=True)
+        value = pydantic_core.from_json(text, allow_inf_nan=False, allow_partial=True)
+        if _HUGE.search(text):
+            json.dumps(value, allow_nan=False)
+        return value
     except ValueError:
         return {BROKEN_INPUT: text}
 
@@ -54,7 +61,8 @@ class Collector:
             case "message_delta":
                 self._end(event)
             case "error":
-                raise MessagesError(event["error"]["type"], event["error"]["message"])
+                error = event["error"]
+                raise MessagesError(error["type"], error["message"], details=error.get("details"))
 
     def _end(self, event: MessageDelta) -> None:
         message = self._whole()

@@ -75,18 +75,21 @@ def usage_of(prompt: PromptRead, output_tokens: int, thinking_tokens: int | None
 class _Call:
     """A tool call under way."""
 
-    __slots__ = ("name", "progress", "waiting")
+    __slots__ = ("begun", "name", "progress", "waiting")
 
     def __init__(self) -> None:
+        self.begun = False
         self.name: str | None = None
         self.progress = JsonProgress()
         self.waiting: list[str] = []
 
     def take(self, piece: CallPiece) -> None:
         self.name = self.name or piece.name
-        if piece.arguments:
-            self.waiting.append(piece.arguments)
-            self.progress.feed(piece.arguments)
+        arguments = piece.arguments if self.begun else piece.arguments.lstrip()  # no SDK reads blank JSON
+        if arguments:
+            self.begun = True
+            self.waiting.append(arguments)
+            self.progress.feed(arguments)
 
     def release(self) -> str:
         text = "".join(self.waiting)
@@ -102,9 +105,10 @@ class Machine:
         self._state = State.BEFORE
         self._index = -1
         self._prompt = PromptRead(0, 0)
-        self._blanks = ""  # white space that opens a block only if more follows
+        self._blanks: list[str] = []  # white space that opens a block only if more follows
         self._thought: list[str] = []
-        self._open_call = -1
+        self._open_call = -1  # the call streamed last
+        self._made_call = -1  # the call that last became a block
         self._calls: dict[int, _Call] = {}
         self._held: deque[TextPiece | ThinkingPiece] = deque()  # said while a call is still open
 
@@ -142,13 +146,13 @@ class Machine:
         yield {"type": "message_start", "message": message}
 
     def _open_text(self, delta: TextPiece) -> Iterator[events.Event]:
-        text = self._blanks + delta.text
-        solid = text.lstrip()
-        if not solid and not (self._reply.continues and self._index < 0):
-            self._blanks = text
+        prefilled = self._reply.continues and self._index < 0
+        if not delta.text or (delta.text.isspace() and not prefilled):
+            self._blanks.append(delta.text)
             return
-        if self._state is State.THINKING or self._index >= 0:
-            text = solid
+        text = "".join((*self._blanks, delta.text))
+        if not prefilled:  # line ends at the head of a block are the template's, an indentation is not
+            text = text.lstrip("\r\n")
         yield from self._close()
         yield self._open({"type": "text", "text": ""}, State.TEXT)
         yield from self._more_text(TextPiece(text))
@@ -208,7 +212,7 @@ class Machine:
 
     def _open(self, block: ContentBlock, state: State) -> events.Event:
         self._index += 1
-        self._blanks = ""
+        self._blanks.clear()
         self._state = state
         return {"type": "content_block_start", "index": self._index, "content_block": block}
 
@@ -231,6 +235,7 @@ class Machine:
             return
         yield from self._close()
         self._open_call += 1
+        self._made_call = self._open_call
         yield self._open(
             {
                 "type": "tool_use",
@@ -267,7 +272,8 @@ class Machine:
         while (following := self._calls.get(self._open_call + 1)) is not None:
             if following.name is None:  # no call can be made of it: its text is not lost
                 self._open_call += 1
-                self._held.append(TextPiece(following.release()))
+                if text := following.release():
+                    self._held.append(TextPiece(text))
             else:
                 yield from self._next_call()
                 yield from self._close()
@@ -281,13 +287,10 @@ class Machine:
             return "model_context_window_exceeded"
         if end.reason == "refusal":
             return "refusal"
-        whole = self._open_call >= 0 and self._last_call_is_whole()
-        if end.reason == "stop_sequence" and not whole:
+        made = self._calls.get(self._made_call)
+        if end.reason == "stop_sequence" and not (made is not None and made.progress.complete):
             return "stop_sequence"
-        return "tool_use" if self._open_call >= 0 else "end_turn"
-
-    def _last_call_is_whole(self) -> bool:
-        return self._calls[self._open_call].progress.complete
+        return "tool_use" if made is not None else "end_turn"
 
 
 TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator[events.Event]]]] = {

@@ -176,26 +176,45 @@ def _user_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
 
 
 def _assistant_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
-    text = ""
-    thoughts: list[str] = []
-    calls: list[dict[str, Any]] = []
-    for placed in turn.blocks:
-        block = placed.block
-        if isinstance(block, ThinkingBlock):
-            thoughts.append(block.thinking or reader.restore(block.signature) or "")
-        elif isinstance(block, ToolUseBlock) and reader.traits.native_tools:
-            calls.append(_call(block))
-        elif isinstance(block, ToolUseBlock):
-            text += ("\n" if text else "") + prompted.call_text(block.name, block.input)
-        elif not isinstance(block, RedactedThinkingBlock):
-            text += _text(block)
+    blocks = [placed.block for placed in turn.blocks]
+    thoughts = (
+        block.thinking or reader.restore(block.signature or "")
+        for block in blocks
+        if isinstance(block, ThinkingBlock)
+    )
+    thought = "\n".join(filter(None, thoughts))
+    text = "".join(
+        _text(block)
+        for block in blocks
+        if not isinstance(block, ThinkingBlock | ToolUseBlock | RedactedThinkingBlock)
+    )
+    yield _with_calls(
+        _thoughtful(text, thought, reader.traits),
+        [block for block in blocks if isinstance(block, ToolUseBlock)],
+        reader.traits,
+    )
+
+
+def _thoughtful(text: str, thought: str, traits: TemplateTraits) -> ChatMessage:
+    if thought and traits.thought_tags is not None:
+        opening, closing = traits.thought_tags
+        return {"role": "assistant", "content": f"{opening}\n{thought}\n{closing}\n\n{text}"}
     message: ChatMessage = {"role": "assistant", "content": text}
-    if thought := "\n".join(filter(None, thoughts)):
-        message["reasoning"] = thought
-    if calls:
-        message["tool_calls"] = calls
-        message["content"] = text or reader.traits.empty_call_content
-    yield message
+    return message | {"reasoning": thought} if thought else message
+
+
+def _with_calls(message: ChatMessage, uses: Sequence[ToolUseBlock], traits: TemplateTraits) -> ChatMessage:
+    """The message with its calls: in the template's own form, or as text where it has none."""
+    if not uses:
+        return message
+    if traits.native_tools and traits.write_calls is None:
+        content = message["content"] or traits.empty_call_content
+        return message | {"content": content, "tool_calls": [_call(use) for use in uses]}
+    if traits.write_calls is not None:
+        written = traits.write_calls([(use.name, _input(use)) for use in uses])
+    else:
+        written = "\n".join(prompted.call_text(use.name, _input(use)) for use in uses)
+    return message | {"content": f"{message['content']}\n{written}" if message["content"] else written}
 
 
 _TURNS: dict[str, Callable[[Turn, _Reader], Iterator[ChatMessage]]] = {
@@ -226,8 +245,18 @@ def _shown(placed: Placed, reader: _Reader) -> dict[str, Any]:
     return _part(_text(block))
 
 
+def _input(block: ToolUseBlock) -> dict[str, Any]:
+    return (
+        block.input
+        if isinstance(block.input, dict)
+        else {}
+        if block.input is None
+        else {"input": block.input}
+    )
+
+
 def _call(block: ToolUseBlock) -> dict[str, Any]:
-    arguments = json.dumps(block.input, ensure_ascii=False)
+    arguments = json.dumps(_input(block), ensure_ascii=False)
     return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
 
 

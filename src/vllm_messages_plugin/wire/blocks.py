@@ -51,7 +51,7 @@ class ImageBlock(Wire):
 
 class ContentSource(Wire):
     type: Literal["content"]
-    content: "str | list[Block]"
+    content: "Content"
 
 
 class DocumentBlock(Wire):
@@ -73,19 +73,19 @@ class SearchResultBlock(Wire):
 class ThinkingBlock(Wire):
     type: Literal["thinking"]
     thinking: str
-    signature: str = ""
+    signature: str | None = None
 
 
 class RedactedThinkingBlock(Wire):
     type: Literal["redacted_thinking"]
-    data: str = ""
+    data: str | None = None
 
 
 class ToolUseBlock(Wire):
     type: Literal["tool_use"]
     id: str
     name: str
-    input: dict[str, Any]
+    input: Any = None  # an object; what a broken reply left in a history is no reason to refuse it
 
 
 class ToolResultBlock(Wire):
@@ -132,10 +132,12 @@ _KNOWN = frozenset(
 
 def _block_tag(value: Any) -> str | None:
     kind = value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+    if not isinstance(kind, str):
+        return "<other>" if isinstance(value, Mapping) else None
     if kind in ("tool_addition", "tool_removal"):
         return "tool_change"
     if kind in _KNOWN:
-        return str(kind)
+        return kind
     return "<other>" if isinstance(value, Mapping | OtherBlock) else None
 
 

@@ -101,6 +101,7 @@ class CountTokensRequest(Wire):
     thread: dict[str, Any] | None = None
     mcp_servers: list[Any] | None = None
     compaction: dict[str, Any] | None = None
+    container: str | dict[str, Any] | None = None
 
     @property
     def schema_asked(self) -> dict[str, Any] | None:
@@ -116,7 +117,7 @@ class CountTokensRequest(Wire):
 
 class MessagesRequest(CountTokensRequest):
     max_tokens: int = Field(ge=0)
-    stream: bool = False
+    stream: bool | None = None
     stop_sequences: list[str] | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -155,6 +156,8 @@ def _refuse_unsupported(request: CountTokensRequest) -> None:
         )
     if request.mcp_servers:
         raise invalid("not supported by this server; connect MCP servers in the client", "mcp_servers")
+    if isinstance(request.container, dict) and request.container.get("skills"):
+        raise invalid("skills are not supported by this server", "container.skills")
     if request.compaction is not None:
         raise invalid("compaction is not supported by this server", "compaction")
 
