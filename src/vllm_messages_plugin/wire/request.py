@@ -25,7 +25,12 @@ class Message(Wire):
 
 
 class Tool(Wire):
-    """An entry of `tools`: a custom tool, or one of Anthropic's dated types."""
+    """An entry of `tools`: a custom tool, or one of Anthropic's dated types.
+
+    What only some types have (`display_width_px`, `configs`, `input_examples`, ...) is in `model_extra`.
+    """
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     type: str | None = None
     name: str | None = None
