@@ -13,7 +13,7 @@ from typing import Any
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.translate import media
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
-from vllm_messages_plugin.translate.tools import Choice, Function, Toolbox, callable_tools, choice, tools_of
+from vllm_messages_plugin.translate.tools import Choice, Function, Toolbox, callable_tools, choice, toolbox
 from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.turns import Placed, Turn, stand_in, turns, without_billing
 from vllm_messages_plugin.wire.blocks import (
@@ -62,7 +62,7 @@ class _Reader:
     traits: TemplateTraits
     box: Toolbox
     restore: Restore
-    calls: dict[str, tuple[int, str]]  # tool_use id -> (its place in the conversation, tool name)
+    calls: dict[str, tuple[int, str]]  # tool_use id so far -> (its place in its turn, tool name)
 
 
 def converse(
@@ -76,12 +76,12 @@ def converse(
     Raises:
         MessagesError: 400, something in it can't be shown to this model; names the block.
     """
-    box = tools_of(request)
+    box = toolbox(request)
     callables = callable_tools(box, request.messages)
     told = turns(request.messages, box, traits)
-    reader = _Reader(traits, box, restore, _calls(told))
+    continues = _continues(request, told)
     head = _head(request, told, box, traits)
-    body = [message for turn in told for message in _TURNS[turn.role](turn, reader)]
+    body = list(_body(told, _Reader(traits, box, restore, {})))
     effort = request.output_config.effort if request.output_config else None
     return Conversation(
         messages=tuple(_opened(head, body, traits)),
@@ -90,17 +90,19 @@ def converse(
         choice=choice(request.tool_choice, callables),
         thinking=wish(request.thinking, effort, default_thinking),
         schema=request.schema_asked,
-        continues=_continues(told),
+        continues=continues,
     )
 
 
-def _calls(told: Sequence[Turn]) -> dict[str, tuple[int, str]]:
-    uses = [placed.block for turn in told for placed in turn.blocks if isinstance(placed.block, ToolUseBlock)]
-    return {use.id: (place, use.name) for place, use in enumerate(uses)}
+def _body(told: Sequence[Turn], reader: _Reader) -> Iterator[ChatMessage]:
+    for turn in told:
+        yield from _TURNS[turn.role](turn, reader)
+        uses = [placed.block for placed in turn.blocks if isinstance(placed.block, ToolUseBlock)]
+        reader.calls.update({use.id: (place, use.name) for place, use in enumerate(uses)})
 
 
-def _continues(told: Sequence[Turn]) -> bool:
-    if not told or told[-1].role != "assistant":
+def _continues(request: CountTokensRequest, told: Sequence[Turn]) -> bool:
+    if request.messages[-1].role != "assistant" or not told or told[-1].role != "assistant":
         return False
     kinds = {type(placed.block) for placed in told[-1].blocks}
     return TextBlock in kinds and ToolUseBlock not in kinds

@@ -4,7 +4,6 @@ Called by `conversation`. Images leave as the parts vLLM's renderer reads; docum
 """
 
 import base64
-import binascii
 from typing import Any
 
 from vllm_messages_plugin.wire.blocks import (
@@ -32,7 +31,7 @@ def image_type(data: str, declared: str, path: str) -> str:
     """The media type of base64 `data` by its first bytes, for clients declare it wrongly."""
     try:
         head = base64.b64decode(data[:24], validate=True)
-    except binascii.Error:
+    except ValueError:
         raise invalid("Could not process image: its data is not base64", path) from None
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), declared)
 
@@ -66,12 +65,19 @@ def document_text(block: DocumentBlock, path: str) -> str:
     elif isinstance(source, ContentSource):
         body = _content_text(source)
     elif isinstance(source, Base64Source) and source.media_type.startswith("text/"):
-        body = base64.b64decode(source.data).decode("utf-8", "replace")
+        body = _decoded(source.data, f"{path}.document.source.base64.data")
     else:
         raise invalid("this server does not support PDF input", path)
     attributes = f' title="{block.title}"' if block.title else ""
     context = f"<context>{block.context}</context>\n" if block.context else ""
     return f"<document{attributes}>\n{context}{body}\n</document>"
+
+
+def _decoded(data: str, path: str) -> str:
+    try:
+        return base64.b64decode(data).decode("utf-8", "replace")
+    except ValueError:
+        raise invalid("Could not process document: its data is not base64", path) from None
 
 
 def _content_text(source: ContentSource) -> str:

@@ -13,11 +13,13 @@ def resolve(asked: str, served: Sequence[str], aliases: str) -> str | None:
     `aliases` is a comma-separated list of patterns, each optionally `pattern=served name`; a pattern
     alone stands for the first served name.
     """
-    for name in (asked, asked.removesuffix(ONE_MILLION)):
+    names = (asked, asked.removesuffix(ONE_MILLION))
+    for name in names:
         if name in served:
             return name
     for entry in filter(None, (part.strip() for part in aliases.split(","))):
         pattern, _, target = entry.partition("=")
-        if fnmatchcase(asked, pattern.strip()):
-            return target.strip() or served[0]
+        if any(fnmatchcase(name, pattern.strip()) for name in names):
+            found = target.strip() or next(iter(served), "")
+            return found if found in served else None
     return None

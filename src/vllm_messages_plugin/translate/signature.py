@@ -28,13 +28,17 @@ class Signer:
     restore: Callable[[str], str | None]
 
 
+def _written(sealed: bytes) -> str:
+    return _PREFIX + base64.urlsafe_b64encode(sealed).decode()
+
+
 def signer(key: str) -> Signer:
     """A signer under `key`, any text: servers that share it read each other's signatures."""
     cipher = AESSIV(hashlib.sha512(key.encode()).digest())
 
     def sign(thinking: str) -> str:
         packed = zlib.compress(thinking.encode("utf-8", "replace"))
-        return _PREFIX + base64.urlsafe_b64encode(cipher.encrypt(packed, _PURPOSE)).decode()
+        return _written(cipher.encrypt(packed, _PURPOSE))
 
     def restore(signature: str) -> str | None:
         """The reasoning a signature holds; None for one that is foreign, empty or tampered with."""
@@ -42,6 +46,8 @@ def signer(key: str) -> Signer:
             return None
         try:
             sealed = base64.urlsafe_b64decode(signature.removeprefix(_PREFIX))
+            if _written(sealed) != signature:  # base64 reads several spellings of the same bytes
+                return None
             return zlib.decompress(cipher.decrypt(sealed, _PURPOSE)).decode()
         except (binascii.Error, InvalidTag, ValueError, zlib.error):
             return None

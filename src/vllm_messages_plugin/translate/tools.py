@@ -4,12 +4,14 @@ Called by `conversation`. Tools leave here as function definitions, the form cha
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from vllm_messages_plugin.wire.blocks import Block, ToolChangeBlock, ToolReferenceBlock, ToolResultBlock
-from vllm_messages_plugin.wire.errors import invalid
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.request import CountTokensRequest, Message, Tool, ToolChoice
 
 Function = dict[str, Any]
@@ -31,13 +33,17 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """`shown` stand at the head of the prompt; `hidden` are deferred until something refers to them."""
+    """The tools of a request.
+
+    `shown` stand at the head of the prompt; `hidden` are deferred, or defined in the conversation,
+    until something there refers to them.
+    """
 
     shown: tuple[Function, ...]
     hidden: Mapping[str, Function]
 
     def definition(self, name: str) -> str:
-        """A deferred tool as text, to stand where it is referred to."""
+        """A hidden tool as text, to stand where it is referred to."""
         tool = self.hidden.get(name)
         if tool is None:
             return f"The tool {name} is available now."
@@ -45,9 +51,11 @@ class Toolbox:
         return f"<functions>\n<function>{described}</function>\n</functions>"
 
 
-def _function(tool: Tool, position: int) -> Function:
+def _function(tool: Tool, path: str) -> Function:
     if not tool.is_custom and tool.input_schema is None:
-        raise invalid(f"tool type '{tool.type}' is not supported by this server", f"tools.{position}")
+        raise invalid(f"tool type '{tool.type}' is not supported by this server", path)
+    if not tool.name:
+        raise invalid("Field required", f"{path}.name")
     function: dict[str, Any] = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
@@ -57,45 +65,70 @@ def _function(tool: Tool, position: int) -> Function:
     return {"type": "function", "function": function}
 
 
-def toolbox(tools: Sequence[Tool]) -> Toolbox:
-    """The tools of a request, shown and deferred; if all are deferred, all are shown."""
-    functions = [_function(tool, position) for position, tool in enumerate(tools)]
-    shown = [f for f, tool in zip(functions, tools, strict=True) if not tool.defer_loading]
+def toolbox(request: CountTokensRequest) -> Toolbox:
+    """The toolbox of a request; if all its tools are deferred, all are shown.
+
+    Raises:
+        MessagesError: 400, a tool is of a type that this server can't offer.
+    """
+    entries = [(_function(tool, f"tools.{n}"), tool) for n, tool in enumerate(request.tools or [])]
+    shown = tuple(function for function, tool in entries if not tool.defer_loading)
     if not shown:
-        return Toolbox(tuple(functions), {})
-    hidden = {
-        str(tool.name): function
-        for function, tool in zip(functions, tools, strict=True)
-        if tool.defer_loading
-    }
-    return Toolbox(tuple(shown), hidden)
+        shown, entries = tuple(function for function, _ in entries), []
+    hidden = {str(tool.name): function for function, tool in entries if tool.defer_loading}
+    return Toolbox(shown, hidden | _defined(request.messages))
 
 
-def referred_tools(messages: Sequence[Message]) -> list[str]:
-    """Names that tool references and additions in the conversation make callable, in their order."""
-    names: dict[str, None] = {}
+def _defined(messages: Sequence[Message]) -> dict[str, Function]:
+    """Tools that `tool_addition` blocks bring their definition for; a broken one is left to its text."""
+    found: dict[str, Function] = {}
+    for block in _blocks(messages):
+        if isinstance(block, ToolChangeBlock) and isinstance(block.tool.get("definition"), Mapping):
+            try:
+                tool = Tool.model_validate(block.tool["definition"])
+                found[str(tool.name)] = _function(tool, "tool_addition")
+            except (ValidationError, MessagesError):
+                continue
+    return found
+
+
+def _blocks(messages: Sequence[Message]) -> Iterator[Block]:
     for message in messages:
-        for block in message.content if isinstance(message.content, list) else ():
-            names.update(dict.fromkeys(_names(block)))
-    return list(names)
-
-
-def _names(block: Block) -> list[str]:
-    if isinstance(block, ToolChangeBlock) and block.type == "tool_addition":
-        return [changed_tool(block)]
-    if isinstance(block, ToolResultBlock) and isinstance(block.content, list):
-        return [inner.referred for inner in block.content if isinstance(inner, ToolReferenceBlock)]
-    return []
+        if isinstance(message.content, list):
+            yield from message.content
 
 
 def changed_tool(block: ToolChangeBlock) -> str:
     """The name a `tool_addition` or `tool_removal` speaks of."""
+    definition = block.tool.get("definition")
+    if isinstance(definition, Mapping):
+        return str(definition.get("name") or "")
     return str(block.tool.get("name") or block.tool.get("tool_name") or block.tool.get("server_name") or "")
 
 
 def callable_tools(box: Toolbox, messages: Sequence[Message]) -> tuple[Function, ...]:
-    """What may be called: the tools shown and those deferred that the conversation refers to."""
-    return box.shown + tuple(box.hidden[name] for name in referred_tools(messages) if name in box.hidden)
+    """What may be called at the conversation's end: tools shown or referred to, less those removed."""
+    offered = {str(function["function"]["name"]): function for function in box.shown}
+    for block in _blocks(messages):
+        if isinstance(block, ToolChangeBlock) and block.type == "tool_removal":
+            offered.pop(changed_tool(block), None)
+            continue
+        for name in _referred(block):
+            if (function := box.hidden.get(name) or _shown(box, name)) is not None:
+                offered[name] = function
+    return tuple(offered.values())
+
+
+def _shown(box: Toolbox, name: str) -> Function | None:
+    return next((function for function in box.shown if function["function"]["name"] == name), None)
+
+
+def _referred(block: Block) -> list[str]:
+    if isinstance(block, ToolChangeBlock):
+        return [changed_tool(block)]
+    if isinstance(block, ToolResultBlock) and isinstance(block.content, list):
+        return [inner.referred for inner in block.content if isinstance(inner, ToolReferenceBlock)]
+    return []
 
 
 def choice(asked: ToolChoice | None, functions: Sequence[Function]) -> Choice:
@@ -113,8 +146,3 @@ def choice(asked: ToolChoice | None, functions: Sequence[Function]) -> Choice:
         raise invalid("a tool call is demanded but no tools are provided", "tool_choice")
     name = asked.name if asked.type == "tool" else None
     return Choice(asked.type, name, bool(asked.disable_parallel_tool_use))
-
-
-def tools_of(request: CountTokensRequest) -> Toolbox:
-    """The toolbox of a request."""
-    return toolbox(request.tools or [])

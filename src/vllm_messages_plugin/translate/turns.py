@@ -3,6 +3,7 @@
 The first half of `conversation`. Every block keeps the path it had in the request, for errors.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,7 +13,7 @@ from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.blocks import Block, TextBlock, ToolChangeBlock
 from vllm_messages_plugin.wire.request import Message
 
-BILLING_HEADER = "x-anthropic-billing-header:"
+_BILLING_LINE = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 """Claude Code's attribution line: differs from session to session, so it would move the prompt's head."""
 
 REMINDER = "<system-reminder>\n{}\n</system-reminder>"
@@ -34,8 +35,9 @@ class Turn:
 
 
 def without_billing(texts: Iterable[str]) -> list[str]:
-    """The texts that are not a billing header, and not blank."""
-    return [text for text in texts if text.strip() and not text.startswith(BILLING_HEADER)]
+    """The texts without a billing header at their head, and without blank ones."""
+    bare = (_BILLING_LINE.sub("", text) for text in texts)
+    return [text for text in bare if text.strip()]
 
 
 def turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> list[Turn]:

@@ -1,0 +1,422 @@
+"""Requests into chat messages, case by case."""
+
+from typing import Any
+
+import pytest
+
+from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN
+from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.translate.turns import STAND_IN_LENGTH
+
+from .asking import (
+    NATIVE,
+    PROMPTED,
+    SIGNER,
+    STRICT,
+    VISION,
+    Json,
+    assistant,
+    call,
+    conversation,
+    image,
+    picture,
+    result,
+    says_assistant,
+    says_system,
+    says_tool,
+    says_user,
+    system,
+    text,
+    thinking,
+    told,
+    tool,
+    use,
+    user,
+)
+
+ASKED = user("Hi")
+CALLED = assistant(use("a"), use("b", "g"))
+TOLD_ASKED = says_user("Hi")
+TOLD_CALLED = says_assistant("", call("a"), call("b", "g"))
+
+
+def plain(role: str, content: str) -> Json:
+    return {"role": role, "content": content}
+
+
+# Text.
+
+TEXTS: dict[str, tuple[list[Json], list[Json]]] = {
+    "a string": ([plain("user", "Hi")], [TOLD_ASKED]),
+    "a list of one text": ([ASKED], [TOLD_ASKED]),
+    "two texts": ([user("a", "b")], [says_user("a\n\nb")]),
+    "texts keep their white space": ([user(" a\n")], [says_user(" a\n")]),
+    "blank texts say nothing": ([user("a", " \n", "", "b")], [says_user("a\n\nb")]),
+    "two user turns are one": ([plain("user", "a"), user("b")], [says_user("a\n\nb")]),
+    "an empty turn between": ([user("a"), assistant(), user("b")], [says_user("a\n\nb")]),
+    "turn by turn": (
+        [ASKED, plain("assistant", "Hello"), user("Bye")],
+        [TOLD_ASKED, says_assistant("Hello"), says_user("Bye")],
+    ),
+    "two assistant turns are one": (
+        [ASKED, assistant("a"), assistant(use("a"))],
+        [TOLD_ASKED, says_assistant("a", call("a"))],
+    ),
+    "a reply may come first": (
+        [plain("assistant", "Hello"), ASKED],
+        [says_assistant("Hello"), TOLD_ASKED],
+    ),
+    "nothing but blanks": ([user("", " ")], [says_user(OPENING_USER_TURN)]),
+}
+
+
+@pytest.mark.parametrize(("messages", "expected"), TEXTS.values(), ids=TEXTS.keys())
+def test_text(messages: list[Json], expected: list[Json]) -> None:
+    assert told(*messages) == expected
+
+
+@pytest.mark.parametrize("traits", [NATIVE, PROMPTED, STRICT], ids=["native", "prompted", "strict"])
+def test_a_string_and_a_list_of_one_text_read_the_same(traits: TemplateTraits) -> None:
+    strings = [
+        plain("system", "s"),
+        plain("user", "a"),
+        plain("assistant", "b"),
+        plain("system", "t"),
+        plain("user", "c"),
+    ]
+    lists = [{**each, "content": [text(each["content"])]} for each in strings]
+    as_strings = told(*strings, user(result("x", "r")), system="head", traits=traits)
+    as_lists = told(*lists, user(result("x", [text("r")])), system=[text("head")], traits=traits)
+    assert as_strings == as_lists
+
+
+# Calls and their results.
+
+RESULTS: dict[str, tuple[Json, list[Json]]] = {
+    "in order": (
+        user(result("a", "1"), result("b", "2")),
+        [says_tool("a", "1"), says_tool("b", "2", "g")],
+    ),
+    "in the order of the calls": (
+        user(result("b", "2"), result("a", "1")),
+        [says_tool("a", "1"), says_tool("b", "2", "g")],
+    ),
+    "text around them keeps its place": (
+        user("before", result("a", "1"), "after"),
+        [says_user("before"), says_tool("a", "1"), says_user("after")],
+    ),
+    "text between them keeps its place": (
+        user(result("b", "2"), "between", result("a", "1")),
+        [says_tool("b", "2", "g"), says_user("between"), says_tool("a", "1")],
+    ),
+    "no content": (user(result("a")), [says_tool("a", "")]),
+    "null content": (user(result("a", None)), [says_tool("a", "")]),
+    "empty content": (user(result("a", [])), [says_tool("a", "")]),
+    "several texts": (user(result("a", [text("1"), text("2")])), [says_tool("a", "1\n\n2")]),
+    "a failure": (user(result("a", "no", is_error=True)), [says_tool("a", FAILED_RESULT + "no")]),
+    "a failure without words": (user(result("a", is_error=True)), [says_tool("a", FAILED_RESULT)]),
+    "no failure": (user(result("a", "yes", is_error=False)), [says_tool("a", "yes")]),
+    "of a call that is not there": (
+        user(result("z", "9"), result("a", "1")),
+        [says_tool("a", "1"), says_tool("z", "9", None)],
+    ),
+    "an unknown block": (
+        user(result("a", [{"type": "new", "x": 1}])),
+        [says_tool("a", '[new: {"type":"new","x":1}]')],
+    ),
+    "a search result": (
+        user(result("a", [{"type": "search_result", "source": "s", "title": "t", "content": [text("1")]}])),
+        [says_tool("a", '<search_result source="s" title="t">\n1\n</search_result>')],
+    ),
+    "a document": (
+        user(result("a", [{"type": "document", "source": {"type": "content", "content": "1"}}])),
+        [says_tool("a", "<document>\n1\n</document>")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("results", "expected"), RESULTS.values(), ids=RESULTS.keys())
+def test_results(results: Json, expected: list[Json]) -> None:
+    assert told(ASKED, CALLED, results) == [TOLD_ASKED, TOLD_CALLED, *expected]
+
+
+def test_a_turn_of_calls_alone_has_empty_content() -> None:
+    assert told(ASKED, assistant(use("a", city="Zürich"))) == [
+        TOLD_ASKED,
+        says_assistant("", call("a", arguments='{"city": "Zürich"}')),
+    ]
+
+
+def test_a_turn_of_calls_alone_has_the_content_the_template_wants() -> None:
+    [_, said] = told(ASKED, assistant(use("a")), traits=TemplateTraits(empty_call_content=None))
+    assert said["content"] is None
+
+
+def test_text_beside_calls_is_their_content() -> None:
+    [_, said] = told(ASKED, assistant("Look.", use("a")), traits=TemplateTraits(empty_call_content=None))
+    assert said == says_assistant("Look.", call("a"))
+
+
+def test_ids_that_come_back_in_a_later_turn_leave_the_earlier_results_alone() -> None:
+    first = [ASKED, assistant(use("0", "f"), use("1", "g")), user(result("0", "a"), result("1", "b"))]
+    later = [assistant(use("1", "h"), use("0", "i")), user(result("1", "c"), result("0", "d"))]
+    assert told(*first, *later)[: len(told(*first))] == told(*first)
+    assert told(*first, *later)[-2:] == [says_tool("1", "c", "h"), says_tool("0", "d", "i")]
+
+
+# Images.
+
+
+def test_an_image_is_a_part_of_its_turn() -> None:
+    assert told(user("What is it?", image()), traits=VISION) == [
+        says_user([text("What is it?"), picture()]),
+    ]
+
+
+def test_images_of_results_go_to_the_following_user_turn() -> None:
+    results = user(result("a", [text("1"), image()]), result("b", [image()]), "See?")
+    assert told(ASKED, CALLED, results, traits=VISION) == [
+        TOLD_ASKED,
+        TOLD_CALLED,
+        says_tool("a", "1"),
+        says_tool("b", "(the result is the image that follows)", "g"),
+        says_user([picture(), picture(), text("See?")]),
+    ]
+
+
+# Thinking.
+
+SIGNED = SIGNER.sign("because")
+THOUGHTS: dict[str, tuple[list[Json], str | None]] = {
+    "shown": ([thinking("because", SIGNED)], "because"),
+    "shown, never signed": ([thinking("because")], "because"),
+    "shown, signed elsewhere": ([thinking("because", "EqQBCkYIAhgC")], "because"),
+    "omitted": ([thinking("", SIGNED)], "because"),
+    "omitted, signed elsewhere": ([thinking("", "EqQBCkYIAhgC")], None),
+    "omitted, tampered with": ([thinking("", SIGNED[:-4] + "AAA=")], None),
+    "omitted, never signed": ([thinking("", "")], None),
+    "two": ([thinking("a"), thinking("", SIGNED)], "a\nbecause"),
+    "redacted": ([{"type": "redacted_thinking", "data": "x"}], None),
+}
+
+
+@pytest.mark.parametrize(("blocks", "expected"), THOUGHTS.values(), ids=THOUGHTS.keys())
+def test_thinking_is_given_back(blocks: list[Json], expected: str | None) -> None:
+    reasoning = {} if expected is None else {"reasoning": expected}
+    assert told(ASKED, assistant(*blocks, "Yes.", use("a"))) == [
+        TOLD_ASKED,
+        says_assistant("Yes.", call("a"), **reasoning),
+    ]
+
+
+# Blocks that have no words of their own.
+
+SERVER_BLOCKS: dict[str, tuple[Json, str]] = {
+    "a server's call": (
+        {"type": "server_tool_use", "id": "s", "name": "web_search", "input": {"query": "q"}},
+        '[server_tool_use: {"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}}]',
+    ),
+    "a server's result": (
+        {"type": "web_search_tool_result", "tool_use_id": "s", "content": []},
+        '[web_search_tool_result: {"type":"web_search_tool_result","tool_use_id":"s","content":[]}]',
+    ),
+    "one never heard of": ({"type": "new", "x": "ü"}, '[new: {"type":"new","x":"ü"}]'),
+}
+
+
+@pytest.mark.parametrize(("block", "words"), SERVER_BLOCKS.values(), ids=SERVER_BLOCKS.keys())
+@pytest.mark.parametrize("traits", [NATIVE, PROMPTED], ids=["native", "prompted"])
+def test_a_block_that_cannot_be_shown_is_described(traits: TemplateTraits, block: Json, words: str) -> None:
+    [_, said] = told(ASKED, assistant(block), traits=traits)
+    assert said == says_assistant(words)
+    assert told(user(block), traits=traits) == [says_user(words)]
+    assert told(ASKED, system(block), traits=traits)[-1]["content"].endswith(words)
+
+
+def test_what_stands_in_for_a_block_is_bounded() -> None:
+    huge = {"type": "new", "x": "y" * 1_000_000}
+    [said] = told(user(huge))
+    assert len(said["content"]) < STAND_IN_LENGTH + 100
+    assert said["content"].startswith('[new: {"type":"new","x":"yyy')
+
+
+MISPLACED: dict[str, list[Json]] = {
+    "a call in a user turn": [user(use("a"))],
+    "a result in a reply": [ASKED, assistant(result("a", "r"))],
+    "an image in a reply": [ASKED, assistant(image())],
+    "a document in a reply": [
+        ASKED,
+        assistant({"type": "document", "source": {"type": "content", "content": "d"}}),
+    ],
+    "thinking in a user turn": [user(thinking("t"))],
+    "an image in a system message": [ASKED, system(image())],
+    "a tool change in a user turn": [user({"type": "tool_removal", "tool": {"name": "f"}})],
+}
+
+
+@pytest.mark.parametrize("messages", MISPLACED.values(), ids=MISPLACED.keys())
+def test_a_block_in_a_place_it_has_no_business_in_fails_nothing(messages: list[Json]) -> None:
+    assert str(told(*messages)[-1]["content"]).startswith("[")
+
+
+# Prefill.
+
+PREFILLS: dict[str, tuple[list[Json], bool]] = {
+    "a reply begun": ([ASKED, assistant("The answer is")], True),
+    "a reply begun as a string": ([ASKED, plain("assistant", "The")], True),
+    "thinking and a reply begun": ([ASKED, assistant(thinking("t"), "The")], True),
+    "in two parts": ([ASKED, assistant("The "), assistant("answer")], True),
+    "a user turn": ([ASKED], False),
+    "a turn of calls": ([ASKED, assistant("Look.", use("a"))], False),
+    "an empty reply": ([ASKED, assistant()], False),
+    "a blank reply": ([ASKED, plain("assistant", " ")], False),
+    "thinking alone": ([ASKED, assistant(thinking("t"))], False),
+    "a blank user turn after a reply": ([ASKED, assistant("a"), user(" ")], False),
+    "an empty system message after a reply": ([ASKED, assistant("a"), system()], False),
+}
+
+
+@pytest.mark.parametrize(("messages", "continues"), PREFILLS.values(), ids=PREFILLS.keys())
+def test_only_a_reply_that_was_begun_is_continued(messages: list[Json], continues: bool) -> None:
+    assert conversation(*messages).continues is continues
+
+
+def test_a_prefill_is_the_last_message_as_it_was_written() -> None:
+    assert told(ASKED, assistant("The answer is "))[-1] == says_assistant("The answer is ")
+
+
+# Tools as text.
+
+
+def test_without_native_tools_calls_and_results_are_text() -> None:
+    found = conversation(
+        ASKED,
+        assistant("Look.", use("a", city="Oslo")),
+        user(result("a", "rain"), "And?"),
+        tools=[tool("f", description="d")],
+        system="Be brief.",
+        traits=PROMPTED,
+    )
+    head, *rest = found.messages
+    assert head["content"].startswith("Be brief.\n\n# Tools\n")
+    assert '{"name": "f", "description": "d", "parameters": {"type": "object"}}' in head["content"]
+    assert rest == [
+        TOLD_ASKED,
+        says_assistant(
+            'Look.\n<tool_call>\n{"name": "f", "arguments": {"city": "Oslo"}}\n</tool_call>',
+        ),
+        says_user("<tool_response>\nResult of f:\nrain\n</tool_response>\n\nAnd?"),
+    ]
+    assert found.tools == ()
+    assert [each["function"]["name"] for each in found.callable_tools] == ["f"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            result("a", "no", is_error=True),
+            "<tool_response>\nResult of f (the call failed):\nno\n</tool_response>",
+        ),
+        (result("z", "no", is_error=True), "<tool_response>\nThe call failed:\nno\n</tool_response>"),
+        (result("z", "9"), "<tool_response>\n9\n</tool_response>"),
+        (result("a"), "<tool_response>\nResult of f:\n\n</tool_response>"),
+    ],
+    ids=["failed", "failed-unknown", "unknown", "empty"],
+)
+def test_without_native_tools_a_result_says_whose_it_is(given: Json, words: str) -> None:
+    assert told(ASKED, assistant(use("a")), user(given), traits=PROMPTED)[-1] == says_user(words)
+
+
+def test_without_native_tools_results_keep_the_order_of_their_calls_and_their_images() -> None:
+    traits = TemplateTraits(native_tools=False, images=True)
+    [*_, last] = told(ASKED, CALLED, user(result("b", "2"), result("a", [image()])), traits=traits)
+    assert last["content"] == [
+        text("<tool_response>\nResult of f:\n\n</tool_response>"),
+        picture(),
+        text("<tool_response>\nResult of g:\n2\n</tool_response>"),
+    ]
+
+
+def test_without_tools_nothing_is_said_of_tools() -> None:
+    assert told(ASKED, system="Be brief.", traits=PROMPTED) == [says_system("Be brief."), TOLD_ASKED]
+
+
+# Strict templates.
+
+STRICTNESS: dict[str, tuple[TemplateTraits, dict[str, Any], list[Json], list[Json]]] = {
+    "no system role": (
+        TemplateTraits(leading_system=False),
+        {"system": "s"},
+        [ASKED],
+        [says_user("s\n\nHi")],
+    ),
+    "no system role, an image": (
+        TemplateTraits(leading_system=False, images=True),
+        {"system": "s"},
+        [user(image())],
+        [says_user([text("s"), picture()])],
+    ),
+    "no system role, a reply first": (
+        TemplateTraits(leading_system=False),
+        {"system": "s"},
+        [assistant("a"), ASKED],
+        [says_user("s"), says_assistant("a"), TOLD_ASKED],
+    ),
+    "no system role, a result first": (
+        TemplateTraits(leading_system=False),
+        {"system": "s"},
+        [user(result("a", "1"))],
+        [says_user("s"), says_tool("a", "1", None)],
+    ),
+    "a reply may not come first": (
+        TemplateTraits(leading_assistant=False),
+        {},
+        [assistant("a"), ASKED],
+        [says_user(OPENING_USER_TURN), says_assistant("a"), TOLD_ASKED],
+    ),
+    "a reply may not come first, with a head": (
+        TemplateTraits(leading_assistant=False),
+        {"system": "s"},
+        [assistant("a"), ASKED],
+        [says_system("s"), says_user(OPENING_USER_TURN), says_assistant("a"), TOLD_ASKED],
+    ),
+    "neither": (
+        STRICT,
+        {"system": "s"},
+        [assistant("a"), ASKED],
+        [says_user("s"), says_assistant("a"), TOLD_ASKED],
+    ),
+    "neither, and no head": (STRICT, {}, [ASKED], [TOLD_ASKED]),
+    "nothing but a head": (
+        NATIVE,
+        {"system": "s"},
+        [user()],
+        [says_system("s"), says_user(OPENING_USER_TURN)],
+    ),
+    "nothing but a head, no system role": (STRICT, {"system": "s"}, [user()], [says_user("s")]),
+}
+
+
+@pytest.mark.parametrize(
+    ("traits", "fields", "messages", "expected"), STRICTNESS.values(), ids=STRICTNESS.keys()
+)
+def test_strict_templates_get_the_opening_they_want(
+    traits: TemplateTraits, fields: dict[str, Any], messages: list[Json], expected: list[Json]
+) -> None:
+    assert told(*messages, traits=traits, **fields) == expected
+
+
+# What is asked of the reply.
+
+
+def test_a_schema_is_handed_on() -> None:
+    schema = {"type": "object"}
+    assert conversation(ASKED).schema is None
+    asked = {"format": {"type": "json_schema", "schema": schema}}
+    assert conversation(ASKED, output_config=asked).schema == schema
+
+
+def test_reading_a_request_leaves_it_as_it_was() -> None:
+    messages = [system("s"), ASKED, CALLED, user(result("b"), result("a"))]
+    assert told(*messages, system="head") == told(*messages, system="head")

@@ -1,0 +1,68 @@
+"""Signatures of thinking: the text comes back whole from the untouched signature, and from nothing else."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from vllm_messages_plugin.translate.signature import LARGEST, signer
+
+OURS, THEIRS = signer("ours"), signer("theirs")
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_= \n!é"
+texts = st.text(st.characters(codec="utf-8"), max_size=50)
+
+
+@given(texts)
+def test_any_text_comes_back(text: str) -> None:
+    assert OURS.restore(OURS.sign(text)) == text
+
+
+@given(texts)
+def test_the_same_text_has_the_same_signature(text: str) -> None:
+    assert OURS.sign(text) == signer("ours").sign(text)
+
+
+@given(texts)
+def test_another_key_reads_nothing(text: str) -> None:
+    assert THEIRS.restore(OURS.sign(text)) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts, st.data())
+def test_a_signature_that_was_tampered_with_holds_nothing(text: str, data: st.DataObject) -> None:
+    signature = OURS.sign(text)
+    start = data.draw(st.integers(0, len(signature)))
+    stop = data.draw(st.integers(start, min(start + 3, len(signature))))
+    tampered = signature[:start] + data.draw(st.text(ALPHABET, max_size=3)) + signature[stop:]
+    assume(tampered != signature)
+    assert OURS.restore(tampered) is None
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "vms1_", "vms1_AAAA"]))
+def test_an_arbitrary_signature_holds_nothing_and_raises_nothing(text: str, head: str) -> None:
+    assert OURS.restore(head + text) is None
+
+
+@pytest.mark.parametrize("length", range(48))
+def test_a_short_signature_holds_nothing(length: int) -> None:
+    assert OURS.restore("vms1_" + "A" * length) is None
+
+
+def test_a_signature_of_nothing_is_not_empty() -> None:
+    assert OURS.sign("")
+    assert OURS.restore("") is None
+
+
+def test_an_enormous_signature_is_not_ours() -> None:
+    assert OURS.restore("vms1_" + "A" * LARGEST) is None
+
+
+def test_long_thoughts_have_short_signatures() -> None:
+    assert len(OURS.sign("Let me think about it. " * 10_000)) < 10_000
+
+
+def test_a_lone_surrogate_is_signed_as_a_question_mark() -> None:
+    assert OURS.restore(OURS.sign("a\ud83d")) == "a?"
+
+
+def test_a_signature_can_travel_in_a_header_or_a_url() -> None:
+    assert OURS.sign("a" * 100).replace("-", "").replace("_", "").rstrip("=").isalnum()
