@@ -299,6 +299,32 @@ def test_images_are_refused_in_words_that_agents_understand(http: httpx.Client) 
     assert message.startswith("messages.0.content.0: Could not process image")
 
 
+SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]}
+FORMAT = {"format": {"type": "json_schema", "schema": SCHEMA | {"additionalProperties": False}}}
+
+
+@pytest.mark.parametrize("script", [THINK + '{"ok": true}', '{"ok": true}'])
+def test_structured_output_comes_after_the_thinking(http: httpx.Client, script: str) -> None:
+    """The engine ends a request whose script its grammar does not allow."""
+    reply = ask(http, body(script, thinking=THINKING, output_config=FORMAT))
+    assert [block["type"] for block in reply["content"]][:-1] == (["thinking"] if "think" in script else [])
+    assert reply["content"][-1] == {"type": "text", "text": '{"ok": true}'}
+
+
+@pytest.mark.parametrize("script", [THINK + CALL, CALL])
+def test_a_demanded_call_comes_after_the_thinking(http: httpx.Client, script: str) -> None:
+    choice = {"type": "tool", "name": "get_weather"}
+    reply = ask(http, body(script, thinking=THINKING, tools=[WEATHER], tool_choice=choice))
+    assert reply["content"][-1]["input"] == {"city": "Oslo", "days": 3}
+    assert reply["stop_reason"] == "tool_use"
+
+
+@pytest.mark.parametrize("script", [THINK + CALL, CALL, THINK + '{"ok": true}', '{"ok": false}'])
+def test_structured_output_with_tools_is_a_call_or_the_json(http: httpx.Client, script: str) -> None:
+    reply = ask(http, body(script, thinking=THINKING, tools=[WEATHER], output_config=FORMAT))
+    assert reply["content"][-1]["type"] == ("tool_use" if CALL in script else "text")
+
+
 def test_both_sdks_read_the_models(server: Server, anthropic_client: anthropic.Anthropic) -> None:
     with (
         httpx.Client(trust_env=False) as transport,

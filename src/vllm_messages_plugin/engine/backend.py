@@ -9,6 +9,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.generate import Run, chat_request, deltas, sampling_params
+from vllm_messages_plugin.engine.grammar import after_thinking
 from vllm_messages_plugin.engine.models import Models
 from vllm_messages_plugin.engine.opening import Opening
 from vllm_messages_plugin.engine.parsers import Readers, choose_readers
@@ -42,7 +43,7 @@ class Backend:
         )
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
         self._defaults = self._model_config.get_diff_sampling_param()
-        self._budgets = bool(core_reasoning)
+        self._grammar_waits = bool(core_reasoning)
 
     @property
     def most_output(self) -> int | None:
@@ -79,8 +80,12 @@ class Backend:
             self.readers.full if prompt.thinking_read else self.readers.plain, prompt, request
         )
         if parser is not None:
+            if conversation.schema is not None:  # "a call or the JSON" takes the calls' form in the grammar
+                level = parser.tool_strict_level
+                parser.tool_strict_level = max(level, type(level).FUNCTION)
             request = self._adjusted(parser, request)
-        budget = conversation.thinking.budget if self._budgets and prompt.thinking_read else None
+            self._let_think(parser, prompt, request)
+        budget = conversation.thinking.budget if self._grammar_waits and prompt.thinking_read else None
         params = sampling_params(request, sampling, self._defaults, budget)
         lora = self.models.lora(model)
         self._log(request_id, prompt, params, lora)
@@ -141,6 +146,21 @@ class Backend:
     def _adjusted(parser: Any, request: Any) -> Any:
         try:
             return parser.adjust_request(request=request)
+        except Exception as error:
+            raise compat.in_our_words(error) from error
+
+    def _let_think(self, parser: Any, prompt: Prompt, request: Any) -> None:
+        """Have a grammar that binds the reply begin after its thinking."""
+        thinking = self.readers.thinking
+        constraint = request.extract_structured_outputs()
+        if constraint is None or thinking is None or self._grammar_waits or parser.reasoning_parser is None:
+            return
+        if parser.is_reasoning_end(prompt.token_ids or []):
+            return
+        special = thinking.close_tag in self._client.renderer.tokenizer.all_special_tokens
+        try:
+            request.structured_outputs = after_thinking(constraint, thinking, special)
+            request.response_format = None
         except Exception as error:
             raise compat.in_our_words(error) from error
 

@@ -1,16 +1,19 @@
-"""Which JSON schemas vLLM's grammars can express.
+"""Grammars that bind a reply: which schemas they can express, and how they let the model think first.
 
-Used by `generate`: a call that is demanded is held to its tool's schema where a grammar can do so; where
-it can't, the call's form is enforced and its arguments are the model's best effort, said once in the log.
+Used by `generate` and `backend`. A call that is demanded is held to its tool's schema where a grammar can
+do so; where it can't, the call's form is enforced and its arguments are the model's best effort, said once
+in the log.
 """
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from vllm_messages_plugin.engine.compat import MissingFeatureError, pick
+from vllm_messages_plugin.formats.probe import ThinkingProfile
 from vllm_messages_plugin.translate.tools import Choice, Function
 
 log = logging.getLogger("vllm.messages")
@@ -30,6 +33,38 @@ def _bound(function: Function, forced: bool) -> dict[str, Any]:
     if asked and not strict:
         _warn_once(str(inner["name"]))
     return {**function, "function": {**inner, "strict": strict}}
+
+
+def after_thinking(constraint: Any, thinking: ThinkingProfile, special: bool) -> Any:
+    """The constraint of a reply, to hold once the thinking is over.
+
+    vLLM's engine waits for the end of the reasoning only where it was started with --reasoning-parser.
+    `special` says that the tags are special tokens, which a grammar must name as tokens.
+
+    Raises:
+        MissingFeatureError: this vLLM or its xgrammar lacks what it takes.
+    """
+    formats = import_module("xgrammar.structural_tag")
+    to_format = pick("vllm.parser.abstract_parser:structured_outputs_to_format")
+    params = pick("vllm.sampling_params:StructuredOutputsParams")
+
+    def tag(text: str | None) -> Any:
+        return formats.TokenFormat(token=text) if special and text else text or ""
+
+    bound = to_format(constraint)
+    if bound is None:
+        return constraint
+    opening = "" if thinking.prompt_opens else tag(thinking.open_tag)
+    thought = formats.TagFormat(begin=opening, content=formats.AnyTextFormat(), end=tag(thinking.close_tag))
+    gap = formats.RegexFormat(pattern=BLANK_LINES)
+    thoughtful = formats.SequenceFormat(elements=[thought, gap, bound])
+    whole = thoughtful if thinking.prompt_opens else formats.OrFormat(elements=[thoughtful, bound])
+    structural = formats.StructuralTag(format=whole)
+    return params(structural_tag=json.dumps(structural.model_dump()))
+
+
+BLANK_LINES = "[\\n]{0,3}"
+"""What templates write between the end of the thinking and the answer."""
 
 
 @lru_cache(maxsize=512)

@@ -12,7 +12,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine.compat import ParserManager, is_mistral_tokenizer
 from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
-from vllm_messages_plugin.formats.probe import TemplateProfile
+from vllm_messages_plugin.formats.probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.written import write_calls
 from vllm_messages_plugin.settings import Settings
@@ -33,6 +33,11 @@ class Readers:
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
     written_as: str | None = None
+
+    @property
+    def thinking(self) -> ThinkingProfile | None:
+        """How the template thinks, if it does and a parser reads it."""
+        return self.profile.thinking if self.profile and self.reasoning_parser else None
 
     def traits(self, images: bool) -> TemplateTraits:
         """What translation must know of the template."""

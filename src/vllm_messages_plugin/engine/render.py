@@ -61,7 +61,7 @@ class PromptRenderer:
             MessagesError: the template or the renderer refused the conversation.
         """
         bound = conversation.choice.forced or conversation.schema is not None
-        early_grammar = bound and not self._grammar_waits
+        early_grammar = bound and not self._grammar_waits and not self._grammar_can_wait()
         kwargs = self._template_kwargs(conversation, extra, early_grammar)
         try:
             engine_input = await self._render(conversation, kwargs, extra)
@@ -77,6 +77,11 @@ class PromptRenderer:
             template_kwargs=kwargs,
             thinking_read=not early_grammar,
         )
+
+    def _grammar_can_wait(self) -> bool:
+        """Whether a grammar can be told where the thinking ends (see `grammar.after_thinking`)."""
+        thinking = self._readers.thinking
+        return thinking is not None and bool(thinking.open_tag and thinking.close_tag)
 
     async def _render(
         self, conversation: Conversation, kwargs: dict[str, Any], extra: Mapping[str, Any]
