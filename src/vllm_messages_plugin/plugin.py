@@ -27,6 +27,7 @@ def register() -> None:
         # Every API server process of this one server must read the others' signatures.
         os.environ.setdefault(START_KEY, secrets.token_urlsafe(32))
         _load_unasked()
+        _warn_of_rust()
     except Exception:
         log.exception("vllm-messages-plugin can't hook into this vLLM; vLLM starts without it")
 
@@ -40,15 +41,22 @@ def _load_unasked() -> None:
         return
 
     def load_endpoint_plugins(*args: Any, **kwargs: Any) -> list[Any]:
-        found = _others(original, *args, **kwargs)
-        _warn_of_rust()
-        if _allowed() is None and Settings().enabled:
-            log.info("Serving the Anthropic Messages API (vllm-messages-plugin); %s switches it off", OFF)
-            found.append(MessagesEndpoint())
-        return found
+        return [*_others(original, *args, **kwargs), *_ours()]
 
     load_endpoint_plugins._loads_messages = True  # type: ignore[attr-defined]
     plugins.load_endpoint_plugins = load_endpoint_plugins
+
+
+def _ours() -> list["MessagesEndpoint"]:
+    """Our endpoint, if VLLM_PLUGINS leaves the choice to us; a setting that makes no sense is logged."""
+    try:
+        if _allowed() is not None or not Settings().enabled:
+            return []
+    except Exception:
+        log.exception("vllm-messages-plugin is not loaded")
+        return []
+    log.info("Serving the Anthropic Messages API (vllm-messages-plugin); %s switches it off", OFF)
+    return [MessagesEndpoint()]
 
 
 def _allowed() -> Sequence[str] | None:
@@ -88,11 +96,11 @@ class MessagesEndpoint:
 
     def attach_router(self, app: Any) -> None:
         """Put our routes in the place of vLLM's, and our envelope around the whole app."""
-        if not Settings().enabled:
-            log.info("The Messages API of vllm-messages-plugin is switched off (%s)", OFF)
-            return
         try:
-            self._attach(app)
+            if Settings().enabled:
+                self._attach(app)
+            else:
+                log.info("The Messages API of vllm-messages-plugin is switched off (%s)", OFF)
         except Exception:
             log.exception("vllm-messages-plugin can't attach to this vLLM; vLLM's own routes stay")
             self._stand_down()
@@ -101,10 +109,11 @@ class MessagesEndpoint:
         from vllm_messages_plugin.http import count_tokens, messages, models
         from vllm_messages_plugin.http.errors import Envelope
 
+        theirs = list(app.router.routes)
         self._app = app
         ours = [route for part in (messages, count_tokens, models) for route in part.router.routes]
         keys = {(route.path, method) for route in ours for method in route.methods}
-        for route in list(app.router.routes):
+        for route in theirs:
             methods = {method for path, method in keys if path == getattr(route, "path", None)}
             if methods & set(getattr(route, "methods", None) or ()):
                 self._replaced.append(route)
