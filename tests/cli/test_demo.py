@@ -80,7 +80,9 @@ def test_a_server_that_is_never_healthy_is_given_up() -> None:
 def test_the_servers_environment_lets_the_plugin_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLLM_PLUGINS", "other")
     monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
+    monkeypatch.setenv("VLLM_API_KEY", "of another server")
     found = server.environment()
+    assert "VLLM_API_KEY" not in found
     assert found["VLLM_PLUGINS"] == "other,messages"
     assert found["VLLM_CPU_KVCACHE_SPACE"] == "7"
     monkeypatch.delenv("VLLM_PLUGINS")

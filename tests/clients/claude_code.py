@@ -37,7 +37,7 @@ class Run:
 
 def program() -> Path:
     """Return the program, installed from npm on first use."""
-    directory = npm.installed(PACKAGE, VERSION)
+    directory = npm.installed(f"{PACKAGE}@{VERSION}")
     return next(directory.glob(f"node_modules/{PACKAGE}-*/claude"))
 
 

@@ -1,4 +1,4 @@
-"""Packages from npm, pinned, each installed once into the cache."""
+"""Packages from npm, pinned, each set installed once into the cache."""
 
 import shutil
 import subprocess
@@ -9,17 +9,26 @@ import pytest
 from vllm_messages_plugin.testing.cache import build_once, cache_home
 
 
-def installed(package: str, version: str) -> Path:
-    """Return the directory that holds the package's `node_modules`; skip the test where there is no npm."""
+def installed(*pinned: str) -> Path:
+    """Return the directory whose `node_modules` holds these packages; skip the test where there is no npm."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("there is no npm to install a client with")
-    pinned = f"{package}@{version}"
-    name = pinned.strip("@").replace("/", "-")
-    return build_once(cache_home() / "npm" / name, pinned, lambda empty: install(npm, pinned, empty))
+    name = pinned[0].strip("@").replace("/", "-")
+    return build_once(
+        cache_home() / "npm" / name, " ".join(pinned), lambda empty: install(npm, pinned, empty)
+    )
 
 
-def install(npm: str, pinned: str, directory: Path) -> None:
-    """Install a package, without running its scripts."""
+def install(npm: str, pinned: tuple[str, ...], directory: Path) -> None:
+    """Install packages, without running their scripts."""
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel", "error"]
-    subprocess.run([npm, "install", "--prefix", str(directory), *quiet, pinned], check=True, timeout=600)
+    subprocess.run([npm, "install", "--prefix", str(directory), *quiet, *pinned], check=True, timeout=600)
+
+
+def program(source: Path, directory: Path, *pinned: str) -> Path:
+    """Copy a program beside the packages' node_modules, where node looks for what it imports."""
+    modules = directory / "node_modules"
+    if not modules.exists():
+        modules.symlink_to(installed(*pinned) / "node_modules")
+    return Path(shutil.copy(source, directory))

@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 
 from clients import claude_code
+from clients.play import call
 from vllm_messages_plugin.testing.server import Server
 
 THOUGHT = "<think>\nLet me see.\n</think>\n\n"
-
-
-def call(name: str, **arguments: Any) -> str:
-    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from vllm_messages_plugin.stream.deltas import (
     TextPiece,
     ThinkingPiece,
 )
-from vllm_messages_plugin.stream.machine import Machine, Reply
+from vllm_messages_plugin.stream.machine import Machine
+from vllm_messages_plugin.stream.reply import Reply
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 from vllm_messages_plugin.wire.events import Event
 
@@ -86,8 +87,8 @@ def compact(event: Any) -> Compact:
             named = (block["id"], block["name"]) if block["type"] == "tool_use" else ()
             return ("open", event["index"], block["type"], *named)
         case "content_block_delta":
-            kind, value = event["delta"].values()
-            return (kind, event["index"], value)
+            kind, *values = event["delta"].values()
+            return (kind, event["index"], *values)
         case "content_block_stop":
             return ("close", event["index"])
         case "message_delta":

@@ -122,6 +122,12 @@ def test_omitted_thinking_is_collected_with_its_signature_only() -> None:
     assert message["content"] == [{"type": "thinking", "thinking": "", "signature": "<a>"}]
 
 
+def test_applied_edits_and_diagnostics_are_collected() -> None:
+    message = collected(events_of([READ, done()], applied_edits=[], diagnostics={"cache_miss_reason": None}))
+    assert message["context_management"] == {"applied_edits": []}
+    assert message["diagnostics"] == {"cache_miss_reason": None}
+
+
 def test_pings_are_no_part_of_a_reply() -> None:
     events = events_of([READ, says("a"), done()])
     pinged = [event for each in events for event in (PING, each)]
@@ -169,7 +175,9 @@ def test_input_is_read_as_far_as_it_is_whole(text: str, expected: Any) -> None:
     assert read_input(text) == expected
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "1e999", "-1E+0999", "9" * 400 + ".0"], ids=lambda it: it[:9]
+)
 def test_a_collected_reply_is_json_that_every_client_can_read(number: str) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.stream.deltas import Delta, EndReason, Finished, PromptRead
-from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalOrderError, Machine, State, usage_of
+from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalOrderError, Machine, State
+from vllm_messages_plugin.stream.reply import usage_of
 from vllm_messages_plugin.wire.message import new_id
 
 from . import grammar
@@ -305,6 +306,15 @@ def test_white_space_between_thinking_and_text_is_no_part_of_either() -> None:
     ]
 
 
+def test_white_space_that_was_dropped_does_not_come_back_later() -> None:
+    assert play(says("  "), calls(0, "f", "{}"), says("b"), done()) == [
+        START,
+        *tool(0, 0, "f", "{}"),
+        *text(1, "b"),
+        *end("tool_use"),
+    ]
+
+
 def test_white_space_between_two_calls_gives_no_block() -> None:
     assert play(calls(0, "a", "{}"), says("\n"), calls(1, "b", "{}"), done()) == [
         START,
@@ -341,6 +351,15 @@ def test_white_space_within_and_after_text_is_kept() -> None:
 )
 def test_white_space_at_the_head_of_a_fresh_reply_is_the_templates(deltas: tuple[Delta, ...]) -> None:
     assert play(*deltas, done()) == [START, *text(0, "Hello"), *end("end_turn")]
+
+
+@pytest.mark.parametrize(
+    "deltas",
+    [(says("    return x"),), (says("\n"), says("    return x")), (says(" \n"), says("\n    return x"))],
+    ids=["alone", "after-a-line-end", "after-a-blank-line"],
+)
+def test_an_indentation_at_the_head_of_a_reply_is_the_models(deltas: tuple[Delta, ...]) -> None:
+    assert play(*deltas, done()) == [START, *text(0, "    return x"), *end("end_turn")]
 
 
 def test_a_reply_of_white_space_is_empty() -> None:
@@ -538,6 +557,21 @@ def test_omitted_thinking_has_only_its_signature() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("shown", "texts"), [(True, ("a", "b")), (False, ("", ""))], ids=["shown", "omitted"]
+)
+def test_counted_thinking_says_how_many_tokens_each_piece_was(shown: bool, texts: tuple[str, str]) -> None:
+    assert play(thinks("a", 3), thinks("b", 2), done(), show_thinking=shown, count_thinking=True) == [
+        START,
+        ("open", 0, "thinking"),
+        ("thinking_delta", 0, texts[0], 3),
+        ("thinking_delta", 0, texts[1], 2),
+        ("signature_delta", 0, "<ab>"),
+        ("close", 0),
+        *end("end_turn"),
+    ]
+
+
 def test_each_thinking_block_is_signed_for_itself() -> None:
     events = play(thinks("a"), says("b"), thinks("c"), done())
     assert [event[2] for event in events if event[0] == "signature_delta"] == ["<a>", "<c>"]
@@ -586,7 +620,8 @@ def test_the_input_counters_are_disjoint(cached: int) -> None:
     usage = usage_of(PromptRead(100, cached), 7)
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] == 100
     assert usage["cache_read_input_tokens"] == cached
-    assert usage["cache_creation_input_tokens"] == sum(usage["cache_creation"].values()) == 0
+    assert usage["cache_creation_input_tokens"] == 0
+    assert usage["cache_creation"] == {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
 
 
 def test_the_last_usage_repeats_the_input_and_counts_the_thinking() -> None:
@@ -594,6 +629,23 @@ def test_the_last_usage_repeats_the_input_and_counts_the_thinking() -> None:
     assert ended["type"] == "message_delta"
     assert ended["usage"] == usage_of(READ, 9, 4)
     assert ended["usage"]["output_tokens_details"] == {"thinking_tokens": 4}
+
+
+def test_diagnostics_stand_in_the_first_event_and_applied_edits_in_the_last() -> None:
+    edit = {"type": "clear_tool_uses_20250919", "cleared_tool_uses": 1, "cleared_input_tokens": 5}
+    first, *_, last, _ = events_of(
+        [READ, done()], diagnostics={"cache_miss_reason": None}, applied_edits=[edit]
+    )
+    assert first["type"] == "message_start"
+    assert first["message"]["diagnostics"] == {"cache_miss_reason": None}
+    assert last["type"] == "message_delta"
+    assert last["context_management"] == {"applied_edits": [edit]}
+
+
+def test_what_was_not_asked_is_not_told() -> None:
+    first, *_, last, _ = events_of([READ, done()])
+    assert "diagnostics" not in first["message"]  # type: ignore[typeddict-item]
+    assert "context_management" not in last
 
 
 def test_ids_are_fresh_and_carry_their_prefix() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vllm_messages_plugin.stream.deltas import PromptRead
 from vllm_messages_plugin.stream.json_progress import JsonProgress
+from vllm_messages_plugin.stream.reply import Marks, usage_of
 
 from . import grammar
 from .playbook import events_of
@@ -80,6 +82,30 @@ def test_a_hidden_thought_is_signed_as_if_it_were_shown(script: Script) -> None:
     assert said(hidden, "signature_delta", "signature") == said(shown, "signature_delta", "signature")
 
 
+@st.composite
+def prompts(draw: st.DrawFn) -> tuple[PromptRead, Marks]:
+    """A prompt with a part of it cached, and cache breakpoints anywhere in it."""
+    tokens = draw(st.integers(0, 1000))
+    cached, until_5m, until_1h = (draw(st.integers(0, tokens)) for _ in range(3))
+    return PromptRead(tokens, cached), Marks(until_5m, until_1h)
+
+
+@thorough
+@given(prompts())
+def test_the_input_counters_are_disjoint_and_add_up_to_the_prompt(prompt: tuple[PromptRead, Marks]) -> None:
+    read, marks = prompt
+    usage = usage_of(read, 7, marks=marks)
+    parts = [
+        usage["input_tokens"],
+        usage["cache_read_input_tokens"],
+        usage["cache_creation"]["ephemeral_5m_input_tokens"],
+        usage["cache_creation"]["ephemeral_1h_input_tokens"],
+    ]
+    assert min(parts) >= 0
+    assert sum(parts) == read.prompt_tokens
+    assert usage["cache_creation_input_tokens"] == sum(parts[2:])
+
+
 # JSON, as far as it has come.
 
 
@@ -112,6 +138,15 @@ def test_json_may_come_in_any_pieces(pieces: list[str]) -> None:
         progress.feed(piece)
         so_far += piece
         assert progress.complete == is_complete(so_far), so_far
+
+
+def test_an_empty_piece_between_a_backslash_and_what_it_escapes_changes_nothing() -> None:
+    progress = JsonProgress()
+    for piece in ('{"a": "\\', "", '"}'):
+        progress.feed(piece)
+    assert not progress.complete
+    progress.feed('"}')
+    assert progress.complete
 
 
 @given(st.none() | st.booleans() | st.integers() | st.text())

@@ -190,6 +190,7 @@ SIGNED = SIGNER.sign("because")
 THOUGHTS: dict[str, tuple[list[Json], str | None]] = {
     "shown": ([thinking("because", SIGNED)], "because"),
     "shown, never signed": ([thinking("because")], "because"),
+    "shown, signed for another": ([thinking("because", SIGNER.sign("no"))], "because"),
     "shown, signed elsewhere": ([thinking("because", "EqQBCkYIAhgC")], "because"),
     "omitted": ([thinking("", SIGNED)], "because"),
     "omitted, signed elsewhere": ([thinking("", "EqQBCkYIAhgC")], None),
@@ -340,6 +341,50 @@ def test_without_native_tools_results_keep_the_order_of_their_calls_and_their_im
 
 def test_without_tools_nothing_is_said_of_tools() -> None:
     assert told(ASKED, system="Be brief.", traits=PROMPTED) == [says_system("Be brief."), TOLD_ASKED]
+
+
+# Templates that drop what was called and thought earlier.
+
+WRITING = TemplateTraits(write_calls=lambda calls: "|".join(f"{name}{given}" for name, given in calls))
+TAGGING = TemplateTraits(thought_tags=("<think>", "</think>"))
+
+
+def test_calls_are_written_out_for_a_template_that_drops_them() -> None:
+    said = told(ASKED, assistant("Look.", use("a", x=1), use("b", "g")), traits=WRITING)[1]
+    assert said == says_assistant("Look.\nf{'x': 1}|g{}")
+    assert told(ASKED, CALLED, traits=WRITING)[1] == says_assistant("f{}|g{}")
+
+
+def test_results_of_calls_that_are_written_out_are_results_still() -> None:
+    found = conversation(
+        ASKED, CALLED, user(result("b", "2"), result("a", "1")), tools=[tool("f")], traits=WRITING
+    )
+    assert found.messages[2:] == (says_tool("a", "1"), says_tool("b", "2", "g"))
+    assert [each["function"]["name"] for each in found.tools] == ["f"]
+
+
+def test_thoughts_are_written_into_the_content_of_a_template_without_a_field_for_them() -> None:
+    assert told(ASKED, assistant(thinking("because"), "Yes.", use("a")), traits=TAGGING)[1] == says_assistant(
+        "<think>\nbecause\n</think>\n\nYes.", call("a")
+    )
+    assert told(ASKED, assistant("Yes."), traits=TAGGING)[1] == says_assistant("Yes.")
+
+
+# What a broken reply has left in a history.
+
+INPUTS = {"null": (None, "{}"), "a list": ([1], '{"input": [1]}'), "a string": ("x", '{"input": "x"}')}
+
+
+@pytest.mark.parametrize(("given", "arguments"), INPUTS.values(), ids=INPUTS.keys())
+def test_the_arguments_of_a_call_are_always_an_object(given: Any, arguments: str) -> None:
+    broken = {**use("a"), "input": given}
+    assert told(ASKED, assistant(broken))[1] == says_assistant("", call("a", arguments=arguments))
+    assert f'"arguments": {arguments}}}' in told(ASKED, assistant(broken), traits=PROMPTED)[1]["content"]
+
+
+def test_thinking_without_a_signature_is_read() -> None:
+    unsigned = [{"type": "thinking", "thinking": shown, "signature": None} for shown in ("", "because")]
+    assert told(ASKED, assistant(*unsigned, "Yes."))[1] == says_assistant("Yes.", reasoning="because")
 
 
 # Strict templates.

@@ -107,6 +107,14 @@ def test_a_model_that_reads_text_only_refuses_images(traits: Any, messages: list
     assert (refused.value.status, refused.value.message) == (400, message)
 
 
+def test_a_refusal_names_the_path_the_block_had_in_the_request() -> None:
+    """Also where a summary stands for all that went before it."""
+    compacted = assistant({"type": "compaction", "content": "So far so good."}, "Go on.")
+    with pytest.raises(MessagesError) as refused:
+        told(ASKED, assistant("a"), user("b"), compacted, user("See?", image()))
+    assert refused.value.message == f"messages.4.content.1: {TEXT_ONLY}"
+
+
 # Documents.
 
 DOCUMENTS: dict[str, tuple[Json, str]] = {

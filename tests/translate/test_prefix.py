@@ -25,21 +25,30 @@ from .asking import (
 )
 
 TOOLS = [tool("f", description="d"), tool("g"), tool("late", defer_loading=True)]
-TRAITS = [
-    TemplateTraits(
-        native_tools=native,
-        leading_system=head,
-        inline_system=inline,
-        leading_assistant=reply_first,
-        images=True,
-        empty_call_content=empty,
+SWITCHES = ["native_tools", "leading_system", "inline_system", "leading_assistant"]
+HISTORIES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "null content": {"empty_call_content": None},
+    "written calls": {"write_calls": lambda calls: f"CALLS {[name for name, _ in calls]}"},
+    "thought tags": {"thought_tags": ("<think>", "</think>")},
+}
+TRAITS: dict[str, TemplateTraits] = {
+    " ".join([name, *(switch for switch, on in zip(SWITCHES, values, strict=True) if on)]): TemplateTraits(
+        images=True, **{**dict(zip(SWITCHES, values, strict=True)), **history}
     )
-    for native, head, inline, reply_first in product([True, False], repeat=4)
-    for empty in ("", None)
-]
+    for values in product([True, False], repeat=len(SWITCHES))
+    for name, history in HISTORIES.items()
+}
 
 words = st.sampled_from(["a", "Hello there", "  b\n", "\n", "", "ü", "x-anthropic-billing-header: v;"])
 solid = st.sampled_from(["a", "Hello there", "  b\n", "ü"])
+
+
+def defined(description: str) -> Json:
+    """An addition of the tool `late` with a definition of its own."""
+    given = tool("late", description=description)
+    return {"type": "tool_addition", "tool": {"type": "tool_definition", "definition": given}}
+
 
 user_blocks = st.one_of(
     words.map(text),
@@ -69,6 +78,7 @@ system_messages = st.one_of(
     st.lists(words.map(text), max_size=2).map(lambda blocks: system(*blocks)),
     words.map(lambda said: {"role": "system", "content": said}),
     st.just(system({"type": "tool_addition", "tool": {"type": "tool_reference", "name": "late"}})),
+    st.sampled_from(["one", "two"]).map(lambda said: system(defined(said))),
     st.just(system({"type": "tool_removal", "tool": {"type": "tool_reference", "name": "f"}})),
 )
 
@@ -106,7 +116,7 @@ def conversations(draw: st.DrawFn) -> list[list[Json]]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(conversations(), st.sampled_from(TRAITS), st.sampled_from([None, "Be brief."]))
+@given(conversations(), st.sampled_from(list(TRAITS.values())), st.sampled_from([None, "Be brief."]))
 def test_every_turn_begins_with_the_turn_before_it(
     rounds: list[list[Json]], traits: TemplateTraits, head: Any
 ) -> None:
@@ -122,7 +132,7 @@ def test_every_turn_begins_with_the_turn_before_it(
         before = found
 
 
-@pytest.mark.parametrize("traits", TRAITS, ids=str)
+@pytest.mark.parametrize("traits", TRAITS.values(), ids=TRAITS.keys())
 def test_a_long_agentic_session_keeps_its_prefix(traits: TemplateTraits) -> None:
     """The same under every combination of traits, for a conversation with everything in it."""
     signed = thinking("", SIGNER.sign("because"))

@@ -34,7 +34,7 @@ REMINDED = "<system-reminder>\ns\n</system-reminder>"
 
 # At the head.
 
-HEADS: dict[str, tuple[Any, list[Json], str | None]] = {
+HEADS: dict[str, tuple[Any, list[Json], Any]] = {
     "none": (None, [], None),
     "a string": ("a", [], "a"),
     "a list": ([text("a"), text("b")], [], "a\n\nb"),
@@ -104,10 +104,15 @@ PLACES: dict[str, tuple[list[Json], list[Json], list[Json]]] = {
         [TOLD_ASKED, says_system("s\n\ns")],
         [says_user(f"Hi\n\n{REMINDED}\n\n{REMINDED}")],
     ),
-    "empty": ([ASKED, system(), assistant("a")], *[[TOLD_ASKED, says_assistant("a")]] * 2),
+    "empty": (
+        [ASKED, system(), assistant("a")],
+        [TOLD_ASKED, says_assistant("a")],
+        [TOLD_ASKED, says_assistant("a")],
+    ),
     "nothing but a billing header": (
         [ASKED, system(BILLING), assistant("a")],
-        *[[TOLD_ASKED, says_assistant("a")]] * 2,
+        [TOLD_ASKED, says_assistant("a")],
+        [TOLD_ASKED, says_assistant("a")],
     ),
     "with a billing header": (
         [ASKED, system(BILLING, "s")],

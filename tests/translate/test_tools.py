@@ -155,10 +155,53 @@ def test_a_tool_that_is_added_with_its_definition_is_defined_and_may_be_called(t
     assert names(found.callable_tools) == ["search", "late"]
 
 
-def test_a_removed_tool_is_told_of() -> None:
-    removed = system(change("removal", type="tool_reference", name="search"), "Mind that.")
-    said = told(ASKED, removed, tools=DEFERRED)[-1]
-    assert said["content"] == "The tool search is no longer available.\n\nMind that."
+def test_a_tool_that_is_defined_anew_leaves_its_earlier_definition_alone() -> None:
+    """What was said of it before is part of the prompt's head by now."""
+    first, second = (
+        system(change("addition", type="tool_definition", definition=tool("late", description=words)))
+        for words in ("one", "two")
+    )
+    before = [ASKED, first]
+    after = [*before, assistant("a"), user("b"), second]
+    assert told(*after)[: len(told(*before))] == told(*before)
+    assert '"description": "two"' in told(*after)[-1]["content"]
+    [found] = conversation(*after).callable_tools
+    assert found["function"]["description"] == "two"
+
+
+def test_a_reference_to_a_tool_that_is_defined_only_later_stays_as_it_was() -> None:
+    before = [ASKED, SEARCHED, user(result("a", [reference("late")]))]
+    defined = system(change("addition", type="tool_definition", definition=tool("late")))
+    after = [*before, assistant("a"), user("b"), defined]
+    assert told(*after)[: len(told(*before))] == told(*before)
+
+
+@pytest.mark.parametrize(
+    "definition",
+    [{"type": "mcp_toolset", "mcp_server_name": "maps"}, {"description": "maps"}, {"name": "maps", "x": 1}],
+    ids=["toolset", "nameless", "without-schema"],
+)
+def test_an_added_tool_we_cannot_offer_is_described_and_fails_nothing(definition: Json) -> None:
+    found = conversation(ASKED, system(change("addition", type="tool_definition", definition=definition)))
+    assert "maps" in found.messages[-1]["content"]
+    assert found.callable_tools == ()
+
+
+REMOVED = system(change("removal", type="tool_reference", name="search"), "Mind that.")
+ADDED_AGAIN = system(change("addition", type="tool_reference", name="search"))
+
+
+def test_a_removed_tool_is_told_of_and_may_not_be_called() -> None:
+    found = conversation(ASKED, REMOVED, tools=DEFERRED)
+    assert found.messages[-1]["content"] == "The tool search is no longer available.\n\nMind that."
+    assert names(found.tools) == ["search"]
+    assert found.callable_tools == ()
+
+
+def test_a_tool_that_is_added_again_may_be_called_again() -> None:
+    found = conversation(ASKED, REMOVED, assistant("a"), ASKED, ADDED_AGAIN, tools=DEFERRED)
+    assert found.messages[-1]["content"] == "The tool search is available now."
+    assert names(found.callable_tools) == ["search"]
 
 
 # Choice.

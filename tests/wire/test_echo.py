@@ -223,7 +223,7 @@ def test_a_reply_without_signature_may_come_back_from_the_sdk() -> None:
 
 def test_server_blocks_are_kept_whole() -> None:
     block = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}}
-    [kept] = read(body(assistant(block))).messages[0].content
+    kept = read(body(assistant(block))).messages[0].content[0]
     assert isinstance(kept, OtherBlock)
     assert kept.model_dump() == block
 

@@ -441,5 +441,5 @@ def test_a_schema_is_read_under_both_its_names(fields: Json, expected: Any) -> N
 
 def test_an_unknown_block_is_kept_whole() -> None:
     unknown = {"type": "never_heard_of", "a": {"b": [1, None]}, "model_fields": 1}
-    [block] = read(body(user(unknown))).messages[0].content
+    block = read(body(user(unknown))).messages[0].content[0]
     assert json.loads(block.model_dump_json()) == unknown  # type: ignore[union-attr]

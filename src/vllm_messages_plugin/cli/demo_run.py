@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from vllm_messages_plugin.cli.checks import CHECKS
 from vllm_messages_plugin.cli.claude_settings import command_for, exports, settings_for
+from vllm_messages_plugin.cli.client import UnreachableError
 from vllm_messages_plugin.cli.server import (
     HOST,
     Server,
@@ -40,7 +41,7 @@ def run_demo(*, port: int, keep: bool) -> bool:
     try:
         folder = _make_model(console)
         return _serve_and_show(console, folder, port or free_port(), keep=keep)
-    except (ServerFailedError, subprocess.CalledProcessError) as error:
+    except (ServerFailedError, UnreachableError, subprocess.CalledProcessError) as error:
         console.print(f"[bold red]failed[/]: {escape(str(error))}")
     except KeyboardInterrupt:
         console.print("stopped")

@@ -22,6 +22,8 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.5
 # On a CPU the cache takes part of all memory unless told; a demo needs no more. No telemetry from a demo.
 DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+# Meant for the user's own server: a key the demo does not know, a port it did not choose.
+DROPPED = ("VLLM_API_KEY", "VLLM_PORT")
 
 
 class ServerFailedError(Exception):
@@ -59,7 +61,7 @@ def serve_command(arguments: Sequence[str]) -> list[str]:
 
 def environment() -> dict[str, str]:
     """The server's environment: ours, with the demo's defaults and this plugin let in."""
-    env = DEFAULTS | os.environ
+    env = DEFAULTS | {name: value for name, value in os.environ.items() if name not in DROPPED}
     if (allowed := env.get("VLLM_PLUGINS")) is not None and PLUGIN_NAME not in allowed.split(","):
         env["VLLM_PLUGINS"] = f"{allowed},{PLUGIN_NAME}"
     return env

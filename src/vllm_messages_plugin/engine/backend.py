@@ -43,6 +43,7 @@ class Backend:
         )
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
         self._defaults = self._model_config.get_diff_sampling_param()
+        self._caches = bool(engine_client.vllm_config.cache_config.enable_prefix_caching)
         self._grammar_waits = bool(core_reasoning)
 
     @property
@@ -58,6 +59,12 @@ class Backend:
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
         """The prompt of a conversation; see `PromptRenderer.render`."""
         return await self._renderer.render(conversation, extra)
+
+    async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
+        """How many tokens of the prompt a cache breakpoint behind `text` covers; 0 without a prefix cache."""
+        if not self._caches:
+            return 0
+        return await self._renderer.tokens_before(prompt, text)
 
     async def generate(
         self,

@@ -190,7 +190,7 @@ class _Reader:
         found: list[Delta] = []
         if message.reasoning:
             self._thinking_tokens += tokens
-            found.append(ThinkingPiece(message.reasoning))
+            found.append(ThinkingPiece(message.reasoning, tokens))
         if message.content:
             found.append(TextPiece(message.content))
         for call in message.tool_calls or ():

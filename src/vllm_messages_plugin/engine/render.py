@@ -4,6 +4,7 @@ Called by `backend` for messages and for count_tokens alike: what is counted is 
 and tokeniser run in the renderer's own threads; no request waits behind inference.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,6 +15,9 @@ from vllm_messages_plugin.engine.parsers import Readers
 from vllm_messages_plugin.formats.probe import ThinkingProfile
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingWish
+
+LONG_REST = 8_192
+"""Characters from which on a text is tokenised in a thread."""
 
 LEVELS: Sequence[str] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Efforts in their order; templates know some of them, Anthropic's API those from low on."""
@@ -77,6 +81,17 @@ class PromptRenderer:
             template_kwargs=kwargs,
             thinking_read=not early_grammar,
         )
+
+    async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
+        """How many tokens of a prompt end with the last place of `text`; all, if that is unknown."""
+        found = -1 if text is None or prompt.text is None else prompt.text.rfind(text)
+        if text is None or prompt.text is None or found < 0:
+            return prompt.tokens
+        rest = prompt.text[found + len(text) :]
+        encode = self._renderer.tokenizer.encode
+        if len(rest) > LONG_REST:
+            return prompt.tokens - len(await asyncio.to_thread(encode, rest, add_special_tokens=False))
+        return prompt.tokens - len(encode(rest, add_special_tokens=False))
 
     def _grammar_can_wait(self) -> bool:
         """Whether a grammar can be told where the thinking ends (see `grammar.after_thinking`)."""

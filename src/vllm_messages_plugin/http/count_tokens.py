@@ -1,5 +1,7 @@
 """`POST /v1/messages/count_tokens`: the prompt is rendered as for a reply, and counted."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.http.errors import error_response
@@ -21,5 +23,7 @@ async def count_tokens(request: Request) -> Response:
         understood = await read(request, service_of(request), CountTokensRequest)
     except MessagesError as error:
         return error_response(error, request_id)
-    counted = {"input_tokens": understood.prompt.tokens}
+    counted: dict[str, Any] = {"input_tokens": understood.prompt.tokens}
+    if understood.applied_edits is not None:
+        counted["context_management"] = {"original_input_tokens": understood.original_tokens}
     return Response(dump(counted), media_type="application/json", headers={"request-id": request_id})

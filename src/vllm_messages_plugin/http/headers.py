@@ -29,6 +29,12 @@ def request_id_of(request: Request) -> str:
     return found
 
 
+def betas(request: Request) -> set[str]:
+    """The values of every `anthropic-beta` header; none is ever refused."""
+    values = request.headers.getlist("anthropic-beta")
+    return {beta.strip() for value in values for beta in value.split(",")}
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 

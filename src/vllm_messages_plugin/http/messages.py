@@ -6,28 +6,34 @@ body -> `wire.request` -> `translate.conversation` -> the engine's renderer -> t
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from vllm_messages_plugin.http.diagnostics import remember
 from vllm_messages_plugin.http.errors import error_response
-from vllm_messages_plugin.http.headers import request_id_of
+from vllm_messages_plugin.http.headers import betas, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, Rhythm, unless_gone
 from vllm_messages_plugin.http.ports import Service, service_of
 from vllm_messages_plugin.http.reading import Read, read
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import Delta
-from vllm_messages_plugin.stream.machine import Reply
+from vllm_messages_plugin.stream.reply import Marks, Reply
 from vllm_messages_plugin.stream.run import events
+from vllm_messages_plugin.translate.cache_marks import marks
 from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_long
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.message import Message
+from vllm_messages_plugin.wire.message import Message, new_id
 from vllm_messages_plugin.wire.request import MessagesRequest
 from vllm_messages_plugin.wire.sse import dump, frame
 
 ADMISSION_SECONDS = 1.0
 """How long a stream's head waits for the engine to accept the request: what it refuses, it refuses at
 once, and a refusal must be a status. A prompt that takes longer to read is answered with pings."""
+
+COUNT_THINKING = "thinking-token-count-2026-05-13"
+"""The beta under which each piece of thinking says how many tokens it was."""
 
 router = APIRouter()
 
@@ -38,7 +44,7 @@ async def create_message(request: Request) -> Response:
     service, request_id = service_of(request), request_id_of(request)
     try:
         understood = await read(request, service, MessagesRequest)
-        reply = _reply(understood, service, request_id)
+        reply = await _reply(understood, service, request, request_id)
         deltas = await _begin(understood, service, reply, request)
         if understood.asked.stream:
             deltas = await _admitted(deltas, ADMISSION_SECONDS)
@@ -50,14 +56,42 @@ async def create_message(request: Request) -> Response:
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
 
 
-def _reply(understood: Read[MessagesRequest], service: Service, request_id: str) -> Reply:
+async def _reply(
+    understood: Read[MessagesRequest], service: Service, request: Request, request_id: str
+) -> Reply:
+    message_id = new_id("msg")
     return Reply(
         model=understood.asked.model,
         request_id=request_id,
+        message_id=message_id,
         sign=service.signer.sign,
         continues=understood.conversation.continues,
         show_thinking=understood.conversation.thinking.shown,
+        count_thinking=COUNT_THINKING in betas(request),
+        applied_edits=understood.applied_edits,
+        diagnostics=_diagnosed(understood, service, message_id),
+        marks=await _marks(understood, service),
     )
+
+
+async def _marks(understood: Read[MessagesRequest], service: Service) -> Marks:
+    """How far the request's cache breakpoints reach into its prompt."""
+    reach = {False: 0, True: 0}
+    last = {mark.long: mark for mark in marks(understood.asked)}
+    for long, mark in last.items():
+        reach[long] = await service.backend.tokens_before(understood.prompt, mark.text)
+    return Marks(until_5m=reach[False], until_1h=reach[True])
+
+
+def _diagnosed(understood: Read[MessagesRequest], service: Service, message_id: str) -> dict[str, Any] | None:
+    """Where this prompt parts from an earlier one, for clients that ask; both are remembered."""
+    asked, ids = understood.asked, understood.prompt.token_ids
+    if asked.diagnostics is None or ids is None:
+        return None
+    now = remember(asked, understood.model, ids)
+    reason = service.memory.reason(asked.diagnostics.previous_message_id, now)
+    service.memory.put(message_id, now)
+    return {"cache_miss_reason": reason}
 
 
 async def _begin(

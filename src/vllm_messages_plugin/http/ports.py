@@ -3,12 +3,13 @@
 Implemented by `engine.backend.Backend` and, for tests, by `testing.fake_engine`.
 """
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fastapi import Request
 
+from vllm_messages_plugin.http.diagnostics import PromptMemory
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -23,6 +24,9 @@ class Prompt(Protocol):
 
     @property
     def tokens(self) -> int: ...
+
+    @property
+    def token_ids(self) -> Sequence[int] | None: ...
 
 
 class Models(Protocol):
@@ -48,6 +52,8 @@ class Backend(Protocol):
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Any: ...
 
+    async def tokens_before(self, prompt: Any, text: str | None) -> int: ...
+
     async def generate(
         self,
         prompt: Any,
@@ -67,6 +73,7 @@ class Service:
     backend: Backend
     settings: Settings
     signer: Signer
+    memory: PromptMemory = field(default_factory=PromptMemory)
 
 
 def service_of(request: Request) -> Service:

@@ -4,17 +4,21 @@ Called by `messages` and `count_tokens`; everything that can be refused is refus
 """
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any, Generic
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
 from vllm_messages_plugin.http.headers import read_body
 from vllm_messages_plugin.http.ports import Service
+from vllm_messages_plugin.translate.context import edited, plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import Body, CountTokensRequest, parse
+from vllm_messages_plugin.wire.request import Body, parse
+
+Result = TypeVar("Result")
 
 LARGE = 256 * 1024
 """Bytes from which on a body is parsed and translated in a thread, so as not to hold up the event loop."""
@@ -22,36 +26,59 @@ LARGE = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Read(Generic[Body]):
-    """A request that was understood. `model` is the served name that answers it."""
+    """A request that was understood. `model` is the served name that answers it.
+
+    `applied_edits` is None where no context management was asked for; `original_tokens` is the prompt's
+    size before the edits.
+    """
 
     asked: Body
     model: str
     conversation: Conversation
     prompt: Any
+    original_tokens: int
+    applied_edits: tuple[Mapping[str, Any], ...] | None
 
 
 async def read(request: Request, service: Service, shape: type[Body]) -> Read[Body]:
-    """Parse, translate and render a request.
+    """Parse, translate and render a request, its context edits done.
 
     Raises:
         MessagesError: it can't be served; nothing has been sent yet.
     """
     body = await read_body(request, service.settings.max_body_mb * 1024 * 1024)
-    if len(body) > LARGE:
-        asked, conversation = await asyncio.to_thread(_understand, body, service, shape)
-    else:
-        asked, conversation = _understand(body, service, shape)
+    large = len(body) > LARGE
+    asked = await _run(large, parse, body, shape)
+    conversation = await _run(large, _conversation, asked, service)
     model = await served_name(asked.model, service)
     prompt = await service.backend.render(conversation, asked.extra)
-    return Read(asked, model, conversation, prompt)
+    plain = Read(asked, model, conversation, prompt, prompt.tokens, None)
+    return plain if asked.context_management is None else await _edited(plain, service, large)
 
 
-def _understand(body: bytes, service: Service, shape: type[Body]) -> tuple[Body, Conversation]:
-    asked = parse(body, shape)
-    conversation = converse(
-        asked, service.backend.traits, service.signer.restore, service.settings.default_thinking
-    )
-    return asked, conversation
+async def _run(large: bool, work: Callable[..., Result], *values: Any) -> Result:
+    return await asyncio.to_thread(work, *values) if large else work(*values)
+
+
+def _conversation(asked: Body, service: Service) -> Conversation:
+    return converse(asked, service.backend.traits, service.signer.restore, service.settings.default_thinking)
+
+
+async def _edited(read: Read[Body], service: Service, large: bool) -> Read[Body]:
+    """The request with those of its context edits done that change something."""
+    applied: list[Mapping[str, Any]] = []
+    for path, wanted in wanted_edits(read.asked):
+        edit = plan(path, wanted, read.asked.messages, read.prompt.tokens)
+        if edit is None:
+            continue
+        asked = edited(read.asked, edit)
+        conversation = await _run(large, _conversation, asked, service)
+        prompt = await service.backend.render(conversation, asked.extra)
+        cleared = read.prompt.tokens - prompt.tokens
+        if cleared >= edit.at_least:
+            applied.append({"type": edit.kind, **edit.counted, "cleared_input_tokens": max(cleared, 0)})
+            read = replace(read, asked=asked, conversation=conversation, prompt=prompt)
+    return replace(read, applied_edits=tuple(applied))
 
 
 async def served_name(asked: str, service: Service) -> str:
@@ -67,6 +94,3 @@ async def served_name(asked: str, service: Service) -> str:
     if found is None:
         raise MessagesError("not_found_error", f"model: {asked}")
     return found
-
-
-__all__ = ["CountTokensRequest", "Read", "read", "served_name"]

@@ -15,7 +15,7 @@ from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.events import ContentBlockDelta, Event, MessageDelta
 from vllm_messages_plugin.wire.message import Message
 
-_HUGE = re.compile(r"\d[eE]\+?\d{3}")  # may be read as an infinity, which JSON can't carry
+_HUGE = re.compile(r"\d[eE]\+?\d{3}|\d{309}")  # may be read as an infinity, which JSON can't carry
 
 BROKEN_INPUT = "INVALID_JSON"
 """Key under which a tool's unreadable arguments are handed on, as Anthropic's documentation proposes."""
@@ -70,6 +70,8 @@ class Collector:
         message["stop_sequence"] = event["delta"]["stop_sequence"]
         message["stop_details"] = event["delta"]["stop_details"]
         message["usage"] = event["usage"]
+        if "context_management" in event:
+            message["context_management"] = event["context_management"]
 
     def _whole(self) -> Message:
         assert self.message is not None, "message_start comes first"

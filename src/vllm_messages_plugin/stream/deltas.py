@@ -25,6 +25,7 @@ class TextPiece:
 @dataclass(frozen=True, slots=True)
 class ThinkingPiece:
     text: str
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ documentation and of `anthropic.lib.streaming`.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -21,9 +20,10 @@ from vllm_messages_plugin.stream.deltas import (
     ThinkingPiece,
 )
 from vllm_messages_plugin.stream.json_progress import JsonProgress
+from vllm_messages_plugin.stream.reply import Reply, usage_of
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
-from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, Usage, new_id
+from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, Usage
 
 
 class State(Enum):
@@ -37,39 +37,6 @@ class State(Enum):
 
 class IllegalOrderError(RuntimeError):
     """The engine side broke the order of deltas."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What the machine must know of the reply beforehand.
-
-    `sign` makes a thinking block's signature from its text. `continues` says that the reply continues
-    a prefilled text, so that blanks at its head are the model's word and not a template's. With
-    `show_thinking` false the thinking blocks carry a signature and no text.
-    """
-
-    model: str
-    request_id: str
-    sign: Callable[[str], str]
-    continues: bool = False
-    show_thinking: bool = True
-    message_id: str = field(default_factory=lambda: new_id("msg"))
-    new_tool_id: Callable[[], str] = lambda: new_id("toolu")
-
-
-def usage_of(prompt: PromptRead, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
-    """Usage with disjoint input counters."""
-    usage: Usage = {
-        "input_tokens": prompt.prompt_tokens - prompt.cached_tokens,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": prompt.cached_tokens,
-        "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-        "output_tokens": output_tokens,
-        "service_tier": "standard",
-    }
-    if thinking_tokens is not None:
-        usage["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
-    return usage
 
 
 class _Call:
@@ -141,8 +108,10 @@ class Machine:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
-            "usage": usage_of(delta, 0),
+            "usage": self._usage(0),
         }
+        if self._reply.diagnostics is not None:
+            message["diagnostics"] = dict(self._reply.diagnostics)
         yield {"type": "message_start", "message": message}
 
     def _open_text(self, delta: TextPiece) -> Iterator[events.Event]:
@@ -151,8 +120,9 @@ class Machine:
             self._blanks.append(delta.text)
             return
         text = "".join((*self._blanks, delta.text))
-        if not prefilled:  # line ends at the head of a block are the template's, an indentation is not
-            text = text.lstrip("\r\n")
+        if not prefilled:  # blank lines at the head of a block are the template's, an indentation is not
+            blank = len(text) - len(text.lstrip())
+            text = text[text.rfind("\n", 0, blank) + 1 :]
         yield from self._close()
         yield self._open({"type": "text", "text": ""}, State.TEXT)
         yield from self._more_text(TextPiece(text))
@@ -166,13 +136,17 @@ class Machine:
             return
         yield from self._close()
         yield self._open({"type": "thinking", "thinking": "", "signature": ""}, State.THINKING)
-        yield from self._more_thinking(ThinkingPiece(delta.text.lstrip("\n")))
+        yield from self._more_thinking(ThinkingPiece(delta.text.lstrip("\n"), delta.tokens))
 
     def _more_thinking(self, delta: ThinkingPiece) -> Iterator[events.Event]:
         if delta.text:
             self._thought.append(delta.text)
-            if self._reply.show_thinking:
-                yield self._delta({"type": "thinking_delta", "thinking": delta.text})
+            shown = delta.text if self._reply.show_thinking else ""
+            if self._reply.count_thinking:
+                tokens = delta.tokens
+                yield self._delta({"type": "thinking_delta", "thinking": shown, "estimated_tokens": tokens})
+            elif shown:
+                yield self._delta({"type": "thinking_delta", "thinking": shown})
 
     def _call(self, delta: CallPiece) -> Iterator[events.Event]:
         self._calls.setdefault(delta.call, _Call()).take(delta)
@@ -189,7 +163,7 @@ class Machine:
         yield from self._flush()
         reason = self._stop_reason(delta)
         self._state = State.ENDED
-        yield {
+        end: events.MessageDelta = {
             "type": "message_delta",
             "delta": {
                 "stop_reason": reason,
@@ -198,8 +172,11 @@ class Machine:
                 if reason == "refusal"
                 else None,
             },
-            "usage": usage_of(self._prompt, delta.output_tokens, delta.thinking_tokens),
+            "usage": self._usage(delta.output_tokens, delta.thinking_tokens),
         }
+        if self._reply.applied_edits is not None:
+            end["context_management"] = {"applied_edits": [dict(edit) for edit in self._reply.applied_edits]}
+        yield end
         yield {"type": "message_stop"}
 
     def _fail(self, delta: Failed) -> Iterator[events.Event]:
@@ -209,6 +186,9 @@ class Machine:
         yield {"type": "error", "error": body["error"], "request_id": body["request_id"]}
 
     # Steps that several transitions share.
+
+    def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
+        return usage_of(self._prompt, output_tokens, thinking_tokens, self._reply.marks)
 
     def _open(self, block: ContentBlock, state: State) -> events.Event:
         self._index += 1

@@ -7,7 +7,8 @@ import logging
 from collections.abc import AsyncIterator
 
 from vllm_messages_plugin.stream.deltas import Delta, Failed
-from vllm_messages_plugin.stream.machine import Machine, Reply
+from vllm_messages_plugin.stream.machine import Machine
+from vllm_messages_plugin.stream.reply import Reply
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.events import Event
 

@@ -5,6 +5,7 @@ app = app_with(engine)
 """
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,6 +37,7 @@ class FakePrompt:
     """Counts one token for each word of the conversation."""
 
     tokens: int
+    token_ids: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,11 @@ class FakeEngine:
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> FakePrompt:  # noqa: ARG002
-        return FakePrompt(sum(len(str(message["content"]).split()) for message in conversation.messages))
+        words = [word for message in conversation.messages for word in str(message["content"]).split()]
+        return FakePrompt(len(words), [zlib.crc32(word.encode()) for word in words])
+
+    async def tokens_before(self, prompt: FakePrompt, text: str | None) -> int:  # noqa: ARG002
+        return prompt.tokens
 
     async def generate(
         self,

@@ -15,7 +15,13 @@ from vllm_messages_plugin.translate import media
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
 from vllm_messages_plugin.translate.tools import Choice, Function, Toolbox, callable_tools, choice, toolbox
 from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.translate.turns import Placed, Turn, stand_in, turns, without_billing
+from vllm_messages_plugin.translate.turns import (
+    Placed,
+    Turn,
+    stand_in,
+    turns,
+    without_billing,
+)
 from vllm_messages_plugin.wire.blocks import (
     Block,
     DocumentBlock,
@@ -82,13 +88,12 @@ def converse(
     continues = _continues(request, told)
     head = _head(request, told, box, traits)
     body = list(_body(told, _Reader(traits, box, restore, {})))
-    effort = request.output_config.effort if request.output_config else None
     return Conversation(
         messages=tuple(_opened(head, body, traits)),
         tools=box.shown if traits.native_tools else (),
         callable_tools=callables,
         choice=choice(request.tool_choice, callables),
-        thinking=wish(request.thinking, effort, default_thinking),
+        thinking=wish(request.thinking, request.effort, default_thinking),
         schema=request.schema_asked,
         continues=continues,
     )

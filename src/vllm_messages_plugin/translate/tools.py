@@ -35,8 +35,7 @@ class Choice:
 class Toolbox:
     """The tools of a request.
 
-    `shown` stand at the head of the prompt; `hidden` are deferred, or defined in the conversation,
-    until something there refers to them.
+    `shown` stand at the head of the prompt; `hidden` are deferred until something refers to them.
     """
 
     shown: tuple[Function, ...]
@@ -45,10 +44,29 @@ class Toolbox:
     def definition(self, name: str) -> str:
         """A hidden tool as text, to stand where it is referred to."""
         tool = self.hidden.get(name)
-        if tool is None:
-            return f"The tool {name} is available now."
-        described = json.dumps(tool["function"], ensure_ascii=False)
-        return f"<functions>\n<function>{described}</function>\n</functions>"
+        return f"The tool {name} is available now." if tool is None else described(tool["function"])
+
+    def addition(self, block: ToolChangeBlock) -> str:
+        """A `tool_addition` as text: its own definition, or that of the tool it refers to."""
+        definition = block.tool.get("definition")
+        if not isinstance(definition, Mapping):
+            return self.definition(changed_tool(block))
+        function = defined(definition)
+        return described(function["function"] if function else definition)
+
+
+def described(definition: Mapping[str, Any]) -> str:
+    """A tool's definition as text, in the form Claude Code's own tool search uses."""
+    text = json.dumps(definition, ensure_ascii=False)
+    return f"<functions>\n<function>{text}</function>\n</functions>"
+
+
+def defined(definition: Mapping[str, Any]) -> Function | None:
+    """The tool that a `tool_addition` brings along; None for one we can't offer, which is only told of."""
+    try:
+        return _function(Tool.model_validate(definition), "tool_addition")
+    except (ValidationError, MessagesError):
+        return None
 
 
 def _function(tool: Tool, path: str) -> Function:
@@ -76,20 +94,7 @@ def toolbox(request: CountTokensRequest) -> Toolbox:
     if not shown:
         shown, entries = tuple(function for function, _ in entries), []
     hidden = {str(tool.name): function for function, tool in entries if tool.defer_loading}
-    return Toolbox(shown, hidden | _defined(request.messages))
-
-
-def _defined(messages: Sequence[Message]) -> dict[str, Function]:
-    """Tools that `tool_addition` blocks bring their definition for; a broken one is left to its text."""
-    found: dict[str, Function] = {}
-    for block in _blocks(messages):
-        if isinstance(block, ToolChangeBlock) and isinstance(block.tool.get("definition"), Mapping):
-            try:
-                tool = Tool.model_validate(block.tool["definition"])
-                found[str(tool.name)] = _function(tool, "tool_addition")
-            except (ValidationError, MessagesError):
-                continue
-    return found
+    return Toolbox(shown, hidden)
 
 
 def _blocks(messages: Sequence[Message]) -> Iterator[Block]:
@@ -108,19 +113,21 @@ def changed_tool(block: ToolChangeBlock) -> str:
 
 def callable_tools(box: Toolbox, messages: Sequence[Message]) -> tuple[Function, ...]:
     """What may be called at the conversation's end: tools shown or referred to, less those removed."""
-    offered = {str(function["function"]["name"]): function for function in box.shown}
+    shown = {str(function["function"]["name"]): function for function in box.shown}
+    known, offered = {**box.hidden, **shown}, dict(shown)
     for block in _blocks(messages):
         if isinstance(block, ToolChangeBlock) and block.type == "tool_removal":
             offered.pop(changed_tool(block), None)
             continue
-        for name in _referred(block):
-            if (function := box.hidden.get(name) or _shown(box, name)) is not None:
-                offered[name] = function
+        known.update(_brought(block))
+        offered.update({name: known[name] for name in _referred(block) if name in known})
     return tuple(offered.values())
 
 
-def _shown(box: Toolbox, name: str) -> Function | None:
-    return next((function for function in box.shown if function["function"]["name"] == name), None)
+def _brought(block: Block) -> dict[str, Function]:
+    definition = block.tool.get("definition") if isinstance(block, ToolChangeBlock) else None
+    function = defined(definition) if isinstance(definition, Mapping) else None
+    return {str(function["function"]["name"]): function} if function else {}
 
 
 def _referred(block: Block) -> list[str]:

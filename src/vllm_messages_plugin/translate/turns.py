@@ -10,7 +10,7 @@ from typing import Literal
 
 from vllm_messages_plugin.translate.tools import Toolbox, changed_tool
 from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.wire.blocks import Block, TextBlock, ToolChangeBlock
+from vllm_messages_plugin.wire.blocks import Block, OtherBlock, TextBlock, ToolChangeBlock
 from vllm_messages_plugin.wire.request import Message
 
 _BILLING_LINE = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
@@ -40,6 +40,40 @@ def without_billing(texts: Iterable[str]) -> list[str]:
     return [text for text in bare if text.strip()]
 
 
+SUMMARY = "<summary>\n{}\n</summary>"
+"""How the summary of a compacted conversation stands in a user turn."""
+
+
+def _since_compaction(messages: Sequence[Message]) -> tuple[Sequence[Message], int]:
+    """The conversation from its last compaction block on: its summary stands for all that went before.
+
+    What went before is blank, not gone, so that later blocks keep their paths; the number says how many
+    messages were put before the first.
+    """
+    for position in range(len(messages) - 1, -1, -1):
+        content = messages[position].content
+        content = content if isinstance(content, list) else []
+        for place in range(len(content) - 1, -1, -1):
+            summary = _summary(content[place])
+            if summary is not None:
+                opening = Message(role="user", content=SUMMARY.format(summary))
+                blank = [message.model_copy(update={"content": ""}) for message in messages[:position]]
+                rest = [_BLANK] * (place + 1) + list(content[place + 1 :])
+                kept = messages[position].model_copy(update={"content": rest})
+                return [opening, *blank, kept, *messages[position + 1 :]], 1
+    return messages, 0
+
+
+_BLANK = TextBlock(type="text", text="")
+
+
+def _summary(block: Block) -> str | None:
+    if not isinstance(block, OtherBlock) or block.type != "compaction":
+        return None
+    content = (block.model_extra or {}).get("content")
+    return content if isinstance(content, str) else None
+
+
 def turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> list[Turn]:
     """The conversation's turns in their order, without empty ones."""
     merged: list[Turn] = []
@@ -52,10 +86,11 @@ def turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> 
 
 
 def _single_turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> Iterator[Turn]:
+    messages, shift = _since_compaction(messages)
     last_user = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
     at_head = True
     for position, message in enumerate(messages):
-        path = f"messages.{position}.content"
+        path = f"messages.{position - shift}.content"
         if message.role != "system":
             at_head = False
             yield Turn(message.role, _placed(message, path))
@@ -69,8 +104,15 @@ def _placed(message: Message, path: str) -> list[Placed]:
     return [
         Placed(f"{path}.{position}", block)
         for position, block in enumerate(message.content)
-        if not (isinstance(block, TextBlock) and not block.text.strip())
+        if not _says_nothing(block)
     ]
+
+
+def _says_nothing(block: Block) -> bool:
+    """Blank text, and what only tells of the API's own doings."""
+    if isinstance(block, TextBlock):
+        return not block.text.strip()
+    return isinstance(block, OtherBlock) and block.type in ("fallback", "compaction")
 
 
 def _system_turn(text: str, path: str, in_place: bool) -> Turn:
@@ -91,7 +133,7 @@ def _system_block(block: Block, box: Toolbox) -> str:
         return block.text
     if isinstance(block, ToolChangeBlock):
         if block.type == "tool_addition":
-            return box.definition(changed_tool(block))
+            return box.addition(block)
         return f"The tool {changed_tool(block)} is no longer available."
     return stand_in(block)
 

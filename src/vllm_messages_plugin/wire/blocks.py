@@ -17,7 +17,13 @@ class Wire(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class TextBlock(Wire):
+class Marked(Wire):
+    """A block that may carry a cache breakpoint, in whatever form a client writes it."""
+
+    cache_control: Any = None
+
+
+class TextBlock(Marked):
     type: Literal["text"]
     text: str
 
@@ -44,7 +50,7 @@ class PlainTextSource(Wire):
     media_type: str = "text/plain"
 
 
-class ImageBlock(Wire):
+class ImageBlock(Marked):
     type: Literal["image"]
     source: Annotated[Base64Source | UrlSource | FileSource, Field(discriminator="type")]
 
@@ -54,7 +60,7 @@ class ContentSource(Wire):
     content: "Content"
 
 
-class DocumentBlock(Wire):
+class DocumentBlock(Marked):
     type: Literal["document"]
     source: Annotated[
         Base64Source | UrlSource | FileSource | PlainTextSource | ContentSource, Field(discriminator="type")
@@ -63,7 +69,7 @@ class DocumentBlock(Wire):
     context: str | None = None
 
 
-class SearchResultBlock(Wire):
+class SearchResultBlock(Marked):
     type: Literal["search_result"]
     source: str
     title: str
@@ -81,14 +87,15 @@ class RedactedThinkingBlock(Wire):
     data: str | None = None
 
 
-class ToolUseBlock(Wire):
+class ToolUseBlock(Marked):
     type: Literal["tool_use"]
     id: str
     name: str
+    toolset_name: str | None = None
     input: Any = None  # an object; what a broken reply left in a history is no reason to refuse it
 
 
-class ToolResultBlock(Wire):
+class ToolResultBlock(Marked):
     type: Literal["tool_result"]
     tool_use_id: str
     content: "Content | None" = None

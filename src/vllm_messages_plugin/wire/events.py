@@ -3,9 +3,16 @@
 Built by `stream.machine`, folded by `stream.collect`, written by `sse`.
 """
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
-from vllm_messages_plugin.wire.message import ContentBlock, Message, StopDetails, StopReason, Usage
+from vllm_messages_plugin.wire.message import (
+    ContentBlock,
+    ContextManagement,
+    Message,
+    StopDetails,
+    StopReason,
+    Usage,
+)
 
 
 class MessageStart(TypedDict):
@@ -27,6 +34,7 @@ class TextDelta(TypedDict):
 class ThinkingDelta(TypedDict):
     type: Literal["thinking_delta"]
     thinking: str
+    estimated_tokens: NotRequired[int]
 
 
 class SignatureDelta(TypedDict):
@@ -63,6 +71,7 @@ class MessageDelta(TypedDict):
     type: Literal["message_delta"]
     delta: Stop
     usage: Usage
+    context_management: NotRequired[ContextManagement]
 
 
 class MessageStop(TypedDict):

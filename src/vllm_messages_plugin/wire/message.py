@@ -71,6 +71,10 @@ class StopDetails(TypedDict):
     explanation: None
 
 
+class ContextManagement(TypedDict):
+    applied_edits: list[dict[str, Any]]
+
+
 class Message(TypedDict):
     id: str
     type: Literal["message"]
@@ -81,6 +85,8 @@ class Message(TypedDict):
     stop_sequence: str | None
     stop_details: StopDetails | None
     usage: Usage
+    context_management: NotRequired[ContextManagement]
+    diagnostics: NotRequired[dict[str, Any]]
 
 
 def new_id(prefix: str) -> str:

@@ -17,11 +17,12 @@ MAX_MESSAGES = 100_000
 
 
 class Message(Wire):
-    """One turn of the conversation."""
+    """One turn of the conversation. `output_config` sets the effort from a system message on."""
 
     role: Literal["user", "assistant", "system"]
     content: Content = ""
     clear_at: str | None = None
+    output_config: "OutputConfig | None" = None
 
 
 class Tool(Wire):
@@ -80,6 +81,16 @@ class OutputConfig(Wire):
     format: OutputFormat | None = None
 
 
+class ContextManagement(Wire):
+    """`edits` as they came; `translate.context` reads those it knows and leaves the rest alone."""
+
+    edits: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class Diagnostics(Wire):
+    previous_message_id: str | None = None
+
+
 System = Annotated[
     Annotated[str, Tag("<text>")] | Annotated[list[TextBlock], Tag("<blocks>")],
     Discriminator(
@@ -103,6 +114,8 @@ class CountTokensRequest(Wire):
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
+    cache_control: Any = None
+    context_management: ContextManagement | None = None
     thread: dict[str, Any] | None = None
     mcp_servers: list[Any] | None = None
     compaction: dict[str, Any] | None = None
@@ -115,6 +128,12 @@ class CountTokensRequest(Wire):
         return asked.schema_ if asked else None
 
     @property
+    def effort(self) -> str | None:
+        """The effort in force at the conversation's end."""
+        configs = [self.output_config, *(message.output_config for message in self.messages)]
+        return next((config.effort for config in reversed(configs) if config and config.effort), None)
+
+    @property
     def extra(self) -> Mapping[str, Any]:
         """Body fields that Anthropic's API does not define."""
         return self.model_extra or {}
@@ -123,6 +142,7 @@ class CountTokensRequest(Wire):
 class MessagesRequest(CountTokensRequest):
     max_tokens: int = Field(ge=0)
     stream: bool | None = None
+    diagnostics: Diagnostics | None = None
     stop_sequences: list[str] | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)

@@ -1,0 +1,69 @@
+"""What may be mended in a complete call, and the line the log gets for it.
+
+Used by the readers of JSON and of typed values. Whatever is not here is left as the model wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+# One line a repair; the scanner adds which call it was.
+TRAILING_COMMA: Final = "a trailing comma was dropped"
+CONTROL_CHARACTER: Final = "a raw control character in a string was escaped"
+BAD_ESCAPE: Final = "a backslash that begins no JSON escape was mended"
+PYTHON_LITERAL: Final = "a Python literal was written as JSON"
+OTHER_KEY: Final = "the arguments stood under another key"
+TEXT_ARGUMENTS: Final = "the arguments were JSON within a string"
+LATE_NAME: Final = "the arguments stood before the name"
+MISSING_BRACE: Final = "a missing final brace was added"
+NO_ARGUMENTS: Final = "a call without arguments got empty ones"
+BARE_WORD: Final = "a value without quotes was taken as text"
+INNER_QUOTE: Final = "a quote inside a string was escaped"
+DUPLICATE_KEY: Final = "an argument came twice, and both were passed on in their order"
+
+LITERALS: Final = {
+    "true": "true",
+    "false": "false",
+    "null": "null",
+    "True": "true",
+    "False": "false",
+    "None": "null",
+}
+NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
+# Whole escapes; a high surrogate only together with its low one, which JSON readers demand.
+ESCAPE: Final = re.compile(
+    r'\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}'
+    r"|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+)
+ESCAPE_BEGUN: Final = re.compile(
+    r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?\Z"
+)
+_LONE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def quote(text: str) -> str:
+    """Text as a JSON string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def quoted(text: str) -> str:
+    """Text as the inside of a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def to_literal(token: str) -> str | None:
+    """A scalar as JSON writes it, whoever wrote it; None if it is none."""
+    if token in LITERALS:
+        return LITERALS[token]
+    return token if NUMBER.fullmatch(token) else None
+
+
+def mend_escape(text: str, at: int) -> tuple[str, int]:
+    """What to write for a backslash that begins no escape, and how much it stands for."""
+    lone = _LONE_SURROGATE.match(text, at)
+    if lone:
+        return "�", len(lone[0])
+    return ("'", 2) if text.startswith("\\'", at) else ("\\\\", 1)

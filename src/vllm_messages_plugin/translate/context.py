@@ -1,0 +1,145 @@
+"""Context edits: old tool results and old thinking taken out of a long conversation, as the client asked.
+
+Called by `http.reading`, which counts tokens before and after each edit. Pure: a request in, a request out.
+The rules are those of `anthropic.types.beta.BetaContextManagementConfigParam`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from vllm_messages_plugin.wire.blocks import Block, ThinkingBlock, ToolResultBlock, ToolUseBlock
+from vllm_messages_plugin.wire.errors import invalid
+from vllm_messages_plugin.wire.request import CountTokensRequest, Message
+
+CLEARED_RESULT = "[Old tool result content cleared]"
+CLEAR_TOOL_USES = "clear_tool_uses_20250919"
+CLEAR_THINKING = "clear_thinking_20251015"
+
+DEFAULT_TRIGGER = 100_000  # input tokens from which on tool uses are cleared
+DEFAULT_KEPT_USES = 3
+DEFAULT_KEPT_THINKING = 1  # turns
+
+Asked = TypeVar("Asked", bound=CountTokensRequest)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edit that would change something: `counted` names and counts what it takes out.
+
+    It is to be left undone where it would clear fewer than `at_least` tokens.
+    """
+
+    kind: str
+    counted: Mapping[str, int]
+    messages: Sequence[Message]
+    at_least: int = 0
+
+
+def wanted_edits(request: CountTokensRequest) -> list[tuple[str, Mapping[str, Any]]]:
+    """The edits a request asks for that we know, in its order, each under its path."""
+    asked = request.context_management.edits if request.context_management else []
+    return [
+        (f"context_management.edits.{n}", edit) for n, edit in enumerate(asked) if edit.get("type") in _EDITS
+    ]
+
+
+def plan(path: str, edit: Mapping[str, Any], messages: Sequence[Message], tokens: int) -> Edit | None:
+    """What one edit makes of a conversation of so many input tokens; None where it changes nothing.
+
+    Raises:
+        MessagesError: 400, a value of the edit makes no sense.
+    """
+    return _EDITS[str(edit["type"])](path, edit, messages, tokens)
+
+
+def edited(request: Asked, edit: Edit) -> Asked:
+    """The request with the edit done."""
+    return request.model_copy(update={"messages": list(edit.messages)})
+
+
+def _amount(path: str, value: Any, kinds: Sequence[str], default: tuple[str, int]) -> tuple[str, int]:
+    """A `{"type", "value"}` pair such as a trigger."""
+    if value is None:
+        return default
+    if not isinstance(value, Mapping) or value.get("type") not in kinds:
+        raise invalid(f"Input should have a type of {' or '.join(kinds)}", path)
+    number = value.get("value")
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+        raise invalid("Input should be a whole number, 0 or more", f"{path}.value")
+    return str(value["type"]), number
+
+
+def _clear_tool_uses(
+    path: str, edit: Mapping[str, Any], messages: Sequence[Message], tokens: int
+) -> Edit | None:
+    uses = [block for block in _blocks(messages) if isinstance(block, ToolUseBlock)]
+    kinds = ("input_tokens", "tool_uses")
+    kind, limit = _amount(f"{path}.trigger", edit.get("trigger"), kinds, ("input_tokens", DEFAULT_TRIGGER))
+    _, kept = _amount(f"{path}.keep", edit.get("keep"), ("tool_uses",), ("tool_uses", DEFAULT_KEPT_USES))
+    at_least = _amount(f"{path}.clear_at_least", edit.get("clear_at_least"), kinds[:1], ("", 0))[1]
+    if (tokens if kind == "input_tokens" else len(uses)) <= limit:
+        return None
+    excluded = set(edit.get("exclude_tools") or ())
+    old = uses[: len(uses) - kept] if kept else uses
+    cleared = {use.id for use in old if use.name not in excluded}
+    if not cleared:
+        return None
+    inputs = _inputs(edit.get("clear_tool_inputs"), [use for use in old if use.id in cleared])
+    changed = [
+        _mapped(message, lambda block: _without_result(block, cleared, inputs)) for message in messages
+    ]
+    return Edit(CLEAR_TOOL_USES, {"cleared_tool_uses": len(cleared)}, changed, at_least)
+
+
+def _inputs(wanted: Any, uses: Sequence[ToolUseBlock]) -> set[str]:
+    """The ids of the calls whose inputs go too."""
+    if isinstance(wanted, list):
+        return {use.id for use in uses if use.name in wanted}
+    return {use.id for use in uses} if wanted else set()
+
+
+def _without_result(block: Block, cleared: set[str], inputs: set[str]) -> Block:
+    if isinstance(block, ToolResultBlock) and block.tool_use_id in cleared:
+        return block.model_copy(update={"content": CLEARED_RESULT})
+    if isinstance(block, ToolUseBlock) and block.id in inputs:
+        return block.model_copy(update={"input": {}})
+    return block
+
+
+def _clear_thinking(
+    path: str, edit: Mapping[str, Any], messages: Sequence[Message], _tokens: int
+) -> Edit | None:
+    keep = edit.get("keep")
+    if keep == "all" or (isinstance(keep, Mapping) and keep.get("type") == "all"):
+        return None
+    default = ("thinking_turns", DEFAULT_KEPT_THINKING)
+    _, kept = _amount(f"{path}.keep", keep, ("thinking_turns",), default)
+    thinking = [n for n, message in enumerate(messages) if _thinks(message)]
+    old = set(thinking[: len(thinking) - kept] if kept else thinking)
+    if not old:
+        return None
+    changed = [_thoughtless(message) if n in old else message for n, message in enumerate(messages)]
+    return Edit(CLEAR_THINKING, {"cleared_thinking_turns": len(old)}, changed)
+
+
+def _thinks(message: Message) -> bool:
+    return any(isinstance(block, ThinkingBlock) for block in _blocks([message]))
+
+
+def _thoughtless(message: Message) -> Message:
+    content = [block for block in _blocks([message]) if not isinstance(block, ThinkingBlock)]
+    return message.model_copy(update={"content": content})
+
+
+def _blocks(messages: Sequence[Message]) -> list[Block]:
+    return [block for message in messages if isinstance(message.content, list) for block in message.content]
+
+
+def _mapped(message: Message, change: Any) -> Message:
+    if not isinstance(message.content, list):
+        return message
+    return message.model_copy(update={"content": [change(block) for block in message.content]})
+
+
+_EDITS = {CLEAR_TOOL_USES: _clear_tool_uses, CLEAR_THINKING: _clear_thinking}

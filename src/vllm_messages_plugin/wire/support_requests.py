@@ -1,0 +1,289 @@
+"""What a request may hold, and what becomes of it: the list behind the support tables.
+
+Read by `support`. `tests/wire/test_drift.py` holds it against the installed SDK and against our code.
+"""
+
+from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, PLANNED, REFUSED, STAND_IN, table
+
+AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
+NO_SERVER_TOOLS = "400 that names the type: this server runs no tools"
+NOT_YET = "400 that names the type"
+NOT_BILLED = "this server neither bills nor routes"
+ROUTE_404 = "404"
+
+BLOCKS_IN = table(
+    "content block in",
+    (
+        ("text", HANDLED, "in every role; blank ones are left out"),
+        ("image", HANDLED, "by a vision model, in tool results too; a text model refuses it by name"),
+        ("document", HANDLED, "as text under its title and context; which sources, see below"),
+        ("search_result", HANDLED, "as text under its source and title"),
+        ("thinking", HANDLED, "as reasoning; an empty one is restored from our signature, others are taken"),
+        ("redacted_thinking", ACCEPTED, "left out: only its maker can read it"),
+        ("tool_use", HANDLED, "as a call, in the form of the model's template"),
+        ("tool_result", HANDLED, "text, documents, images, errors, nothing; in the order sent"),
+        ("tool_reference", HANDLED, "replaced by the tool's definition, which may be called from there on"),
+        ("tool_addition", HANDLED, "in a system message: shows the definition, and the tool may be called"),
+        ("tool_removal", HANDLED, "in a system message: says so, and the tool can't be called any more"),
+        ("server_tool_use", STAND_IN, AS_JSON),
+        ("web_search_tool_result", STAND_IN, AS_JSON),
+        ("web_fetch_tool_result", STAND_IN, AS_JSON),
+        ("code_execution_tool_result", STAND_IN, AS_JSON),
+        ("bash_code_execution_tool_result", STAND_IN, AS_JSON),
+        ("text_editor_code_execution_tool_result", STAND_IN, AS_JSON),
+        ("tool_search_tool_result", STAND_IN, AS_JSON),
+        ("advisor_tool_result", STAND_IN, AS_JSON),
+        ("mcp_tool_use", STAND_IN, AS_JSON),
+        ("mcp_tool_result", STAND_IN, AS_JSON),
+        ("mcp_tool_listing", STAND_IN, AS_JSON),
+        ("browser_state", STAND_IN, AS_JSON),
+        ("container_upload", STAND_IN, AS_JSON),
+        ("compaction", STAND_IN, AS_JSON),
+        ("fallback", STAND_IN, AS_JSON),
+    ),
+    (("(any other)", STAND_IN, AS_JSON + "; a block in a history never fails a request"),),
+)
+
+BLOCK_FIELDS = table(
+    "block field",
+    (
+        ("cache_control", ACCEPTED, "anywhere, any number: vLLM caches every prefix by itself"),
+        ("caller", ACCEPTED, "every call is a direct one here"),
+        ("citations", ACCEPTED, "replies cite nothing; citations of earlier replies are taken back"),
+        ("content", HANDLED, "of a tool result: text, blocks or nothing"),
+        ("context", HANDLED, "of a document"),
+        ("is_error", HANDLED, "the model reads that the call failed"),
+        ("title", HANDLED, "of a document"),
+        ("toolset_name", ACCEPTED, "members of toolsets are told apart by their names"),
+        ("transformations", ACCEPTED, "images are scaled as the model's processor does"),
+    ),
+)
+
+SOURCES = table(
+    "source",
+    (
+        ("image.base64", HANDLED, "the media type is read from the bytes, not believed"),
+        ("image.url", HANDLED, "fetched by vLLM, under its media rules"),
+        ("image.file", REFUSED, "400: there is no Files API here"),
+        ("document.text", HANDLED, ""),
+        ("document.content", HANDLED, "its text blocks; an image inside is only named"),
+        ("document.base64", REFUSED, "400 for PDF, worded so that agents take it out; text is read"),
+        ("document.url", REFUSED, "400, worded so that agents take it out"),
+        ("document.file", REFUSED, "400, worded so that agents take it out"),
+    ),
+)
+
+TOOL_TYPES = table(
+    "tool type",
+    (
+        ("custom", HANDLED, "also without a type, and any type that brings an `input_schema`"),
+        ("bash_20241022", REFUSED, NOT_YET),
+        ("bash_20250124", REFUSED, NOT_YET),
+        ("text_editor_20241022", REFUSED, NOT_YET),
+        ("text_editor_20250124", REFUSED, NOT_YET),
+        ("text_editor_20250429", REFUSED, NOT_YET),
+        ("text_editor_20250728", REFUSED, NOT_YET),
+        ("memory_20250818", REFUSED, NOT_YET),
+        ("computer_20241022", REFUSED, NOT_YET),
+        ("computer_20250124", REFUSED, NOT_YET),
+        ("computer_20251124", REFUSED, NOT_YET),
+        ("computer_toolset_20260801", REFUSED, NOT_YET),
+        ("browser_toolset_20260801", REFUSED, NOT_YET),
+        ("web_search_20250305", REFUSED, NO_SERVER_TOOLS),
+        ("web_search_20260209", REFUSED, NO_SERVER_TOOLS),
+        ("web_search_20260318", REFUSED, NO_SERVER_TOOLS),
+        ("web_fetch_20250910", REFUSED, NO_SERVER_TOOLS),
+        ("web_fetch_20260209", REFUSED, NO_SERVER_TOOLS),
+        ("web_fetch_20260309", REFUSED, NO_SERVER_TOOLS),
+        ("web_fetch_20260318", REFUSED, NO_SERVER_TOOLS),
+        ("code_execution_20250522", REFUSED, NO_SERVER_TOOLS),
+        ("code_execution_20250825", REFUSED, NO_SERVER_TOOLS),
+        ("code_execution_20260120", REFUSED, NO_SERVER_TOOLS),
+        ("code_execution_20260521", REFUSED, NO_SERVER_TOOLS),
+        ("tool_search_tool_regex", REFUSED, NO_SERVER_TOOLS),
+        ("tool_search_tool_regex_20251119", REFUSED, NO_SERVER_TOOLS),
+        ("tool_search_tool_bm25", REFUSED, NO_SERVER_TOOLS),
+        ("tool_search_tool_bm25_20251119", REFUSED, NO_SERVER_TOOLS),
+        ("advisor_20260301", REFUSED, NO_SERVER_TOOLS),
+        ("mcp_toolset", REFUSED, "400 that names the type: connect MCP servers in the client"),
+    ),
+)
+
+TOOL_FIELDS = table(
+    "tool field",
+    (
+        ("name", HANDLED, "any length"),
+        ("description", HANDLED, ""),
+        ("input_schema", HANDLED, "a grammar holds demanded calls to it, where it can express it"),
+        ("strict", HANDLED, "calls are held to the schema; a best effort where no grammar can express it"),
+        ("defer_loading", HANDLED, "the tool stays out of the prompt until something refers to it"),
+        ("eager_input_streaming", ACCEPTED, "arguments are always streamed as they come"),
+        ("input_examples", ACCEPTED, "not shown to the model"),
+        ("allowed_callers", ACCEPTED, "only the model calls tools here"),
+        ("cache_control", ACCEPTED, "vLLM caches every prefix by itself"),
+    ),
+)
+
+TOOL_CHOICES = table(
+    "tool choice",
+    (
+        ("auto", HANDLED, "with `disable_parallel_tool_use`: one call at most"),
+        ("any", HANDLED, "enforced by a grammar"),
+        ("tool", HANDLED, "enforced by a grammar; 400 for a tool that is not there"),
+        ("none", HANDLED, "no call is made, the tools stay in the prompt"),
+    ),
+)
+
+THINKING_TYPES = table(
+    "thinking type",
+    (
+        ("enabled", HANDLED, "for every model; one that can't think just answers"),
+        ("adaptive", HANDLED, "thinking on"),
+        ("disabled", HANDLED, "thinking off, where the template has a switch for it"),
+        ("between_tools", HANDLED, "as disabled"),
+    ),
+)
+
+REQUEST_FIELDS = table(
+    "request field",
+    (
+        ("model", HANDLED, "a served name, an adapter or an alias; else 404 `model: NAME`"),
+        ("messages", HANDLED, "same-role turns are merged, a last assistant turn is continued"),
+        ("messages.role", HANDLED, "`user`, `assistant`, and `system` anywhere, kept in its place"),
+        ("messages.content", HANDLED, "a string or blocks; may be empty"),
+        ("messages.clear_at", HANDLED, "`next_user_message` is honoured"),
+        ("messages.output_config", PLANNED, "an effort for one turn; taken without effect until then"),
+        ("max_tokens", HANDLED, "cut to what fits; 0 reads the prompt into the cache"),
+        ("system", HANDLED, "Claude Code's billing line is taken out"),
+        ("stream", HANDLED, ""),
+        ("stop_sequences", HANDLED, "any number"),
+        ("tools", HANDLED, "which types, see above"),
+        ("tool_choice", HANDLED, ""),
+        ("thinking", HANDLED, ""),
+        ("thinking.budget_tokens", HANDLED, "as far as vLLM or the template can bound the thinking"),
+        ("thinking.display", HANDLED, "`omitted` leaves the text out; the signature carries it"),
+        ("thinking.block_binding", ACCEPTED, "no signature is ever refused here"),
+        ("output_config", HANDLED, ""),
+        ("output_config.effort", HANDLED, "the nearest level the template knows"),
+        ("output_config.format", HANDLED, "a JSON schema, enforced by a grammar, after the reasoning"),
+        ("output_config.task_budget", ACCEPTED, "advisory"),
+        ("context_management", PLANNED, "taken without effect until then"),
+        ("diagnostics", PLANNED, "taken without effect until then"),
+        ("cache_control", ACCEPTED, "vLLM caches every prefix by itself"),
+        ("container", ACCEPTED, "there are no containers here"),
+        ("container.id", ACCEPTED, "there are no containers here"),
+        ("container.skills", REFUSED, "400 that names the field"),
+        ("thread", REFUSED, "400 `thread_unsupported_request`: the SDKs then resend the conversation whole"),
+        ("compaction", REFUSED, "400 that names the field"),
+        ("mcp_servers", REFUSED, "400 that names the field, unless it is empty"),
+        ("metadata", ACCEPTED, "not looked at"),
+        ("service_tier", ACCEPTED, "there is one tier"),
+        ("speed", ACCEPTED, "there is one speed"),
+        ("inference_geo", ACCEPTED, "the server stands where it stands"),
+        ("user_profile_id", ACCEPTED, NOT_BILLED),
+        ("workspace_id", ACCEPTED, NOT_BILLED),
+        ("billing_policy", ACCEPTED, NOT_BILLED),
+        ("fallbacks", ACCEPTED, NOT_BILLED),
+        ("fallback_credit_token", ACCEPTED, NOT_BILLED),
+        ("betas", ACCEPTED, "travels as the header `anthropic-beta`, see below"),
+    ),
+    (
+        ("temperature", HANDLED, "0 to 2, in every API version"),
+        ("top_p", HANDLED, "in every API version"),
+        ("top_k", HANDLED, "in every API version"),
+        ("output_format", HANDLED, "the older name of `output_config.format`"),
+        ("chat_template_kwargs", HANDLED, "and vLLM's other own fields: `seed`, `min_p`, `cache_salt`, ..."),
+        ("safeguards", ACCEPTED, "not looked at"),
+        ("tags", ACCEPTED, "not looked at"),
+        ("anthropic_version", ACCEPTED, "every version is taken"),
+        ("anthropic_beta", ACCEPTED, "every value is taken"),
+        ("(any other)", ACCEPTED, "a field we don't know never fails a request"),
+    ),
+)
+
+CONTEXT_EDITS = table(
+    "context edit",
+    (
+        ("clear_tool_uses_20250919", PLANNED, "taken without effect until then"),
+        ("clear_thinking_20251015", PLANNED, "taken without effect until then"),
+        ("compact_20260112", ACCEPTED, "nothing is compacted; an overlong prompt is refused"),
+    ),
+)
+
+BETA_HEADERS = table(
+    "beta header",
+    (
+        ("interleaved-thinking-2025-05-14", HANDLED, "always on"),
+        ("model-context-window-exceeded-2025-08-26", HANDLED, "always on"),
+        ("structured-outputs-2025-11-13", HANDLED, "always on"),
+        ("mid-conversation-tool-changes-2026-07-01", HANDLED, "always on"),
+        ("inline-tools-2026-09-15", HANDLED, "always on"),
+        ("mid-conversation-system-clear-at-2026-08-21", HANDLED, "always on"),
+        ("thinking-display-updates-2026-08-18", HANDLED, "`updates` is shown like `summarized`"),
+        ("thinking-token-count-2026-05-13", PLANNED, "adds `estimated_tokens` to thinking deltas"),
+        ("mid-conversation-output-config-2026-07-01", PLANNED, "see `messages.output_config`"),
+        ("context-management-2025-06-27", ACCEPTED, "the body field decides"),
+        ("cache-diagnosis-2026-04-07", ACCEPTED, "the body field decides"),
+        ("compact-2026-01-12", ACCEPTED, "the body field decides"),
+        ("compact-2026-09-04", ACCEPTED, "the body field decides"),
+        ("message-threads-2026-08-12", ACCEPTED, "the body field decides"),
+        ("files-api-2025-04-14", ACCEPTED, "there is no Files API here"),
+    ),
+    (
+        ("fine-grained-tool-streaming-2025-05-14", HANDLED, "always on"),
+        ("mid-conversation-system-2026-04-07", HANDLED, "always on"),
+        ("(any other)", ACCEPTED, "a value we don't know never fails a request"),
+    ),
+)
+
+ENDPOINTS = table(
+    "endpoint",
+    (
+        ("POST /v1/messages", HANDLED, "streamed and whole, with any query string"),
+        ("POST /v1/messages/count_tokens", HANDLED, "counts what would be run; never waits for the engine"),
+        ("GET /v1/models", HANDLED, "readable by Anthropic's SDK and OpenAI's alike"),
+        ("GET /v1/models/{model_id}", HANDLED, "aliases too"),
+        ("POST /v1/messages/batches", REFUSED, ROUTE_404),
+        ("GET /v1/messages/batches", REFUSED, ROUTE_404),
+        ("GET /v1/messages/batches/{message_batch_id}", REFUSED, ROUTE_404),
+        ("POST /v1/messages/batches/{message_batch_id}/cancel", REFUSED, ROUTE_404),
+        ("DELETE /v1/messages/batches/{message_batch_id}", REFUSED, ROUTE_404),
+        ("GET /v1/messages/batches/{message_batch_id}/results", REFUSED, ROUTE_404),
+        ("POST /v1/files", REFUSED, ROUTE_404),
+        ("GET /v1/files", REFUSED, ROUTE_404),
+        ("GET /v1/files/{file_id}", REFUSED, ROUTE_404),
+        ("GET /v1/files/{file_id}/content", REFUSED, ROUTE_404),
+        ("DELETE /v1/files/{file_id}", REFUSED, ROUTE_404),
+        ("/v1/skills/*", REFUSED, ROUTE_404),
+        ("/v1/user_profiles/*", REFUSED, ROUTE_404),
+        ("/v1/organizations/*", REFUSED, ROUTE_404),
+        ("/v1/agents/*", REFUSED, ROUTE_404),
+        ("/v1/sessions/*", REFUSED, ROUTE_404),
+        ("/v1/environments/*", REFUSED, ROUTE_404),
+        ("/v1/deployments/*", REFUSED, ROUTE_404),
+        ("/v1/deployment_runs/*", REFUSED, ROUTE_404),
+        ("/v1/dreams/*", REFUSED, ROUTE_404),
+        ("/v1/memory_stores/*", REFUSED, ROUTE_404),
+        ("/v1/tunnels/*", REFUSED, ROUTE_404),
+        ("/v1/vaults/*", REFUSED, ROUTE_404),
+    ),
+    (
+        ("HEAD /", HANDLED, "Claude Code warms its connection up with it"),
+        ("HEAD /api/hello", HANDLED, "Claude Code warms its connection up with it"),
+        ("POST /v1/complete", REFUSED, ROUTE_404),
+    ),
+)
+
+REQUESTS = (
+    *BLOCKS_IN,
+    *BLOCK_FIELDS,
+    *SOURCES,
+    *TOOL_TYPES,
+    *TOOL_FIELDS,
+    *TOOL_CHOICES,
+    *THINKING_TYPES,
+    *REQUEST_FIELDS,
+    *CONTEXT_EDITS,
+    *BETA_HEADERS,
+    *ENDPOINTS,
+)

@@ -1,0 +1,31 @@
+"""`docs/support.md` and README's table of what is supported are what the list says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vllm_messages_plugin.wire.support import FEATURES, markdown, selected, summary_markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- support:begin -->", "<!-- support:end -->"
+HOW = "run: python -m vllm_messages_plugin.wire.support"
+
+
+def test_the_page_is_what_the_list_says():
+    page = ROOT / "docs" / "support.md"
+    assert page.read_text(encoding="utf-8") == markdown(), f"{HOW} > docs/support.md"
+
+
+def test_readme_shows_the_short_table():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    if "What is supported" not in readme:
+        pytest.skip("README.md has no such section yet")
+    shown = re.search(f"{re.escape(BEGIN)}\n(.*?){re.escape(END)}", readme, re.DOTALL)
+    assert shown is not None, f"README.md lacks the markers {BEGIN} and {END}"
+    assert shown[1].strip() == summary_markdown().strip(), f"{HOW} --summary"
+
+
+def test_every_pattern_of_the_short_table_picks_something():
+    empty = [selector for selectors in FEATURES.values() for selector in selectors if not selected(selector)]
+    assert not empty

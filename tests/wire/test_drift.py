@@ -1,0 +1,402 @@
+"""The support list against the installed SDK, and against what our code does.
+
+The first half fails when the SDK knows what the list lacks, or the list names what the SDK has no more. The
+second half runs our pure code for every entry that it can be shown of: an entry that says less or more
+than the code does fails, and is mended by changing its verdict.
+"""
+
+import json
+import pkgutil
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib import import_module
+from typing import Any, get_args
+
+import pytest
+from stream.playbook import calls, done, events_of, fails, says, thinks
+from translate.asking import PNG_DATA, SIGNER, VISION
+
+from vllm_messages_plugin import http
+from vllm_messages_plugin.stream.deltas import EndReason, Finished, PromptRead
+from vllm_messages_plugin.translate.cache_marks import marks
+from vllm_messages_plugin.translate.context import plan, wanted_edits
+from vllm_messages_plugin.translate.conversation import converse
+from vllm_messages_plugin.translate.sampling import sampling
+from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
+from vllm_messages_plugin.wire.events import PING
+from vllm_messages_plugin.wire.support import SUPPORT, VERDICTS, entries
+from vllm_messages_plugin.wire.support_entry import (
+    ACCEPTED,
+    HANDLED,
+    PLANNED,
+    REFUSED,
+    STAND_IN,
+    Kind,
+    Support,
+)
+
+from . import sdk_facts
+from .bodies import Json, read
+from .sdk_facts import MARK, minimal
+
+# The list and the SDK.
+
+
+def dotted(fields: dict[str, set[str]], kind: Kind) -> set[str]:
+    """`tool_use.caller` and the like, for what we send."""
+    sent = {name for name, entry in entries(kind).items() if entry.verdict == HANDLED}
+    return {f"{name}.{field}" for name, inner in fields.items() if name in sent for field in inner}
+
+
+FACTS: dict[Kind, set[str]] = {
+    "content block in": set(sdk_facts.blocks_in()),
+    "block field": set().union(*sdk_facts.block_fields().values()),
+    "source": set(sdk_facts.sources()),
+    "tool type": set(sdk_facts.tool_types()),
+    "tool field": sdk_facts.tool_fields(),
+    "tool choice": set(sdk_facts.tool_choices()),
+    "thinking type": set(sdk_facts.thinking_types()),
+    "request field": set(sdk_facts.request_fields()),
+    "context edit": set(sdk_facts.context_edits()),
+    "content block out": set(sdk_facts.blocks_out()),
+    "reply block field": dotted(sdk_facts.block_fields_out(), "content block out"),
+    "stream event": sdk_facts.stream_events(),
+    "delta": sdk_facts.deltas() | dotted(sdk_facts.delta_fields(), "delta"),
+    "stop reason": sdk_facts.stop_reasons(),
+    "response field": sdk_facts.response_fields(),
+    "usage field": sdk_facts.usage_fields(),
+    "count_tokens field": sdk_facts.count_tokens_fields(),
+    "error type": sdk_facts.error_types(),
+}
+
+
+@pytest.mark.parametrize("kind", FACTS)
+def test_the_list_knows_all_that_the_sdk_knows(kind: Kind):
+    new = FACTS[kind] - set(entries(kind))
+    assert not new, f"the SDK has a new {kind}: {sorted(new)}; add it to wire/support_*.py"
+
+
+@pytest.mark.parametrize("kind", [*FACTS, "beta header"])
+def test_the_list_names_nothing_that_the_sdk_has_no_more(kind: Kind):
+    known = FACTS.get(kind) or sdk_facts.beta_headers()
+    gone = {name for name, entry in entries(kind).items() if entry.sdk} - known
+    assert not gone, f"the SDK has no {kind} {sorted(gone)}; take it out, or mark it as wire-only"
+    wire_only = {name for name, entry in entries(kind).items() if not entry.sdk}
+    assert not wire_only & known, f"the SDK knows them now: {sorted(wire_only & known)}"
+
+
+def test_the_list_knows_every_endpoint_of_the_sdk():
+    ours = entries("endpoint")
+    areas = {name.removesuffix("*") for name in ours if name.endswith("/*")}
+    calls_of = sdk_facts.endpoints()
+    new = {call for call in calls_of - set(ours) if not call.partition(" ")[2].startswith(tuple(areas))}
+    new = {call for call in new if f"{call.partition(' ')[2]}/" not in areas}
+    assert not new, f"the SDK calls {sorted(new)}"
+    gone = {name for name, entry in ours.items() if entry.sdk and not name.endswith("/*")} - calls_of
+    assert not gone
+    dead = {area for area in areas if not any(f"{call} /".find(area[:-1]) > 0 for call in calls_of)}
+    assert not dead
+
+
+def test_every_entry_stands_once_and_says_why():
+    assert len({(entry.kind, entry.name) for entry in SUPPORT}) == len(SUPPORT)
+    assert {entry.verdict for entry in SUPPORT} <= set(VERDICTS)
+    assert not [entry for entry in SUPPORT if entry.verdict != HANDLED and not entry.note]
+
+
+# The list and our code.
+
+TOOL = {"name": "f", "input_schema": {"type": "object"}}
+USER, BYE = ({"role": "user", "content": said} for said in ("Hi", "Bye"))
+BASE: Json = {
+    "model": "m",
+    "max_tokens": 10,
+    "messages": [USER, {"role": "system", "content": "Now"}, BYE],
+    "tools": [TOOL, {**TOOL, "name": "g"}],
+}
+MANY_TOKENS = 1_000_000
+
+
+def each(kind: Kind, verdicts: Iterable[str] = VERDICTS) -> Any:
+    """A test for each entry of a kind that has a name of its own."""
+    found = [e for e in entries(kind).values() if e.verdict in verdicts and not e.name.startswith("(")]
+    return pytest.mark.parametrize("entry", found, ids=[entry.name for entry in found])
+
+
+def effects(body: Json) -> Any:
+    """All that our pure code makes of a request."""
+    request = read(body)
+    return (
+        converse(request, VISION, SIGNER.restore),
+        replace(sampling(request, request.max_tokens), extra={}),
+        marks(request),
+        [plan(path, edit, request.messages, MANY_TOKENS) for path, edit in wanted_edits(request)],
+        (request.model, request.stream, request.diagnostics),
+    )
+
+
+def shown(block: Json) -> str:
+    """What the model is shown of a conversation with the block in it, as JSON."""
+    body = {**BASE, "messages": placed(block)}
+    return json.dumps(effects(body)[0].messages, ensure_ascii=False)
+
+
+USERS_BLOCKS = ("text", "image", "document", "search_result", "tool_result", "container_upload")
+
+
+def placed(block: Json) -> list[Json]:
+    """A conversation in which a block stands where it may stand."""
+    kind = block["type"]
+    if kind in ("tool_addition", "tool_removal"):
+        return [USER, {"role": "system", "content": [block]}]
+    if kind in ("tool_reference", "browser_state"):
+        block, kind = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [block]}, "tool_result"
+    if kind in USERS_BLOCKS:
+        return [USER, {"role": "user", "content": [block]}]
+    return [USER, {"role": "assistant", "content": [block]}, BYE]
+
+
+TELLING_BLOCKS: dict[str, Json] = {
+    "image": {"source": {"type": "base64", "media_type": "image/png", "data": PNG_DATA}},
+    "document": {"source": {"type": "text", "media_type": "text/plain", "data": MARK}},
+    "tool_result": {"content": MARK},
+    "compaction": {"content": MARK},
+}
+"""What the smallest block of a type lacks to be seen."""
+
+
+def block_of(kind: str) -> Json:
+    return {**minimal(sdk_facts.blocks_in()[kind]), "type": kind, **TELLING_BLOCKS.get(kind, {})}
+
+
+@each("content block in")
+def test_a_block_is_shown_as_the_list_says(entry: Support):
+    told = shown(block_of(entry.name))
+    assert (f"[{entry.name}: " in told) is (entry.verdict == STAND_IN)
+    assert (MARK in told or PNG_DATA in told) is (entry.verdict == HANDLED) or entry.verdict == STAND_IN
+
+
+def test_a_block_not_yet_invented_is_shown_as_a_stand_in():
+    assert "[invention: " in shown({"type": "invention", "value": MARK})
+
+
+TELLING_SOURCES: dict[str, Json] = {
+    "image.base64": {"data": PNG_DATA, "media_type": "image/png"},
+    "image.url": {"url": f"https://example.invalid/{MARK}.png"},
+    "document.url": {"url": f"https://example.invalid/{MARK}.pdf"},
+}
+
+
+@each("source")
+def test_a_source_is_read_or_refused_as_the_list_says(entry: Support):
+    kind = entry.name.partition(".")[0]
+    source = {**minimal(sdk_facts.sources()[entry.name]), **TELLING_SOURCES.get(entry.name, {})}
+    if entry.verdict == REFUSED:
+        with pytest.raises(MessagesError, match=r"messages\.1\.content\.0"):
+            shown({"type": kind, "source": source})
+    else:
+        told = shown({"type": kind, "source": source})
+        assert MARK in told or PNG_DATA in told
+
+
+@each("tool type")
+def test_a_tool_is_offered_or_refused_as_the_list_says(entry: Support):
+    tool = {**minimal(sdk_facts.tool_types()[entry.name]), "type": entry.name}
+    body = {**BASE, "tools": [tool]}
+    if entry.verdict == REFUSED:
+        with pytest.raises(MessagesError, match=re.escape(f"'{entry.name}'")):
+            effects(body)
+    else:
+        conversation = effects(body)[0]
+        assert conversation.tools
+        assert conversation.callable_tools
+
+
+TELLING_TOOL_FIELDS = {
+    "name": "other",
+    "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+    "input_examples": [{"a": MARK}],
+    "allowed_callers": ["code_execution_20260120"],
+}
+
+
+@each("tool field")
+def test_a_tool_field_has_an_effect_where_the_list_says_so(entry: Support):
+    shapes = sdk_facts.fields(sdk_facts.tool_types()["custom"])
+    value = TELLING_TOOL_FIELDS.get(entry.name) or minimal(shapes[entry.name])
+    tools = [{**TOOL, entry.name: value}, {**TOOL, "name": "g"}]
+    assert (effects({**BASE, "tools": tools}) != effects(BASE)) is (entry.verdict == HANDLED)
+
+
+@each("tool choice")
+def test_a_tool_choice_is_in_force(entry: Support):
+    choice = {"type": entry.name, **({"name": "f"} if entry.name == "tool" else {})}
+    assert effects({**BASE, "tool_choice": choice})[0].choice.mode == entry.name
+
+
+@each("thinking type")
+def test_a_thinking_type_is_understood(entry: Support):
+    wish = effects({**BASE, "thinking": minimal(sdk_facts.thinking_types()[entry.name])})[0].thinking
+    assert wish.explicit
+    assert wish.on is (entry.name in ("enabled", "adaptive"))
+
+
+PARENTS: dict[str, Json] = {"thinking": {"type": "enabled"}, "output_config": {}, "container": {}}
+"""What stands around a field inside another."""
+
+TELLING_FIELDS: dict[str, Any] = {
+    "model": "other",
+    "max_tokens": 11,
+    "messages.role": "user",
+    "messages.output_config": {"effort": "low"},
+    "stream": True,
+    "tools": [TOOL],
+    "tool_choice": {"type": "any"},
+    "thinking.display": "omitted",
+    "output_config": {"effort": "low"},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "temperature": 0.5,
+    "top_p": 0.5,
+    "top_k": 5,
+    "output_format": {"type": "json_schema", "schema": {"type": "object"}},
+    "chat_template_kwargs": {"a": 1},
+    "safeguards": [{"type": "a"}],
+    "tags": ["a"],
+    "anthropic_version": "bedrock-2023-05-31",
+    "anthropic_beta": ["a"],
+}
+"""Values that show an effect, where the smallest does not, and those of wire-only fields."""
+
+
+def with_field(name: str, value: Any) -> tuple[Json, Json]:
+    """A body without a field, and the same with it."""
+    parent, _, field = name.rpartition(".")
+    if parent == "messages":
+        first, second, last = BASE["messages"]
+        return BASE, {**BASE, "messages": [first, {**second, field: value}, last]}
+    if parent:
+        around = PARENTS[parent]
+        return {**BASE, parent: around}, {**BASE, parent: {**around, field: value}}
+    return BASE, {**BASE, name: value}
+
+
+EDITS_HAVE_THEIR_OWN_TEST = ("context_management",)
+
+
+@each("request field")
+def test_a_request_field_has_an_effect_where_the_list_says_so(entry: Support):
+    shape = sdk_facts.request_fields().get(entry.name)
+    value = TELLING_FIELDS[entry.name] if entry.name in TELLING_FIELDS else minimal(shape)
+    without, given = with_field(entry.name, value)
+    if entry.verdict == REFUSED:
+        with pytest.raises(MessagesError, match="^" + re.escape(entry.name)):
+            effects(given)
+    elif entry.verdict == HANDLED and not entry.sdk and entry.name in read(given).extra:
+        assert read(given).extra[entry.name] == value
+    elif entry.name not in EDITS_HAVE_THEIR_OWN_TEST:
+        assert (effects(given) != effects(without)) is (entry.verdict == HANDLED)
+
+
+TURN = (
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "thinking", "thinking": "Hm", "signature": ""},
+            {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {}},
+        ],
+    },
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "a"}]},
+)
+
+
+@each("context edit")
+def test_a_context_edit_has_an_effect_where_the_list_says_so(entry: Support):
+    long = {**BASE, "messages": [USER, *TURN * 5]}
+    edit = minimal(sdk_facts.context_edits()[entry.name])
+    given = {**long, "context_management": {"edits": [edit]}}
+    assert (effects(given) != effects(long)) is (entry.verdict == HANDLED)
+
+
+TELLING_BLOCK_FIELDS = {"toolset_name": "computer", "cache_control": {"type": "ephemeral"}}
+
+
+@each("block field")
+def test_a_block_field_has_an_effect_where_the_list_says_so(entry: Support):
+    blocks = entries("content block in")
+    holders = [
+        kind
+        for kind, optional in sdk_facts.block_fields().items()
+        if entry.name in optional and blocks[kind].verdict == HANDLED
+    ]
+    changed = [kind for kind in holders if _field_changes(kind, entry.name)]
+    assert bool(changed) is (entry.verdict == HANDLED), changed
+
+
+def _field_changes(kind: str, field: str) -> bool:
+    shape = sdk_facts.fields(sdk_facts.blocks_in()[kind])[field]
+    block = {name: value for name, value in block_of(kind).items() if name != field}
+    given = {**block, field: TELLING_BLOCK_FIELDS.get(field) or minimal(shape)}
+    bodies = ({**BASE, "messages": placed(each_block)} for each_block in (block, given))
+    one, other = map(effects, bodies)
+    return bool(one != other)
+
+
+def test_every_endpoint_that_is_handled_is_routed_and_no_other():
+    found = set()
+    for module in pkgutil.iter_modules(http.__path__, http.__name__ + "."):
+        router = getattr(import_module(module.name), "router", None)
+        for route in router.routes if router else ():
+            found |= {f"{method} {route.path.replace(':path', '')}" for method in route.methods}
+    assert found == {name for name, entry in entries("endpoint").items() if entry.verdict == HANDLED}
+
+
+# What is sent: what the machine says in these plays, all of it and nothing else.
+
+PLAY = (thinks("Hm"), says("Hello"), calls(0, "f", "{}"))
+OPTIONS: Json = {"count_thinking": True, "applied_edits": [], "diagnostics": {}}
+
+
+def plays() -> list[Any]:
+    """Every event that the machine has."""
+    ends = [done(reason, "END" if reason == "stop_sequence" else None) for reason in get_args(EndReason)]
+    told = [event for end in ends for event in events_of([PromptRead(9, 5), says("Hi"), end], **OPTIONS)]
+    told += events_of([PromptRead(9, 5), *PLAY, Finished("stop", 7, thinking_tokens=3)], **OPTIONS)
+    return [*told, *events_of([fails()]), PING]
+
+
+EVENTS = plays()
+DELTAS = [event["delta"] for event in EVENTS if event["type"] == "content_block_delta"]
+BLOCKS = [event["content_block"] for event in EVENTS if event["type"] == "content_block_start"]
+STARTS = [event["message"] for event in EVENTS if event["type"] == "message_start"]
+ENDS = [event for event in EVENTS if event["type"] == "message_delta"]
+
+
+def _named(values: Iterable[Json], kind: str) -> set[str]:
+    """The optional fields that values of a type carry, as `type.field`."""
+    return {f"{value['type']}.{field}" for value in values for field in value} & FACTS[kind]  # type: ignore[index]
+
+
+SENT: dict[Kind, set[str]] = {
+    "content block out": {block["type"] for block in BLOCKS},
+    "reply block field": _named(BLOCKS, "reply block field"),
+    "stream event": {event["type"] for event in EVENTS},
+    "delta": {delta["type"] for delta in DELTAS} | _named(DELTAS, "delta"),
+    "stop reason": {end["delta"]["stop_reason"] for end in ENDS},
+    "response field": {field for told in (*STARTS, *ENDS) for field in told} - {"delta"},
+    "usage field": {field for end in ENDS for field in end["usage"]},
+    "error type": set(get_args(ErrorKind)),
+}
+
+
+@pytest.mark.parametrize("kind", SENT)
+def test_all_that_is_handled_is_sent_and_nothing_else(kind: Kind):
+    assert SENT[kind] == {name for name, entry in entries(kind).items() if entry.verdict == HANDLED}
+
+
+def test_what_has_no_effect_is_never_called_handled_later():
+    """Verdicts of requests and of replies don't mix."""
+    sent = {entry.verdict for entry in SUPPORT if entry.kind in SENT}
+    assert not sent & {ACCEPTED, STAND_IN, REFUSED}
+    asked = {entry.verdict for entry in SUPPORT if entry.kind in ("source", "tool type", "content block in")}
+    assert PLANNED not in asked
