@@ -46,7 +46,7 @@ def names(functions: Any) -> list[str]:
 
 
 def test_a_tool_is_a_function() -> None:
-    given = tool("f", description="d", strict=True, cache_control={"type": "ephemeral"}, input_examples=[{}])
+    given = tool("f", description="d", strict=True, cache_control={"type": "ephemeral"})
     [found] = conversation(ASKED, tools=[given]).tools
     assert found["function"] == {
         "name": "f",

@@ -8,6 +8,7 @@ import typer
 from vllm_messages_plugin import __version__
 from vllm_messages_plugin.cli.claude_config import claude_config
 from vllm_messages_plugin.cli.demo import demo
+from vllm_messages_plugin.cli.flags import flags
 from vllm_messages_plugin.cli.serve import HELP_IS_OURS, serve
 from vllm_messages_plugin.cli.smoke_test import smoke_test
 
@@ -63,6 +64,7 @@ def _options(
 app.command("serve", context_settings=HELP_IS_OURS, options_metavar="MODEL [any vllm serve option]")(serve)
 app.command("smoke-test")(smoke_test)
 app.command("claude-config")(claude_config)
+app.command("flags")(flags)
 app.command("demo")(demo)
 
 

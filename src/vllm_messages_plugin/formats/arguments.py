@@ -15,7 +15,7 @@ from typing import Final
 
 from vllm_messages_plugin.formats import repair
 from vllm_messages_plugin.formats.coerce import ANY, Node, from_literal, from_text, takes_text
-from vllm_messages_plugin.formats.marks import Found, Mark, Miss, match_first
+from vllm_messages_plugin.formats.marks import Mark, stands
 from vllm_messages_plugin.formats.tape import Reading, Tape, next_char, run
 
 Write = Callable[[str], None]
@@ -196,12 +196,7 @@ class JsonReader:
         """Nothing may stand here, unless it is markup and all that lacks is the last brace."""
         if len(self._frames) > 1 or not self._inside:
             return None
-        while True:
-            found = match_first(self._closers, self._tape.text, self._tape.at, self._tape.ended)
-            if found is not Miss.PERHAPS:
-                break
-            yield
-        if isinstance(found, Found):
+        if (yield from stands(self._tape, self._closers)):
             self._told(repair.MISSING_BRACE)
             self._whole = True
         return None
@@ -254,7 +249,7 @@ def typed(text: str, node: Node | None, told: Write = silent) -> str | None:
         return None
     found, repairs = read_whole(text, node)
     if found is None:
-        found, repairs = _from_python(text, node), [repair.PYTHON_LITERAL]
+        found, repairs = from_python(text, node), [repair.PYTHON_LITERAL]
     if found is not None:
         for line in repairs:
             told(line)
@@ -269,7 +264,7 @@ def read_whole(text: str, node: Node | None) -> tuple[str | None, list[str]]:
     return ("".join(parts) if whole and not tape.text[tape.at :].strip() else None), repairs
 
 
-def _from_python(text: str, node: Node | None) -> str | None:
+def from_python(text: str, node: Node | None) -> str | None:
     """A Python list or dict as JSON."""
     if len(text) > LITERAL_LIMIT:
         return None

@@ -12,7 +12,7 @@ from typing import Final
 from vllm_messages_plugin.formats import repair
 from vllm_messages_plugin.formats.arguments import JsonReader, copy_string
 from vllm_messages_plugin.formats.grammar import Spelling
-from vllm_messages_plugin.formats.marks import Found, expect
+from vllm_messages_plugin.formats.marks import stands
 from vllm_messages_plugin.formats.reply import Reply
 from vllm_messages_plugin.formats.tape import Reading, Tape, next_char, run
 
@@ -163,13 +163,10 @@ class Envelope:
         """Whether the mark that ends the call stands here, so that only the last brace is missing."""
         if self._depth != 1 or not (self._begun or self._name):
             return False
-        place = self._tape.at
-        found = yield from expect(self._tape, self._spelling.closers)
-        if not isinstance(found, Found):
-            return False
-        self._tape.at -= found.end - place
-        self._reply.told(repair.MISSING_BRACE)
-        return True
+        missing = yield from stands(self._tape, self._spelling.closers)
+        if missing:
+            self._reply.told(repair.MISSING_BRACE)
+        return missing
 
     def _begin(self) -> None:
         self._begun = True
@@ -212,13 +209,15 @@ class TextArguments:
         self._reply = reply
         self._name = name
         self._tape = Tape()
+        self._done = False
         self._reading = self._read()
         next(self._reading)
 
     def push(self, inside: str) -> None:
         """Take a piece of the string, escapes whole."""
-        self._tape.push(json.loads(f'"{inside}"'))
-        next(self._reading, None)
+        if not self._done:
+            self._tape.push(json.loads(f'"{inside}"'))
+            next(self._reading, None)
 
     def finish(self) -> None:
         """The string is closed."""
@@ -228,6 +227,7 @@ class TextArguments:
     def _read(self) -> Reading[None]:
         char = yield from next_char(self._tape)
         if char not in ("{", ""):
+            self._done = True
             return
         self._tape.at += len(char)
         self._reply.told(repair.TEXT_ARGUMENTS if char else repair.NO_ARGUMENTS)
@@ -236,6 +236,7 @@ class TextArguments:
         self._reply.write("{")
         reader = JsonReader(self._tape, self._reply.write, self._reply.told)
         self.whole = not char or (yield from reader.members(self._reply.node(self._name)))
+        self._done = True
 
 
 def _drop(_: str) -> None:

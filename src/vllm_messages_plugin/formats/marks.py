@@ -18,6 +18,7 @@ from vllm_messages_plugin.formats.tape import Reading, Tape
 BLANKS: Final[dict[str, str]] = {
     "name": r"[\w.:/@$-]{1,200}",
     "key": r"[^<>\"\n]{1,200}",
+    "argument": r"[^\W\d]\w{0,100}",
     "word": r"\w{0,16}",
     "id": r"[\w.:/@$-]{0,200}",
     "attributes": r"[^<>\n]{0,80}",
@@ -102,4 +103,13 @@ def expect(tape: Tape, marks: Sequence[Mark]) -> Reading[Found | None]:
             return found
         if found is Miss.NO:
             return None
+        yield
+
+
+def stands(tape: Tape, marks: Sequence[Mark]) -> Reading[bool]:
+    """Wait until it is sure whether one of some marks stands here, and leave it there."""
+    while True:
+        found = match_first(marks, tape.text, tape.at, tape.ended)
+        if found is not Miss.PERHAPS:
+            return found is not Miss.NO
         yield

@@ -25,6 +25,7 @@ class Reply:
         self.thinking = False
         self.line_start = True  # whether only blanks stand on the line so far
         self.at_head = True  # whether a segment has only just begun
+        self.interrupted = False  # whether a call broke into a thought, whose closing tag may yet come
         self.begun = False  # whether anything but white space has come at all
         self._pieces = Pieces()
         self._tools = parameters_of(tools)
@@ -108,6 +109,7 @@ class Reply:
     def begin(self, name: str) -> None:
         """A call begins: from here on there is no way back to text."""
         self.tape.forget()
+        self.interrupted = self.interrupted or self.thinking
         self.boundary()
         self._name = name
         self._pieces.begin(self._index, name)

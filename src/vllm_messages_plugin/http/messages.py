@@ -5,7 +5,7 @@ body -> `wire.request` -> `translate.conversation` -> the engine's renderer -> t
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -71,6 +71,7 @@ async def _reply(
         applied_edits=understood.applied_edits,
         diagnostics=_diagnosed(understood, service, message_id),
         marks=await _marks(understood, service),
+        members=understood.conversation.members,
     )
 
 
@@ -142,6 +143,8 @@ async def _from(first: asyncio.Future[Delta], rest: AsyncIterator[Delta]) -> Asy
             yield delta
     finally:
         first.cancel()
+        if isinstance(rest, AsyncGenerator):
+            await rest.aclose()
 
 
 async def _frames(reply: Reply, deltas: AsyncIterator[Delta]) -> AsyncIterator[bytes]:

@@ -23,7 +23,7 @@ from vllm_messages_plugin.stream.json_progress import JsonProgress
 from vllm_messages_plugin.stream.reply import Reply, usage_of
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
-from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, Usage
+from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, ToolUse, Usage
 
 
 class State(Enum):
@@ -72,6 +72,7 @@ class Machine:
         self._state = State.BEFORE
         self._index = -1
         self._prompt = PromptRead(0, 0)
+        self._finishing = False
         self._blanks: list[str] = []  # white space that opens a block only if more follows
         self._thought: list[str] = []
         self._open_call = -1  # the call streamed last
@@ -216,22 +217,27 @@ class Machine:
         yield from self._close()
         self._open_call += 1
         self._made_call = self._open_call
-        yield self._open(
-            {
-                "type": "tool_use",
-                "id": self._reply.new_tool_id(),
-                "name": following.name,
-                "input": {},
-                "caller": {"type": "direct"},
-            },
-            State.TOOL_USE,
-        )
+        yield self._open(self._tool_use(following.name), State.TOOL_USE)
         yield self._delta({"type": "input_json_delta", "partial_json": ""})
         yield from self._more_call()
+
+    def _tool_use(self, name: str) -> ToolUse:
+        block: ToolUse = {
+            "type": "tool_use",
+            "id": self._reply.new_tool_id(),
+            "name": name,
+            "input": {},
+            "caller": {"type": "direct"},
+        }
+        if name in self._reply.members:
+            block["name"], block["toolset_name"] = self._reply.members[name]
+        return block
 
     def _more_call(self) -> Iterator[events.Event]:
         """Stream the open call on; when it is complete, what waited behind it follows."""
         call = self._calls[self._open_call]
+        if call.name in self._reply.members and not (call.progress.complete or self._finishing):
+            return
         if text := call.release():
             yield self._delta({"type": "input_json_delta", "partial_json": text})
         if not call.progress.complete:
@@ -248,6 +254,9 @@ class Machine:
 
     def _flush(self) -> Iterator[events.Event]:
         """Close what is open and say what was still held back."""
+        self._finishing = True
+        if self._state is State.TOOL_USE:
+            yield from self._more_call()
         yield from self._close()
         while (following := self._calls.get(self._open_call + 1)) is not None:
             if following.name is None:  # no call can be made of it: its text is not lost

@@ -27,6 +27,7 @@ class Reply:
     a prefilled text, so that blanks at its head are the model's word and not a template's. With
     `show_thinking` false the thinking blocks carry a signature and no text; with `count_thinking` each
     piece says how many tokens it was. `applied_edits` and `diagnostics` are told as they are, if set.
+    `members` maps a toolset's functions to (name, toolset) on the wire; their input comes in one piece.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Reply:
     applied_edits: Sequence[Mapping[str, Any]] | None = None
     diagnostics: Mapping[str, Any] | None = None
     marks: Marks = Marks()
+    members: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     message_id: str = field(default_factory=lambda: new_id("msg"))
     new_tool_id: Callable[[], str] = lambda: new_id("toolu")
 

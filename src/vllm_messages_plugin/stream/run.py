@@ -4,7 +4,7 @@ Called by `http.messages`, for a streamed reply and for one that is collected.
 """
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from vllm_messages_plugin.stream.deltas import Delta, Failed
 from vllm_messages_plugin.stream.machine import Machine
@@ -30,4 +30,12 @@ async def events(reply: Reply, deltas: AsyncIterator[Delta]) -> AsyncIterator[li
     except Exception:
         log.exception("Reply %s failed", reply.message_id)
         failure = MessagesError("api_error", "Internal server error")
+    finally:
+        await _closed(deltas)
     yield list(machine.feed(Failed(failure)))
+
+
+async def _closed(deltas: AsyncIterator[Delta]) -> None:
+    """Close the deltas at once, which is what aborts a reply that nobody reads on."""
+    if isinstance(deltas, AsyncGenerator):
+        await deltas.aclose()

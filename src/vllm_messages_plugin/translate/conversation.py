@@ -5,7 +5,7 @@ Called by `http.messages`; read by `engine.render` (messages, tools, template sw
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -50,6 +50,7 @@ class Conversation:
 
     `tools` stand in the template's own tool list (none when they are prompted as text);
     `callable_tools` are what it may call. With `continues` the last message is the head of the reply.
+    `members` maps a toolset's functions by their name in the prompt to (name, toolset) on the wire.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -59,6 +60,7 @@ class Conversation:
     thinking: ThinkingWish
     schema: dict[str, Any] | None
     continues: bool
+    members: Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,11 @@ def converse(
         messages=tuple(_opened(head, body, traits)),
         tools=box.shown if traits.native_tools else (),
         callable_tools=callables,
-        choice=choice(request.tool_choice, callables),
+        choice=choice(request.tool_choice, callables, box.members),
         thinking=wish(request.thinking, request.effort, default_thinking),
         schema=request.schema_asked,
         continues=continues,
+        members={prompt: (member.name, member.toolset) for prompt, member in box.members.items()},
     )
 
 
@@ -103,7 +106,7 @@ def _body(told: Sequence[Turn], reader: _Reader) -> Iterator[ChatMessage]:
     for turn in told:
         yield from _TURNS[turn.role](turn, reader)
         uses = [placed.block for placed in turn.blocks if isinstance(placed.block, ToolUseBlock)]
-        reader.calls.update({use.id: (place, use.name) for place, use in enumerate(uses)})
+        reader.calls.update({use.id: (place, _named(use, reader)) for place, use in enumerate(uses)})
 
 
 def _continues(request: CountTokensRequest, told: Sequence[Turn]) -> bool:
@@ -119,6 +122,7 @@ def _head(request: CountTokensRequest, told: list[Turn], box: Toolbox, traits: T
     texts = [system] if isinstance(system, str) else [block.text for block in system or []]
     if told and told[0].role == "system":
         texts += [_text(placed.block) for placed in told.pop(0).blocks]
+    texts += box.system
     if not traits.native_tools and box.shown:
         texts.append(prompted.tools_text(box.shown))
     return "\n\n".join(without_billing(texts))
@@ -195,11 +199,16 @@ def _assistant_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
         for block in blocks
         if not isinstance(block, ThinkingBlock | ToolUseBlock | RedactedThinkingBlock)
     )
-    yield _with_calls(
-        _thoughtful(text, thought, reader.traits),
-        [block for block in blocks if isinstance(block, ToolUseBlock)],
-        reader.traits,
-    )
+    uses = [
+        block.model_copy(update={"name": _named(block, reader)})
+        for block in blocks
+        if isinstance(block, ToolUseBlock)
+    ]
+    yield _with_calls(_thoughtful(text, thought, reader.traits), uses, reader.traits)
+
+
+def _named(use: ToolUseBlock, reader: _Reader) -> str:
+    return reader.box.prompt_name(use.name, use.toolset_name)
 
 
 def _thoughtful(text: str, thought: str, traits: TemplateTraits) -> ChatMessage:

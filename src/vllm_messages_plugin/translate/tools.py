@@ -10,6 +10,13 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from vllm_messages_plugin.translate.client_tools import (
+    callable_directly,
+    client_tool,
+    described,
+    input_examples,
+)
+from vllm_messages_plugin.translate.toolsets import Member, is_toolset, prompt_name, toolset_functions
 from vllm_messages_plugin.wire.blocks import Block, ToolChangeBlock, ToolReferenceBlock, ToolResultBlock
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.request import CountTokensRequest, Message, Tool, ToolChoice
@@ -36,15 +43,27 @@ class Toolbox:
     """The tools of a request.
 
     `shown` stand at the head of the prompt; `hidden` are deferred until something refers to them.
+    `members` are those that a toolset brought, by the names they have in the prompt. `system` is what
+    the tools add to the system prompt.
     """
 
     shown: tuple[Function, ...]
     hidden: Mapping[str, Function]
+    members: Mapping[str, Member]
+    system: tuple[str, ...] = ()
+
+    def prompt_name(self, name: str, toolset: str | None) -> str:
+        """The name a tool of a history has in the prompt."""
+        if toolset is None:
+            return name
+        known = ((prompt, member) for prompt, member in self.members.items())
+        found = (prompt for prompt, member in known if (member.name, member.toolset) == (name, toolset))
+        return next(found, None) or prompt_name(name, toolset)
 
     def definition(self, name: str) -> str:
         """A hidden tool as text, to stand where it is referred to."""
         tool = self.hidden.get(name)
-        return f"The tool {name} is available now." if tool is None else described(tool["function"])
+        return f"The tool {name} is available now." if tool is None else definition_text(tool["function"])
 
     def addition(self, block: ToolChangeBlock) -> str:
         """A `tool_addition` as text: its own definition, or that of the tool it refers to."""
@@ -52,10 +71,10 @@ class Toolbox:
         if not isinstance(definition, Mapping):
             return self.definition(changed_tool(block))
         function = defined(definition)
-        return described(function["function"] if function else definition)
+        return definition_text(function["function"] if function else definition)
 
 
-def described(definition: Mapping[str, Any]) -> str:
+def definition_text(definition: Mapping[str, Any]) -> str:
     """A tool's definition as text, in the form Claude Code's own tool search uses."""
     text = json.dumps(definition, ensure_ascii=False)
     return f"<functions>\n<function>{text}</function>\n</functions>"
@@ -64,9 +83,33 @@ def described(definition: Mapping[str, Any]) -> str:
 def defined(definition: Mapping[str, Any]) -> Function | None:
     """The tool that a `tool_addition` brings along; None for one we can't offer, which is only told of."""
     try:
-        return _function(Tool.model_validate(definition), "tool_addition")
+        return _entry(Tool.model_validate(definition), 0).function
     except (ValidationError, MessagesError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One function that an entry of `tools` makes."""
+
+    function: Function
+    deferred: bool
+    member: Member | None = None
+    system: str | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.function["function"]["name"])
+
+
+def _entry(tool: Tool, position: int) -> _Entry:
+    """A tool that is no toolset: one of Anthropic's own by its family, or one with a schema."""
+    made = client_tool(tool, position)
+    function = made.function if made else _function(tool, f"tools.{position}")
+    function = described(function, input_examples(tool, position))
+    if not callable_directly(tool):
+        raise invalid("programmatic tool calling is not supported", f"tools.{position}.allowed_callers")
+    return _Entry(function, bool(tool.defer_loading), system=made.system if made else None)
 
 
 def _function(tool: Tool, path: str) -> Function:
@@ -87,14 +130,32 @@ def toolbox(request: CountTokensRequest) -> Toolbox:
     """The toolbox of a request; if all its tools are deferred, all are shown.
 
     Raises:
-        MessagesError: 400, a tool is of a type that this server can't offer.
+        MessagesError: 400, a tool is of a type that this server can't offer, or two share a name.
     """
-    entries = [(_function(tool, f"tools.{n}"), tool) for n, tool in enumerate(request.tools or [])]
-    shown = tuple(function for function, tool in entries if not tool.defer_loading)
-    if not shown:
-        shown, entries = tuple(function for function, _ in entries), []
-    hidden = {str(tool.name): function for function, tool in entries if tool.defer_loading}
-    return Toolbox(shown, hidden)
+    entries = _entries(request.tools or [])
+    if len({entry.name for entry in entries}) < len(entries):
+        raise invalid("Tool names must be unique.", "tools")
+    shown = [entry for entry in entries if not entry.deferred] or entries
+    return Toolbox(
+        shown=tuple(entry.function for entry in shown),
+        hidden={entry.name: entry.function for entry in entries if entry not in shown},
+        members={entry.name: entry.member for entry in entries if entry.member},
+        system=tuple(entry.system for entry in shown if entry.system),
+    )
+
+
+def _entries(tools: Sequence[Tool]) -> list[_Entry]:
+    """What each tool makes, in the request's order; toolsets give way to the names of the others."""
+    single = {n: _entry(tool, n) for n, tool in enumerate(tools) if not is_toolset(tool)}
+    taken = [entry.name for entry in single.values()]
+    found: list[_Entry] = []
+    for position, tool in enumerate(tools):
+        if position in single:
+            found.append(single[position])
+            continue
+        for function, member in toolset_functions(tool, position, taken) or ():
+            found.append(_Entry(function, member.deferred, member))
+    return found
 
 
 def _blocks(messages: Sequence[Message]) -> Iterator[Block]:
@@ -138,8 +199,8 @@ def _referred(block: Block) -> list[str]:
     return []
 
 
-def choice(asked: ToolChoice | None, functions: Sequence[Function]) -> Choice:
-    """The tool choice in force.
+def choice(asked: ToolChoice | None, functions: Sequence[Function], members: Mapping[str, Member]) -> Choice:
+    """The tool choice in force; a member of a toolset may be named as the wire or the prompt names it.
 
     Raises:
         MessagesError: 400, a call is demanded of a tool that is not there.
@@ -147,9 +208,13 @@ def choice(asked: ToolChoice | None, functions: Sequence[Function]) -> Choice:
     if asked is None:
         return Choice("auto")
     names = {function["function"]["name"] for function in functions}
-    if asked.type == "tool" and asked.name not in names:
-        raise invalid(f"Tool '{asked.name}' not found in provided tools", "tool_choice")
+    single = bool(asked.disable_parallel_tool_use)
     if asked.type == "any" and not names:
         raise invalid("a tool call is demanded but no tools are provided", "tool_choice")
-    name = asked.name if asked.type == "tool" else None
-    return Choice(asked.type, name, bool(asked.disable_parallel_tool_use))
+    if asked.type != "tool":
+        return Choice(asked.type, None, single)
+    of_members = (prompt for prompt, member in members.items() if member.name == asked.name)
+    name = asked.name if asked.name in names else next(of_members, None)
+    if name is None:
+        raise invalid(f"Tool '{asked.name}' not found in provided tools", "tool_choice")
+    return Choice("tool", name, single)

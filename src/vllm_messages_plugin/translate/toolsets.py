@@ -35,6 +35,11 @@ class Member:
     deferred: bool = False
 
 
+def is_toolset(tool: Tool) -> bool:
+    """Whether an entry of `tools` stands for many functions."""
+    return _TYPE.fullmatch(tool.type or "") is not None
+
+
 def toolset_functions(
     tool: Tool, position: int, taken: Collection[str] = ()
 ) -> list[tuple[dict[str, Any], Member]] | None:

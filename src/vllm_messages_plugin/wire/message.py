@@ -39,6 +39,7 @@ class ToolUse(TypedDict):
     name: str
     input: Any
     caller: Caller
+    toolset_name: NotRequired[str]
 
 
 ContentBlock = Text | Thinking | ToolUse

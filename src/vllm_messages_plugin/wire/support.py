@@ -1,7 +1,8 @@
 """The list of all that the protocol knows and what we do with it, and the tables made from it.
 
-`python -m vllm_messages_plugin.wire.support > docs/support.md` writes the page; with `--summary` it writes
-the table for README.md. The entries stand in `support_requests` and `support_replies`.
+`python -m vllm_messages_plugin.wire.support > docs/support.md` writes the page; with `--fill` it copies
+README.md from stdin to stdout, with the short table between its markers. The entries stand in
+`support_requests` and `support_replies`.
 """
 
 import re
@@ -212,5 +213,19 @@ def _route(name: str) -> str:
     return path.partition("/{")[0].removesuffix("/*")
 
 
+BEGIN: Final = "<!-- support:begin -->\n"
+END: Final = "<!-- support:end -->"
+
+
+def filled(text: str) -> str:
+    """The text with the short table between its markers.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    before, rest = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(BEGIN) :]
+    return before + summary_markdown() + rest[rest.index(END) :]
+
+
 if __name__ == "__main__":
-    sys.stdout.write(summary_markdown() if "--summary" in sys.argv else markdown())
+    sys.stdout.write(filled(sys.stdin.read()) if "--fill" in sys.argv else markdown())

@@ -61,7 +61,7 @@ DELTAS = table(
     (
         ("text_delta", HANDLED, "never empty"),
         ("thinking_delta", HANDLED, ""),
-        ("thinking_delta.estimated_tokens", PLANNED, "when the beta header asks for it"),
+        ("thinking_delta.estimated_tokens", HANDLED, "when the beta header asks for it"),
         ("signature_delta", HANDLED, "one, right before the block's stop"),
         ("input_json_delta", HANDLED, "as the model writes, one call at a time"),
         ("citations_delta", NEVER_SENT, "replies cite nothing"),
@@ -95,8 +95,8 @@ RESPONSE_FIELDS = table(
         ("stop_sequence", HANDLED, "null unless one matched"),
         ("stop_details", HANDLED, "null unless refused"),
         ("usage", HANDLED, ""),
-        ("diagnostics", PLANNED, "left out until then"),
-        ("context_management", PLANNED, "left out until then"),
+        ("diagnostics", HANDLED, "when asked for: where the prompt parts from an earlier one"),
+        ("context_management", HANDLED, "`applied_edits`, when edits are asked for"),
         ("container", NEVER_SENT, "there are no containers here"),
         ("input_transformations", NEVER_SENT, "no thinking is dropped for its signature"),
     ),
@@ -109,8 +109,8 @@ USAGE_FIELDS = table(
         ("input_tokens", HANDLED, "what was not cached; the three input counts add up to the prompt"),
         ("output_tokens", HANDLED, "with the thinking"),
         ("cache_read_input_tokens", HANDLED, "what vLLM took from its prefix cache"),
-        ("cache_creation_input_tokens", HANDLED, "always 0 as yet"),
-        ("cache_creation", HANDLED, "both times to live, always 0 as yet"),
+        ("cache_creation_input_tokens", HANDLED, "what was newly read up to the last `cache_control`"),
+        ("cache_creation", HANDLED, "the same for each time to live"),
         ("output_tokens_details", HANDLED, "`thinking_tokens`"),
         ("service_tier", HANDLED, "always `standard`"),
         ("server_tool_use", NEVER_SENT, NO_SERVER_TOOLS),
@@ -125,7 +125,7 @@ COUNT_TOKENS_FIELDS = table(
     "count_tokens field",
     (
         ("input_tokens", HANDLED, "what the same body would cost as a message"),
-        ("context_management", PLANNED, "left out until then"),
+        ("context_management", HANDLED, "`original_input_tokens`, when edits are asked for"),
     ),
 )
 

@@ -3,7 +3,7 @@
 Read by `support`. `tests/wire/test_drift.py` holds it against the installed SDK and against our code.
 """
 
-from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, PLANNED, REFUSED, STAND_IN, table
+from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, REFUSED, STAND_IN, table
 
 AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
 NO_SERVER_TOOLS = "400 that names the type: this server runs no tools"
@@ -38,8 +38,8 @@ BLOCKS_IN = table(
         ("mcp_tool_listing", STAND_IN, AS_JSON),
         ("browser_state", STAND_IN, AS_JSON),
         ("container_upload", STAND_IN, AS_JSON),
-        ("compaction", STAND_IN, AS_JSON),
-        ("fallback", STAND_IN, AS_JSON),
+        ("compaction", HANDLED, "its summary stands for all that went before"),
+        ("fallback", ACCEPTED, "left out: it only tells which model answered"),
     ),
     (("(any other)", STAND_IN, AS_JSON + "; a block in a history never fails a request"),),
 )
@@ -47,15 +47,19 @@ BLOCKS_IN = table(
 BLOCK_FIELDS = table(
     "block field",
     (
-        ("cache_control", ACCEPTED, "anywhere, any number: vLLM caches every prefix by itself"),
+        ("cache_control", HANDLED, "anywhere, any number; counted in usage, vLLM caches by itself"),
         ("caller", ACCEPTED, "every call is a direct one here"),
         ("citations", ACCEPTED, "replies cite nothing; citations of earlier replies are taken back"),
         ("content", HANDLED, "of a tool result: text, blocks or nothing"),
         ("context", HANDLED, "of a document"),
+        ("encrypted_content", ACCEPTED, "of a compaction: its summary is read instead"),
         ("is_error", HANDLED, "the model reads that the call failed"),
+        ("signature", ACCEPTED, "of a compaction: not checked"),
         ("title", HANDLED, "of a document"),
+        ("tool_changes", ACCEPTED, "of a compaction: the tools of the request are offered"),
         ("toolset_name", ACCEPTED, "members of toolsets are told apart by their names"),
         ("transformations", ACCEPTED, "images are scaled as the model's processor does"),
+        ("trigger", ACCEPTED, "of a fallback, which is left out"),
     ),
 )
 
@@ -120,7 +124,7 @@ TOOL_FIELDS = table(
         ("eager_input_streaming", ACCEPTED, "arguments are always streamed as they come"),
         ("input_examples", ACCEPTED, "not shown to the model"),
         ("allowed_callers", ACCEPTED, "only the model calls tools here"),
-        ("cache_control", ACCEPTED, "vLLM caches every prefix by itself"),
+        ("cache_control", HANDLED, "counted in usage; vLLM caches by itself"),
     ),
 )
 
@@ -152,7 +156,7 @@ REQUEST_FIELDS = table(
         ("messages.role", HANDLED, "`user`, `assistant`, and `system` anywhere, kept in its place"),
         ("messages.content", HANDLED, "a string or blocks; may be empty"),
         ("messages.clear_at", HANDLED, "`next_user_message` is honoured"),
-        ("messages.output_config", PLANNED, "an effort for one turn; taken without effect until then"),
+        ("messages.output_config", HANDLED, "the effort from there on"),
         ("max_tokens", HANDLED, "cut to what fits; 0 reads the prompt into the cache"),
         ("system", HANDLED, "Claude Code's billing line is taken out"),
         ("stream", HANDLED, ""),
@@ -167,9 +171,9 @@ REQUEST_FIELDS = table(
         ("output_config.effort", HANDLED, "the nearest level the template knows"),
         ("output_config.format", HANDLED, "a JSON schema, enforced by a grammar, after the reasoning"),
         ("output_config.task_budget", ACCEPTED, "advisory"),
-        ("context_management", PLANNED, "taken without effect until then"),
-        ("diagnostics", PLANNED, "taken without effect until then"),
-        ("cache_control", ACCEPTED, "vLLM caches every prefix by itself"),
+        ("context_management", HANDLED, "which edits, see below"),
+        ("diagnostics", HANDLED, "answered with the tokens missed since the prompts parted"),
+        ("cache_control", HANDLED, "counted in usage; vLLM caches by itself"),
         ("container", ACCEPTED, "there are no containers here"),
         ("container.id", ACCEPTED, "there are no containers here"),
         ("container.skills", REFUSED, "400 that names the field"),
@@ -204,8 +208,8 @@ REQUEST_FIELDS = table(
 CONTEXT_EDITS = table(
     "context edit",
     (
-        ("clear_tool_uses_20250919", PLANNED, "taken without effect until then"),
-        ("clear_thinking_20251015", PLANNED, "taken without effect until then"),
+        ("clear_tool_uses_20250919", HANDLED, "told in `applied_edits`"),
+        ("clear_thinking_20251015", HANDLED, "told in `applied_edits`"),
         ("compact_20260112", ACCEPTED, "nothing is compacted; an overlong prompt is refused"),
     ),
 )
@@ -220,8 +224,8 @@ BETA_HEADERS = table(
         ("inline-tools-2026-09-15", HANDLED, "always on"),
         ("mid-conversation-system-clear-at-2026-08-21", HANDLED, "always on"),
         ("thinking-display-updates-2026-08-18", HANDLED, "`updates` is shown like `summarized`"),
-        ("thinking-token-count-2026-05-13", PLANNED, "adds `estimated_tokens` to thinking deltas"),
-        ("mid-conversation-output-config-2026-07-01", PLANNED, "see `messages.output_config`"),
+        ("thinking-token-count-2026-05-13", HANDLED, "adds `estimated_tokens` to thinking deltas"),
+        ("mid-conversation-output-config-2026-07-01", HANDLED, "always on"),
         ("context-management-2025-06-27", ACCEPTED, "the body field decides"),
         ("cache-diagnosis-2026-04-07", ACCEPTED, "the body field decides"),
         ("compact-2026-01-12", ACCEPTED, "the body field decides"),

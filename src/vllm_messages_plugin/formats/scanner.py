@@ -1,0 +1,155 @@
+"""Model text into text, thought and tool calls: sans-IO, linear, the same for every split of the text.
+
+Fed by the engine room. Between calls it looks for the marks of a shape; a reader then tries what begins
+there, and if no call comes of it, the text goes out as text. There is one path for streams and wholes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from vllm_messages_plugin.formats.grammar import Finder, Grammar, Trigger, grammar_of
+from vllm_messages_plugin.formats.marks import Mark, expect
+from vllm_messages_plugin.formats.pieces import Call, CallEnd, Piece, Text, Thought
+from vllm_messages_plugin.formats.reply import Reply
+from vllm_messages_plugin.formats.sections import read_section
+from vllm_messages_plugin.formats.shapes import Shape
+from vllm_messages_plugin.formats.tape import Reading, Tape
+
+__all__ = ["Call", "CallEnd", "Piece", "Scanner", "Text", "ThinkingTags", "Thought"]
+
+# An attempt that failed is looked at again, from its second character, only if it was short: so each
+# character is looked at a bounded number of times.
+RESCAN_LIMIT: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingTags:
+    """What stands around thoughts. `starts_open`: the prompt has opened the first one."""
+
+    open: str
+    close: str
+    starts_open: bool = False
+
+
+class Scanner:
+    """Reads one reply of a model.
+
+    Args:
+        shape: how the model marks its calls.
+        tools: the offered tools, in OpenAI's form; their schemas give values their types.
+        thinking: the tags of thoughts, if the model thinks.
+        calls: whether there may be calls; if not, their markup is text.
+        repaired: is told, in one line, of each repair of a call.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        tools: Sequence[Mapping[str, Any]] = (),
+        thinking: ThinkingTags | None = None,
+        calls: bool = True,
+        repaired: Callable[[str], None] | None = None,
+    ) -> None:
+        self._tape = Tape()
+        self._reply = Reply(self._tape, tools, repaired)
+        self._thinking = thinking
+        grammar: Grammar | None = grammar_of(shape) if calls else None
+        self._triggers = grammar.triggers if grammar else {}
+        tags = (thinking.open, thinking.close) if thinking else ()
+        self._finder = Finder((*self._triggers, *(grammar.closes if grammar else ()), *tags))
+        self._owed: Mark | None = None  # the closing mark of a section that something else broke into
+        if thinking and thinking.starts_open:
+            self._reply.boundary(thinking=True)
+        self._reading = self._read()
+        next(self._reading)
+
+    def feed(self, text: str) -> list[Piece]:
+        """Take a piece of the text; return what is sure by now."""
+        self._tape.push(text)
+        next(self._reading)
+        return self._reply.drain()
+
+    def finish(self) -> list[Piece]:
+        """Take note that the output has ended; return what was held back."""
+        self._tape.ended = True
+        next(self._reading, None)
+        return self._reply.drain()
+
+    def _read(self) -> Reading[None]:
+        """Read to the end: prose, and at each literal that may begin or end something, what it is."""
+        tape, find = self._tape, self._finder.find
+        while True:
+            place, literal = find(tape.text, tape.at)
+            if tape.ended and not literal:
+                place, literal = self._finder.at_end(tape.text, tape.at)
+            self._reply.say(tape.take(place))
+            if literal:
+                yield from self._meet(literal)
+            elif tape.ended:
+                break
+            else:
+                yield
+        self._reply.finish()
+
+    def _meet(self, literal: str) -> Reading[None]:
+        """Read what a literal begins or ends; if it is nothing, its first character is text."""
+        if self._is_tag(literal):
+            self._tape.at += len(literal)
+            return
+        if self._owed and literal == self._owed.literals[0]:
+            if (yield from expect(self._tape, [self._owed])):
+                self._owed = None
+                return
+        trigger = self._triggers.get(literal)
+        if trigger and self._may_begin(trigger):
+            yield from self._attempt(trigger)
+        else:
+            self._reply.say(self._tape.take(self._tape.at + 1))
+
+    def _is_tag(self, literal: str) -> bool:
+        """Whether this is a tag of a thought, in a place where it counts."""
+        tags, reply = self._thinking, self._reply
+        if tags is None or literal not in (tags.open, tags.close):
+            return False
+        if literal == tags.close and (reply.thinking or reply.interrupted or not reply.begun):
+            reply.interrupted = False
+            reply.boundary(thinking=False)
+            return True
+        if literal == tags.open and reply.at_head:
+            reply.boundary(thinking=True)
+            return True
+        return False
+
+    def _may_begin(self, trigger: Trigger) -> bool:
+        return not trigger.bare or (self._reply.line_start and not self._reply.thinking)
+
+    def _attempt(self, trigger: Trigger) -> Reading[None]:
+        """Try to read calls; what is none of them goes back to where prose is read."""
+        tape, reply = self._tape, self._reply
+        tape.mark()
+        if trigger.chapter.open and not trigger.alone:
+            if not (yield from expect(tape, [trigger.chapter.open])):
+                self._take_back(made=False)
+                return
+        visit = yield from read_section(reply, trigger.chapter)
+        reply.forget_notes()
+        self._owed = None if visit.closed or not visit.made else trigger.chapter.close
+        if visit.closed:
+            tape.forget()
+        else:
+            self._take_back(visit.made)
+
+    def _take_back(self, made: bool) -> None:
+        """Give what the attempt read back, as text or to be read again."""
+        raw = self._tape.marked()
+        if len(raw) > RESCAN_LIMIT:
+            self._tape.forget()
+            self._reply.say(raw)
+            return
+        self._tape.rewind()
+        if not made:
+            self._reply.say(self._tape.take(self._tape.at + 1))
