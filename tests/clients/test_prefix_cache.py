@@ -1,0 +1,71 @@
+"""A ten-turn Claude Code session: each turn finds the last one's prompt in the cache."""
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients import claude_code
+from clients.play import call
+from vllm_messages_plugin.testing import tiny
+from vllm_messages_plugin.testing.server import Server, start_server
+
+TURNS = 10
+BLOCK = 128  # tokens in a block of vLLM's cache on a CPU: a prompt's last, unfinished block is never cached
+SHARE = 0.99
+
+
+@pytest.fixture(scope="module")
+def refusing_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A template that refuses system messages outside the head, with Claude Code's window."""
+    home = tmp_path_factory.mktemp("refusing")
+    model = tiny.model_directory("strict_alternation")
+    with start_server(model, "--dtype", "float32", home=home) as running:
+        yield running
+
+
+def place(tmp_path: Path) -> Path:
+    directory = tmp_path / "work"
+    directory.mkdir()
+    for turn in range(TURNS):
+        text = f"This is page {turn}.\n" + f"Line of page {turn}.\n" * 40
+        (directory / f"page{turn}.txt").write_text(text, encoding="utf-8")
+    return directory
+
+
+def rules(directory: Path) -> list[dict[str, str]]:
+    """Read page after page, then say so. The last page read decides, so later turns stand first."""
+    found = [{"when": f"This is page {TURNS - 1}\\.", "say": "All pages are read."}]
+    for turn in reversed(range(TURNS - 1)):
+        say = f"On to page {turn + 1}.\n" + call("Read", file_path=str(directory / f"page{turn + 1}.txt"))
+        found.append({"when": f"This is page {turn}\\.", "say": say})
+    return [*found, {"when": "Read all pages", "say": call("Read", file_path=str(directory / "page0.txt"))}]
+
+
+def usages(run: claude_code.Run) -> list[dict[str, Any]]:
+    """The usage of each reply, in order."""
+    replies = [event["message"] for event in run.events if event["type"] == "assistant"]
+    return list({reply["id"]: reply["usage"] for reply in replies}.values())
+
+
+def prompt_tokens(usage: dict[str, Any]) -> int:
+    return usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"]
+
+
+@pytest.mark.parametrize("template", ["server", "refusing_server"])
+def test_every_turn_reads_the_last_turns_prompt_from_the_cache(
+    template: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server: Server = request.getfixturevalue(template)
+    directory = place(tmp_path)
+    with server.playbook(rules(directory)):
+        run = claude_code.ask(server, directory, "Read all pages.", "--allowedTools", "Read")
+    assert run.status == 0, run
+    found = usages(run)
+    assert len(found) == TURNS + 1, json.dumps(found)
+    for before, after in itertools.pairwise(found):
+        wanted = SHARE * prompt_tokens(before) - BLOCK
+        assert after["cache_read_input_tokens"] >= wanted, json.dumps(found, indent=1)
