@@ -5,6 +5,7 @@ second half runs our pure code for every entry that it can be shown of: an entry
 than the code does fails, and is mended by changing its verdict.
 """
 
+import base64
 import json
 import pkgutil
 import re
@@ -192,7 +193,17 @@ def test_a_block_not_yet_invented_is_shown_as_a_stand_in():
     assert "[invention: " in shown({"type": "invention", "value": MARK})
 
 
+PDF = (
+    b"%PDF-1.4\n1 0 obj <</Type/Catalog/Pages 2 0 R>> endobj\n"
+    b"2 0 obj <</Type/Pages/Kids[3 0 R]/Count 1>> endobj\n"
+    b"3 0 obj <</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>> "
+    b"endobj\n4 0 obj <</Length 33>> stream\nBT /F 9 Tf 9 9 Td (marker) Tj ET \nendstream endobj\n"
+    b"5 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n"
+)
+"""A page that says `MARK`, in the least that a reader takes."""
+
 TELLING_SOURCES: dict[str, Json] = {
+    "document.base64": {"data": base64.b64encode(PDF).decode(), "media_type": "application/pdf"},
     "image.base64": {"data": PNG_DATA, "media_type": "image/png"},
     "image.url": {"url": f"https://example.invalid/{MARK}.png"},
     "document.url": {"url": f"https://example.invalid/{MARK}.pdf"},
@@ -206,6 +217,8 @@ def test_a_source_is_read_or_refused_as_the_list_says(entry: Support):
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match=r"messages\.1\.content\.0"):
             shown({"type": kind, "source": source})
+    elif entry.name.endswith(".url"):  # `http.fetch` makes it a base64 one first, and has its own tests
+        assert read({**BASE, "messages": placed({"type": kind, "source": source})})
     else:
         told = shown({"type": kind, "source": source})
         assert MARK in told or PNG_DATA in told
@@ -237,7 +250,11 @@ def test_a_tool_field_has_an_effect_where_the_list_says_so(entry: Support):
     shapes = sdk_facts.fields(sdk_facts.tool_types()["custom"])
     value = TELLING_TOOL_FIELDS.get(entry.name) or minimal(shapes[entry.name])
     tools = [{**TOOL, entry.name: value}, {**TOOL, "name": "g"}]
-    assert (effects({**BASE, "tools": tools}) != effects(BASE)) is (entry.verdict == HANDLED)
+    if entry.verdict == REFUSED:
+        with pytest.raises(MessagesError, match=rf"^tools\.0\.{entry.name}"):
+            effects({**BASE, "tools": tools})
+    else:
+        assert (effects({**BASE, "tools": tools}) != effects(BASE)) is (entry.verdict == HANDLED)
 
 
 @each("tool choice")
@@ -352,7 +369,12 @@ def test_every_endpoint_that_is_handled_is_routed_and_no_other():
 # What is sent: what the machine says in these plays, all of it and nothing else.
 
 PLAY = (thinks("Hm"), says("Hello"), calls(0, "f", "{}"))
-OPTIONS: Json = {"count_thinking": True, "applied_edits": [], "diagnostics": {}}
+OPTIONS: Json = {
+    "count_thinking": True,
+    "applied_edits": [],
+    "diagnostics": {},
+    "members": {"f": ("left_click", "computer")},
+}
 
 
 def plays() -> list[Any]:

@@ -121,6 +121,7 @@ FEATURES: Final[Mapping[str, Sequence[Selector]]] = {
         ("tool field", "strict"),
         ("tool field", "defer_loading"),
         ("tool field", "input_examples"),
+        ("tool field", "allowed_callers"),
         ("content block in", "tool_reference"),
         ("content block in", "tool_addition"),
         ("content block in", "tool_removal"),

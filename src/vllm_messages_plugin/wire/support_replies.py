@@ -3,7 +3,7 @@
 Read by `support`. `tests/wire/test_drift.py` holds it against the installed SDK and against our code.
 """
 
-from vllm_messages_plugin.wire.support_entry import HANDLED, NEVER_SENT, PLANNED, table
+from vllm_messages_plugin.wire.support_entry import HANDLED, NEVER_SENT, table
 
 NO_SERVER_TOOLS = "this server runs no tools"
 
@@ -35,7 +35,7 @@ REPLY_BLOCK_FIELDS = table(
     "reply block field",
     (
         ("tool_use.caller", HANDLED, "always `direct`"),
-        ("tool_use.toolset_name", PLANNED, "for members of toolsets"),
+        ("tool_use.toolset_name", HANDLED, "for members of toolsets"),
         ("text.citations", NEVER_SENT, "replies cite nothing; left out rather than null"),
     ),
 )

@@ -7,7 +7,6 @@ from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, REFUSED, 
 
 AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
 NO_SERVER_TOOLS = "400 that names the type: this server runs no tools"
-NOT_YET = "400 that names the type"
 NOT_BILLED = "this server neither bills nor routes"
 ROUTE_404 = "404"
 
@@ -57,7 +56,7 @@ BLOCK_FIELDS = table(
         ("signature", ACCEPTED, "of a compaction: not checked"),
         ("title", HANDLED, "of a document"),
         ("tool_changes", ACCEPTED, "of a compaction: the tools of the request are offered"),
-        ("toolset_name", ACCEPTED, "members of toolsets are told apart by their names"),
+        ("toolset_name", HANDLED, "names the toolset whose member was called"),
         ("transformations", ACCEPTED, "images are scaled as the model's processor does"),
         ("trigger", ACCEPTED, "of a fallback, which is left out"),
     ),
@@ -80,19 +79,19 @@ SOURCES = table(
 TOOL_TYPES = table(
     "tool type",
     (
-        ("custom", HANDLED, "also without a type, and any type that brings an `input_schema`"),
-        ("bash_20241022", REFUSED, NOT_YET),
-        ("bash_20250124", REFUSED, NOT_YET),
-        ("text_editor_20241022", REFUSED, NOT_YET),
-        ("text_editor_20250124", REFUSED, NOT_YET),
-        ("text_editor_20250429", REFUSED, NOT_YET),
-        ("text_editor_20250728", REFUSED, NOT_YET),
-        ("memory_20250818", REFUSED, NOT_YET),
-        ("computer_20241022", REFUSED, NOT_YET),
-        ("computer_20250124", REFUSED, NOT_YET),
-        ("computer_20251124", REFUSED, NOT_YET),
-        ("computer_toolset_20260801", REFUSED, NOT_YET),
-        ("browser_toolset_20260801", REFUSED, NOT_YET),
+        ("custom", HANDLED, "also without a type; so is a type not known here that brings an `input_schema`"),
+        ("bash_20241022", HANDLED, "shown with its schema"),
+        ("bash_20250124", HANDLED, "shown with its schema"),
+        ("text_editor_20241022", HANDLED, "shown with its schema; the tool's name goes with its date"),
+        ("text_editor_20250124", HANDLED, "shown with its schema; the tool's name goes with its date"),
+        ("text_editor_20250429", HANDLED, "shown with its schema; the tool's name goes with its date"),
+        ("text_editor_20250728", HANDLED, "shown with its schema; the tool's name goes with its date"),
+        ("memory_20250818", HANDLED, "shown with its schema, and its protocol in the system prompt"),
+        ("computer_20241022", HANDLED, "shown with its schema and the screen's size"),
+        ("computer_20250124", HANDLED, "shown with its schema and the screen's size"),
+        ("computer_20251124", HANDLED, "the same, with `zoom` where it is switched on"),
+        ("computer_toolset_20260801", HANDLED, "its members are shown as functions; `configs` is honoured"),
+        ("browser_toolset_20260801", HANDLED, "its members are shown as functions; `configs` is honoured"),
         ("web_search_20250305", REFUSED, NO_SERVER_TOOLS),
         ("web_search_20260209", REFUSED, NO_SERVER_TOOLS),
         ("web_search_20260318", REFUSED, NO_SERVER_TOOLS),
@@ -122,8 +121,8 @@ TOOL_FIELDS = table(
         ("strict", HANDLED, "calls are held to the schema; a best effort where no grammar can express it"),
         ("defer_loading", HANDLED, "the tool stays out of the prompt until something refers to it"),
         ("eager_input_streaming", ACCEPTED, "arguments are always streamed as they come"),
-        ("input_examples", ACCEPTED, "not shown to the model"),
-        ("allowed_callers", ACCEPTED, "only the model calls tools here"),
+        ("input_examples", HANDLED, "shown in the description"),
+        ("allowed_callers", REFUSED, "400 that names the field, where `direct` is not among them"),
         ("cache_control", HANDLED, "counted in usage; vLLM caches by itself"),
     ),
 )
