@@ -143,13 +143,22 @@ class MessagesEndpoint:
 
 
 def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
+    from vllm import envs
+
     from vllm_messages_plugin.engine.backend import Backend
+    from vllm_messages_plugin.http.fetch import FetchRules, MiB
     from vllm_messages_plugin.http.ports import Service
     from vllm_messages_plugin.translate.signature import signer
 
     settings = Settings()
     backend = Backend(engine_client, state, args, settings)
-    return Service(backend, settings, signer(settings.signature_key or os.environ[START_KEY]))
+    fetch = FetchRules(
+        allowed_domains=backend.media_domains,
+        allow_redirects=bool(envs.VLLM_MEDIA_URL_ALLOW_REDIRECTS),
+        allow_private=settings.fetch_private,
+        max_bytes=settings.max_body_mb * MiB,
+    )
+    return Service(backend, settings, signer(settings.signature_key or os.environ[START_KEY]), fetch)
 
 
 def _api_keys(app: Any) -> list[str]:

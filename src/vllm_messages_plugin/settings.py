@@ -29,12 +29,22 @@ class Settings(BaseSettings):
     reasoning_parser: str = Field(
         "", description="vLLM reasoning parser for the Messages routes; empty: by template."
     )
+    formats: Literal["auto", "vllm"] = Field(
+        "auto",
+        description=(
+            "Who reads the model's markup: `auto`, our own scanner where it knows the shape and vLLM's "
+            "parser elsewhere; `vllm`, vLLM's parser always."
+        ),
+    )
     default_thinking: Literal["off", "on", "template"] = Field(
         "off",
         description="What a request without `thinking` gets; `template` leaves it to the chat template.",
     )
     max_body_mb: int = Field(
         32, ge=1, description="Largest request body in MiB; a larger one is answered with 413."
+    )
+    fetch_private: bool = Field(
+        False, description="Whether URL sources may be fetched from loopback and private addresses."
     )
     first_ping_seconds: float = Field(10, gt=0, description="Silence in a stream before the first `ping`.")
     ping_seconds: float = Field(20, gt=0, description="Silence between further pings.")

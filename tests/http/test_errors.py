@@ -1,5 +1,6 @@
 """The envelope: every error on our paths in Anthropic's words, whoever made it."""
 
+import gzip
 import json
 from typing import Any
 
@@ -135,6 +136,36 @@ async def test_an_encoding_we_cannot_undo_is_named() -> None:
         reply = await http.post("/v1/messages", content=b"x", headers={"content-encoding": "br"})
     assert reply.status_code == 400
     assert reply.json()["error"]["details"] == {"error_code": "request_body_encoding_unsupported"}
+
+
+GOOD = json.dumps({"model": "fake", "messages": [{"role": "user", "content": "x"}]}).encode()
+
+
+async def sent(body: bytes, encoding: str = "gzip") -> httpx.Response:
+    transport = httpx.ASGITransport(app_with(FakeEngine(), max_body_mb=1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
+        headers = {"content-encoding": encoding}
+        return await http.post("/v1/messages/count_tokens", content=body, headers=headers)
+
+
+async def test_a_zipped_body_is_read() -> None:
+    assert (await sent(gzip.compress(GOOD))).json() == {"input_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"no gzip", 400, "request_body_encoding_invalid"),
+        (gzip.compress(GOOD)[:-9], 400, "request_body_encoding_invalid"),
+        (gzip.compress(b" " * (1024 * 1024 + 1)), 413, "request_body_too_large_after_decoding"),
+    ],
+)
+async def test_a_zipped_body_that_cannot_be_read_is_refused_by_name(
+    body: bytes, status: int, code: str
+) -> None:
+    reply = await sent(body)
+    assert reply.status_code == status
+    assert reply.json()["error"]["details"] == {"error_code": code}
 
 
 async def seen_authorization(**headers: str) -> str | None:

@@ -152,23 +152,26 @@ def test_a_document_is_text(block: Json, words: str) -> None:
 
 
 PDF = document({"type": "base64", "media_type": "application/pdf", "data": encoded(b"%PDF-1.7")})
-NO_PDF = "this server does not support PDF input"
+BROKEN_PDF = "document.source.base64.data: Could not process PDF: it is broken or is not a PDF"
 REFUSED_DOCUMENTS: dict[str, tuple[list[Json], str]] = {
-    "a PDF": ([user("a", PDF)], f"messages.0.content.1: {NO_PDF}"),
-    "a PDF elsewhere": (
+    "a broken PDF": ([user("a", PDF)], f"messages.0.content.1.{BROKEN_PDF}"),
+    "a URL that was not fetched": (
         [user(document({"type": "url", "url": "https://a.invalid/a.pdf"}))],
-        f"messages.0.content.0: {NO_PDF}",
+        "messages.0.content.0.document.source.url: Could not process PDF: its URL was not fetched",
     ),
-    "a file": ([user(document({"type": "file", "file_id": "file_1"}))], f"messages.0.content.0: {NO_PDF}"),
-    "a PDF in a result": (
+    "a file": (
+        [user(document({"type": "file", "file_id": "file_1"}))],
+        "messages.0.content.0.document.source.file_id: The Files API is not available on this server",
+    ),
+    "a broken PDF in a result": (
         [ASKED, assistant(use("a")), user(result("a", [PDF]))],
-        f"messages.2.content.0.tool_result.content.0: {NO_PDF}",
+        f"messages.2.content.0.tool_result.content.0.{BROKEN_PDF}",
     ),
 }
 
 
 @pytest.mark.parametrize(("messages", "message"), REFUSED_DOCUMENTS.values(), ids=REFUSED_DOCUMENTS.keys())
-def test_a_document_that_is_not_text_is_refused(messages: list[Json], message: str) -> None:
+def test_a_document_that_cannot_be_read_is_refused(messages: list[Json], message: str) -> None:
     with pytest.raises(MessagesError) as refused:
         told(*messages)
     assert (refused.value.status, refused.value.message) == (400, message)

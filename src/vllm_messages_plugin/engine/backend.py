@@ -9,11 +9,10 @@ from typing import Any
 
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.generate import Run, chat_request, deltas, sampling_params
-from vllm_messages_plugin.engine.grammar import after_thinking
 from vllm_messages_plugin.engine.models import Models
-from vllm_messages_plugin.engine.opening import Opening
 from vllm_messages_plugin.engine.parsers import Readers, choose_readers
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
+from vllm_messages_plugin.engine.reply_readers import ReplyReaders
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -45,6 +44,9 @@ class Backend:
         self._defaults = self._model_config.get_diff_sampling_param()
         self._caches = bool(engine_client.vllm_config.cache_config.enable_prefix_caching)
         self._grammar_waits = bool(core_reasoning)
+        self._replies = ReplyReaders(
+            self.readers, renderer.tokenizer, self._model_config, self._grammar_waits
+        )
 
     @property
     def most_output(self) -> int | None:
@@ -55,6 +57,12 @@ class Backend:
         else:
             bound = (getattr(config, "override_generation_config", None) or {}).get("max_new_tokens")
         return int(bound) if bound else None
+
+    @property
+    def media_domains(self) -> tuple[str, ...] | None:
+        """The hosts that --allowed-media-domains names; None for any."""
+        domains = getattr(self._model_config, "allowed_media_domains", None)
+        return tuple(domains) if domains else None
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
         """The prompt of a conversation; see `PromptRenderer.render`."""
@@ -83,15 +91,8 @@ class Backend:
         """
         self._admit()
         request = chat_request(conversation, sampling, model)
-        parser = self._made(
-            self.readers.full if prompt.thinking_read else self.readers.plain, prompt, request
-        )
-        if parser is not None:
-            if conversation.schema is not None:  # "a call or the JSON" takes the calls' form in the grammar
-                level = parser.tool_strict_level
-                parser.tool_strict_level = max(level, type(level).FUNCTION)
-            request = self._adjusted(parser, request)
-            self._let_think(parser, prompt, request)
+        parser = self._replies.parser(prompt, request)
+        request = self._replies.bound(parser, prompt, request, conversation)
         budget = conversation.thinking.budget if self._grammar_waits and prompt.thinking_read else None
         params = sampling_params(request, sampling, self._defaults, budget)
         lora = self.models.lora(model)
@@ -106,18 +107,8 @@ class Backend:
             trace_headers=_trace_headers(headers),
             **compat.accepted(self._client.generate, self._optional(prompt, request, parser, headers)),
         )
-        return deltas(
-            Run(
-                outputs,
-                parser,
-                request,
-                prompt,
-                sampling,
-                conversation.choice.single,
-                None if conversation.continues else self._opening(parser),
-                lambda: self._made(self.readers.plain, prompt, request),
-            )
-        )
+        reading = self._replies.reading(parser, prompt, request, conversation)
+        return deltas(Run(outputs, reading, prompt, sampling, conversation.choice.single))
 
     def _admit(self) -> None:
         try:
@@ -126,48 +117,6 @@ class Backend:
             check = getattr(self._client, "check_admission", None)
             if check is not None:
                 check(1)
-        except Exception as error:
-            raise compat.in_our_words(error) from error
-
-    def _made(self, parser_class: Any, prompt: Prompt, request: Any) -> Any:
-        if parser_class is None:
-            return None
-        return parser_class(
-            self._client.renderer.tokenizer,
-            request.tools,
-            model_config=self._model_config,
-            chat_template_kwargs=dict(prompt.template_kwargs),
-        )
-
-    def _opening(self, parser: Any) -> Opening | None:
-        """Watches the head of the reply, if the template leaves it to the model to begin thinking."""
-        thinking = self.readers.profile.thinking if self.readers.profile else None
-        if parser is None or parser.reasoning_parser is None or thinking is None:
-            return None
-        if thinking.prompt_opens or not thinking.open_tag:
-            return None
-        token = self._client.renderer.tokenizer.get_vocab().get(thinking.open_tag)
-        return Opening(thinking.open_tag, frozenset() if token is None else frozenset({token}))
-
-    @staticmethod
-    def _adjusted(parser: Any, request: Any) -> Any:
-        try:
-            return parser.adjust_request(request=request)
-        except Exception as error:
-            raise compat.in_our_words(error) from error
-
-    def _let_think(self, parser: Any, prompt: Prompt, request: Any) -> None:
-        """Have a grammar that binds the reply begin after its thinking."""
-        thinking = self.readers.thinking
-        constraint = request.extract_structured_outputs()
-        if constraint is None or thinking is None or self._grammar_waits or parser.reasoning_parser is None:
-            return
-        if parser.is_reasoning_end(prompt.token_ids or []):
-            return
-        special = thinking.close_tag in self._client.renderer.tokenizer.all_special_tokens
-        try:
-            request.structured_outputs = after_thinking(constraint, thinking, special)
-            request.response_format = None
         except Exception as error:
             raise compat.in_our_words(error) from error
 

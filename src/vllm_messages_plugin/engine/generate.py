@@ -3,22 +3,20 @@
 Called by `backend`. Engine outputs become deltas directly; no OpenAI chunk is built on the way.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.grammar import bound_tools
-from vllm_messages_plugin.engine.opening import Opening
 from vllm_messages_plugin.engine.render import Prompt
+from vllm_messages_plugin.engine.replies import Reading
 from vllm_messages_plugin.stream.deltas import (
     CallPiece,
     Delta,
     Failed,
     Finished,
     PromptRead,
-    TextPiece,
-    ThinkingPiece,
 )
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
@@ -95,20 +93,13 @@ def _with_stop(params: Any, sequences: list[str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One request on its way through the engine.
-
-    `opening` decides whether the reply begins with thinking, where the prompt leaves that to the model;
-    `plain_parser` then makes the parser of a reply that doesn't.
-    """
+    """One request on its way through the engine."""
 
     outputs: AsyncGenerator[Any, None]
-    parser: Any
-    request: Any
+    reading: Reading
     prompt: Prompt
     sampling: Sampling
     single_call: bool
-    opening: Opening | None = None
-    plain_parser: Callable[[], Any] = lambda: None
 
 
 async def deltas(run: Run) -> AsyncIterator[Delta]:
@@ -134,12 +125,7 @@ class _Reader:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._calls: dict[int, int] = {}  # the parser's index -> ours, without gaps
         self._output_tokens = 0
-        self._thinking_tokens = 0
-        self._parser = run.parser
-        self._reads_thinking = run.parser is not None and run.parser.reasoning_parser is not None
-        self._opening = run.opening
         self.begun = False
         self.ended = False
 
@@ -154,50 +140,15 @@ class _Reader:
             return [*found, Finished("length", 0)]
         output = result.outputs[0]
         self._output_tokens += len(output.token_ids)
-        for piece in self._pieces(output, result.prompt_token_ids):
+        finished = output.finish_reason is not None
+        for piece in self._run.reading.read(output.text, output.token_ids, result.prompt_token_ids, finished):
             if self._run.single_call and isinstance(piece, CallPiece) and piece.call > 0:
                 self.ended = True
                 return [*found, self._finished("stop", None)]
             found.append(piece)
-        if output.finish_reason is not None:
+        if finished:
             self.ended = True
             found.append(self._end(output))
-        return found
-
-    def _pieces(self, output: Any, prompt_token_ids: list[int] | None) -> list[Delta]:
-        text, token_ids = output.text, list(output.token_ids)
-        finished = output.finish_reason is not None
-        if self._opening is not None:
-            held = self._opening.take(text, token_ids, finished)
-            if held is None:
-                return []
-            thinks, text, token_ids = held
-            self._opening = None
-            if not thinks:
-                self._parser = self._run.plain_parser()
-        if self._parser is None:
-            return [TextPiece(text)] if text else []
-        message = self._parser.parse_delta(
-            delta_text=text,
-            delta_token_ids=token_ids,
-            request=self._run.request,
-            prompt_token_ids=prompt_token_ids,
-            finished=finished,
-        )
-        return [] if message is None else self._of_message(message, len(token_ids))
-
-    def _of_message(self, message: Any, tokens: int) -> list[Delta]:
-        found: list[Delta] = []
-        if message.reasoning:
-            self._thinking_tokens += tokens
-            found.append(ThinkingPiece(message.reasoning, tokens))
-        if message.content:
-            found.append(TextPiece(message.content))
-        for call in message.tool_calls or ():
-            number = self._calls.setdefault(call.index, len(self._calls))
-            function = call.function
-            if function is not None:
-                found.append(CallPiece(number, function.name or None, function.arguments or ""))
         return found
 
     def _end(self, output: Any) -> Delta:
@@ -217,5 +168,4 @@ class _Reader:
         return self._finished("stop", None)
 
     def _finished(self, reason: Any, stop_sequence: str | None) -> Finished:
-        finished = Finished(reason, self._output_tokens, stop_sequence=stop_sequence)
-        return replace(finished, thinking_tokens=self._thinking_tokens) if self._reads_thinking else finished
+        return Finished(reason, self._output_tokens, self._run.reading.thinking_tokens, stop_sequence)

@@ -6,7 +6,7 @@ shows (`formats.choose`). The choice holds for the Messages routes alone.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,9 +14,13 @@ from vllm_messages_plugin.engine.compat import ParserManager, is_mistral_tokeniz
 from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
 from vllm_messages_plugin.formats.probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
+from vllm_messages_plugin.formats.shapes import SHAPES
 from vllm_messages_plugin.formats.written import write_calls
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.translate.traits import TemplateTraits
+
+PROMPTED_SHAPE = "hermes_json"
+"""The shape of the calls that `formats.prompted` asks for."""
 
 log = logging.getLogger("vllm.messages")
 
@@ -33,6 +37,9 @@ class Readers:
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
     written_as: str | None = None
+    shape: str | None = None  # the shape of our own that reads the replies
+    native_grammar: bool = False  # a demanded call is written in the model's own markup
+    forced_shape: str | None = None  # the shape of a demanded call, if not in that markup
 
     @property
     def thinking(self) -> ThinkingProfile | None:
@@ -109,11 +116,18 @@ def choose_readers(
     tool = _said("--tool-call-parser", flag, settings.tool_call_parser, choice.tool_parser, reasons)
     flag = getattr(args.structured_outputs_config, "reasoning_parser", None)
     reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, choice.reasoning_parser, reasons)
-    prompted = choice.prompted and tool == choice.tool_parser
+    spoken = _spoken_shape(choice) if settings.formats == "auto" else None
+    prompted = choice.prompted and tool == choice.tool_parser and spoken is None
     readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
+    readers = replace(readers, shape=_own_shape(readers, choice, settings))
+    if spoken is not None and readers.shape == spoken:
+        readers = replace(readers, native_grammar=False, forced_shape=PROMPTED_SHAPE)
+        reasons.append(f"vLLM has no parser for {spoken}; our own scanner reads it.")
+        readers = replace(readers, reasons=tuple(reasons))
     log.info(
-        "Messages API: tool calls by %s%s, reasoning by %s. %s",
+        "Messages API: tool calls by %s%s%s, reasoning by %s. %s",
         readers.tool_parser or "no parser",
+        f", read by our own scanner as {readers.shape}" if readers.shape else "",
         " (tools prompted as text)" if readers.prompted else "",
         readers.reasoning_parser or "no parser",
         " ".join(readers.reasons),
@@ -154,8 +168,40 @@ def _compose(
     except Exception as error:  # noqa: BLE001 - and reasoning is done without
         reasons.append(f"Reasoning parser {reasoning} can't be used ({error}).")
         full, reasoning = plain, None
-    written_as = None if prompted else choice.written_as
-    return Readers(full, plain, tool, reasoning, prompted, choice.profile, tuple(reasons), written_as)
+    return Readers(
+        full,
+        plain,
+        tool,
+        reasoning,
+        prompted,
+        choice.profile,
+        tuple(reasons),
+        written_as=None if prompted else choice.written_as,
+        native_grammar=getattr(plain.tool_parser_cls, "structural_tag_model", None) is not None
+        if plain is not None
+        else False,
+    )
+
+
+def _spoken_shape(choice: ParserChoice) -> str | None:
+    """The shape of a template that speaks of tools in full, in markup that vLLM has no parser for."""
+    profile = choice.profile
+    if not choice.prompted or profile is None or profile.arguments_as != "object":
+        return None
+    whole = profile.lists_tools and profile.renders_results
+    return profile.call_shape if whole and profile.call_shape in SHAPES else None
+
+
+def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> str | None:
+    """The shape of our own for the replies; none where a flag or a setting names another reader."""
+    if settings.formats == "vllm" or readers.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
+        return None
+    if readers.reasoning_parser != choice.reasoning_parser:
+        return None
+    if readers.prompted:
+        return PROMPTED_SHAPE
+    shape = choice.profile.call_shape or choice.profile.hinted_shape if choice.profile else None
+    return shape if shape in SHAPES else None
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:

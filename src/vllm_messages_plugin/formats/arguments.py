@@ -135,24 +135,30 @@ class JsonReader:
         char = yield from next_char(self._tape)
         if char == "}":
             return self._close()
-        if char != '"':
+        if not self._begins_key(char):
             return (yield from self._stuck())
+        key = yield from self._read_key()
+        if key is None or (yield from next_char(self._tape)) != ":":
+            return None
+        self._tape.at += 1
+        if len(self._frames) == 1 and key in frame.keys:
+            self._told(repair.DUPLICATE_KEY)
+        frame.keys.add(key)
+        self._write(f"{'' if frame.empty else ', '}{repair.quote(key)}: ")
+        frame.empty = False
+        self._node = frame.node.property(key) if frame.node else None
+        return self._value
+
+    def _begins_key(self, char: str) -> bool:
+        return char == '"'
+
+    def _read_key(self) -> Reading[str | None]:
         self._tape.at += 1
         parts: list[str] = []
         if not (yield from copy_string(self._tape, parts.append, self._told)):
             return None
-        if (yield from next_char(self._tape)) != ":":
-            return None
-        self._tape.at += 1
-        written = f'"{"".join(parts)}"'
-        key = json.loads(written)
-        if len(self._frames) == 1 and key in frame.keys:
-            self._told(repair.DUPLICATE_KEY)
-        frame.keys.add(key)
-        self._write(f"{written}: " if frame.empty else f", {written}: ")
-        frame.empty = False
-        self._node = frame.node.property(key) if frame.node else None
-        return self._value
+        key: str = json.loads(f'"{"".join(parts)}"')
+        return key
 
     def _item(self) -> Reading[object]:
         frame = self._frames[-1]
@@ -227,15 +233,20 @@ class JsonReader:
             if self._tape.ended or len(token[0]) == SCALAR_LIMIT:
                 break
             yield
-        literal = repair.to_literal(token[0])
+        written = self._literal(token[0])
+        if written is None:
+            return None
+        self._tape.at = token.end()
+        self._write(written)
+        return self._after
+
+    def _literal(self, token: str) -> str | None:
+        literal = repair.to_literal(token)
         if literal is None:
             return None
-        if token[0] != literal:
+        if token != literal:
             self._told(repair.PYTHON_LITERAL)
-        self._tape.at = token.end()
-        types = self._node.types if self._node else None
-        self._write(from_literal(literal, token[0], types))
-        return self._after
+        return from_literal(literal, token, self._node.types if self._node else None)
 
 
 def typed(text: str, node: Node | None, told: Write = silent) -> str | None:

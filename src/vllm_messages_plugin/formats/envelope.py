@@ -7,12 +7,13 @@ arguments begin; the last brace of the arguments waits for that of the object ar
 from __future__ import annotations
 
 import json
+import re
 from typing import Final
 
 from vllm_messages_plugin.formats import repair
 from vllm_messages_plugin.formats.arguments import JsonReader, copy_string
 from vllm_messages_plugin.formats.grammar import Spelling
-from vllm_messages_plugin.formats.marks import stands
+from vllm_messages_plugin.formats.marks import BLANKS, stands
 from vllm_messages_plugin.formats.reply import Reply
 from vllm_messages_plugin.formats.tape import Reading, Tape, next_char, run
 
@@ -20,7 +21,7 @@ NAME_KEYS: Final = ("name", "tool_name", "function")
 ARGUMENT_KEYS: Final = ("arguments", "parameters")
 OTHER_KEYS: Final = ("type", "id", "tool_call_id", "call_id", "index")
 NEST: Final = "function"  # OpenAI's own form has name and arguments inside a second object
-NO_ARGUMENTS: Final = '""'
+_NAME: Final = re.compile(BLANKS["name"])
 
 
 class Envelope:
@@ -75,7 +76,7 @@ class Envelope:
             return (yield from self._skip())
         if self._spelling.form.kind == "keyed":
             self._name = key
-            return char == "{" and (yield from self._arguments(char))
+            return char == "{" and bool(_NAME.fullmatch(key)) and (yield from self._arguments(char))
         if key == NEST and char == "{" and self._depth == 1:
             self._tape.at += 1
             self._depth += 1
@@ -103,7 +104,7 @@ class Envelope:
     def _take_name(self) -> Reading[bool]:
         self._tape.at += 1
         name = yield from self._text()
-        if not name or (self._guarded and not self._reply.offers(name)):
+        if not name or not _NAME.fullmatch(name) or (self._guarded and not self._reply.offers(name)):
             return False
         self._name = name
         return True

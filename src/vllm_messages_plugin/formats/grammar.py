@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from vllm_messages_plugin.formats.forms import Form, Section, Shape
 from vllm_messages_plugin.formats.marks import Mark
-from vllm_messages_plugin.formats.shapes import Form, Section, Shape
 
 OBJECT_BODY: Final = Mark(" {")
 FENCED_BODY: Final = Mark(" ```{word} {")
@@ -20,10 +20,11 @@ PYTHON_BODY: Final = Mark(" (")
 LIST: Final = Mark(" [")
 LIST_END: Final = Mark(" ]")
 FENCE: Final = Mark(" ```{word}")
+FENCE_AT_END: Final = Mark(" ```")
 COMMA: Final = Mark(" ,")
 SEMICOLON: Final = Mark(" ;")
 # What may stand around and between calls.
-NOISE: Final = (LIST, LIST_END, FENCE, COMMA, SEMICOLON)
+NOISE: Final = (LIST, LIST_END, FENCE, FENCE_AT_END, COMMA, SEMICOLON)
 BARE_HEADS: Final = ("{", "[", "```")
 
 
@@ -87,7 +88,8 @@ class Chapter:
         self.close = _mark(section.close)
         spellings = [Spelling(form, section.close) for form in section.forms]
         self.spellings = {spelling.head: spelling for spelling in spellings}
-        self.tails = tuple(_given(spelling.tail for spelling in spellings))
+        tails = [spelling.tail for spelling in spellings] + [_mark(mark) for mark in section.between]
+        self.tails = tuple(_given(tails))
         self.marks = (*_given([self.close]), *self.tails, *NOISE, *self.spellings)
 
 
@@ -115,8 +117,9 @@ class Finder:
     def find(self, text: str, at: int) -> tuple[int, str]:
         """Where markup may begin, and the literal that stands there; "" while it is not whole."""
         found = self._search.search(text, at)
-        if found is None:
-            return self._begun(text, at), ""
+        begun = self._begun(text, at)
+        if found is None or begun < found.start():
+            return begun, ""
         place, word = found.start(), found[0]
         rest = text[place : place + self._longest]
         longer = any(len(other) > len(rest) and other.startswith(rest) for other in self._words)

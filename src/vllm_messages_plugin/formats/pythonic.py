@@ -97,6 +97,7 @@ class _String:
         self._value = value
         self._plain = _PLAIN[quote[0]]
         self._after = _AFTER_QUOTE[quote]
+        self._single = len(quote) == 1
         self._found: Found | None = None
 
     def read(self) -> Reading[Found | None]:
@@ -146,7 +147,8 @@ class _String:
             self._found = found
             tape.at = found.end
         else:
-            self._told(repair.INNER_QUOTE)
+            if self._single:
+                self._told(repair.INNER_QUOTE)
             self._value.add(tape.take(tape.at + 1))
         return True
 
@@ -183,6 +185,8 @@ def _collect(tape: Tape) -> Reading[str | None]:
             quote = "" if quote else char
         elif not quote:
             depth += (char in "[({") - (char in "])}")
+            if depth < 0:
+                return None
         parts.append(tape.take(tape.at + 1 + bool(escape)))
 
 

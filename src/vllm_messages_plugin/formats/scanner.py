@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vllm_messages_plugin.formats.forms import Shape
 from vllm_messages_plugin.formats.grammar import Finder, Grammar, Trigger, grammar_of
 from vllm_messages_plugin.formats.marks import Mark, expect
 from vllm_messages_plugin.formats.pieces import Call, CallEnd, Piece, Text, Thought
 from vllm_messages_plugin.formats.reply import Reply
 from vllm_messages_plugin.formats.sections import read_section
-from vllm_messages_plugin.formats.shapes import Shape
 from vllm_messages_plugin.formats.tape import Reading, Tape
 
 __all__ = ["Call", "CallEnd", "Piece", "Scanner", "Text", "ThinkingTags", "Thought"]
@@ -125,7 +125,11 @@ class Scanner:
         return False
 
     def _may_begin(self, trigger: Trigger) -> bool:
-        return not trigger.bare or (self._reply.line_start and not self._reply.thinking)
+        """Whether markup counts here: without marks a call is no thought, and a foreign one has its line."""
+        if not trigger.bare:
+            return True
+        foreign = trigger.chapter.section.foreign
+        return not self._reply.thinking and (self._reply.line_start or not foreign)
 
     def _attempt(self, trigger: Trigger) -> Reading[None]:
         """Try to read calls; what is none of them goes back to where prose is read."""

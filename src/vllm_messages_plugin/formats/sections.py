@@ -7,12 +7,15 @@ read, so that a model which drifts into another dialect inside its own marks is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 from vllm_messages_plugin.formats.arguments import JsonReader
+from vllm_messages_plugin.formats.braces import BracesReader
 from vllm_messages_plugin.formats.envelope import Envelope
 from vllm_messages_plugin.formats.grammar import (
     COMMA,
     FENCE,
+    FENCE_AT_END,
     FENCED_BODY,
     LIST,
     LIST_END,
@@ -68,9 +71,9 @@ def read_section(reply: Reply, chapter: Chapter) -> Reading[Visit]:
 
 def _pass_bracket(reply: Reply, found: Found, visit: Visit) -> bool:
     """Pass what stands around and between calls; False if it has no place here."""
-    fence = found.mark is FENCE
-    if found.mark is LIST_END or (fence and visit.made and visit.brackets and not found.filled["word"]):
-        wanted = "```" if fence else "]"
+    closes_fence = found.mark in (FENCE, FENCE_AT_END) and visit.made and not found.filled.get("word")
+    if found.mark is LIST_END or (closes_fence and "```" in visit.brackets):
+        wanted = "]" if found.mark is LIST_END else "```"
         if wanted not in visit.brackets:
             return False
         visit.brackets.remove(wanted)
@@ -109,11 +112,14 @@ def _read_call(
 
 def _read_object(reply: Reply, spelling: Spelling, name: str) -> Reading[bool]:
     """Read arguments that are a JSON object, from behind its brace."""
-    if (yield from next_char(reply.tape)) not in ('"', "}"):
+    quote = spelling.form.quote
+    char = yield from next_char(reply.tape)
+    if char not in ('"', "}") and not (quote and char):
         return False
     reply.begin(name)
     reply.write("{")
-    reader = JsonReader(reply.tape, reply.write, reply.told, spelling.closers)
+    kind = partial(BracesReader, quote) if quote else JsonReader
+    reader = kind(reply.tape, reply.write, reply.told, spelling.closers)
     whole = yield from reader.members(reply.node(name))
     if whole:
         reply.write("}")

@@ -15,7 +15,7 @@ from vllm_messages_plugin.formats.coerce import Node
 from vllm_messages_plugin.formats.grammar import Spelling
 from vllm_messages_plugin.formats.marks import Found, Miss, match_first
 from vllm_messages_plugin.formats.reply import Reply
-from vllm_messages_plugin.formats.tape import Reading
+from vllm_messages_plugin.formats.tape import Reading, sure_end
 from vllm_messages_plugin.formats.values import Value, text_value
 
 # DeepSeek says in an attribute whether a value is text or JSON; it decides where the schema is silent.
@@ -61,7 +61,7 @@ def _read_value(reply: Reply, spelling: Spelling, value: Value) -> Reading[Found
         text = tape.text
         place = text.find(head, tape.at)
         if place < 0:
-            value.add(tape.take(_safe(text, tape.at, head, lines)))
+            value.add(tape.take(_before(text, tape.at, sure_end(text, tape.at, head), lines)))
         else:
             value.add(tape.take(_before(text, tape.at, place, lines)))
             found = match_first(follows, text, place, tape.ended)
@@ -83,14 +83,6 @@ def _skip_line_end(reply: Reply) -> Reading[None]:
     while tape.spent and not tape.ended:
         yield
     tape.at += tape.text.startswith("\n", tape.at)
-
-
-def _safe(text: str, at: int, head: str, lines: bool) -> int:
-    """How far a text surely belongs to the value: not what may begin its end."""
-    place = text.find(head[0], max(at, len(text) - len(head) + 1))
-    while place >= 0 and not head.startswith(text[place:]):
-        place = text.find(head[0], place + 1)
-    return _before(text, at, place if place >= 0 else len(text), lines)
 
 
 def _before(text: str, at: int, place: int, lines: bool) -> int:

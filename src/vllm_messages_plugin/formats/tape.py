@@ -95,3 +95,11 @@ def run(reading: Reading[T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+def sure_end(text: str, at: int, head: str) -> int:
+    """How far a text surely holds nothing that may become a head which has not come whole."""
+    place = text.find(head[0], max(at, len(text) - len(head) + 1))
+    while place >= 0 and not head.startswith(text[place:]):
+        place = text.find(head[0], place + 1)
+    return place if place >= 0 else len(text)

@@ -3,8 +3,10 @@
 Used by `errors.Envelope`, the outermost layer, and by the routes.
 """
 
+import asyncio
 import hashlib
 import secrets
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -68,12 +70,32 @@ async def read_body(request: Request, limit: int) -> bytes:
             still sends often never reads the answer. 400 for an encoding we can't undo.
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise MessagesError(
-            "invalid_request_error",
-            f"Content-Encoding '{encoding}' is not supported by this server",
-            details={"error_code": "request_body_encoding_unsupported"},
-        )
+    if encoding not in ("identity", "gzip"):
+        raise _encoding_error(f"Content-Encoding '{encoding}' is not supported by this server", "unsupported")
+    body = await _received(request, limit)
+    return await asyncio.to_thread(_unzipped, body, limit) if encoding == "gzip" else body
+
+
+def _encoding_error(message: str, code: str) -> MessagesError:
+    details = {"error_code": f"request_body_encoding_{code}"}
+    return MessagesError("invalid_request_error", message, details=details)
+
+
+def _unzipped(body: bytes, limit: int) -> bytes:
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = unzip.decompress(body, limit + 1)
+    except zlib.error:
+        raise _encoding_error("The request body is not valid gzip", "invalid") from None
+    if len(plain) > limit:
+        details = {"error_code": "request_body_too_large_after_decoding"}
+        raise MessagesError("request_too_large", too_large(limit).message, details=details)
+    if not unzip.eof:
+        raise _encoding_error("The request body is not whole gzip", "invalid")
+    return plain
+
+
+async def _received(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from fastapi import Request
 
 from vllm_messages_plugin.http.diagnostics import PromptMemory
+from vllm_messages_plugin.http.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -73,6 +74,7 @@ class Service:
     backend: Backend
     settings: Settings
     signer: Signer
+    fetch: FetchRules = field(default_factory=FetchRules)
     memory: PromptMemory = field(default_factory=PromptMemory)
 
 

@@ -10,13 +10,15 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
+from vllm_messages_plugin.http.fetch import with_fetched
 from vllm_messages_plugin.http.headers import read_body
 from vllm_messages_plugin.http.ports import Service
 from vllm_messages_plugin.translate.context import edited, plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
+from vllm_messages_plugin.wire.blocks import Base64Source, DocumentBlock
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import Body, parse
+from vllm_messages_plugin.wire.request import Body, CountTokensRequest, parse
 
 Result = TypeVar("Result")
 
@@ -47,24 +49,36 @@ async def read(request: Request, service: Service, shape: type[Body]) -> Read[Bo
         MessagesError: it can't be served; nothing has been sent yet.
     """
     body = await read_body(request, service.settings.max_body_mb * 1024 * 1024)
-    large = len(body) > LARGE
-    asked = await _run(large, parse, body, shape)
-    conversation = await _run(large, _conversation, asked, service)
+    slow = len(body) > LARGE
+    asked = await _run(slow, parse, body, shape)
+    asked = await with_fetched(asked, rules=service.fetch, images=service.backend.traits.images)
+    slow = slow or has_documents(asked)
+    conversation = await _run(slow, _conversation, asked, service)
     model = await served_name(asked.model, service)
     prompt = await service.backend.render(conversation, asked.extra)
     plain = Read(asked, model, conversation, prompt, prompt.tokens, None)
-    return plain if asked.context_management is None else await _edited(plain, service, large)
+    return plain if asked.context_management is None else await _edited(plain, service, slow)
 
 
-async def _run(large: bool, work: Callable[..., Result], *values: Any) -> Result:
-    return await asyncio.to_thread(work, *values) if large else work(*values)
+async def _run(slow: bool, work: Callable[..., Result], *values: Any) -> Result:
+    return await asyncio.to_thread(work, *values) if slow else work(*values)
 
 
 def _conversation(asked: Body, service: Service) -> Conversation:
     return converse(asked, service.backend.traits, service.signer.restore, service.settings.default_thinking)
 
 
-async def _edited(read: Read[Body], service: Service, large: bool) -> Read[Body]:
+def has_documents(asked: CountTokensRequest) -> bool:
+    """Whether a document stands in the conversation that takes time to read, wherever it came from."""
+    return any(
+        isinstance(block, DocumentBlock) and isinstance(block.source, Base64Source)
+        for message in asked.messages
+        if isinstance(message.content, list)
+        for block in message.content
+    )
+
+
+async def _edited(read: Read[Body], service: Service, slow: bool) -> Read[Body]:
     """The request with those of its context edits done that change something."""
     applied: list[Mapping[str, Any]] = []
     for path, wanted in wanted_edits(read.asked):
@@ -72,7 +86,7 @@ async def _edited(read: Read[Body], service: Service, large: bool) -> Read[Body]
         if edit is None:
             continue
         asked = edited(read.asked, edit)
-        conversation = await _run(large, _conversation, asked, service)
+        conversation = await _run(slow, _conversation, asked, service)
         prompt = await service.backend.render(conversation, asked.extra)
         cleared = read.prompt.tokens - prompt.tokens
         if cleared >= edit.at_least:

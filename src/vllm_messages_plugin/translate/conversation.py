@@ -169,7 +169,7 @@ def _user_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
     waiting: list[dict[str, Any]] = []
     for are_results, run in groupby(turn.blocks, lambda placed: isinstance(placed.block, ToolResultBlock)):
         if not are_results:
-            waiting += [_shown(placed, reader) for placed in run]
+            waiting += [part for placed in run for part in _shown(placed, reader)]
             continue
         results = sorted(run, key=lambda placed: _place(placed.block, reader))
         if not reader.traits.native_tools:
@@ -247,18 +247,18 @@ def _text(block: Block) -> str:
     return block.text if isinstance(block, TextBlock) else stand_in(block)
 
 
-def _shown(placed: Placed, reader: _Reader) -> dict[str, Any]:
-    """A block as a part of a user message."""
+def _shown(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
+    """A block as parts of a user message."""
     block = placed.block
     if isinstance(block, ImageBlock):
-        return media.image_part(block, placed.path, reader.traits.images)
+        return [media.image_part(block, placed.path, reader.traits.images)]
     if isinstance(block, DocumentBlock):
-        return _part(media.document_text(block, placed.path))
+        return media.document_parts(block, placed.path, reader.traits.images)
     if isinstance(block, SearchResultBlock):
-        return _part(media.search_result_text(block))
+        return [_part(media.search_result_text(block))]
     if isinstance(block, ToolReferenceBlock):
-        return _part(reader.box.definition(block.referred))
-    return _part(_text(block))
+        return [_part(reader.box.definition(block.referred))]
+    return [_part(_text(block))]
 
 
 def _input(block: ToolUseBlock) -> dict[str, Any]:
@@ -287,8 +287,9 @@ def _result_parts(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
     if not isinstance(block.content, list):
         return [_part(block.content or "")]
     return [
-        _shown(Placed(f"{placed.path}.tool_result.content.{position}", inner), reader)
+        part
         for position, inner in enumerate(block.content)
+        for part in _shown(Placed(f"{placed.path}.tool_result.content.{position}", inner), reader)
     ]
 
 

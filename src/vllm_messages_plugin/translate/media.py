@@ -6,6 +6,7 @@ Called by `conversation`. Images leave as the parts vLLM's renderer reads; docum
 import base64
 from typing import Any
 
+from vllm_messages_plugin.translate import pdf
 from vllm_messages_plugin.wire.blocks import (
     Base64Source,
     ContentSource,
@@ -48,17 +49,35 @@ def image_part(block: ImageBlock, path: str, images: bool) -> dict[str, Any]:
     if isinstance(source, FileSource):
         raise invalid("The Files API is not available on this server", f"{path}.image.source.file_id")
     if isinstance(source, UrlSource):
-        return {"type": "image_url", "image_url": {"url": source.url}}
+        return _image(source.url)
     kind = image_type(source.data, source.media_type, f"{path}.image.source.base64.data")
-    return {"type": "image_url", "image_url": {"url": f"data:{kind};base64,{source.data}"}}
+    return _image(f"data:{kind};base64,{source.data}")
 
 
-def document_text(block: DocumentBlock, path: str) -> str:
-    """A document as text, under its title and context.
+def document_parts(block: DocumentBlock, path: str, images: bool) -> list[dict[str, Any]]:
+    """A document as parts of a chat message: its text, and for a model that sees a PDF's pages too.
 
     Raises:
-        MessagesError: 400, the document is not text; worded so that agents take it out and go on.
+        MessagesError: 400, the document can't be read; worded so that agents take it out and go on.
     """
+    source = block.source
+    if not isinstance(source, Base64Source) or source.media_type.startswith("text/"):
+        return [{"type": "text", "text": _document_text(block, path)}]
+    where = f"{path}.document.source.base64.data"
+    pages = pdf.pdf_pages(_bytes(source.data, where), images=images, path=where)
+    shown = [
+        _image(f"data:image/jpeg;base64,{base64.b64encode(page.image).decode()}")
+        for page in pages
+        if page.image
+    ]
+    return [{"type": "text", "text": _framed(block, pdf.pdf_text(pages, None))}, *shown]
+
+
+def _image(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _document_text(block: DocumentBlock, path: str) -> str:
     source = block.source
     if isinstance(source, PlainTextSource):
         body = source.data
@@ -66,16 +85,27 @@ def document_text(block: DocumentBlock, path: str) -> str:
         body = _content_text(source)
     elif isinstance(source, Base64Source) and source.media_type.startswith("text/"):
         body = _decoded(source.data, f"{path}.document.source.base64.data")
+    elif isinstance(source, FileSource):
+        raise invalid("The Files API is not available on this server", f"{path}.document.source.file_id")
     else:
-        raise invalid("this server does not support PDF input", path)
+        raise invalid("Could not process PDF: its URL was not fetched", f"{path}.document.source.url")
+    return _framed(block, body)
+
+
+def _framed(block: DocumentBlock, body: str) -> str:
+    """A document's text under its title and context."""
     attributes = f' title="{block.title}"' if block.title else ""
     context = f"<context>{block.context}</context>\n" if block.context else ""
     return f"<document{attributes}>\n{context}{body}\n</document>"
 
 
 def _decoded(data: str, path: str) -> str:
+    return _bytes(data, path).decode("utf-8", "replace")
+
+
+def _bytes(data: str, path: str) -> bytes:
     try:
-        return base64.b64decode(data).decode("utf-8", "replace")
+        return base64.b64decode(data)
     except ValueError:
         raise invalid("Could not process document: its data is not base64", path) from None
 

@@ -68,7 +68,7 @@ class Page:
     image: bytes | None
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """Why a PDF can't be read, in words that follow `Could not process PDF: `."""
 
 
@@ -83,7 +83,7 @@ def pdf_pages(data: bytes, *, images: bool, path: str) -> list[Page]:
     if pages is None:
         try:
             pages = tuple(_read_in_child(data, images))
-        except Unreadable as reason:
+        except UnreadableError as reason:
             raise invalid(f"Could not process PDF: {reason}", path) from None
         _MEMORY.put(key, pages)
     return list(pages)
@@ -136,18 +136,18 @@ _CHILDREN: Final = threading.BoundedSemaphore(MAX_CHILDREN)
 
 def _read_in_child(data: bytes, images: bool) -> list[Page]:
     if b"%PDF-" not in data[:1024]:  # what PDFium itself asks for
-        raise Unreadable(BROKEN)
+        raise UnreadableError(BROKEN)
     command = [sys.executable, "-P", "-m", "vllm_messages_plugin.translate.pdf", str(int(images))]
     with _CHILDREN:
         try:
             ran = subprocess.run(command, input=data, capture_output=True, timeout=MAX_SECONDS)  # noqa: S603
         except subprocess.TimeoutExpired:
-            raise Unreadable(TOO_SLOW) from None
+            raise UnreadableError(TOO_SLOW) from None
     if ran.returncode != 0:
-        raise Unreadable(TOO_HARD)
+        raise UnreadableError(TOO_HARD)
     answer: dict[str, Any] = json.loads(ran.stdout)
     if "unreadable" in answer:
-        raise Unreadable(answer["unreadable"])
+        raise UnreadableError(answer["unreadable"])
     return [
         Page(number, text, None if image is None else base64.b64decode(image))
         for number, (text, image) in enumerate(answer["pages"], 1)
@@ -162,7 +162,7 @@ def _serve() -> None:
     _limit_resources()
     try:
         pages = read_pages(sys.stdin.buffer.read(), images=sys.argv[1] == "1")
-    except Unreadable as reason:
+    except UnreadableError as reason:
         answer: dict[str, Any] = {"unreadable": str(reason)}
     else:
         answer = {"pages": [(page.text, _encoded(page.image)) for page in pages]}
@@ -190,16 +190,16 @@ def read_pages(data: bytes, images: bool) -> list[Page]:
     """The pages of a PDF, read in this process: without a limit to its time and memory.
 
     Raises:
-        Unreadable: it can't be read.
+        UnreadableError: it can't be read.
     """
     import pypdfium2 as pdfium  # type: ignore[import-untyped]  # 0.1 s, in the child alone
-    from pypdfium2 import raw  # type: ignore[import-untyped]
+    from pypdfium2 import raw
 
     try:
         document = pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
         reasons = {raw.FPDF_ERR_PASSWORD: PASSWORD, raw.FPDF_ERR_SECURITY: PROTECTED}
-        raise Unreadable(reasons.get(error.err_code, BROKEN)) from None
+        raise UnreadableError(reasons.get(error.err_code, BROKEN)) from None
     try:
         return _pages_of(document, images)
     finally:
@@ -209,7 +209,7 @@ def read_pages(data: bytes, images: bool) -> list[Page]:
 def _pages_of(document: Any, images: bool) -> list[Page]:
     count = len(document)
     if count > MAX_PAGES:
-        raise Unreadable(TOO_MANY_PAGES)
+        raise UnreadableError(TOO_MANY_PAGES)
     has_form = document.get_formtype() != 0
     if has_form:
         document.init_forms()
@@ -219,10 +219,10 @@ def _pages_of(document: Any, images: bool) -> list[Page]:
         page = _page(document, index, images, has_form)
         drawn += len(page.image or b"")
         if drawn > MAX_IMAGE_BYTES:
-            raise Unreadable(TOO_LARGE)
+            raise UnreadableError(TOO_LARGE)
         pages.append(page)
     if all(page.text == UNREADABLE_PAGE for page in pages):
-        raise Unreadable(BROKEN if pages else NO_PAGES)
+        raise UnreadableError(BROKEN if pages else NO_PAGES)
     return pages
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from vllm_messages_plugin.translate.tools import Toolbox, changed_tool
 from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.wire.blocks import Block, OtherBlock, TextBlock, ToolChangeBlock
+from vllm_messages_plugin.wire.blocks import Block, ImageBlock, OtherBlock, TextBlock, ToolChangeBlock
 from vllm_messages_plugin.wire.request import Message
 
 _BILLING_LINE = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
@@ -140,6 +140,8 @@ def _system_block(block: Block, box: Toolbox) -> str:
 
 def stand_in(block: Block) -> str:
     """A short text in the place of a block that can't be rendered: history must never fail a request."""
+    if isinstance(block, ImageBlock):
+        return "[image]"
     content = block.model_dump_json(exclude_none=True)
     return f"[{block.type}: {content[:STAND_IN_LENGTH]}]"
 

@@ -38,9 +38,14 @@ def capabilities(model: ServedModel) -> dict[str, Any]:
         "citations": _supported(False),
         "code_execution": _supported(False),
         "image_input": _supported(model.images),
-        "pdf_input": _supported(False),
+        "pdf_input": _supported(True),
         "structured_outputs": _supported(True),
-        "context_management": _supported(False),
+        "context_management": {
+            **_supported(True),
+            "clear_thinking_20251015": _supported(True),
+            "clear_tool_uses_20250919": _supported(True),
+            "compact_20260112": _supported(False),
+        },
         "effort": {**_supported(model.effort), **effort},
         "server_tools": {
             **_supported(False),

@@ -66,12 +66,12 @@ SOURCES = table(
     "source",
     (
         ("image.base64", HANDLED, "the media type is read from the bytes, not believed"),
-        ("image.url", HANDLED, "fetched by vLLM, under its media rules"),
+        ("image.url", HANDLED, "fetched under vLLM's media rules, never from private addresses"),
         ("image.file", REFUSED, "400: there is no Files API here"),
         ("document.text", HANDLED, ""),
         ("document.content", HANDLED, "its text blocks; an image inside is only named"),
-        ("document.base64", REFUSED, "400 for PDF, worded so that agents take it out; text is read"),
-        ("document.url", REFUSED, "400, worded so that agents take it out"),
+        ("document.base64", HANDLED, "PDF as text with page marks, and as page images for a model that sees"),
+        ("document.url", HANDLED, "fetched like images; PDF or text"),
         ("document.file", REFUSED, "400, worded so that agents take it out"),
     ),
 )
