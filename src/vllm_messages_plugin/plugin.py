@@ -157,6 +157,7 @@ def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
         allow_redirects=bool(envs.VLLM_MEDIA_URL_ALLOW_REDIRECTS),
         allow_private=settings.fetch_private,
         max_bytes=settings.max_body_mb * MiB,
+        max_total_bytes=4 * settings.max_body_mb * MiB,
     )
     return Service(backend, settings, signer(settings.signature_key or os.environ[START_KEY]), fetch)
 

@@ -10,7 +10,6 @@ import base64
 import functools
 import ipaddress
 import socket
-import ssl
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +121,10 @@ def _visited(messages: Sequence[Message], visit: Visit) -> list[Message]:
 def _visited_content(content: str | list[Block] | None, path: str, visit: Visit) -> str | list[Block] | None:
     if not isinstance(content, list):
         return content
-    visited = [_visited_block(block, f"{path}.{position}", visit) for position, block in enumerate(content)]
+    visited = [
+        block if isinstance(block, blocks.TextBlock) else _visited_block(block, f"{path}.{position}", visit)
+        for position, block in enumerate(content)
+    ]
     return visited if any(new is not old for new, old in zip(visited, content, strict=True)) else content
 
 
@@ -209,9 +211,7 @@ async def _answers(asked: Sequence[_Ask], rules: FetchRules, resolve: Resolve) -
     return {url: task.result() for url, task in tasks.items()}
 
 
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    return httpx.create_ssl_context()
+_tls = functools.cache(httpx.create_ssl_context)  # reads the certificates we trust: 40 ms
 
 
 async def _answer(ask: _Ask, fetcher: _Fetcher) -> _Answer:

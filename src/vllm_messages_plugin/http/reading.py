@@ -16,7 +16,7 @@ from vllm_messages_plugin.http.ports import Service
 from vllm_messages_plugin.translate.context import edited, plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
-from vllm_messages_plugin.wire.blocks import Base64Source, DocumentBlock
+from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlock, ToolResultBlock
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import Body, CountTokensRequest, parse
 
@@ -51,10 +51,10 @@ async def read(request: Request, service: Service, shape: type[Body]) -> Read[Bo
     body = await read_body(request, service.settings.max_body_mb * 1024 * 1024)
     slow = len(body) > LARGE
     asked = await _run(slow, parse, body, shape)
+    model = await served_name(asked.model, service)
     asked = await with_fetched(asked, rules=service.fetch, images=service.backend.traits.images)
     slow = slow or has_documents(asked)
     conversation = await _run(slow, _conversation, asked, service)
-    model = await served_name(asked.model, service)
     prompt = await service.backend.render(conversation, asked.extra)
     plain = Read(asked, model, conversation, prompt, prompt.tokens, None)
     return plain if asked.context_management is None else await _edited(plain, service, slow)
@@ -70,12 +70,18 @@ def _conversation(asked: Body, service: Service) -> Conversation:
 
 def has_documents(asked: CountTokensRequest) -> bool:
     """Whether a document stands in the conversation that takes time to read, wherever it came from."""
-    return any(
-        isinstance(block, DocumentBlock) and isinstance(block.source, Base64Source)
-        for message in asked.messages
-        if isinstance(message.content, list)
-        for block in message.content
-    )
+    return any(_holds_document(message.content) for message in asked.messages)
+
+
+def _holds_document(content: str | list[Block] | None) -> bool:
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, ToolResultBlock) and _holds_document(block.content):
+            return True
+        if isinstance(block, DocumentBlock):
+            source = block.source
+            if not isinstance(source, ContentSource) or _holds_document(source.content):
+                return True
+    return False
 
 
 async def _edited(read: Read[Body], service: Service, slow: bool) -> Read[Body]:

@@ -24,7 +24,6 @@ _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
-    (b"RIFF", "image/webp"),
 )
 
 
@@ -34,6 +33,8 @@ def image_type(data: str, declared: str, path: str) -> str:
         head = base64.b64decode(data[:24], validate=True)
     except ValueError:
         raise invalid("Could not process image: its data is not base64", path) from None
+    if head.startswith(b"RIFF"):
+        return "image/webp" if head[8:12] == b"WEBP" else declared
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), declared)
 
 
@@ -61,8 +62,15 @@ def document_parts(block: DocumentBlock, path: str, images: bool) -> list[dict[s
         MessagesError: 400, the document can't be read; worded so that agents take it out and go on.
     """
     source = block.source
+    text = {"type": "text", "text": ""}
+    if isinstance(source, ContentSource):
+        where = f"{path}.document.source.content"
+        return [
+            text | {"text": _framed(block, _content_text(source))},
+            *_content_images(source, where, images),
+        ]
     if not isinstance(source, Base64Source) or source.media_type.startswith("text/"):
-        return [{"type": "text", "text": _document_text(block, path)}]
+        return [text | {"text": _document_text(block, path)}]
     where = f"{path}.document.source.base64.data"
     pages = pdf.pdf_pages(_bytes(source.data, where), images=images, path=where)
     shown = [
@@ -70,7 +78,7 @@ def document_parts(block: DocumentBlock, path: str, images: bool) -> list[dict[s
         for page in pages
         if page.image
     ]
-    return [{"type": "text", "text": _framed(block, pdf.pdf_text(pages, None))}, *shown]
+    return [text | {"text": _framed(block, pdf.pdf_text(pages, None))}, *shown]
 
 
 def _image(url: str) -> dict[str, Any]:
@@ -81,8 +89,6 @@ def _document_text(block: DocumentBlock, path: str) -> str:
     source = block.source
     if isinstance(source, PlainTextSource):
         body = source.data
-    elif isinstance(source, ContentSource):
-        body = _content_text(source)
     elif isinstance(source, Base64Source) and source.media_type.startswith("text/"):
         body = _decoded(source.data, f"{path}.document.source.base64.data")
     elif isinstance(source, FileSource):
@@ -116,6 +122,17 @@ def _content_text(source: ContentSource) -> str:
     return "\n\n".join(
         inner.text if isinstance(inner, TextBlock) else f"[{inner.type}]" for inner in source.content
     )
+
+
+def _content_images(source: ContentSource, path: str, images: bool) -> list[dict[str, Any]]:
+    """The images inside a document, for a model that sees; to others they are named in the text."""
+    if not images or isinstance(source.content, str):
+        return []
+    return [
+        image_part(inner, f"{path}.{position}", images)
+        for position, inner in enumerate(source.content)
+        if isinstance(inner, ImageBlock)
+    ]
 
 
 def search_result_text(block: SearchResultBlock) -> str:

@@ -69,7 +69,7 @@ SOURCES = table(
         ("image.url", HANDLED, "fetched under vLLM's media rules, never from private addresses"),
         ("image.file", REFUSED, "400: there is no Files API here"),
         ("document.text", HANDLED, ""),
-        ("document.content", HANDLED, "its text blocks; an image inside is only named"),
+        ("document.content", HANDLED, "its text, and its images for a model that sees"),
         ("document.base64", HANDLED, "PDF as text with page marks, and as page images for a model that sees"),
         ("document.url", HANDLED, "fetched like images; PDF or text"),
         ("document.file", REFUSED, "400, worded so that agents take it out"),
