@@ -69,7 +69,7 @@ clients: env ## Tests that drive real clients
 	$(BIN)/pytest -m clients $(ARGS)
 
 test: lint types rules ## Everything, as CI runs it
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -m 'not slow_clients' $(ARGS)
 
 clean: ## Remove .venv and the caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

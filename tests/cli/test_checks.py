@@ -1,7 +1,9 @@
 """Each check passes on a right server, and fails on each way to break what it looks at."""
 
+import base64
 import copy
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,20 +12,32 @@ import httpx
 import pytest
 
 from cli.fake_anthropic import Fake, to_sse
-from vllm_messages_plugin.cli.checks import CHECKS
+from vllm_messages_plugin.cli.checks import CHECKS, streams
 from vllm_messages_plugin.cli.checks.limits import pick_sequence
+from vllm_messages_plugin.cli.checks.turns import png
 from vllm_messages_plugin.cli.client import Client
 from vllm_messages_plugin.cli.grammar import parse_events
 from vllm_messages_plugin.cli.outcome import Outcome
 from vllm_messages_plugin.cli.smoke_run import run_check
 
-BY_NAME = {check.name: check for check in CHECKS}
+# These drive the real claude, and are tested with a stand-in for it.
+BY_CLAUDE = {"claude-talks", "claude-reads"}
+ALL = {check.name: check for check in CHECKS}
+BY_NAME = {check.name: check for check in CHECKS if check.name not in BY_CLAUDE}
 Break = Callable[[httpx.Request, httpx.Response], httpx.Response]
+Wanted = Callable[[dict[str, Any], httpx.Request], bool]
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake's metrics do not lag."""
+    monkeypatch.setattr(streams, "SETTLE_SECONDS", 0.0)
 
 
 def outcome_of(name: str, fake: Fake, key: str = "") -> Outcome:
     with httpx.Client(base_url="http://fake", transport=httpx.MockTransport(fake)) as http:
-        return run_check(BY_NAME[name], Client(http, "tiny", fake.window, key or None)).outcome
+        client = Client(http, "tiny", fake.window, key or None, fake.sees, fake.thinks)
+        return run_check(ALL[name], client).outcome
 
 
 def _with(response: httpx.Response, **changes: Any) -> httpx.Response:
@@ -124,6 +138,10 @@ def drop(kind: str) -> Break:
     return events(lambda found: [event for event in found if event["type"] != kind])
 
 
+def drop_deltas(kind: str) -> Break:
+    return events(lambda found: [event for event in found if event.get("delta", {}).get("type") != kind])
+
+
 def twice(kind: str) -> Break:
     return events(lambda found: [event for event in found for _ in range(1 + (event["type"] == kind))])
 
@@ -132,12 +150,21 @@ def insert_error(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [*found[:3], {"type": "error", "error": {"type": "api_error", "message": "Boom"}}]
 
 
-def refuse(wanted: Callable[[dict[str, Any], httpx.Request], bool], status: int = 400) -> Break:
+def sent_in(request: httpx.Request) -> dict[str, Any]:
+    """A request's body, if it is JSON."""
+    try:
+        return json.loads(request.content or b"{}")
+    except ValueError:
+        return {}
+
+
+def refuse(wanted: Wanted, status: int = 400) -> Break:
     """Answer some requests with FastAPI's own error."""
 
     def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
-        sent = json.loads(request.content) if request.content else {}
-        return httpx.Response(status, json={"detail": "No"}) if wanted(sent, request) else response
+        return (
+            httpx.Response(status, json={"detail": "No"}) if wanted(sent_in(request), request) else response
+        )
 
     return apply
 
@@ -271,7 +298,11 @@ BROKEN: list[tuple[str, Break, str]] = [
     ),
     ("tool-result", refuse(has_list_result), "with tool results: HTTP 400"),
     ("tool-result", without("content"), "no content"),
-    ("count-tokens", path_is("/v1/messages/count_tokens", field("input_tokens", 1)), "count_tokens says 1"),
+    (
+        "count-tokens",
+        path_is("/v1/messages/count_tokens", field("input_tokens", 1)),
+        "one message: count_tokens says 1",
+    ),
     ("count-tokens", path_is("/v1/messages/count_tokens", instead(200, status_code=404)), "HTTP 404"),
     ("cache", field("usage.cache_read_input_tokens", 0), "the sums differ"),
     ("cache", body(lambda value: value["usage"].update(cache_read_input_tokens=0, input_tokens=9)), "is 0"),
@@ -305,6 +336,213 @@ BROKEN: list[tuple[str, Break, str]] = [
 ]
 
 
+def last_role_is(role: str) -> Wanted:
+    return lambda sent, _: (sent.get("messages") or [{}])[-1].get("role") == role
+
+
+def says(*words: str) -> Wanted:
+    """Whether a request's body holds all these words."""
+    return lambda sent, _: all(word in json.dumps(sent) for word in words)
+
+
+def blocks(change: Callable[[list[dict[str, Any]]], object]) -> Break:
+    """Change the content of each plain answer."""
+    return body(lambda value: change(value["content"]) if isinstance(value.get("content"), list) else None)
+
+
+def when(wanted: Wanted, change: Break) -> Break:
+    """A change to the answers of some requests."""
+
+    def apply(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return change(request, response) if wanted(sent_in(request), request) else response
+
+    return apply
+
+
+def no_thoughts(content: list[dict[str, Any]]) -> None:
+    for found in content:
+        if found["type"] == "thinking":
+            found["thinking"] = ""
+
+
+def unsigned(content: list[dict[str, Any]]) -> None:
+    for found in content:
+        found.pop("signature", None)
+
+
+def silent(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    return httpx.Response(200, text="") if "event-stream" in response.headers["content-type"] else response
+
+
+def twice_called(content: list[dict[str, Any]]) -> None:
+    content += [dict(found) for found in content if found["type"] == "tool_use"]
+
+
+def fresh(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+    """Nothing is ever found in the cache, and the sums are right."""
+    return body(_uncached)(request, response)
+
+
+def _uncached(value: dict[str, Any]) -> None:
+    if "usage" in value:
+        value["usage"]["input_tokens"] += value["usage"]["cache_read_input_tokens"]
+        value["usage"]["cache_read_input_tokens"] = 0
+
+
+def half_cached(value: dict[str, Any]) -> None:
+    """The head of the prompt moves: only half of it is found again."""
+    read = value["usage"]["cache_read_input_tokens"] // 2 if "usage" in value else 0
+    if read:
+        value["usage"]["input_tokens"] += read
+        value["usage"]["cache_read_input_tokens"] -= read
+
+
+def counts_more(wanted: Wanted) -> Break:
+    return path_is("/v1/messages/count_tokens", when(wanted, field("input_tokens", 1)))
+
+
+BROKEN += [
+    ("model", path_is("/v1/models/tiny", instead(200, status_code=404)), "GET /v1/models/tiny: HTTP 404"),
+    ("model", path_is("/v1/models/tiny", field("display_name", "else")), "`display_name` is 'else'"),
+    ("model", path_is("/v1/models/no-such-model", instead(404, json=NOT_FOUND)), "no envelope"),
+    ("model", entry(id="another"), "tiny is not listed"),
+    ("versions", refuse(lambda _, request: "anthropic-version" not in request.headers), "absent: HTTP 400"),
+    ("versions", refuse(lambda _, request: "anthropic-beta" in request.headers), "many betas"),
+    ("request-ids", path_is("/v1/models", header("request-id", None)), "no request-id header"),
+    (
+        "request-ids",
+        path_is("/v1/messages/no/such/route", header("request-id", None)),
+        "no request-id header",
+    ),
+    ("request-ids", header("request-id", "req_same"), "share a request id"),
+    (
+        "many-sequences",
+        refuse(lambda sent, _: len(sent.get("stop_sequences", ())) > 4),
+        "twenty stop sequences",
+    ),
+    ("no-tokens", field("content", [{"type": "text", "text": ""}]), "the content is"),
+    ("no-tokens", field("stop_reason", "end_turn"), "stop_reason end_turn"),
+    ("no-tokens", refuse(lambda sent, _: sent.get("max_tokens") == 0), "no envelope"),
+    ("no-tokens", instead(200, status_code=500), "HTTP 500, not 400"),
+    (
+        "system-places",
+        refuse(lambda sent, _: sent["messages"][0]["role"] == "system"),
+        "a system message first",
+    ),
+    ("system-places", refuse(last_role_is("system")), "a system message after the user"),
+    ("system-places", refuse(says("clear_at")), "with clear_at"),
+    ("system-places", refuse(says("tool_addition")), "with a tool_addition"),
+    ("turn-shapes", refuse(says("And goodbye")), "two users in a row"),
+    ("turn-shapes", refuse(says('"content": []')), "content: []"),
+    ("turn-shapes", refuse(says('"text": ""')), "an empty text block"),
+    ("turn-shapes", refuse(lambda sent, _: sent["messages"][0]["role"] == "assistant"), "an assistant first"),
+    ("prefill", refuse(last_role_is("assistant")), "with a prefill: HTTP 400"),
+    ("prefill", block(text='{"the_answer": "Paris"}'), "repeats its prefill"),
+    ("history", refuse(says("web_search_tool_result")), "a history with a web search"),
+    ("history", refuse(says("not_invented", "Hello.")), "an unknown block"),
+    ("history", refuse(says("tool_reference")), "a tool_reference"),
+    (
+        "image",
+        field("error.message", "At most 0 image(s) may be provided", 400),
+        "not `Could not process image`",
+    ),
+    ("image", instead(400, status_code=500), "HTTP 500, not 400"),
+    ("image", instead(400, status_code=200, json={"content": []}), "no image_input, yet the answer is 200"),
+    ("document", refuse(says('"type": "text", "media_type"')), "a document of text: HTTP 400"),
+    ("document", refuse(says('"type": "content"')), "a document of content: HTTP 400"),
+    ("document", field("error.message", "messages: bad", 400), "names no PDF"),
+    (
+        "probes",
+        lambda request, response: httpx.Response(401) if request.method == "HEAD" else response,
+        "HTTP 401",
+    ),
+    ("bad-bodies", instead(400, status_code=422), "HTTP 422, not 400"),
+    ("bad-bodies", field("error.message", "1 validation error for X", 400), "does not start with messages"),
+    ("not-streamed", header("content-type", "text/plain"), "the content-type is 'text/plain'"),
+    ("first-byte", silent, "carries nothing"),
+    ("first-byte", instead(200, status_code=500), "HTTP 500"),
+    ("any-tool", blocks(lambda content: content.clear()), "plain: no call"),
+    ("any-tool", block(name="another"), "'another' was not offered"),
+    ("any-tool", block(input={"city": "Rome"}), "input.city is 'Rome'"),
+    ("any-tool", field("stop_reason", "end_turn"), "not tool_use"),
+    ("no-tool", field("content", [{"type": "tool_use", "name": "get_weather"}]), "was called"),
+    ("no-tool", field("stop_reason", "tool_use"), "the stop_reason is tool_use"),
+    ("single-call", blocks(twice_called), "plain: 2 calls"),
+    ("no-arguments", block(input=None), "not one empty object"),
+    ("no-arguments", block(input={"x": 1}), "not one empty object"),
+    ("awkward-arguments", text(lambda sse: sse.replace("\\\\n<b>", "<b>")), "streamed: the input is not"),
+    ("awkward-arguments", block(input={"text": "C:"}), "plain: the input is not"),
+    ("cut-call", field("stop_reason", "tool_use"), "stops with tool_use"),
+    (
+        "cut-call",
+        each("message_delta", lambda event: event["delta"].update(stop_reason="tool_use")),
+        "streamed: a call of 8 tokens stops with tool_use",
+    ),
+    ("tool-loop", refuse(says("toolu_other")), "HTTP 400"),
+    (
+        "tool-loop",
+        when(says("toolu_other"), field("content", [{"type": "tool_use"}])),
+        "called again in spite of `none`",
+    ),
+    ("tool-errors", when(says('"tool_choice"'), instead(400, status_code=200)), "HTTP 200, not 400"),
+    ("tool-errors", field("error.message", "bad tools", 400), "two tools of one name: the message is"),
+    ("deferred-tools", counts_more(says("Placeholder")), "it is shown to the model"),
+    ("tools-told", field("usage", {"input_tokens": 5}), "adds 0 input tokens"),
+    ("client-tools", block(input={"cmd": "ls"}), "bash is called with ['cmd']"),
+    ("client-tools", refuse(says("bash_20250124")), "bash_20250124: HTTP 400"),
+    ("client-tools", block(input={}), "bash is called with {}"),
+    ("server-tools", field("error.message", "bad request", 400), "does not name web_search_20250305"),
+    ("server-tools", instead(400, status_code=200, json={"content": [], "usage": {}}), "makes things up"),
+    ("budgets", refuse(lambda sent, _: sent["max_tokens"] <= 1024), "a budget of 1024 within 200"),
+    ("thinking", refuse(says("between_tools")), "between_tools"),
+    ("thought", blocks(no_thoughts), "plain: the thinking is empty"),
+    ("thought", blocks(unsigned), "the signature is None"),
+    ("thought", blocks(lambda content: content.reverse()), "does not come first"),
+    ("thought", drop_deltas("signature_delta"), "streamed: the signature is ''"),
+    (
+        "omitted",
+        field("content", [{"type": "thinking", "thinking": "I see", "signature": "x"}]),
+        "the thinking is shown",
+    ),
+    ("omitted", refuse(lambda sent, _: len(sent["messages"]) > 1), "the same block sent back"),
+    ("omitted", blocks(unsigned), "the signature is None"),
+    ("passed-back", refuse(says("EqQBCg")), "a foreign signature"),
+    ("passed-back", refuse(says('"signature": ""')), "an empty signature"),
+    ("passed-back", refuse(says("redacted_thinking")), "redacted_thinking: HTTP 400"),
+    ("format", block(text="Sure! {}"), "the text is not JSON"),
+    ("format", block(text='{"city": "Rome", "unit": "celsius"}'), "city is 'Rome'"),
+    ("format", block(text='["Paris"]'), "the JSON is ['Paris']"),
+    ("format", field("stop_reason", "max_tokens"), "may be cut"),
+    ("format", blocks(lambda content: content.append({"type": "text", "text": ""})), "not one text block"),
+    ("format", text(lambda sse: sse.replace("celsius", "kelvin")), "streamed: unit is 'kelvin'"),
+    ("old-format", block(text="Paris"), "output_format: the text is not JSON"),
+    ("format-beside", when(says("adaptive"), block(text="Paris")), "with thinking: the text is not JSON"),
+    ("format-beside", when(says('"tools"'), block(text="Paris")), "with tools: the text is not JSON"),
+    ("bad-schema", instead(400, status_code=500), "HTTP 500, not 400"),
+    ("session-cache", body(half_cached), "tokens before it"),
+    ("session-cache", fresh, "reads 0 of the"),
+    ("billing-line", fresh, "the line is part of the prompt"),
+    ("count-tokens", counts_more(says("adaptive")), "thinking: count_tokens says 1"),
+    ("count-tokens", counts_more(says('"output_config"')), "a format: count_tokens says 1"),
+    (
+        "threads",
+        instead(400, status_code=200, json={"id": "msg_1", "usage": {"input_tokens": 3}}),
+        "not remembered",
+    ),
+    ("threads", refuse(says('"thread"')), "the error_code is None"),
+    ("threads", instead(400, status_code=500), "neither 200 nor 400"),
+    ("claude-code", refuse(says("context_management")), "its main request: HTTP 400"),
+    ("claude-code", refuse(says("</block>")), "its safety check"),
+    ("claude-code", events(insert_error), "carries an error"),
+    ("claude-code", when(says("json_schema"), events(lambda found: found[2:])), "the first event is"),
+    ("json-tool", block(name="JSON"), "the calls are"),
+    ("json-tool", field("stop_reason", "end_turn"), "the stop_reason is end_turn"),
+    ("json-tool", refuse(says("top_k")), "the tool json: HTTP 400"),
+    ("no-nulls", block(citations=None), "a text block has null for citations"),
+    ("no-nulls", when(says("tool_choice"), block(caller=None)), "a tool_use block has null for caller"),
+]
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_every_check_passes_on_a_right_server(name: str) -> None:
     found = outcome_of(name, Fake(key="sesame"), key="sesame")
@@ -319,7 +557,7 @@ def test_each_break_is_found_and_named(name: str, breaking: Break, reason: str) 
 
 
 def test_each_check_is_shown_to_fail() -> None:
-    assert {name for name, *_ in BROKEN} | {"auth"} == set(BY_NAME)
+    assert {name for name, *_ in BROKEN} | {"auth", "disconnect"} == set(BY_NAME)
 
 
 BROKEN_AUTH: list[tuple[Break, str]] = [
@@ -342,6 +580,11 @@ def test_a_server_that_takes_any_key_passes_and_is_told_of() -> None:
 
 
 SKIPPED: list[tuple[str, Fake, str]] = [
+    ("disconnect", Fake(metrics=""), "no vLLM metrics"),
+    ("thought", Fake(thinks=False), "does not think"),
+    ("omitted", Fake(thinks=False), "does not think"),
+    ("claude-talks", Fake(), "--claude-code"),
+    ("claude-reads", Fake(), "--claude-code"),
     ("auth", Fake(), "no --api-key"),
     ("too-long", Fake(window=None), "does not tell its window"),
     ("too-long", Fake(window=1_000_000), "too large to overfill"),
@@ -353,7 +596,7 @@ SKIPPED: list[tuple[str, Fake, str]] = [
 @pytest.mark.parametrize(("name", "fake", "reason"), SKIPPED)
 def test_what_cannot_be_checked_is_skipped_with_a_reason(name: str, fake: Fake, reason: str) -> None:
     found = outcome_of(name, replace(fake))
-    assert found.result == "skip"
+    assert found.result == "skip", found.reason
     assert reason in found.reason
 
 
@@ -424,3 +667,53 @@ def test_a_key_is_sent_in_both_headers() -> None:
 )
 def test_a_sequence_is_a_word_that_nothing_before_it_contains(text: str, sequence: str | None) -> None:
     assert pick_sequence(text) == sequence
+
+
+def test_a_server_that_keeps_threads_passes_too() -> None:
+    assert outcome_of("threads", Fake(keeps_threads=True)).reason.startswith("kept")
+
+
+def test_a_model_that_sees_is_counted_with_its_picture() -> None:
+    assert outcome_of("image", Fake(sees=True)).reason == "seen"
+    assert "a picture" in outcome_of("count-tokens", Fake(sees=True)).reason
+
+
+def test_a_vision_model_that_refuses_a_picture_fails() -> None:
+    fake = Fake(sees=True, breaks=[refuse(says("image/png"))])
+    assert "yet HTTP 400" in outcome_of("image", fake).reason
+
+
+def test_a_request_that_outlives_its_client_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "DISCONNECT_SECONDS", 0.0)
+    running = iter([0, 1, 1])
+
+    def count(_request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return httpx.Response(200, text=f"vllm:num_requests_running {next(running)}.0\n")
+
+    found = outcome_of("disconnect", Fake(breaks=[path_is("/metrics", count)]))
+    assert (found.result, "still runs" in found.reason) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("FIRST_BYTE_SECONDS", "the first byte came after"), ("SILENCE_SECONDS", "without a ping")],
+)
+def test_a_line_that_is_silent_for_too_long_is_found(
+    limit: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, limit, -1.0)
+    assert words in outcome_of("first-byte", Fake()).reason
+
+
+def test_a_server_that_searches_passes() -> None:
+    searched = {"content": [], "usage": {"server_tool_use": {"web_search_requests": 1}}}
+    fake = Fake(breaks=[instead(400, status_code=200, json=searched)])
+    assert outcome_of("server-tools", fake).reason == "the server searches"
+
+
+def test_a_picture_is_one_that_decoders_read() -> None:
+    raw = base64.b64decode(png(2))
+    assert raw.startswith(b"\x89PNG")
+    start = raw.index(b"IDAT") + 4
+    length = int.from_bytes(raw[start - 8 : start - 4], "big")
+    assert len(zlib.decompress(raw[start : start + length])) == 2 * (1 + 2 * 3)

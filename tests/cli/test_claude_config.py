@@ -1,10 +1,9 @@
-"""claude-config: the settings for each window, the merge, and the file that it writes."""
+"""claude-config: the settings for each window, what is printed and what is written."""
 
 import json
-import stat
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -13,24 +12,22 @@ from typer.testing import CliRunner, Result
 from cli.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude_settings import (
+    KEY_HELPER,
     LITE_DENIED,
     LITE_SWITCHES,
+    NO_KEY,
     REASONS,
     command_for,
     exports,
     flatten,
     leftovers,
     notes_for,
+    rivals,
     settings_for,
+    without_key,
 )
-from vllm_messages_plugin.cli.settings_file import (
-    Change,
-    UnusableSettingsError,
-    merge,
-    union,
-    user_settings_path,
-    write,
-)
+from vllm_messages_plugin.cli.models import Served
+from vllm_messages_plugin.cli.settings_file import merge
 
 URL = "http://localhost:8000"
 WINDOWS: list[tuple[int, str, bool, str]] = [
@@ -70,6 +67,8 @@ def test_the_whole_file_for_a_window_of_128k() -> None:
             "ANTHROPIC_DEFAULT_SONNET_MODEL": "my-model",
             "ANTHROPIC_DEFAULT_HAIKU_MODEL": "my-model",
             "ANTHROPIC_DEFAULT_FABLE_MODEL": "my-model",
+            "ANTHROPIC_SMALL_FAST_MODEL": "my-model",
+            "CLAUDE_CODE_SUBAGENT_MODEL": "my-model",
             "CLAUDE_CODE_MAX_CONTEXT_TOKENS": "131072",
             "CLAUDE_CODE_DISABLE_1M_CONTEXT": "1",
             "CLAUDE_CODE_MAX_OUTPUT_TOKENS": "16384",
@@ -111,14 +110,67 @@ def test_a_key_is_only_replaced_by_any_text_when_there_is_none() -> None:
     assert settings_for("m", 8192, URL)["env"]["ANTHROPIC_AUTH_TOKEN"]
 
 
-@pytest.mark.parametrize(
-    ("window", "known", "words"),
-    [(131_072, False, []), (131_072, True, ["--served-model-name"]), (8192, False, ["--bare"])],
-)
-def test_what_settings_cannot_mend_is_noted(window: int, known: bool, words: list[str]) -> None:
-    notes = notes_for("m", window, known=known)
+NOTES: list[tuple[Served, int, bool, list[str]]] = [
+    (Served("m"), 131_072, False, []),
+    (Served("m"), 131_072, True, ["--served-model-name"]),
+    (Served("m"), 8192, False, ["--bare"]),
+    (Served("m", images=False, effort=False), 131_072, False, ["no images", "/effort"]),
+    (Served("m", images=True, effort=True), 131_072, False, []),
+]
+
+
+@pytest.mark.parametrize(("served", "window", "known", "words"), NOTES)
+def test_what_settings_cannot_mend_is_noted(
+    served: Served, window: int, known: bool, words: list[str]
+) -> None:
+    notes = notes_for(served, window, known=known)
     assert len(notes) == len(words)
     assert all(word in note for word, note in zip(words, notes, strict=True))
+
+
+def test_every_tier_and_subagent_gets_a_served_model() -> None:
+    env = settings_for("big", 131_072, URL, small_model="small")["env"]
+    tiers = {name: value for name, value in env.items() if name.endswith("_MODEL")}
+    small = {"ANTHROPIC_DEFAULT_HAIKU_MODEL", "ANTHROPIC_SMALL_FAST_MODEL"}
+    assert {name for name, value in tiers.items() if value == "small"} == small
+    assert {value for name, value in tiers.items() if name not in small} == {"big"}
+    assert len(tiers) == 7
+
+
+@pytest.mark.parametrize(("thinking", "there"), [(True, False), (None, False), (False, True)])
+def test_thinking_is_switched_off_only_where_the_model_has_none(thinking: bool | None, there: bool) -> None:
+    assert ("alwaysThinkingEnabled" in settings_for("m", 131_072, URL, thinking=thinking)) == there
+
+
+def test_traffic_home_is_off_unless_wanted() -> None:
+    name = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+    assert name in settings_for("m", 131_072, URL)["env"]
+    assert name not in settings_for("m", 131_072, URL, traffic=True)["env"]
+
+
+@pytest.mark.parametrize(("has_key", "token", "helper"), [(True, "", KEY_HELPER), (False, NO_KEY, "")])
+def test_a_place_for_no_keys_gets_none(has_key: bool, token: str, helper: str) -> None:
+    settings = without_key(settings_for("m", 131_072, URL, "sesame"), has_key=has_key)
+    assert "sesame" not in json.dumps(settings)
+    assert settings["env"]["ANTHROPIC_AUTH_TOKEN"] == token
+    assert settings["env"]["ANTHROPIC_API_KEY"] == ""
+    assert settings["apiKeyHelper"] == helper
+    assert set(flatten(settings)) <= set(REASONS)
+
+
+def test_what_works_against_the_settings_is_named() -> None:
+    wanted = settings_for("m", 131_072, URL)
+    own = {
+        "apiKeyHelper": "get-key",
+        "env": {"ANTHROPIC_API_KEY": "sk", "CLAUDE_CODE_USE_BEDROCK": "1", "X": "1"},
+    }
+    found = rivals(merge(own, wanted)[0], wanted)
+    assert [name.partition(" ")[0] for name in found] == [
+        "apiKeyHelper",
+        "env.ANTHROPIC_API_KEY",
+        "env.CLAUDE_CODE_USE_BEDROCK",
+    ]
+    assert rivals(wanted, wanted) == []
 
 
 def test_what_a_smaller_window_left_behind_is_named() -> None:
@@ -127,139 +179,6 @@ def test_what_a_smaller_window_left_behind_is_named() -> None:
     assert {"env.DISABLE_AUTO_COMPACT", "includeGitInstructions", "permissions.deny WebFetch"} <= set(left)
     assert len(left) == len(LITE_SWITCHES) + 2 + len(LITE_DENIED)
     assert leftovers(small, small) == leftovers(large, large) == []
-
-
-MERGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = [
-    ({}, {"a": 1}, {"a": 1}, ["a: (not set) -> 1"]),
-    ({"a": 1, "b": [2]}, {"a": 1}, {"a": 1, "b": [2]}, []),
-    ({"env": {"X": "1"}}, {"env": {"Y": "2"}}, {"env": {"X": "1", "Y": "2"}}, ['env.Y: (not set) -> "2"']),
-    ({"a": 1}, {"a": True}, {"a": True}, ["a: 1 -> true"]),
-    ({"a": None}, {"a": 1}, {"a": 1}, ["a: null -> 1"]),
-    (
-        {"permissions": {"deny": ["Bash(rm:*)", "WebSearch"], "allow": ["Read"]}},
-        {"permissions": {"deny": ["WebSearch", "WebFetch"]}},
-        {"permissions": {"deny": ["Bash(rm:*)", "WebSearch", "WebFetch"], "allow": ["Read"]}},
-        [
-            'permissions.deny: ["Bash(rm:*)", "WebSearch"] -> ["Bash(rm:*)", "WebSearch", "WebFetch"]',
-        ],
-    ),
-    (
-        {"options": [{"model": "a", "label": "old"}, {"model": "b"}]},
-        {"options": [{"model": "a", "label": "new"}]},
-        {"options": [{"model": "b"}, {"model": "a", "label": "new"}]},
-        [
-            'options: [{"model": "a", "label": "old"}, {"model": "b"}] -> '
-            '[{"model": "b"}, {"model": "a", "label": "new"}]'
-        ],
-    ),
-]
-
-
-@pytest.mark.parametrize(("old", "new", "merged", "changes"), MERGES)
-def test_a_merge_keeps_all_else_and_says_what_it_changes(
-    old: dict[str, Any], new: dict[str, Any], merged: dict[str, Any], changes: list[str]
-) -> None:
-    before = json.dumps(old)
-    found, told = merge(old, new)
-    assert found == merged
-    assert [str(change) for change in told] == changes
-    assert json.dumps(old) == before
-    assert merge(found, new)[1] == []
-
-
-def test_the_order_of_the_old_settings_is_kept() -> None:
-    merged, _ = merge({"z": 1, "env": {}, "a": 2}, settings_for("m", 8192, URL))
-    assert list(merged)[:3] == ["z", "env", "a"]
-
-
-def test_a_union_has_each_entry_once() -> None:
-    assert union(["a", "b"], ["b", "c"]) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("old", [{"env": "text"}, {"permissions": {"deny": []}, "env": [1]}, {"env": None}])
-def test_a_setting_of_another_kind_is_not_overwritten(old: dict[str, Any]) -> None:
-    with pytest.raises(UnusableSettingsError, match="`env` is not an object"):
-        merge(old, {"env": {"A": "1"}})
-
-
-def test_keys_are_not_shown_in_changes() -> None:
-    change = str(Change("env.ANTHROPIC_AUTH_TOKEN", "old-secret", "new-secret"))
-    assert "secret" not in change
-    assert "changed" in change
-
-
-def test_the_settings_live_where_claude_code_looks() -> None:
-    assert user_settings_path({"CLAUDE_CONFIG_DIR": "/x"}) == Path("/x/settings.json")
-    assert user_settings_path({}) == Path("~/.claude/settings.json").expanduser()
-
-
-def test_a_new_file_is_for_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "settings.json"
-    written = write(path, {"a": 1})
-    assert json.loads(path.read_text()) == {"a": 1}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert written.backup is None
-    assert [entry.name for entry in path.parent.iterdir()] == ["settings.json"]
-
-
-def test_a_file_keeps_its_mode_and_leaves_a_backup(tmp_path: Path) -> None:
-    path = tmp_path / "settings.json"
-    path.write_text('{"theme": "dark"}')
-    path.chmod(0o640)
-    written = write(path, {"a": "é"})
-    assert json.loads(path.read_text()) == {"theme": "dark", "a": "é"}
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-    assert written.backup is not None
-    assert written.backup.read_text() == '{"theme": "dark"}'
-    assert len(list(tmp_path.iterdir())) == 2
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    target, link = tmp_path / "dotfiles.json", tmp_path / "settings.json"
-    target.write_text("{}")
-    link.symlink_to(target)
-    write(link, {"a": 1})
-    assert link.is_symlink()
-    assert json.loads(target.read_text()) == {"a": 1}
-
-
-def test_nothing_new_writes_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "settings.json"
-    path.write_text('{"a":1}')
-    assert write(path, {"a": 1}).changes == []
-    assert path.read_text() == '{"a":1}'
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("{broken", "not valid JSON"), ("[]", "not hold a JSON object"), ('{"env": 1}', "`env`")],
-)
-def test_a_file_that_makes_no_sense_is_refused_and_left_alone(tmp_path: Path, text: str, words: str) -> None:
-    path = tmp_path / "settings.json"
-    path.write_text(text)
-    with pytest.raises(UnusableSettingsError, match=words) as caught:
-        write(path, {"env": {"A": "1"}})
-    assert str(path) in str(caught.value)
-    assert path.read_text() == text
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_an_empty_file_is_no_settings(tmp_path: Path) -> None:
-    path = tmp_path / "settings.json"
-    path.touch()
-    write(path, {"a": 1})
-    assert json.loads(path.read_text()) == {"a": 1}
-
-
-def test_a_failed_write_leaves_no_rubbish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(self: Path, target: Path) -> Path:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write(tmp_path / "settings.json", {"a": 1})
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture
@@ -308,6 +227,84 @@ def test_write_merges_and_says_what_changed_without_the_key(url: str, fake: Fake
 def test_writing_a_larger_window_over_a_smaller_one_says_what_stays(url: str, tmp_path: Path) -> None:
     assert "smaller window" not in config(tmp_path, url, "--window", "8192", "--write").stderr
     assert "DISABLE_AUTO_COMPACT" in config(tmp_path, url, "--write").stderr
+
+
+def test_undo_takes_a_write_back(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"theme": "dark"}')
+    assert "--undo takes this back" in config(tmp_path, url, "--write").stderr
+    result = config(tmp_path, "--undo")
+    assert (result.exit_code, path.read_text()) == (0, '{"theme": "dark"}')
+    assert f"Restored: {path}" in result.output
+    assert config(tmp_path, "--undo").exit_code == 2
+
+
+def test_undo_leaves_a_changed_file_alone_unless_forced(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    config(tmp_path, url, "--write")
+    path.write_text("{}")
+    result = config(tmp_path, "--undo")
+    assert (result.exit_code, path.read_text()) == (2, "{}")
+    assert "--undo --force" in result.stderr
+    forced = json.loads(config(tmp_path, "--undo", "--force", "--json").stdout)
+    assert forced["removed"] is True
+    assert Path(forced["put_aside"]).read_text() == "{}"
+    assert not path.exists()
+
+
+def test_a_project_gets_a_file_without_the_key(
+    url: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.key = "sesame"
+    project = tmp_path / "project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    result = config(tmp_path / "home", url, "--api-key", "sesame", "--project", "--write")
+    assert result.exit_code == 0, result.output
+    text = (project / ".claude" / "settings.local.json").read_text()
+    assert json.loads(text)["apiKeyHelper"] == KEY_HELPER
+    assert "sesame" not in text + result.output
+    assert "set VLLM_API_KEY before you start claude" in result.stderr
+    assert [path.name for path in (project / ".claude").iterdir()] == ["settings.local.json"]
+    assert not (tmp_path / "home" / "settings.json").exists()
+    config(tmp_path / "home", "--project", "--undo")
+    assert list((project / ".claude").iterdir()) == []
+
+
+def test_a_users_own_key_that_would_be_sent_along_is_named(url: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"apiKeyHelper": "get-key"}')
+    assert "apiKeyHelper (its key is sent to this server" in config(tmp_path, url, "--write").stderr
+
+
+def test_a_shell_gets_variables_and_nothing_else(url: str, tmp_path: Path) -> None:
+    result = config(tmp_path, url, "--shell", "bash")
+    *lines, last = result.stdout.splitlines()
+    assert all(line.startswith("export ") for line in lines)
+    assert last.startswith("# claude --settings ")
+    rest = json.loads(shlex.split(last)[-1])
+    assert rest["disableAutoMode"] == "disable"
+    assert "env" not in rest
+
+
+def test_what_the_model_can_do_is_asked_and_shown(url: str, fake: Fake, tmp_path: Path) -> None:
+    can = {
+        "thinking": {"supported": False},
+        "effort": {"supported": True},
+        "image_input": {"supported": False},
+    }
+    entry = {"id": "tiny", "max_input_tokens": 131_072, "capabilities": can}
+    fake.breaks.append(lambda request, response: httpx.Response(200, json={"data": [entry]}))
+    result = config(tmp_path, url)
+    assert "no thinking, effort, no images" in result.output
+    assert '"alwaysThinkingEnabled": false' in result.output
+    assert "sees no images" in result.stderr
+
+
+def test_the_table_does_not_show_the_key(url: str, fake: Fake, tmp_path: Path) -> None:
+    fake.key = "sesame"
+    table = config(tmp_path, url, "--api-key", "sesame").stdout.partition("settings.json")[0]
+    assert "(your key)" in table
+    assert "sesame" not in table
 
 
 def test_a_broken_file_is_2(url: str, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 import io
 import json
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -14,10 +16,12 @@ from typer.testing import CliRunner, Result
 
 from cli.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.checks import CHECKS, Check
+from vllm_messages_plugin.cli.checks import CHECKS, GROUPS, Check
 from vllm_messages_plugin.cli.client import Client, Sent
+from vllm_messages_plugin.cli.models import Served
 from vllm_messages_plugin.cli.outcome import Outcome
-from vllm_messages_plugin.cli.smoke_run import Finding, choose_checks, curl_line, report
+from vllm_messages_plugin.cli.smoke_report import Finding, curl_line, report, to_junit
+from vllm_messages_plugin.cli.smoke_run import BEYOND, choose_checks, client_of, is_anthropic, run_check
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def broken_ids(_request: httpx.Request, response: httpx.Response) -> httpx.Respo
 def test_a_right_server_passes(url: str) -> None:
     result = smoke(url)
     assert result.exit_code == 0, result.output
-    assert f"{len(CHECKS) - 1} passed, 0 failed, 1 skipped" in result.output
+    assert f"{len(CHECKS) - 3} passed, 0 failed, 3 skipped" in result.output
     assert all(check.name in result.output for check in CHECKS)
 
 
@@ -79,8 +83,10 @@ def test_the_key_is_used_and_never_printed(url: str, fake: Fake) -> None:
 
 
 WRONG: list[tuple[list[str], str]] = [
-    (["--only", "nothing"], "no check is called nothing; there are: models, message"),
+    (["--only", "nothing"], "no check is called nothing; there are: models, model, message"),
+    (["--group", "nothing"], "no group is called nothing; there are: models, wire, errors"),
     (["--timeout", "0"], "0.1"),
+    (["--junit", "/no/such/folder/j.xml", "--only", "models"], "/no/such/folder/j.xml"),
 ]
 
 
@@ -116,9 +122,84 @@ def test_no_names_mean_all_checks() -> None:
     assert [check.name for check in choose_checks(["cache", "models"])] == ["cache", "models"]
 
 
-def finding(sent: Sent | None, result: Any = "fail") -> Finding:
-    check = Check("cache", "a [title]", lambda client: Outcome("skip", ""))
-    return Finding(check, Outcome(result, "because [of] this"), 5, sent)
+def test_a_group_is_all_its_checks_and_names_come_first() -> None:
+    assert [check.name for check in choose_checks([], ["cache"])] == [
+        "cache",
+        "session-cache",
+        "billing-line",
+    ]
+    assert choose_checks(["billing-line"], ["cache"])[0].name == "billing-line"
+    assert len(choose_checks(["cache"], ["cache"])) == 3
+
+
+def test_every_check_has_a_group_and_a_name_of_its_own() -> None:
+    assert len({check.name for check in CHECKS}) == len(CHECKS)
+    assert {check.group for check in CHECKS} == set(GROUPS)
+
+
+def test_the_list_names_every_check_and_asks_no_server() -> None:
+    result = smoke("http://127.0.0.1:9", "--list")
+    assert result.exit_code == 0
+    assert all(check.name in result.output and check.title in result.output for check in CHECKS)
+
+
+def test_junit_has_a_suite_a_group_and_a_case_a_check(url: str, fake: Fake, tmp_path: Path) -> None:
+    fake.breaks.append(broken_ids)
+    path = tmp_path / "found.xml"
+    smoke(url, "--only", "message", "--only", "auth", "--group", "models", "--junit", str(path))
+    root = ElementTree.fromstring(path.read_text())
+    assert (root.get("tests"), root.get("failures"), root.get("skipped")) == ("4", "1", "1")
+    assert [suite.get("name") for suite in root] == ["wire", "errors", "models"]
+    failure = root.find(".//testcase[@name='message']/failure")
+    assert failure is not None
+    assert "not msg_" in str(failure.get("message"))
+    assert "curl " in str(failure.text)
+    assert root.find(".//testcase[@name='auth']/skipped") is not None
+
+
+def test_junit_can_say_anything_a_server_said(client: Client) -> None:
+    text = to_junit("http://fake", client, [finding(None, reason="a \x00 <b> \x1b ] é")])
+    assert "é" in str(ElementTree.fromstring(text).find(".//failure").get("message"))  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("url", "theirs"),
+    [
+        ("https://api.anthropic.com", True),
+        ("https://anthropic.com.example.org", False),
+        ("https://notanthropic.com", False),
+        ("http://localhost:8000", False),
+    ],
+)
+def test_anthropics_own_api_is_known(url: str, theirs: bool) -> None:
+    assert is_anthropic(url) == theirs
+
+
+@pytest.mark.parametrize("arguments", [[], ["--yes"], ["--api-key", "sk"]])
+def test_anthropics_own_api_is_asked_only_with_a_key_and_yes(arguments: list[str]) -> None:
+    result = smoke("https://api.anthropic.com", *arguments)
+    assert result.exit_code == 2
+    assert "costs money" in result.output
+
+
+def test_what_anthropic_does_not_promise_is_skipped_there() -> None:
+    with httpx.Client(base_url="https://api.anthropic.com", transport=httpx.MockTransport(Fake())) as http:
+        results = {
+            check.name: run_check(check, Client(http, "tiny")).outcome for check in CHECKS if check.beyond
+        }
+    assert {outcome.reason for outcome in results.values()} == {BEYOND}
+
+
+def test_the_real_claude_is_found_only_when_asked_for() -> None:
+    with httpx.Client(base_url="http://fake") as http:
+        assert client_of(http, Served("tiny"), "").claude is None
+        assert client_of(http, Served("tiny"), "", "no-such-program").claude is None
+        assert client_of(http, Served("tiny", images=True), "", sys.executable).claude == sys.executable
+
+
+def finding(sent: Sent | None, result: Any = "fail", reason: str = "because [of] this") -> Finding:
+    check = Check("cache", "a [title]", lambda client: Outcome("skip", ""), "cache")
+    return Finding(check, Outcome(result, reason), 5, sent)
 
 
 @pytest.fixture

@@ -1,18 +1,18 @@
-"""What the scripted model says to every client: a plain answer, and a loop of two calls and an answer."""
+"""What the scripted model says to every client: an answer, a loop of two calls, and an object."""
 
 import json
 from typing import Any
 
 Rule = dict[str, Any]
 
-GREETING = "Say hello."
-HELLO: list[Rule] = [{"when": "Say hello", "say": "Hello, heron."}]
-
 QUESTION = "Is the heron cold?"
-ANSWER = "It is 7 degrees where the heron lives."
+GREETING, ANSWER = "Hello, heron.", "It is 7 degrees where the heron lives."
+THOUGHT = "<think>\nI must find the bird.\n</think>\n\n"
+OBJECT = {"city": "Oslo", "birds": 3}
 # What the tools of each client's program return.
 PLACE, WEATHER = "The heron lives in Oslo", "7 degrees in Oslo"
-THOUGHT = "<think>\nI must find the bird.\n</think>\n\n"
+
+HELLO: list[Rule] = [{"when": "Say hello", "say": GREETING}]
 
 
 def call(name: str, /, **arguments: Any) -> str:
@@ -20,13 +20,24 @@ def call(name: str, /, **arguments: Any) -> str:
     return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
-def loop(prefix: str = "", locate: str = "locate", weather: str = "weather", seen: str = "") -> list[Rule]:
+def loop(prefix: str = "", seen: str = "", of: str = "") -> list[Rule]:
     """Ask where the heron lives, then for the weather there, then answer; each turn begins with `prefix`.
 
-    The tools have the names given. `seen` is what the prompt must hold of the turn before, its thought say.
+    `seen` is what the prompt must hold of the turn before: a thought that came back. `of` begins the
+    tools' names.
     """
+    locate, weather = call(f"{of}locate", animal="heron"), call(f"{of}weather", city="Oslo")
     return [
         {"when": f"{seen}.*{WEATHER}", "say": f"{prefix}{ANSWER}"},
-        {"when": f"{seen}.*{PLACE}", "say": f"{prefix}Now the weather.\n{call(weather, city='Oslo')}"},
-        {"when": "heron cold", "say": f"{prefix}I look it up.\n{call(locate, animal='heron')}"},
+        {"when": f"{seen}.*{PLACE}", "say": f"{prefix}Now the weather.\n{weather}"},
+        {"when": "heron cold", "say": f"{prefix}I look it up.\n{locate}"},
     ]
+
+
+def everything(tool: str) -> list[Rule]:
+    """Rules for all that a client is asked: its forced tool for objects has this name."""
+    objects = [
+        {"when": "Fill in the tool", "say": call(tool, **OBJECT)},
+        {"when": "Fill in the schema", "say": json.dumps(OBJECT)},
+    ]
+    return [*HELLO, *objects, *loop(THOUGHT, seen="find the bird")]

@@ -3,14 +3,26 @@
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vllm_messages_plugin.testing.server import Server
 
 PROGRAMS = Path(__file__).with_name("programs")
-RUN_SECONDS = 180
+RUN_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Told:
+    """What each task of a client's program came to: a value, or the error it ended in."""
+
+    outcomes: Mapping[str, Mapping[str, Any]]
+
+    def __getitem__(self, task: str) -> Any:
+        assert "value" in self.outcomes[task], self.outcomes[task]["raised"]
+        return self.outcomes[task]["value"]
 
 
 def environment(server: Server, home: Path | None = None) -> dict[str, str]:
@@ -23,18 +35,17 @@ def environment(server: Server, home: Path | None = None) -> dict[str, str]:
         "no_proxy": "*",
         "DO_NOT_TRACK": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
-        "BASE_URL": server.url,
         "ANTHROPIC_BASE_URL": server.url,
         "ANTHROPIC_API_KEY": "x",
         "MODEL": server.model,
     }
 
 
-def run(command: Sequence[str | Path], server: Server, *given: Any, **variables: str) -> Any:
-    """Run a program with these values as JSON lines on its input; return what it printed, read as JSON."""
+def run(command: Sequence[str | Path], server: Server, given: Any, **variables: str) -> Any:
+    """Run a program with this value as JSON on its input; return what it printed, read as JSON."""
     done = subprocess.run(
         [str(part) for part in command],
-        input="\n".join(json.dumps(value) for value in given),
+        input=json.dumps(given),
         env=environment(server) | variables,
         capture_output=True,
         text=True,
@@ -44,6 +55,7 @@ def run(command: Sequence[str | Path], server: Server, *given: Any, **variables:
     return json.loads(done.stdout)
 
 
-def python_program(name: str, python: Path, task: str) -> list[str | Path]:
-    """Return the command that does one task of a Python program, which sees its own venv alone."""
-    return [python, "-I", "-B", PROGRAMS / name, task]
+def python_tasks(name: str, python: Path, server: Server, **variables: str) -> Told:
+    """Have a Python program, which sees its own venv alone, do all its tasks in one process."""
+    command = [python, "-E", "-s", "-B", PROGRAMS / name]
+    return Told(run(command, server, None, **variables))

@@ -1,4 +1,4 @@
-"""How long the scanner takes for one long argument, by shape: run it, `python tests/formats/bench_scanner.py`.
+"""How long the scanner takes for one long argument in each shape: `python tests/formats/bench_scanner.py`.
 
 Fed in chunks of four characters, about a token each. Growth is the time against that of half the size;
 between the sizes printed, which lie four times apart, it is the root of the quotient.
@@ -7,6 +7,7 @@ between the sizes printed, which lie four times apart, it is the root of the quo
 import math
 import sys
 import time
+from itertools import pairwise
 
 from samples import SPOKEN, TOOLS, speak
 
@@ -35,7 +36,7 @@ def main(names: list[str]) -> None:
     print(f"{'shape':22}" + "".join(f"{size:>7} KB" for size in SIZES_KB) + "   growth per doubling")
     for shape in names or sorted(SPOKEN):
         times = [min(time_of(shape, size) for _ in range(2)) for size in SIZES_KB]
-        growths = [math.sqrt(after / before) for before, after in zip(times, times[1:], strict=False)]
+        growths = [math.sqrt(after / before) for before, after in pairwise(times)]
         row = "".join(f"{seconds:>9.4f} " for seconds in times)
         print(f"{shape:22}{row}   " + "  ".join(f"{growth:.2f}" for growth in growths), flush=True)
 

@@ -205,9 +205,7 @@ SPOKEN: dict[str, Callable[[Calls], str]] = {
     "glm_xml": _glm("", "\n"),
     "glm_compact": _glm("", ""),
     "laguna_xml": _glm("", "\n"),
-    "minicpm_xml": _tagged(
-        '<function name="{}">', '<param name="{}">', "</param>", "</function>", joint=""
-    ),
+    "minicpm_xml": _tagged('<function name="{}">', '<param name="{}">', "</param>", "</function>", joint=""),
     "invoke": _invoke("", ("<function_calls>\n", "\n</function_calls>")),
     "minimax_invoke": _invoke("", ("<minimax:tool_call>\n", "\n</minimax:tool_call>")),
     "dots_invoke": _invoke("", ("<dots_function_call>\n", "\n</dots_function_call>")),
@@ -229,7 +227,9 @@ SPOKEN: dict[str, Callable[[Calls], str]] = {
     ),
     "hunyuan_xml": _hunyuan(":opensource", "<tool_sep:opensource>"),
     "hunyuan_xml_4": _hunyuan("", ""),
-    "hunyuan_fence": _named("<tool_call>NAME\n```json\nJSON\n```</tool_call>", ("<tool_calls>", "</tool_calls>")),
+    "hunyuan_fence": _named(
+        "<tool_call>NAME\n```json\nJSON\n```</tool_call>", ("<tool_calls>", "</tool_calls>")
+    ),
     "longcat_xml": _glm("longcat_", "\n"),
     "longcat_json": _objects("<longcat_tool_call>\n", "\n</longcat_tool_call>"),
     "solar_open": _named(

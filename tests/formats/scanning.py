@@ -1,4 +1,4 @@
-"""What the scanner's tests share: a whole scan, its pieces joined, and what is allowed to be unfinished JSON."""
+"""What the scanner's tests share: a whole scan, its pieces joined, and unfinished JSON completed."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from formats.samples import TOOLS
-
 from vllm_messages_plugin.formats.scanner import (
     Call,
     CallEnd,

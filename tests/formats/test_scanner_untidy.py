@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable
 
 import pytest
+
 from formats.samples import SPOKEN, dumps, speak
 from formats.scanning import Heard, completed, scan
-
 from vllm_messages_plugin.formats.shapes import SHAPES
 
 PATH = {"file_path": "/a"}
@@ -47,7 +47,7 @@ DIALECTS = {
     "glm": speak("glm_xml", [READ]),
     "invoke inside": speak("invoke", [READ]).replace("function_calls", "tool_call"),
     "claude": speak("invoke", [READ]),
-    "bare invoke": speak("invoke", [READ]).removeprefix("<function_calls>\n").removesuffix("\n</function_calls>"),
+    "bare invoke": "\n".join(speak("invoke", [READ]).splitlines()[1:-1]),
     "bare json": speak("llama_json", [READ]),
     "fenced json": f"```json\n{speak('llama_json', [READ])}\n```",
     "fenced array": f"```\n{speak('json_array', [READ])}\n```",

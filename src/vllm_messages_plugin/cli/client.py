@@ -3,10 +3,12 @@
 import json
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,12 +33,12 @@ class Sent:
 
     method: str
     url: str
-    body: Mapping[str, Any] | None
+    body: Mapping[str, Any] | str | None
     headers: Mapping[str, str]
 
     def data(self) -> str:
-        """The body as JSON text."""
-        return json.dumps(self.body, ensure_ascii=False)
+        """The body as text: JSON, unless it was meant to be none."""
+        return self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,19 @@ class Reply:
         return line if len(line) <= 160 else line[:157] + "..."
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A stream's opening, and the seconds after which each of its pieces came."""
+
+    reply: Reply
+    times: list[float]
+
+    @property
+    def longest_silence(self) -> float:
+        """The longest time without a byte."""
+        return max((later - now for now, later in pairwise([0.0, *self.times])), default=0.0)
+
+
 @dataclass
 class Client:
     """Sends requests to one server, about one model."""
@@ -78,10 +93,13 @@ class Client:
     model: str
     window: int | None = None
     key: str | None = None
+    images: bool | None = None
+    thinking: bool | None = None
+    claude: str | None = None
     last: Sent | None = field(default=None, init=False)
 
     def send(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, **headers: str | None
+        self, method: str, path: str, body: Mapping[str, Any] | str | None = None, **headers: str | None
     ) -> Reply:
         """Any request; a header is named with underscores, and None leaves a usual one out."""
         sent = self._record(method, path, body, headers)
@@ -97,15 +115,37 @@ class Client:
         """The same with `stream: true`."""
         return self.message({**body, "stream": True})
 
-    def open(self, body: Mapping[str, Any]) -> Reply:
+    def open(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Reply:
         """Open a stream and hang up at its first delta: enough to see that a request is accepted."""
-        sent = self._record("POST", MESSAGES, {"model": self.model, **body, "stream": True}, {})
+        return self.watch(body, path, **headers).reply
+
+    def watch(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Watched:
+        """The same, with the times at which its pieces came."""
+        sent = self._record("POST", path, {"model": self.model, **body, "stream": True}, headers)
+        start, times = time.perf_counter(), []
         with self._exchange(sent) as response:
-            text = _until_delta(response.iter_text())
-            return Reply(sent, response.status_code, response.headers, text)
+            text = ""
+            for chunk in response.iter_text():
+                times.append(time.perf_counter() - start)
+                text += chunk
+                if BEGUN.search(text):
+                    break
+            return Watched(Reply(sent, response.status_code, response.headers, text), times)
+
+    def ask_aside(self, method: str, path: str) -> Reply:
+        """A request beside the check's own: it is not the one a curl line repeats."""
+        kept = self.last
+        try:
+            return self.send(method, path)
+        finally:
+            self.last = kept
 
     def _record(
-        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str | None]
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | str | None,
+        headers: Mapping[str, str | None],
     ) -> Sent:
         usual = {"anthropic-version": VERSION, **auth_headers(self.key)}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -117,23 +157,16 @@ class Client:
     def _exchange(self, sent: Sent) -> Iterator[httpx.Response]:
         """The answer as it comes; leaving early closes the connection."""
         headers = dict(sent.headers)
-        with self.http.stream(sent.method, sent.url, json=sent.body, headers=headers) as response:
+        if sent.body is not None:
+            headers["content-type"] = "application/json"
+        content = sent.data().encode() if sent.body is not None else None
+        with self.http.stream(sent.method, sent.url, content=content, headers=headers) as response:
             yield response
 
 
 def auth_headers(key: str | None) -> dict[str, str]:
     """Both headers that clients send the key in."""
     return {"authorization": f"Bearer {key}", "x-api-key": key} if key else {}
-
-
-def _until_delta(chunks: Iterable[str]) -> str:
-    """The stream's text up to and with the first event that shows generation has begun."""
-    text = ""
-    for chunk in chunks:
-        text += chunk
-        if BEGUN.search(text):
-            break
-    return text
 
 
 def is_loopback(url: str) -> bool:

@@ -22,7 +22,7 @@ from vllm_messages_plugin.cli.server import (
     serve_command,
     wait_until_healthy,
 )
-from vllm_messages_plugin.cli.smoke_run import run_against
+from vllm_messages_plugin.cli.smoke_run import Plan, run_against
 
 MODEL_MAKER = "vllm_messages_plugin.testing.smollm2"
 ASKER = "vllm_messages_plugin.cli._ask"
@@ -99,7 +99,7 @@ def _wait(console: Console, server: Server) -> None:
 
 def _check(console: Console, server: Server) -> bool:
     _step(console, "The smoke test: does it keep the Messages protocol?")
-    return run_against(server.url, NAME, "", CHECKS, timeout=ANSWER_SECONDS, as_json=False) == 0
+    return run_against(server.url, NAME, "", CHECKS, Plan(ANSWER_SECONDS)) == 0
 
 
 def _ask(console: Console, server: Server) -> bool:

@@ -69,7 +69,7 @@ def find_directory(name: str, environ: Mapping[str, str]) -> Path:
         return found
     raise NoModelError(
         f"{name} is no directory, and not in the Hugging Face cache ({cached} is missing or empty): "
-        f"give a directory, or fetch its small files first: hf download {name} --include '*.json' '*.jinja'"
+        f"give a directory, or fetch its small files first: hf download {name} --exclude '*.safetensors'"
     )
 
 
@@ -179,8 +179,5 @@ def _is_mistral(directory: Path) -> bool:
 def _window(config: Mapping[str, Any]) -> int | None:
     """The longest window the model is made for; a multimodal one tells it of its text part."""
     parts = (config, config.get("text_config"), config.get("llm_config"))
-    for part in parts:
-        for name in WINDOWS if isinstance(part, dict) else ():
-            if isinstance(value := part.get(name), int):
-                return value
-    return None
+    told = (part.get(name) for part in parts if isinstance(part, Mapping) for name in WINDOWS)
+    return next((value for value in told if isinstance(value, int)), None)

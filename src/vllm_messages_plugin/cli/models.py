@@ -13,12 +13,18 @@ from vllm_messages_plugin.cli.client import VERSION, UnreachableError, auth_head
 KNOWN_TO_CLAUDE_CODE = re.compile(r"claude-(opus|sonnet|haiku|fable|instant|v?\d)", re.IGNORECASE)
 
 
+CAPABILITIES = {"thinking": "thinking", "effort": "effort", "images": "image_input"}
+
+
 @dataclass(frozen=True)
 class Served:
-    """One model: its name, and its window if the server tells it."""
+    """One model: its name, and its window and capabilities if the server tells them; None is not told."""
 
     name: str
     window: int | None = None
+    thinking: bool | None = None
+    effort: bool | None = None
+    images: bool | None = None
 
 
 def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[Served]:
@@ -51,7 +57,17 @@ def _entries(response: httpx.Response) -> list[Served]:
 def _served(entry: dict[str, Any]) -> Served:
     """One entry; vLLM's own list calls the window max_model_len."""
     windows = (entry.get(name) for name in ("max_input_tokens", "max_model_len"))
-    return Served(str(entry["id"]), next((window for window in windows if isinstance(window, int)), None))
+    window = next((window for window in windows if isinstance(window, int)), None)
+    told = entry.get("capabilities")
+    can = {name: _supported(told, key) for name, key in CAPABILITIES.items()}
+    return Served(str(entry["id"]), window, **can)
+
+
+def _supported(capabilities: Any, key: str) -> bool | None:
+    """Whether a capability is there; None where the server does not say."""
+    told = capabilities.get(key) if isinstance(capabilities, dict) else None
+    supported = told.get("supported") if isinstance(told, dict) else None
+    return supported if isinstance(supported, bool) else None
 
 
 def choose_model(served: Sequence[Served], given: str = "") -> Served:

@@ -1,21 +1,26 @@
 """Merges settings into Claude Code's own settings.json, keeping all else. claude-config calls it.
 
-`merge` is pure; `write` touches the disk: a backup beside the file, then one atomic replacement.
+`merge` is pure; `write` touches the disk: under a lock, with a backup, then one atomic replacement.
 """
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from vllm_messages_plugin.cli.file_lock import locked
+
+if TYPE_CHECKING:
+    from vllm_messages_plugin.cli.settings_undo import Records
 
 SECRETS = {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"}
 NEW_FILE_MODE = 0o600  # the file holds a key
 ABSENT = object()
+TRIES = 5  # at a file that changes while we merge
+PROJECT_FILE = Path(".claude") / "settings.local.json"
 
 
 class UnusableSettingsError(ValueError):
@@ -52,6 +57,11 @@ def user_settings_path(environ: Mapping[str, str]) -> Path:
     """Claude Code's user settings, wherever its configuration lives."""
     folder = environ.get("CLAUDE_CONFIG_DIR") or str(Path("~/.claude").expanduser())
     return Path(folder) / "settings.json"
+
+
+def project_settings_path(project: Path) -> Path:
+    """A project's settings for this user alone, which git is not meant to see."""
+    return project / PROJECT_FILE
 
 
 def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], list[Change]]:
@@ -107,39 +117,51 @@ def read(path: Path) -> dict[str, Any]:
     return settings
 
 
-def write(path: Path, new: Mapping[str, Any]) -> Written:
-    """Merge the new settings into a file; a link to the file stays a link."""
-    target = path.resolve()
-    try:
-        merged, changes = merge(read(target), new)
-    except UnusableSettingsError as error:
-        raise UnusableSettingsError(
-            f"{path}: {error}" if str(path) not in str(error) else str(error)
-        ) from None
+def write(path: Path, new: Mapping[str, Any], kept: "Records") -> Written:
+    """Merge the new settings into a file, under the lock; a link to the file stays a link."""
+    with locked(kept.lock):
+        for _ in range(TRIES):
+            if written := _write_once(path, path.resolve(), new, kept):
+                return written
+    raise UnusableSettingsError(f"{path} keeps changing under our hands; nothing was written")
+
+
+def _write_once(path: Path, target: Path, new: Mapping[str, Any], kept: "Records") -> Written | None:
+    """One try; None if the file changed meanwhile, for Claude Code itself takes no lock of ours."""
+    seen = _bytes(target)
+    merged, changes = _merged(path, target, new)
     if not changes:
         return Written(path, None, [], merged)
+    if _bytes(target) != seen:
+        return None
+    backup = kept.back_up(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    backup = _back_up(target)
-    _replace(target, json.dumps(merged, indent=2, ensure_ascii=False) + "\n")
+    replace(target, (json.dumps(merged, indent=2, ensure_ascii=False) + "\n").encode())
+    kept.add(target, backup)
     return Written(path, backup, changes, merged)
 
 
-def _back_up(path: Path) -> Path | None:
-    if not path.exists():
-        return None
-    backup = path.with_name(f"{path.name}.{datetime.now():%Y%m%d-%H%M%S-%f}.bak")
-    shutil.copy2(path, backup)
-    return backup
+def _bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
-def _replace(path: Path, text: str) -> None:
-    """Put the whole text in the file's place at once, with the file's mode."""
-    mode = path.stat().st_mode & 0o777 if path.exists() else NEW_FILE_MODE
+def _merged(path: Path, target: Path, new: Mapping[str, Any]) -> tuple[dict[str, Any], list[Change]]:
+    try:
+        return merge(read(target), new)
+    except UnusableSettingsError as error:
+        text = str(error)
+        raise UnusableSettingsError(text if str(path) in text else f"{path}: {text}") from None
+
+
+def replace(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Put the whole content in the file's place at once, with the file's mode or the given one."""
+    if mode is None:
+        mode = path.stat().st_mode & 0o777 if path.exists() else NEW_FILE_MODE
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.chmod(mode)

@@ -1,46 +1,51 @@
-"""Runs the smoke test's checks and reports them. The smoke-test command and the demo call it."""
+"""Runs the smoke test's checks. The smoke-test command and the demo call it."""
 
 import json
-import tempfile
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from vllm_messages_plugin.cli.checks import CHECKS, Check
-from vllm_messages_plugin.cli.client import Client, Sent, base_url, curl, http_client
-from vllm_messages_plugin.cli.models import choose_model, list_models
-from vllm_messages_plugin.cli.outcome import MismatchError, Outcome
+from vllm_messages_plugin.cli.checks import CHECKS, GROUPS, Check
+from vllm_messages_plugin.cli.client import Client, UnreachableError, base_url, http_client
+from vllm_messages_plugin.cli.models import Served, choose_model, list_models
+from vllm_messages_plugin.cli.outcome import MismatchError, Outcome, skipped
+from vllm_messages_plugin.cli.smoke_report import Finding, report, summary, to_json, to_junit
 
-STYLES = {"pass": "green", "fail": "bold red", "skip": "yellow"}
-# A longer body goes to a file, which the curl line names.
-LONGEST_BODY_IN_CURL = 2000
 # What reading an answer of the wrong shape raises; in a check that is the server's fault.
 WRONG_SHAPE = (KeyError, TypeError, IndexError, AttributeError, ValueError)
+ANTHROPIC = ("anthropic.com", "claude.com")
+BEYOND = "Anthropic's own API does not promise this"
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One check, what it found, how long it took and the request that it sent last."""
+class Plan:
+    """What is to be done with the findings, and how long an answer may take."""
 
-    check: Check
-    outcome: Outcome
-    milliseconds: int
-    last: Sent | None = None
+    timeout: float = 120.0
+    as_json: bool = False
+    junit: Path | None = None
+    claude: str | None = None
+    paid: bool = False
 
 
-def choose_checks(names: Iterable[str]) -> Sequence[Check]:
-    """The checks of these names, or all of them."""
-    wanted, known = list(names), {check.name: check for check in CHECKS}
+def choose_checks(names: Iterable[str], groups: Iterable[str] = ()) -> Sequence[Check]:
+    """The checks of these names and groups, or all of them."""
+    wanted, chosen, known = list(names), list(groups), {check.name: check for check in CHECKS}
     if unknown := [name for name in wanted if name not in known]:
         raise ValueError(f"no check is called {', '.join(unknown)}; there are: {', '.join(known)}")
-    return [known[name] for name in wanted] if wanted else CHECKS
+    if unknown := [name for name in chosen if name not in GROUPS]:
+        raise ValueError(f"no group is called {', '.join(unknown)}; there are: {', '.join(GROUPS)}")
+    if not wanted and not chosen:
+        return CHECKS
+    named = [known[name] for name in wanted]
+    return named + [check for check in CHECKS if check.group in chosen and check not in named]
 
 
 def run_check(check: Check, client: Client) -> Finding:
@@ -51,6 +56,8 @@ def run_check(check: Check, client: Client) -> Finding:
 
 
 def _outcome(check: Check, client: Client) -> Outcome:
+    if check.beyond and is_anthropic(str(client.http.base_url)):
+        return skipped(BEYOND)
     try:
         return check.function(client)
     except MismatchError as mismatch:
@@ -63,19 +70,39 @@ def _outcome(check: Check, client: Client) -> Outcome:
         return Outcome("fail", f"the answer has an unexpected shape: {type(error).__name__}: {error}")
 
 
-def run_against(
-    url: str, model: str, key: str, checks: Sequence[Check], *, timeout: float, as_json: bool
-) -> int:
+def is_anthropic(url: str) -> bool:
+    """Whether the URL is Anthropic's own API, which costs money."""
+    host = urlsplit(url).hostname or ""
+    return any(host == name or host.endswith(f".{name}") for name in ANTHROPIC)
+
+
+def run_against(url: str, model: str, key: str, checks: Sequence[Check], plan: Plan) -> int:
     """Find the server, make the checks, report them; how many failed."""
-    with http_client(url, timeout) as http:
+    if is_anthropic(base_url(url)) and not (key and plan.paid):
+        raise UnreachableError(
+            f"{base_url(url)} is Anthropic's own API, which costs money: give a key and --yes"
+        )
+    with http_client(url, plan.timeout) as http:
         served = choose_model(list_models(http, key or None, given=model), model)
-        client = Client(http, served.name, served.window, key or None)
-        findings = _with_progress(client, checks, quiet=as_json)
-        if as_json:
-            print(json.dumps(to_json(base_url(url), client, findings), indent=2, ensure_ascii=False))
-        else:
-            report(Console(), base_url(url), client, findings)
-    return sum(finding.outcome.result == "fail" for finding in findings)
+        client = client_of(http, served, key, plan.claude)
+        findings = _with_progress(client, checks, quiet=plan.as_json)
+        _report(base_url(url), client, findings, plan)
+    return summary(findings)["failed"]
+
+
+def client_of(http: httpx.Client, served: Served, key: str, claude: str | None = None) -> Client:
+    """A client that knows what the model can do."""
+    found = shutil.which(claude) if claude else None
+    return Client(http, served.name, served.window, key or None, served.images, served.thinking, found)
+
+
+def _report(url: str, client: Client, findings: Sequence[Finding], plan: Plan) -> None:
+    if plan.junit:
+        plan.junit.write_text(to_junit(url, client, findings), encoding="utf-8")
+    if plan.as_json:
+        print(json.dumps(to_json(url, client, findings), indent=2, ensure_ascii=False))
+    else:
+        report(Console(), url, client, findings)
 
 
 def _with_progress(client: Client, checks: Sequence[Check], *, quiet: bool) -> list[Finding]:
@@ -87,67 +114,7 @@ def _with_progress(client: Client, checks: Sequence[Check], *, quiet: bool) -> l
         task = bar.add_task("", total=len(checks))
         findings = []
         for check in checks:
-            bar.update(task, description=check.title)
+            bar.update(task, description=f"{check.group}: {check.title}")
             findings.append(run_check(check, client))
             bar.advance(task)
     return findings
-
-
-def curl_line(finding: Finding, client: Client) -> str | None:
-    """How to repeat a failed check's last request."""
-    sent = finding.last
-    if finding.outcome.result != "fail" or sent is None:
-        return None
-    if sent.body is None or len(sent.data()) <= LONGEST_BODY_IN_CURL:
-        return curl(sent, client.key)
-    with tempfile.NamedTemporaryFile(
-        "w", prefix=f"smoke-test-{finding.check.name}-", suffix=".json", delete=False
-    ) as file:
-        file.write(sent.data())
-    return curl(sent, client.key, body_file=str(Path(file.name)))
-
-
-def summary(findings: Sequence[Finding]) -> dict[str, int]:
-    """How many checks passed, failed and were skipped."""
-    results = [finding.outcome.result for finding in findings]
-    return {
-        "passed": results.count("pass"),
-        "failed": results.count("fail"),
-        "skipped": results.count("skip"),
-    }
-
-
-def to_json(url: str, client: Client, findings: Sequence[Finding]) -> dict[str, object]:
-    """The whole report as one JSON object."""
-    rows = [
-        {
-            "name": finding.check.name,
-            "title": finding.check.title,
-            "result": finding.outcome.result,
-            "reason": finding.outcome.reason,
-            "milliseconds": finding.milliseconds,
-            "curl": curl_line(finding, client),
-        }
-        for finding in findings
-    ]
-    return {"url": url, "model": client.model, "window": client.window, **summary(findings), "checks": rows}
-
-
-def report(console: Console, url: str, client: Client, findings: Sequence[Finding]) -> None:
-    """The table, the totals, and a curl line for each failure."""
-    table = Table(title=f"{escape(client.model)} at {escape(url)}", title_justify="left")
-    for name in ("check", "result"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("reason", overflow="fold")
-    table.add_column("ms", justify="right", no_wrap=True)
-    for finding in findings:
-        result = finding.outcome.result
-        mark = f"[{STYLES[result]}]{result}[/]"
-        reason = escape(finding.outcome.reason)
-        table.add_row(finding.check.name, mark, reason, str(finding.milliseconds))
-    console.print(table)
-    for finding in findings:
-        if line := curl_line(finding, client):
-            console.print(f"\n[bold red]{finding.check.name}[/]: {escape(finding.check.title)}")
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print("\n" + ", ".join(f"{count} {name}" for name, count in summary(findings).items()))

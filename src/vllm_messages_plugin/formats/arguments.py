@@ -89,9 +89,7 @@ class _Frame:
 class JsonReader:
     """Reads JSON off a tape. `closers` are marks before which one last brace may be missing."""
 
-    def __init__(
-        self, tape: Tape, write: Write, told: Write = silent, closers: Sequence[Mark] = ()
-    ) -> None:
+    def __init__(self, tape: Tape, write: Write, told: Write = silent, closers: Sequence[Mark] = ()) -> None:
         self._tape = tape
         self._write = write
         self._told = told

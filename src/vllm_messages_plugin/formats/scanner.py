@@ -100,15 +100,20 @@ class Scanner:
         if self._is_tag(literal):
             self._tape.at += len(literal)
             return
-        if self._owed and literal == self._owed.literals[0]:
-            if (yield from expect(self._tape, [self._owed])):
-                self._owed = None
-                return
+        if (yield from self._is_owed(literal)):
+            self._owed = None
+            return
         trigger = self._triggers.get(literal)
         if trigger and self._may_begin(trigger):
             yield from self._attempt(trigger)
         else:
             self._reply.say(self._tape.take(self._tape.at + 1))
+
+    def _is_owed(self, literal: str) -> Reading[bool]:
+        """Whether this closes a section that something else broke into; then it is read."""
+        if self._owed is None or literal != self._owed.literals[0]:
+            return False
+        return bool((yield from expect(self._tape, [self._owed])))
 
     def _is_tag(self, literal: str) -> bool:
         """Whether this is a tag of a thought, in a place where it counts."""
@@ -135,10 +140,10 @@ class Scanner:
         """Try to read calls; what is none of them goes back to where prose is read."""
         tape, reply = self._tape, self._reply
         tape.mark()
-        if trigger.chapter.open and not trigger.alone:
-            if not (yield from expect(tape, [trigger.chapter.open])):
-                self._take_back(made=False)
-                return
+        opening = () if trigger.alone or trigger.chapter.open is None else (trigger.chapter.open,)
+        if opening and (yield from expect(tape, opening)) is None:
+            self._take_back(made=False)
+            return
         visit = yield from read_section(reply, trigger.chapter)
         reply.forget_notes()
         self._owed = None if visit.closed or not visit.made else trigger.chapter.close

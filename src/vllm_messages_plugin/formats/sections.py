@@ -74,7 +74,7 @@ def _pass_bracket(reply: Reply, found: Found, visit: Visit) -> bool:
     closes_fence = found.mark in (FENCE, FENCE_AT_END) and visit.made and not found.filled.get("word")
     if found.mark is LIST_END or (closes_fence and "```" in visit.brackets):
         wanted = "]" if found.mark is LIST_END else "```"
-        if wanted not in visit.brackets:
+        if not visit.made or wanted not in visit.brackets:
             return False
         visit.brackets.remove(wanted)
         reply.tape.mark()

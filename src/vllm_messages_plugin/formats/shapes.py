@@ -42,9 +42,7 @@ LONGCAT: Final = Form(
     param="<longcat_arg_key>{key}</longcat_arg_key> <longcat_arg_value>",
     end="</longcat_arg_value>",
 )
-SOLAR: Final = Form(
-    head="{name}", param="<|tool_arg:start|>{key}<|tool_arg:value|>", end="<|tool_arg:end|>"
-)
+SOLAR: Final = Form(head="{name}", param="<|tool_arg:start|>{key}<|tool_arg:value|>", end="<|tool_arg:end|>")
 SOLAR_JSON: Final = Form(
     head="<|tool_call:begin|>{id}<|tool_call:name|>{name}<|tool_call:args|>",
     tail="<|tool_call:end|>",
@@ -186,17 +184,13 @@ _ALL: Final = (
         Section((SOLAR, OBJECT), "<|tool_call:start|>", "<|tool_call:end|>"),
     ),
     # a name and a JSON object
-    _shape(
-        "kimi_section", Section((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")
-    ),
+    _shape("kimi_section", Section((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")),
     _shape("deepseek_json", DEEPSEEK_SECTION),
     _shape("deepseek_fence", DEEPSEEK_SECTION),
     _shape("mistral", MISTRAL),
     _shape("call_start", Section((Form(head="function {name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>")),
     _shape("gemma_call", Section((GEMMA, OBJECT), "<|tool_call>", "<tool_call|>")),
-    _shape(
-        "functiongemma_call", Section((FUNCTION_GEMMA,), "<start_function_call>", "<end_function_call>")
-    ),
+    _shape("functiongemma_call", Section((FUNCTION_GEMMA,), "<start_function_call>", "<end_function_call>")),
     # objects with the name inside
     _shape("toolcall_array", TOOLCALL),
     _shape("tool_calls_array", TOOL_CALLS),
@@ -222,7 +216,7 @@ _ALL: Final = (
     # every form that can be told from text
     _shape(
         "any",
-        TOOL_CALL,
+        _tool_call(MINICPM),
         FUNCTION_CALLS,
         MINIMAX,
         TOOLCALL,

@@ -73,7 +73,8 @@ def _read_value(reply: Reply, spelling: Spelling, value: Value) -> Reading[Found
                 value.add(tape.take(place + len(head)))
                 continue
         if tape.ended:
-            return _cut(reply, spelling, value)
+            _cut(reply, spelling, value)
+            return None
         yield
 
 

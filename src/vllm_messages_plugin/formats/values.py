@@ -116,7 +116,7 @@ class Guessed:
 
 def text_value(write: Write, node: Node | None, told: Write) -> Value:
     """A value of which only the schema knows the type."""
-    if node is None or node.types == {"string"}:
+    if node is None or node.types == frozenset(("string",)):
         return Streamed(write)
     if not takes_text(node):
         return Held(write, node, told)

@@ -1,13 +1,14 @@
-"""The official Python SDK, from 0.49 on: does the task named on the command line, prints JSON."""
+"""The official Python SDK, from 0.49 on: its tasks, which `tasks` does."""
 
-import json
 import os
-import sys
 from typing import Any
 
 import anthropic
+from tasks import do_all
 
-client = anthropic.Anthropic(base_url=os.environ["BASE_URL"], api_key="x", max_retries=0, timeout=120)
+client = anthropic.Anthropic(
+    base_url=os.environ["ANTHROPIC_BASE_URL"], api_key="x", max_retries=0, timeout=120
+)
 MODEL = os.environ["MODEL"]
 TOOLS: list[Any] = [
     {
@@ -25,7 +26,8 @@ RESULTS = {"locate": "The heron lives in Oslo.", "weather": "7 degrees in Oslo."
 
 
 def asked(text: str, **more: Any) -> dict[str, Any]:
-    return {"model": MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": text}], **more}
+    request = {"model": MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": text}]}
+    return request | more
 
 
 def plain() -> Any:
@@ -48,7 +50,7 @@ def raw_events() -> Any:
 def loop() -> Any:
     """A loop by hand, streamed, that sends the SDK's own objects back."""
     thinking = {"type": "enabled", "budget_tokens": 1024}
-    request = asked("Is the heron cold?", tools=TOOLS, thinking=thinking, **{"max_tokens": 2000})
+    request = asked("Is the heron cold?", tools=TOOLS, thinking=thinking, max_tokens=2000)
     replies = []
     while not replies or replies[-1].stop_reason == "tool_use":
         with client.messages.stream(**request) as events:
@@ -78,7 +80,9 @@ def runner() -> Any:
         """Tell the weather."""
         return RESULTS["weather"]
 
-    steps = client.beta.messages.tool_runner(**asked("Is the heron cold?", tools=[locate, weather]))
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    request = asked("Is the heron cold?", tools=[locate, weather], thinking=thinking, max_tokens=2000)
+    steps = client.beta.messages.tool_runner(**request)
     return [message.model_dump() for message in steps]
 
 
@@ -99,4 +103,5 @@ def models() -> Any:
     }
 
 
-json.dump(globals()[sys.argv[1]](), sys.stdout, default=str)
+runners = [runner] if hasattr(client.beta.messages, "tool_runner") else []
+do_all([plain, stream, raw_events, loop, *runners, errors, models])

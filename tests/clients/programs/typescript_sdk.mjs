@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import Anthropic from "@anthropic-ai/sdk";
 import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
 
-const client = new Anthropic({ baseURL: process.env.BASE_URL, apiKey: "x", maxRetries: 0 });
+const client = new Anthropic({ baseURL: process.env.ANTHROPIC_BASE_URL, apiKey: "x", maxRetries: 0 });
 const [task, body] = JSON.parse(readFileSync(0, "utf8"));
 
 async function stream() {
@@ -13,7 +13,8 @@ async function stream() {
   events.on("text", (delta) => (heard.text += delta));
   events.on("thinking", (delta) => (heard.thinking += delta));
   events.on("inputJson", (delta) => (heard.inputJson += delta));
-  return { ...heard, message: await events.finalMessage() };
+  const message = await events.finalMessage();
+  return { ...heard, message };
 }
 
 function tool(name, parameter, result) {

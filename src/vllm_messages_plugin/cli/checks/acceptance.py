@@ -1,11 +1,10 @@
-"""Checks of what a server must take as it comes, and of what it counts."""
+"""Checks of what a server must take as it comes, and of its cache."""
 
 import re
 import uuid
 from typing import Any
 
-from vllm_messages_plugin.cli.checks.expectations import ask, expect_accepted, expect_ok, input_total
-from vllm_messages_plugin.cli.checks.tools import TURNS, WEATHER
+from vllm_messages_plugin.cli.checks.expectations import ask, expect_ok, input_total
 from vllm_messages_plugin.cli.client import MESSAGES, Client
 from vllm_messages_plugin.cli.outcome import Outcome, expect, passed, skipped
 
@@ -15,17 +14,6 @@ SENTENCE_TOKENS = 18  # about, with any tokenizer for English
 CACHED_PROMPT = (
     2400  # tokens: more than the smallest prompt that Anthropic caches, and than a block of vLLM's
 )
-
-
-def count_tokens(client: Client) -> Outcome:
-    """count_tokens tells what the same request is then charged for."""
-    body = {"system": SYSTEM, "messages": TURNS, "tools": [WEATHER]}
-    counted = expect_ok(client.message(body, path=f"{MESSAGES}/count_tokens"), "count_tokens")
-    answer = expect_ok(client.message({**body, "max_tokens": 1}), "the same request")
-    charged = input_total(answer.get("usage") or {})
-    told = counted.get("input_tokens")
-    expect(told == charged, f"count_tokens says {told}, usage {charged} ({answer.get('usage')})")
-    return passed(f"{told} tokens with system, tools and results")
 
 
 def cache(client: Client) -> Outcome:
@@ -45,28 +33,13 @@ def cache(client: Client) -> Outcome:
 
 def cache_is_off(client: Client, prompt: int) -> str | None:
     """Why nothing can have been cached, if vLLM's metrics say so."""
-    asked, metrics = client.last, client.send("GET", "/metrics")
-    client.last = asked
+    metrics = client.ask_aside("GET", "/metrics")
     facts = dict(re.findall(r'\b(block_size|enable_prefix_caching)="(\w+)"', metrics.text))
     if facts.get("enable_prefix_caching") == "False":
         return "the server runs without prefix caching"
     if prompt <= int(facts.get("block_size", "0")):
         return f"the prompt of {prompt} tokens is shorter than a cache block of {facts['block_size']}"
     return None
-
-
-KINDS_OF_THINKING: tuple[dict[str, Any], ...] = (
-    {"type": "enabled", "budget_tokens": 1024},
-    {"type": "adaptive"},
-    {"type": "disabled"},
-)
-
-
-def thinking(client: Client) -> Outcome:
-    """Every kind of thinking is accepted, whether the model can think or not."""
-    for kind in KINDS_OF_THINKING:
-        expect_accepted(client, ask("Say hello.", 2048, thinking=kind), f"thinking {kind['type']}")
-    return passed("enabled, adaptive and disabled")
 
 
 def _system_in_place() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from vllm_messages_plugin.cli.checks.expectations import (
     COUNT,
     TRIES,
     ask,
+    expect_error,
     expect_ok,
     expect_request_id,
     input_total,
@@ -43,6 +44,21 @@ def models(client: Client) -> Outcome:
     expect(client.model in names, f"the model {client.model} is not among {', '.join(names) or 'none'}")
     shape = "the union of Anthropic's and OpenAI's shapes" if both else "Anthropic's shape"
     return passed(f"{shape}, {len(names)} name{'s' * (len(names) != 1)}")
+
+
+def one_model(client: Client) -> Outcome:
+    """GET /v1/models/{id} tells the same of a model as the list does; an unknown one is a 404."""
+    listed = expect_ok(client.send("GET", "/v1/models?limit=1000"), "GET /v1/models?limit=1000")
+    wanted = next((entry for entry in listed.get("data") or [] if entry.get("id") == client.model), None)
+    expect(wanted, f"the model {client.model} is not listed")
+    found = expect_ok(client.send("GET", f"/v1/models/{client.model}"), f"GET /v1/models/{client.model}")
+    for name in ("id", "type", "display_name"):
+        expect(
+            found.get(name) == (wanted or {}).get(name), f"`{name}` is {found.get(name)!r}, not the list's"
+        )
+    expect_error(client.send("GET", "/v1/models/no-such-model"), 404, "not_found_error", "an unknown model")
+    window = found.get("max_input_tokens")
+    return passed(f"a window of {window} tokens" if window else "no window is told")
 
 
 def _expect_model(entry: dict[str, Any], both: bool) -> None:

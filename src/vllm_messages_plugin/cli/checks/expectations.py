@@ -29,6 +29,11 @@ def text_of(message: dict[str, Any]) -> str:
     return "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
 
 
+def calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """An answer's tool_use blocks."""
+    return [block for block in message.get("content") or [] if block.get("type") == "tool_use"]
+
+
 def input_total(usage: dict[str, Any]) -> int:
     """All input tokens: the protocol counts cached ones apart."""
     names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")

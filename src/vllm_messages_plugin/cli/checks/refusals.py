@@ -1,5 +1,7 @@
 """Checks of what a server refuses, and in which words."""
 
+from typing import Any
+
 from vllm_messages_plugin.cli.checks.expectations import ask, expect_error, expect_ok
 from vllm_messages_plugin.cli.client import MESSAGES, Client
 from vllm_messages_plugin.cli.outcome import Outcome, expect, passed, skipped
@@ -21,6 +23,29 @@ def errors(client: Client) -> Outcome:
     nowhere = f"{MESSAGES}/no/such/route"
     expect_error(client.send("POST", nowhere, {}), 404, "not_found_error", f"POST {nowhere}")
     return passed("400, 404 (model), 405 and 404 (route), each with its request id")
+
+
+BAD_BODIES: tuple[tuple[str, dict[str, Any] | str, str], ...] = (
+    ("a body that is not JSON", '{"model": ', ""),
+    ("no messages", {"max_tokens": 1}, "messages"),
+    ("messages of a wrong type", {"max_tokens": 1, "messages": "Hi"}, "messages"),
+    (
+        "a role that is not there",
+        {"max_tokens": 1, "messages": [{"role": "robot", "content": "Hi"}]},
+        "messages.0",
+    ),
+    ("max_tokens of a wrong type", HELLO | {"max_tokens": "many"}, "max_tokens"),
+    ("a negative max_tokens", HELLO | {"max_tokens": -1}, "max_tokens"),
+)
+
+
+def bad_bodies(client: Client) -> Outcome:
+    """A body that makes no sense is a 400 in the envelope, whose message begins with the field."""
+    for what, body, field in BAD_BODIES:
+        full = body if isinstance(body, str) else {"model": client.model, **body}
+        message = expect_error(client.send("POST", MESSAGES, full), 400, "invalid_request_error", what)
+        expect(message.startswith(field), f"{what}: the message does not start with {field}: {message[:120]}")
+    return passed(", ".join(what for what, *_ in BAD_BODIES))
 
 
 def auth(client: Client) -> Outcome:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vllm_messages_plugin.cli.checks.expectations import ask, expect_ok, streamed
+from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed
 from vllm_messages_plugin.cli.client import Client
 from vllm_messages_plugin.cli.outcome import Outcome, expect, passed
 
@@ -32,10 +32,10 @@ def forced_tool(client: Client) -> Outcome:
 
 
 def _expect_call(message: dict[str, Any], kind: str) -> dict[str, Any]:
-    calls = [block for block in message.get("content") or [] if block.get("type") == "tool_use"]
+    calls = calls_of(message)
     stop = message.get("stop_reason")
     expect(len(calls) == 1, f"{kind}: {len(calls)} tool_use blocks, stop_reason {stop}")
-    call: dict[str, Any] = calls[0]
+    call = calls[0]
     expect(str(call.get("id")).startswith("toolu_"), f"{kind}: the call's id is {call.get('id')!r}")
     expect(call.get("name") == WEATHER["name"], f"{kind}: the call's name is {call.get('name')!r}")
     _expect_input(call.get("input"), kind)
@@ -56,7 +56,7 @@ def _use(call: str, city: str) -> dict[str, Any]:
     return {"type": "tool_use", "id": call, "name": WEATHER["name"], "input": given}
 
 
-RESULTS = (
+RESULTS: tuple[dict[str, Any], ...] = (
     {
         "type": "tool_result",
         "tool_use_id": "toolu_second",
@@ -70,7 +70,7 @@ RESULTS = (
     },
     {"type": "tool_result", "tool_use_id": "toolu_third"},
 )
-TURNS = [
+TURNS: list[dict[str, Any]] = [
     {"role": "user", "content": QUESTION},
     {
         "role": "assistant",

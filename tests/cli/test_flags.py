@@ -1,0 +1,275 @@
+"""flags: what a model's files tell, the command lines that follow, and how fast that is."""
+
+import json
+import resource
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from vllm_messages_plugin.cli.app import app
+from vllm_messages_plugin.cli.flags_report import NO_TOOLS, advise, thinking_words
+from vllm_messages_plugin.cli.model_files import (
+    HEAD_BYTES,
+    NoModelError,
+    find_directory,
+    hub_cache,
+    read_model,
+)
+from vllm_messages_plugin.formats.thinking import ThinkingProfile
+
+ASK = "{% if add_generation_prompt %}<|im_start|>assistant\n"
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n"
+    "{{ message.content }}<|im_end|>\n{% endfor %}" + ASK + "{% endif %}"
+)
+QWEN = (
+    "{% if tools %}<|im_start|>system\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}"
+    "<|im_end|>\n{% endif %}"
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content or '' }}"
+    "{% for call in message.tool_calls or [] %}<tool_call>\n"
+    '{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}\n'
+    "</tool_call>{% endfor %}<|im_end|>\n{% endfor %}"
+    + ASK
+    + "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
+    "{% endif %}"
+)
+CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096}
+ADDED = {"added_tokens": [{"id": 1, "content": "<|im_end|>"}]}
+Files = dict[str, Any]
+
+
+def model(folder: Path, files: Files) -> Path:
+    """A model directory: text as it is, everything else as JSON."""
+    for name, value in ({"config.json": CONFIG} | files).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(value if isinstance(value, str) else json.dumps(value))
+    return folder
+
+
+def run(*arguments: str, **env: str) -> Result:
+    return CliRunner().invoke(app, ["flags", *arguments], env=env)
+
+
+TEMPLATES: list[tuple[Files, str | None, str | None]] = [
+    ({}, None, None),
+    ({"tokenizer_config.json": {"chat_template": "T"}}, "T", None),
+    ({"chat_template.jinja": "J", "tokenizer_config.json": {"chat_template": "T"}}, "J", None),
+    (
+        {"chat_template.json": {"chat_template": "P"}, "tokenizer_config.json": {"chat_template": "T"}},
+        "P",
+        None,
+    ),
+    (
+        {
+            "tokenizer_config.json": {
+                "chat_template": [{"name": "default", "template": "D"}, {"name": "tool_use", "template": "U"}]
+            }
+        },
+        "D",
+        "U",
+    ),
+    ({"chat_template.jinja": "J", "additional_chat_templates/tool_use.jinja": "U"}, "J", "U"),
+]
+
+
+@pytest.mark.parametrize(("files", "template", "tools"), TEMPLATES)
+def test_templates_are_found_where_transformers_looks(
+    tmp_path: Path, files: Files, template: str | None, tools: str | None
+) -> None:
+    facts = read_model(str(model(tmp_path, files)), {}).facts
+    assert (facts.template, facts.tool_template) == (template, tools)
+
+
+def test_tokens_are_read_from_every_file_that_lists_them(tmp_path: Path) -> None:
+    files: Files = {
+        "tokenizer.json": ADDED,
+        "added_tokens.json": {"<tool_call>": 7},
+        "special_tokens_map.json": {"bos_token": {"content": "<s>"}, "eos_token": "old"},
+        "tokenizer_config.json": {"eos_token": "</s>", "added_tokens_decoder": {"3": {"content": "<think>"}}},
+    }
+    facts = read_model(str(model(tmp_path, files)), {}).facts
+    assert facts.vocabulary == {"<|im_end|>", "<tool_call>", "<think>"}
+    assert facts.special_tokens == {"bos_token": "<s>", "eos_token": "</s>"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"padding": " " * HEAD_BYTES, **ADDED}),
+        json.dumps({"added_tokens": [{"content": "<|im_end|>"}, {"content": "x" * HEAD_BYTES}]}),
+        json.dumps({**ADDED, "model": {"vocab": "é" * HEAD_BYTES}}),
+    ],
+    ids=["behind-the-head", "across-the-head", "before-a-long-vocabulary"],
+)
+def test_added_tokens_are_found_wherever_they_stand(tmp_path: Path, text: str) -> None:
+    facts = read_model(str(model(tmp_path, {"tokenizer.json": text})), {}).facts
+    assert "<|im_end|>" in facts.vocabulary
+
+
+MISTRAL: Files = {
+    "consolidated.safetensors": "",
+    "tekken.json": {"special_tokens": [{"token_str": "[THINK]"}]},
+    "config.json": {"architectures": ["MistralForCausalLM"]},
+}
+
+
+def test_a_model_in_mistrals_own_files_is_rendered_by_vllm(tmp_path: Path) -> None:
+    found = read_model(str(model(tmp_path, MISTRAL)), {})
+    advice = advise(found)
+    assert found.facts.tokenizer_mode == "mistral"
+    assert (advice.choice.tool_parser, advice.choice.reasoning_parser) == ("mistral", "mistral")
+    assert advice.found["rendered by"] == "vLLM's own mistral renderer"
+    assert "--tokenizer-mode" not in advice.openai
+
+
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        ({"max_position_embeddings": 9}, 9),
+        ({"text_config": {"max_position_embeddings": 8}}, 8),
+        ({"seq_length": 7}, 7),
+        ({"model_type": "x"}, None),
+    ],
+)
+def test_the_window_is_found_in_each_kind_of_config(
+    tmp_path: Path, config: dict[str, Any], window: int | None
+) -> None:
+    assert read_model(str(model(tmp_path, {"config.json": config})), {}).window == window
+
+
+@pytest.mark.parametrize(
+    ("environ", "where"),
+    [
+        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
+        ({"HF_HOME": "/b", "XDG_CACHE_HOME": "/c"}, "/b/hub"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
+        ({}, str(Path("~/.cache/huggingface/hub").expanduser())),
+    ],
+)
+def test_the_cache_is_where_huggingface_hub_has_it(environ: dict[str, str], where: str) -> None:
+    assert str(hub_cache(environ)) == where
+
+
+def test_the_cached_snapshot_of_main_is_read(tmp_path: Path) -> None:
+    entry = tmp_path / "models--org--name"
+    for commit in ("aaa", "bbb"):
+        model(entry / "snapshots" / commit, {})
+    (entry / "refs").mkdir()
+    (entry / "refs" / "main").write_text("aaa")
+    environ = {"HF_HUB_CACHE": str(tmp_path)}
+    assert find_directory("org/name", environ).name == "aaa"
+    assert find_directory(str(entry), {}).name == "aaa"
+    (entry / "refs" / "main").unlink()
+    assert find_directory("org/name", environ).parent == entry / "snapshots"
+
+
+def test_a_name_that_is_nowhere_is_2_and_says_where_it_was_looked_for(tmp_path: Path) -> None:
+    result = run("org/name", HF_HUB_CACHE=str(tmp_path))
+    assert result.exit_code == 2
+    assert f"{tmp_path}/models--org--name" in result.stderr
+    assert "hf download org/name" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "words"), [({"config.json": {}}, "no config.json"), ({"config.json": "{"}, "JSON")]
+)
+def test_files_that_make_no_sense_are_named(tmp_path: Path, files: Files, words: str) -> None:
+    with pytest.raises(NoModelError, match=words):
+        read_model(str(model(tmp_path, files)), {})
+
+
+def test_the_line_is_exact_and_each_flag_has_a_reason(tmp_path: Path) -> None:
+    folder = str(model(tmp_path / "a model", {"chat_template.jinja": QWEN, "tokenizer.json": ADDED}))
+    result = run(folder)
+    assert result.exit_code == 0, result.output
+    lines = [shlex.split(line) for line in result.output.splitlines() if line.startswith("  vllm serve")]
+    parsers = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
+    assert lines == [["vllm", "serve", folder], ["vllm", "serve", folder, *parsers]]
+    assert "No flag is needed" in result.output
+    assert "--tool-call-parser hermes: The chat template writes calls as hermes_json" in result.output
+    assert "on by default, switched by enable_thinking=True/False, in <think>...</think>" in result.output
+
+
+def test_json_has_the_lines_the_reasons_and_the_whole_profile(tmp_path: Path) -> None:
+    found = json.loads(run(str(model(tmp_path, {"chat_template.jinja": QWEN})), "--json").output)
+    parsers = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
+    assert found["openai_command"][3:] == parsers
+    assert found["messages_command"] == found["openai_command"][:3]
+    assert all(flag["reason"] for flag in found["flags"])
+    assert found["template"]["thinking"]["kwarg"] == "enable_thinking"
+    assert (found["window"], found["prompted"]) == (4096, False)
+
+
+def test_a_template_without_tools_gets_no_tool_flag(tmp_path: Path) -> None:
+    result = run(str(model(tmp_path, {"chat_template.jinja": CHATML})))
+    assert "--tool-call-parser" not in result.output
+    assert NO_TOOLS in result.output
+    assert "No reasoning parser: The template never thinks" in result.output
+
+
+def test_another_template_and_tokenizer_mode_are_passed_on(tmp_path: Path) -> None:
+    folder = str(model(tmp_path, {"chat_template.jinja": CHATML, "other.jinja": QWEN}))
+    result = run(folder, "--chat-template", f"{folder}/other.jinja", "--tokenizer-mode", "slow", "--json")
+    command = json.loads(result.output)["openai_command"]
+    assert command[3:7] == ["--chat-template", f"{folder}/other.jinja", "--tokenizer-mode", "slow"]
+    assert "hermes" in command
+
+
+def test_no_template_at_all_is_said(tmp_path: Path) -> None:
+    assert "there is no template" in run(str(model(tmp_path, {}))).output
+
+
+def test_a_broken_template_is_said(tmp_path: Path) -> None:
+    assert "trouble" in run(str(model(tmp_path, {"chat_template.jinja": "{% if %}"}))).output
+
+
+SAID: list[tuple[ThinkingProfile | None, str]] = [
+    (None, "never"),
+    (ThinkingProfile(None, None, None, True, None, None, False, False), "on by default, without a switch"),
+    (
+        ThinkingProfile(None, None, None, True, "<t>", "</t>", False, False, off_words="/no_think"),
+        "on by default, switched off by /no_think in the system prompt, in <t>...</t>",
+    ),
+    (
+        ThinkingProfile(
+            "t", "on", "off", False, None, None, False, False, "effort", "budget", None, ("low", "max")
+        ),
+        "off by default, switched by t='on'/'off', effort by effort (low, max), budget by budget",
+    ),
+]
+
+
+@pytest.mark.parametrize(("profile", "words"), SAID)
+def test_thinking_is_told_in_one_line(profile: ThinkingProfile | None, words: str) -> None:
+    assert thinking_words(profile) == words
+
+
+WITHOUT_VLLM = """
+import sys
+from vllm_messages_plugin.cli.app import app
+try:
+    app(["flags", sys.argv[1]])
+finally:
+    heavy = ("vllm", "torch", "transformers", "tokenizers", "huggingface_hub", "httpx")
+    print("IMPORTED", *[name for name in heavy if name in sys.modules])
+"""
+
+
+def test_it_takes_under_half_a_second_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    """CPU time, for a machine that does other things as well."""
+    vocabulary = {f"token{index}": index for index in range(150_000)}
+    files = {"chat_template.jinja": QWEN, "tokenizer.json": {**ADDED, "model": {"vocab": vocabulary}}}
+    folder = str(model(tmp_path, files))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_VLLM, folder], capture_output=True, text=True, check=True
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.splitlines()[-1] == "IMPORTED"
+    assert (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime) < 0.5

@@ -1,0 +1,81 @@
+"""A program in a terminal of its own: what it writes is read all the time, what is typed reaches it.
+
+The screen is not drawn: `written` is all text so far without its control sequences, where a jump of the
+cursor counts as a space.
+"""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROWS, COLUMNS = 50, 160
+PATIENCE = 60
+JUMP = re.compile(r"\x1b\[[0-9;]*[CGHf]")
+CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|.)")
+
+
+class Terminal:
+    """The side of a terminal that a person sits at."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._bytes = bytearray()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                piece = os.read(self._descriptor, 65_536)
+            except OSError:  # the program has ended
+                return
+            self._bytes += piece
+
+    @property
+    def written(self) -> str:
+        text = bytes(self._bytes).decode("utf-8", "replace")
+        return re.sub(r"\s+", " ", CONTROL.sub("", JUMP.sub(" ", text)))
+
+    def wait_for(self, words: str, since: int = 0, seconds: float = PATIENCE) -> int:
+        """Wait until these words are written past a place in `written`; return where they end."""
+        deadline = time.monotonic() + seconds
+        while (found := self.written.find(words, since)) < 0:
+            assert time.monotonic() < deadline, f"{words!r} was not written: {self.written[-3000:]}"
+            time.sleep(0.1)
+        return found + len(words)
+
+    def enter(self, line: str) -> None:
+        """Type a line and, when the program has taken it in, the return key."""
+        for keys in (line, "\r"):
+            os.write(self._descriptor, keys.encode())
+            time.sleep(0.5)
+
+
+@contextmanager
+def opened(command: Sequence[str | Path], env: Mapping[str, str], place: Path) -> Iterator[Terminal]:
+    """Run a program in a terminal for the length of the block."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    named = {**env, "TERM": "xterm-256color"}
+    process = subprocess.Popen(list(command), cwd=place, env=named, start_new_session=True, **streams)
+    os.close(theirs)
+    try:
+        yield Terminal(ours)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)
+        os.close(ours)

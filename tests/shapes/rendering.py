@@ -1,0 +1,157 @@
+"""A request body into the text its model reads: our parsing and translation, the real tokenizer's template.
+
+What vLLM's renderer does between the two is done here in its way. No engine is needed; the live tests hold
+the length of these prompts against what the server counts.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from fastapi import Request
+from transformers import AutoTokenizer
+
+from vllm_messages_plugin.formats.choose import ModelFacts, choose
+from vllm_messages_plugin.formats.probe import TemplateProfile
+from vllm_messages_plugin.http.fetch import FetchRules
+from vllm_messages_plugin.http.ports import Service
+from vllm_messages_plugin.http.reading import read
+from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.testing import tiny
+from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels
+from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.translate.signature import signer
+from vllm_messages_plugin.translate.thinking import ThinkingWish
+from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.wire.request import MessagesRequest
+
+TEMPLATES = ("qwen_like", "strict_alternation")
+KEY = "the server's key"
+NAMES = ("tiny", "tiny-alias")
+NO_THOUGHT = "<think>\n\n</think>\n\n"
+"""How the first template ends a prompt whose reply shall not think."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A prompt and the conversation it came from."""
+
+    text: str
+    conversation: Conversation
+    tokens: int
+    token_ids: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """A tiny model's tokenizer, and what its chat template was found to say."""
+
+    tokenizer: Any
+    profile: TemplateProfile
+    prompted: bool
+
+    def traits(self, images: bool) -> TemplateTraits:
+        """As the engine room makes them, for templates like ours."""
+        profile = self.profile
+        return TemplateTraits(
+            native_tools=not self.prompted,
+            leading_system=profile.leading_system,
+            inline_system=profile.inline_system,
+            leading_assistant=profile.leading_assistant,
+            images=images,
+            empty_call_content=profile.empty_call_content,
+        )
+
+    def switches(self, wish: ThinkingWish) -> dict[str, Any]:
+        thinking = self.profile.thinking
+        if thinking is None or thinking.kwarg is None or wish.on is None:
+            return {}
+        return {thinking.kwarg: thinking.on if wish.on else thinking.off}
+
+    def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Rendered:
+        prompt = self.tokenizer.apply_chat_template(
+            [_as_vllm_passes_it(message) for message in conversation.messages],
+            tools=[dict(tool) for tool in conversation.tools] or None,
+            tokenize=False,
+            add_generation_prompt=not conversation.continues,
+            continue_final_message=conversation.continues,
+            **(self.switches(conversation.thinking) | dict(extra.get("chat_template_kwargs") or {})),
+        )
+        tokens = len(self.tokenizer.encode(prompt, add_special_tokens=False))
+        return Rendered(prompt, conversation, tokens)
+
+
+@cache
+def template(name: str) -> Template:
+    tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory(name))
+    facts = ModelFacts(template=tokenizer.chat_template, vocabulary=frozenset(tokenizer.get_added_vocab()))
+    choice = choose(facts)
+    assert choice.profile is not None
+    return Template(tokenizer, choice.profile, choice.prompted)
+
+
+def _as_vllm_passes_it(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message as vLLM hands it to a chat template that takes strings."""
+    passed = {**message, "content": _written(message["content"])}
+    if calls := message.get("tool_calls"):
+        passed["tool_calls"] = [_with_object(call) for call in calls]
+    if "reasoning" in message:
+        passed["reasoning_content"] = message["reasoning"]
+    return passed
+
+
+def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    arguments = json.loads(function["arguments"])
+    assert isinstance(arguments, dict)  # vLLM puts an empty object in the place of anything else
+    return {**call, "function": {**function, "arguments": arguments}}
+
+
+def _written(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    return "\n".join(
+        part["text"] if part["type"] == "text" else f"<image {part['image_url']['url']}>" for part in content
+    )
+
+
+@dataclass
+class Renderer(FakeEngine):
+    """A backend that only renders."""
+
+    template: Template | None = None
+
+    async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Any:
+        assert self.template is not None
+        return self.template.render(conversation, extra)
+
+
+async def rendered(
+    body: Mapping[str, Any],
+    name: str,
+    *,
+    images: bool = False,
+    key: str = KEY,
+    rules: FetchRules | None = None,
+) -> Rendered:
+    """The prompt of a body; `key` is that of the server's signatures, `rules` say what may be fetched.
+
+    Raises:
+        MessagesError: the body is refused.
+    """
+    spoken = template(name)
+    backend = Renderer(traits=spoken.traits(images), models=FakeModels(NAMES), template=spoken)
+    service = Service(backend, Settings(), signer(key), rules or FetchRules())
+    understood = await read(_request(json.dumps(body).encode()), service, MessagesRequest)
+    found: Rendered = understood.prompt
+    return found
+
+
+def _request(content: bytes) -> Request:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content, "more_body": False}
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/messages", "query_string": b"", "headers": []}
+    return Request(scope, receive)
