@@ -11,7 +11,7 @@ from vllm_messages_plugin import __version__
 from vllm_messages_plugin.cli import app as app_module
 from vllm_messages_plugin.cli.app import app
 
-COMMANDS = ("serve", "smoke-test", "claude-config", "claude", "flags", "demo")
+COMMANDS = ("serve", "smoke-test", "claude-config", "claude", "flags", "doctor", "demo")
 # vLLM and what it brings must never be imported; the rest only by the commands that use it.
 HEAVY = ("vllm", "torch", "transformers", "httpx", "rich.table", "anthropic", "pydantic", "fastapi", "jinja2")
 IMPORTS = f"""
@@ -23,6 +23,8 @@ COMMAND_IMPORTS = """
 import sys
 import vllm_messages_plugin.cli.demo_run, vllm_messages_plugin.cli.claude_settings
 import vllm_messages_plugin.cli.settings_file, vllm_messages_plugin.cli.smoke_run
+import vllm_messages_plugin.cli.doctor_run, vllm_messages_plugin.cli.claude_run
+import vllm_messages_plugin.cli.flags_report, vllm_messages_plugin.cli.bench_run
 print(*[name for name in ('vllm', 'torch', 'transformers', 'anthropic') if name in sys.modules])
 """
 

@@ -118,7 +118,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         seen.append(" ".join(arguments))
         return stand_in(int(arguments[-1]))
 
-    def smoke(url: str, model: str, key: str, checks: object, **options: object) -> int:
+    def smoke(url: str, model: str, key: str, checks: object, plan: object) -> int:
         seen.append(f"smoke {model}")
         return int(os.environ.get("FAILED_CHECKS", "0"))
 

@@ -30,6 +30,8 @@ def heard(text: str, size: int = 1):
         ("a=-1.5, b=1e3, c=1_000", {"a": -1.5, "b": 1000.0, "c": 1000}),
         ("a=[1, 'x, y', {'k': (1, 2)}]", {"a": [1, "x, y", {"k": [1, 2]}]}),
         ('a={"k": [true, null]}, b=[]', {"a": {"k": [True, None]}, "b": []}),
+        (r"a=['\ud83d\ude00', '\ud83d', '\x41']", {"a": ["😀", "\ufffd", "A"]}),
+        (r"""a=["'\x41\U0001F600"]""", {"a": ["'A😀"]}),
         ("a='line\nline'", {"a": "line\nline"}),
         ("a='it's here', b='x'", {"a": "it's here", "b": "x"}),
         ('a="say "hi", then", b=1', {"a": 'say "hi", then', "b": 1}),

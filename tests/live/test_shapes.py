@@ -1,6 +1,7 @@
 """The table of request shapes on a real vLLM server: streamed and whole, answered and refused."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -107,8 +108,10 @@ def blocks(message: Json) -> list[Json]:
 
 
 def both_ways(http: httpx.Client, asked: Json) -> Json:
-    """The whole reply, once the streamed one was found to be the same."""
-    whole, content = whole_reply(http, asked), streamed_bytes(http, asked)
+    """The whole reply, once the streamed one was found to be the same; both are asked for at once."""
+    with ThreadPoolExecutor(2) as pool:
+        streaming = pool.submit(streamed_bytes, http, asked)
+        whole, content = whole_reply(http, asked), streaming.result()
     start, *_, end, _ = check(parse(content.decode()))
     assert essence(accumulated(content)) == essence(whole)
     assert end.get("context_management") == whole.get("context_management")

@@ -192,6 +192,17 @@ DOCUMENTS = [
         ["Revenue", "rose."],
     ),
     Shape(
+        "a document with odd characters about it",
+        ask(
+            document(
+                {"type": "content", "content": [text("Revenue"), text("\0rose.")]},
+                title='A "\0"',
+                context="\0",
+            )
+        ),
+        ["<document", "Revenue", "rose."],
+    ),
+    Shape(
         "a document with an image inside",
         ask(document({"type": "content", "content": [text("Before"), PICTURE, text("after")]})),
         ["Before", "[image]", "after"],

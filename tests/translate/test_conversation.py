@@ -245,10 +245,6 @@ MISPLACED: dict[str, list[Json]] = {
     "a call in a user turn": [user(use("a"))],
     "a result in a reply": [ASKED, assistant(result("a", "r"))],
     "an image in a reply": [ASKED, assistant(image())],
-    "a document in a reply": [
-        ASKED,
-        assistant({"type": "document", "source": {"type": "content", "content": "d"}}),
-    ],
     "thinking in a user turn": [user(thinking("t"))],
     "an image in a system message": [ASKED, system(image())],
     "a tool change in a user turn": [user({"type": "tool_removal", "tool": {"name": "f"}})],

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from vllm_messages_plugin import __version__
+from vllm_messages_plugin.cli.bench import bench
 from vllm_messages_plugin.cli.claude import RestIsClaudes, claude
 from vllm_messages_plugin.cli.claude_config import claude_config
 from vllm_messages_plugin.cli.demo import demo
+from vllm_messages_plugin.cli.doctor import doctor
 from vllm_messages_plugin.cli.flags import flags
 from vllm_messages_plugin.cli.serve import HELP_IS_OURS, serve
 from vllm_messages_plugin.cli.smoke_test import smoke_test
@@ -22,6 +24,8 @@ EPILOG = """
 - `vllm-messages claude`: Claude Code with the server, for one run
 - `vllm-messages claude-config --write`: point Claude Code at the server for good
 - `vllm-messages flags MODEL`: the parser flags that fit a model, and why
+- `vllm-messages bench`: how fast it is, and how much of a session it finds cached
+- `vllm-messages doctor`: what is installed, set and running, and what to do
 - `vllm-messages demo`: a small model, a real server, one answer
 
 **Exit status**: 0 all is well; 1 a check failed; 2 wrong usage, or no server answers.
@@ -69,6 +73,8 @@ app.command("smoke-test")(smoke_test)
 app.command("claude-config")(claude_config)
 app.command("claude", cls=RestIsClaudes, options_metavar="[OPTIONS]")(claude)
 app.command("flags")(flags)
+app.command("doctor")(doctor)
+app.command("bench")(bench)
 app.command("demo")(demo)
 
 

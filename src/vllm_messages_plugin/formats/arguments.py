@@ -281,4 +281,5 @@ def from_python(text: str, node: Node | None) -> str | None:
         written = json.dumps(ast.literal_eval(text), ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
-    return read_whole(written, node)[0]
+    paired = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return read_whole(paired, node)[0]

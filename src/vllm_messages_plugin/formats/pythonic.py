@@ -198,12 +198,8 @@ def _write_literal(text: str, node: Node | None, write: Write, told: Write) -> N
         write(from_literal(literal, text, types))
         return
     found, repairs = read_whole(text, node)
-    if found is not None:
-        for line in repairs:
-            if line != repair.PYTHON_LITERAL:  # which is what belongs here
-                told(line)
-    else:
-        found = from_python(text, node)
+    if found is None or repair.BAD_ESCAPE in repairs:  # an escape that JSON lacks, Python may have
+        found = from_python(text, node) or found
     if found is not None:
         write(found)
         return

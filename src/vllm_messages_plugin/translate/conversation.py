@@ -13,7 +13,15 @@ from typing import Any
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.translate import media
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
-from vllm_messages_plugin.translate.tools import Choice, Function, Toolbox, callable_tools, choice, toolbox
+from vllm_messages_plugin.translate.tools import (
+    Choice,
+    Function,
+    Toolbox,
+    callable_tools,
+    choice,
+    found_tools,
+    toolbox,
+)
 from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.turns import (
     Placed,
@@ -24,8 +32,10 @@ from vllm_messages_plugin.translate.turns import (
 )
 from vllm_messages_plugin.wire.blocks import (
     Block,
+    ContentSource,
     DocumentBlock,
     ImageBlock,
+    PlainTextSource,
     RedactedThinkingBlock,
     SearchResultBlock,
     TextBlock,
@@ -194,17 +204,26 @@ def _assistant_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
         if isinstance(block, ThinkingBlock)
     )
     thought = "\n".join(filter(None, thoughts))
-    text = "".join(
-        _text(block)
-        for block in blocks
-        if not isinstance(block, ThinkingBlock | ToolUseBlock | RedactedThinkingBlock)
-    )
+    text = _told_text(blocks, reader.box)
     uses = [
         block.model_copy(update={"name": _named(block, reader)})
         for block in blocks
         if isinstance(block, ToolUseBlock)
     ]
     yield _with_calls(_thoughtful(text, thought, reader.traits), uses, reader.traits)
+
+
+def _told_text(blocks: Sequence[Block], box: Toolbox) -> str:
+    """The text of a reply: as it ran on where texts adjoin, parted where something else stood."""
+    told: list[str] = []
+    runs_on = False
+    for block in blocks:
+        is_text = isinstance(block, TextBlock)
+        if not isinstance(block, ThinkingBlock | ToolUseBlock | RedactedThinkingBlock):
+            told += ["\n\n"] if told and not (runs_on and is_text) else []
+            told += [_text(block), *(f"\n\n{box.definition(name)}" for name in found_tools(block))]
+        runs_on = is_text
+    return "".join(told)
 
 
 def _named(use: ToolUseBlock, reader: _Reader) -> str:
@@ -244,6 +263,8 @@ _TURNS: dict[str, Callable[[Turn, _Reader], Iterator[ChatMessage]]] = {
 
 
 def _text(block: Block) -> str:
+    if isinstance(block, DocumentBlock) and isinstance(block.source, PlainTextSource | ContentSource):
+        return str(media.document_parts(block, "", images=False)[0]["text"])
     return block.text if isinstance(block, TextBlock) else stand_in(block)
 
 

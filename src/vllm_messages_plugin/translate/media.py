@@ -20,6 +20,8 @@ from vllm_messages_plugin.wire.blocks import (
 )
 from vllm_messages_plugin.wire.errors import invalid
 
+CLOSING = "\n</document>"
+
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -64,11 +66,7 @@ def document_parts(block: DocumentBlock, path: str, images: bool) -> list[dict[s
     source = block.source
     text = {"type": "text", "text": ""}
     if isinstance(source, ContentSource):
-        where = f"{path}.document.source.content"
-        return [
-            text | {"text": _framed(block, _content_text(source))},
-            *_content_images(source, where, images),
-        ]
+        return _content_parts(block, source, f"{path}.document.source.content", images)
     if not isinstance(source, Base64Source) or source.media_type.startswith("text/"):
         return [text | {"text": _document_text(block, path)}]
     where = f"{path}.document.source.base64.data"
@@ -102,7 +100,7 @@ def _framed(block: DocumentBlock, body: str) -> str:
     """A document's text under its title and context."""
     attributes = f' title="{block.title}"' if block.title else ""
     context = f"<context>{block.context}</context>\n" if block.context else ""
-    return f"<document{attributes}>\n{context}{body}\n</document>"
+    return f"<document{attributes}>\n{context}{body}{CLOSING}"
 
 
 def _decoded(data: str, path: str) -> str:
@@ -116,23 +114,25 @@ def _bytes(data: str, path: str) -> bytes:
         raise invalid("Could not process document: its data is not base64", path) from None
 
 
-def _content_text(source: ContentSource) -> str:
-    if isinstance(source.content, str):
-        return source.content
-    return "\n\n".join(
-        inner.text if isinstance(inner, TextBlock) else f"[{inner.type}]" for inner in source.content
-    )
-
-
-def _content_images(source: ContentSource, path: str, images: bool) -> list[dict[str, Any]]:
-    """The images inside a document, for a model that sees; to others they are named in the text."""
-    if not images or isinstance(source.content, str):
-        return []
-    return [
-        image_part(inner, f"{path}.{position}", images)
-        for position, inner in enumerate(source.content)
-        if isinstance(inner, ImageBlock)
-    ]
+def _content_parts(
+    block: DocumentBlock, source: ContentSource, path: str, images: bool
+) -> list[dict[str, Any]]:
+    """A document of blocks, its images where they stand; to a model that sees none they are named."""
+    opening, closing = _framed(block, "").removesuffix(CLOSING), CLOSING
+    inside = source.content if isinstance(source.content, list) else []
+    texts = [opening + (source.content if isinstance(source.content, str) else "")]
+    parts: list[dict[str, Any]] = []
+    for position, inner in enumerate(inside):
+        if images and isinstance(inner, ImageBlock):
+            parts += [
+                {"type": "text", "text": "".join(texts)},
+                image_part(inner, f"{path}.{position}", images),
+            ]
+            texts = []
+        else:
+            gap = "\n\n" if position else ""
+            texts.append(gap + (inner.text if isinstance(inner, TextBlock) else f"[{inner.type}]"))
+    return [*parts, {"type": "text", "text": "".join([*texts, closing])}]
 
 
 def search_result_text(block: SearchResultBlock) -> str:

@@ -17,7 +17,13 @@ from vllm_messages_plugin.translate.client_tools import (
     input_examples,
 )
 from vllm_messages_plugin.translate.toolsets import Member, is_toolset, prompt_name, toolset_functions
-from vllm_messages_plugin.wire.blocks import Block, ToolChangeBlock, ToolReferenceBlock, ToolResultBlock
+from vllm_messages_plugin.wire.blocks import (
+    Block,
+    OtherBlock,
+    ToolChangeBlock,
+    ToolReferenceBlock,
+    ToolResultBlock,
+)
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.request import CountTokensRequest, Message, Tool, ToolChoice
 
@@ -196,7 +202,17 @@ def _referred(block: Block) -> list[str]:
         return [changed_tool(block)]
     if isinstance(block, ToolResultBlock) and isinstance(block.content, list):
         return [inner.referred for inner in block.content if isinstance(inner, ToolReferenceBlock)]
-    return []
+    return found_tools(block)
+
+
+def found_tools(block: Block) -> list[str]:
+    """The names that a server's tool search of an earlier turn found."""
+    if not isinstance(block, OtherBlock) or block.type != "tool_search_tool_result":
+        return []
+    content = (block.model_extra or {}).get("content")
+    found = content.get("tool_references") if isinstance(content, Mapping) else None
+    names = (each.get("tool_name") for each in found or () if isinstance(each, Mapping))
+    return [name for name in names if isinstance(name, str)]
 
 
 def choice(asked: ToolChoice | None, functions: Sequence[Function], members: Mapping[str, Member]) -> Choice:

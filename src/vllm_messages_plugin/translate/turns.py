@@ -3,14 +3,22 @@
 The first half of `conversation`. Every block keeps the path it had in the request, for errors.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from vllm_messages_plugin.translate.tools import Toolbox, changed_tool
 from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.wire.blocks import Block, ImageBlock, OtherBlock, TextBlock, ToolChangeBlock
+from vllm_messages_plugin.wire.blocks import (
+    Block,
+    DocumentBlock,
+    ImageBlock,
+    OtherBlock,
+    TextBlock,
+    ToolChangeBlock,
+)
 from vllm_messages_plugin.wire.request import Message
 
 _BILLING_LINE = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
@@ -142,8 +150,19 @@ def stand_in(block: Block) -> str:
     """A short text in the place of a block that can't be rendered: history must never fail a request."""
     if isinstance(block, ImageBlock):
         return "[image]"
-    content = block.model_dump_json(exclude_none=True)
+    if isinstance(block, DocumentBlock):
+        return f"[document: {block.title}]" if block.title else "[document]"
+    content = json.dumps(
+        _readable(block.model_dump(mode="json", exclude_none=True)), ensure_ascii=False, separators=(",", ":")
+    )
     return f"[{block.type}: {content[:STAND_IN_LENGTH]}]"
+
+
+def _readable(value: Any) -> Any:
+    """A block's content without what only Anthropic's servers can read."""
+    if isinstance(value, dict):
+        return {key: _readable(inner) for key, inner in value.items() if not key.startswith("encrypted_")}
+    return [_readable(inner) for inner in value] if isinstance(value, list) else value
 
 
 STAND_IN_LENGTH = 4_000  # characters
