@@ -11,7 +11,7 @@ from vllm_messages_plugin import __version__
 from vllm_messages_plugin.cli import app as app_module
 from vllm_messages_plugin.cli.app import app
 
-COMMANDS = ("serve", "smoke-test", "claude-config", "claude", "flags", "doctor", "demo")
+COMMANDS = ("serve", "smoke-test", "claude-config", "claude", "flags", "doctor", "bench", "demo")
 # vLLM and what it brings must never be imported; the rest only by the commands that use it.
 HEAVY = ("vllm", "torch", "transformers", "httpx", "rich.table", "anthropic", "pydantic", "fastapi", "jinja2")
 IMPORTS = f"""

@@ -336,7 +336,6 @@ def test_marks_that_are_special_tokens_come_as_text(
     special: tuple[str, ...], fields: dict[str, Any], kept: bool
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory())
-    tokenizer.name_or_path = f"special {special}"
     if special:
         tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
     request = parser_class("hermes_json")(tokenizer).adjust_request(chat(**fields))

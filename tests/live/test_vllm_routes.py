@@ -23,25 +23,39 @@ ASK = "What is in it?"
 Reply = tuple[Sequence[str], str, str, list[tuple[str, dict[str, Any]]]]
 PLAIN: Reply = (["<think>\nWe", "ll.\n", "</think>", "\n\n", "Noth", "ing."], "Well.", "Nothing.", [])
 ONE: Reply = (
-    ["<thi", "nk>", "\nWe", "ll.", "\n</th", "ink>\n\nI re", "ad.\n<tool", "_call>", "\n{", '"na', 'me": "re',
-     'ad", "argu', 'ments": {"pa', 'th": "/a\\', 'n</tool_c', 'all>", "lin', 'es": "1', '2"', "}}", "\n</tool_", "call>"],
-    "Well.", "I read.", [("read", {"path": "/a\n</tool_call>", "lines": 12})],
-)  # fmt: skip
-TWO: Reply = (
-    ['<tool_call>{"name": "read", "arguments": {"path": "/a"}}</tool_call>', "\n<tool_call>\n<function=read>\n",
-     "<parameter=path>\n/b\n</para", "meter>\n</function>\n</tool_call>"],
-    "", "", [("read", {"path": "/a"}), ("read", {"path": "/b"})],
-)  # fmt: skip
-INSIDE: Reply = (
-    ["<think>\nWell.\n<tool_ca", 'll>\n{"name": "read", "arguments": {"path": "é/', "😀", '"}}\n</tool_call>'],
-    "Well.", "", [("read", {"path": "é/😀"})],
-)  # fmt: skip
-NONE: Reply = (
-    ["A <tool_call> is", " a mark </tool_call>", " and <th"],
-    "",
-    "A <tool_call> is a mark </tool_call> and <th",
-    [],
+    [
+        *("<thi", "nk>", "\nWe", "ll.", "\n</th", "ink>\n\nI re", "ad.\n<tool", "_call>", "\n{", '"na'),
+        *('me": "re', 'ad", "argu', 'ments": {"pa', 'th": "/a\\', "n</tool_c", 'all>", "lin', 'es": "1'),
+        *('2"', "}}", "\n</tool_", "call>"),
+    ],
+    "Well.",
+    "I read.",
+    [("read", {"path": "/a\n</tool_call>", "lines": 12})],
 )
+TWO: Reply = (
+    [
+        '<tool_call>{"name": "read", "arguments": {"path": "/a"}}</tool_call>',
+        "\n<tool_call>\n<function=read>\n",
+        "<parameter=path>\n/b\n</para",
+        "meter>\n</function>\n</tool_call>",
+    ],
+    "",
+    "",
+    [("read", {"path": "/a"}), ("read", {"path": "/b"})],
+)
+INSIDE: Reply = (
+    [
+        "<think>\nWell.\n<tool_ca",
+        'll>\n{"name": "read", "arguments": {"path": "é/',
+        "😀",
+        '"}}\n</tool_call>',
+    ],
+    "Well.",
+    "",
+    [("read", {"path": "é/😀"})],
+)
+MENTIONED = "A <tool_call> is a mark </tool_call> and <th"
+NONE: Reply = (["A <tool_call> is", " a mark </tool_call>", " and <th"], "", MENTIONED, [])
 REPLIES = [PLAIN, ONE, TWO, INSIDE, NONE]
 replies = pytest.mark.parametrize("reply", REPLIES, ids=["plain", "one", "two", "inside", "none"])
 
@@ -155,17 +169,11 @@ def test_a_demanded_call_comes_after_the_thinking_in_the_models_markup(
     assert (name, json.loads(arguments)) == ("read", {"path": "/a"})
 
 
-def test_a_demand_is_enforced(routes: Server, client: httpx.Client) -> None:
+def test_a_model_that_has_no_wish_to_call_must(client: httpx.Client) -> None:
     kwargs = {"enable_thinking": False}
-    with said(routes, ["No, I will not."], end="none"):
-        _, content, _, _ = of_message(
-            posted(
-                client,
-                "/v1/chat/completions",
-                chat(tool_choice="required", chat_template_kwargs=kwargs, max_tokens=8),
-            )
-        )
-    assert "No, I" not in content
+    body = chat(tool_choice="required", chat_template_kwargs=kwargs, max_tokens=40, temperature=0)
+    _, content, calls, _ = of_message(posted(client, "/v1/chat/completions", body))
+    assert (content, [name for name, _ in calls]) == ("", ["read"])
 
 
 def test_usage_counts_the_thinking(routes: Server, client: httpx.Client) -> None:
@@ -209,6 +217,23 @@ def test_responses(routes: Server, client: httpx.Client, reply: Reply) -> None:
     assert list(of_items(done)) == expected
     (final,) = (event["response"] for event in stream if event["type"] == "response.completed")
     assert list(of_items(final["output"])) == expected
+
+
+@replies
+def test_the_messages_route_reads_the_same(routes: Server, client: httpx.Client, reply: Reply) -> None:
+    pieces, thought, content, calls = reply
+    tools = [{"name": "read", "input_schema": SCHEMA}]
+    asked = {
+        "model": "tiny",
+        "max_tokens": 300,
+        "messages": [{"role": "user", "content": ASK}],
+        "tools": tools,
+    }
+    with said(routes, pieces):
+        blocks = posted(client, "/v1/messages", asked | {"thinking": {"type": "adaptive"}})["content"]
+    assert "".join(block["thinking"] for block in blocks if block["type"] == "thinking") == thought
+    assert "".join(block["text"] for block in blocks if block["type"] == "text") == content
+    assert [(block["name"], block["input"]) for block in blocks if block["type"] == "tool_use"] == calls
 
 
 @pytest.mark.parametrize("flags", [(*CALLS, "messages_none"), ("--reasoning-parser", "messages_none")])

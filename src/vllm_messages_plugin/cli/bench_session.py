@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 WORDS = "the parser reads a line and the writer keeps what the reader said about it in order "
-WORDS_TOKENS = 18  # about, with any tokenizer for English
+WORDS_TOKENS = 17  # about, with any tokenizer for English
 # So much of the window the whole session takes, and never more than an agent's usual one.
 SHARE, MOST_TOKENS, UNKNOWN_WINDOW = 0.75, 24_000, 8192
 HEAD_SHARE = 0.5  # of the session's tokens: tools, system and first prompt, as with Claude Code

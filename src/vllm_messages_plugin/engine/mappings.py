@@ -9,6 +9,7 @@ own names, and those of plugins that came first, are left alone.
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
@@ -113,9 +114,10 @@ class Awaited:
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         specs = (finder.find_spec(name, path, target) for finder in sys.meta_path)
         spec = next((spec for spec in specs if spec is not None), None)
-        if spec is not None and spec.loader is not None:
-            loader: Any = spec.loader
-            loader.exec_module = partial(_load, loader.exec_module)
+        if spec is not None:
+            with suppress(AttributeError):  # a loader that can't be told: the names stay out
+                loader: Any = spec.loader
+                loader.exec_module = partial(_load, loader.exec_module)
         return spec
 
 

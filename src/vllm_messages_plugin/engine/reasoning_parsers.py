@@ -45,7 +45,6 @@ class Speech:
     shape: str | None
     tool_parser: str | None
     thinking: ThinkingProfile | None
-    special: frozenset[str]
 
     @property
     def tags(self) -> tuple[str, str] | None:
@@ -69,12 +68,16 @@ def speech_of(tokenizer: Any) -> Speech:
         facts = facts_of(model, tokenizer, None)
         choice = choose(facts)
         shape = _shape_of(choice, facts.vocabulary)
-        special = frozenset(getattr(tokenizer, "all_special_tokens", ()))
         thinking = choice.profile.thinking if choice.profile else None
-        _heard[key] = speech = Speech(shape, choice.tool_parser if not shape else None, thinking, special)
+        _heard[key] = speech = Speech(shape, choice.tool_parser if not shape else None, thinking)
         log.info("messages_auto: calls as %s, thoughts in %s. %s", shape or speech.tool_parser, speech.tags,
                  choice.reasons[0])  # fmt: skip
     return _heard[key]
+
+
+def special_of(tokenizer: Any) -> frozenset[str]:
+    """The special tokens of a tokenizer, which the detokenizer leaves out unless told otherwise."""
+    return frozenset(getattr(tokenizer, "all_special_tokens", ()))
 
 
 def _mode_of(tokenizer: Any) -> str:
@@ -238,7 +241,7 @@ class MessagesAutoReasoning(ReasoningParser):  # type: ignore[misc] # vLLM is no
 
     def adjust_request(self, request: Any) -> Any:
         """Have the tags come as text, where they are special tokens."""
-        if not self._speech.special.isdisjoint(self._speech.tags or ()):
+        if not special_of(self.model_tokenizer).isdisjoint(self._speech.tags or ()):
             request.skip_special_tokens = False
         return request
 

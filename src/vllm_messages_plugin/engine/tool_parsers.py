@@ -15,7 +15,7 @@ from vllm.tool_parsers import ToolParser, ToolParserManager
 
 from vllm_messages_plugin.engine.compat import MissingFeatureError, pick
 from vllm_messages_plugin.engine.mappings import SHAPED
-from vllm_messages_plugin.engine.reasoning_parsers import EVERY_SHAPE, speech_of
+from vllm_messages_plugin.engine.reasoning_parsers import EVERY_SHAPE, special_of, speech_of
 from vllm_messages_plugin.engine.replies import told_of_repair
 from vllm_messages_plugin.formats.scanner import Call, Piece, Scanner, Text
 from vllm_messages_plugin.formats.shapes import SHAPES
@@ -152,24 +152,31 @@ class CallIds:
 
 def to_delta(pieces: Sequence[Piece], ids: CallIds) -> Any:
     """Pieces as one delta of vLLM's; None if they say nothing."""
-    text = "".join(piece.text for piece in pieces if isinstance(piece, Text))
+    text = ""
     calls: dict[int, Any] = {}
     for piece in pieces:
-        if not isinstance(piece, Call):
-            continue
-        if piece.name is not None:
-            function = DeltaFunctionCall(name=piece.name, arguments=piece.arguments)
-            known = ids.of(piece.index, piece.name)
-            calls[piece.index] = DeltaToolCall(
-                id=known, type="function", index=piece.index, function=function
-            )
-        elif piece.index in calls:
-            calls[piece.index].function.arguments += piece.arguments
-        else:
-            function = DeltaFunctionCall(arguments=piece.arguments)
-            calls[piece.index] = DeltaToolCall(index=piece.index, function=function)
-    fields = ({"content": text} if text else {}) | ({"tool_calls": list(calls.values())} if calls else {})
-    return DeltaMessage(**fields) if fields else None
+        if isinstance(piece, Call):
+            if piece.name is None and piece.index in calls:
+                calls[piece.index].function.arguments += piece.arguments
+            else:
+                calls[piece.index] = _call_delta(piece, ids)
+        elif isinstance(piece, Text):
+            text += piece.text
+    if calls:
+        listed = list(calls.values())
+        return DeltaMessage(content=text, tool_calls=listed) if text else DeltaMessage(tool_calls=listed)
+    return DeltaMessage(content=text) if text else None
+
+
+def _call_delta(piece: Call, ids: CallIds) -> Any:
+    if piece.name is None:
+        return DeltaToolCall(index=piece.index, function=DeltaFunctionCall(arguments=piece.arguments))
+    return DeltaToolCall(
+        id=ids.of(piece.index, piece.name),
+        type="function",
+        index=piece.index,
+        function=DeltaFunctionCall(name=piece.name, arguments=piece.arguments),
+    )
 
 
 def functions_of(tools: Sequence[Any]) -> list[dict[str, Any]]:
@@ -184,11 +191,6 @@ def functions_of(tools: Sequence[Any]) -> list[dict[str, Any]]:
 
 def _may_call(request: Any) -> bool:
     return bool(request.tools) and request.tool_choice != "none"
-
-
-def special_of(tokenizer: Any) -> frozenset[str]:
-    """The special tokens of a tokenizer."""
-    return speech_of(tokenizer).special
 
 
 @lru_cache(maxsize=128)
