@@ -107,8 +107,9 @@ class Backend:
             trace_headers=_trace_headers(headers),
             **compat.accepted(self._client.generate, self._optional(prompt, request, parser, headers)),
         )
+        schema = conversation.schema is not None
         reading = self._replies.reading(parser, prompt, request, conversation)
-        return deltas(Run(outputs, reading, prompt, sampling, conversation.choice.single))
+        return deltas(Run(outputs, reading, prompt, sampling, conversation.choice.single, schema))
 
     def _admit(self) -> None:
         try:

@@ -21,7 +21,7 @@ from vllm_messages_plugin.stream.deltas import (
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.tools import Choice
-from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 # Fields of vLLM's chat request that a client may set: all but those that Anthropic's API decides.
 _DECIDED = frozenset(
@@ -100,6 +100,7 @@ class Run:
     prompt: Prompt
     sampling: Sampling
     single_call: bool
+    has_schema: bool = False
 
 
 async def deltas(run: Run) -> AsyncIterator[Delta]:
@@ -114,10 +115,18 @@ async def deltas(run: Run) -> AsyncIterator[Delta]:
         yield Failed(MessagesError("api_error", "The engine ended the reply without a reason"))
     except Exception as error:
         if not reader.begun:
-            raise compat.in_our_words(error) from error
+            raise _refusal(error, run.has_schema) from error
         yield Failed(compat.in_our_words(error))
     finally:
         await run.outputs.aclose()
+
+
+def _refusal(error: Exception, has_schema: bool) -> MessagesError:
+    """What vLLM refused when the request came to it: of a request with a schema, the schema."""
+    refusal = compat.in_our_words(error)
+    if has_schema and refusal.kind == "invalid_request_error" and refusal.param is None:
+        return invalid(refusal.message, "output_config.format.schema")
+    return refusal
 
 
 class _Reader:

@@ -24,6 +24,32 @@ class Reading(Protocol):
     def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]: ...
 
 
+class ThinkingCounter:
+    """Counts the tokens of the thinking by its tags, which are tokens of their own.
+
+    What stands between them is counted however the engine cuts its outputs.
+    """
+
+    def __init__(self, opening: int, closing: int, inside: bool) -> None:
+        self._opening = opening
+        self._closing = closing
+        self._inside = inside
+        self._told = 0
+        self.total = 0
+
+    def count(self, token_ids: Sequence[int]) -> None:
+        for token in token_ids:
+            if token in (self._opening, self._closing):
+                self._inside = token == self._opening
+            else:
+                self.total += self._inside
+
+    def untold(self) -> int:
+        """The tokens counted since this was last asked."""
+        found, self._told = self.total - self._told, self.total
+        return found
+
+
 class PlainReading:
     """A reply without markup: all is text."""
 
@@ -36,9 +62,10 @@ class PlainReading:
 class ScannedReading:
     """A reply in a shape of our own."""
 
-    def __init__(self, scanner: Scanner, thinks: bool, calls: bool) -> None:
+    def __init__(self, scanner: Scanner, thinks: bool, calls: bool, counter: ThinkingCounter | None) -> None:
         """With `calls` false, calls are left out: the request forbade them."""
         self._scanner = scanner
+        self._counter = counter
         self._calls = calls
         self.thinking_tokens: int | None = 0 if thinks else None
 
@@ -47,16 +74,21 @@ class ScannedReading:
         if finished:
             pieces += self._scanner.finish()
         tokens = len(token_ids)
+        if self._counter is not None:
+            self._counter.count(token_ids)
         found: list[Delta] = []
         for piece in pieces:
             if isinstance(piece, Text):
                 found.append(TextPiece(piece.text))
             elif isinstance(piece, Thought):
-                found.append(ThinkingPiece(piece.text, tokens))
+                told = self._counter.untold() if self._counter is not None else tokens
+                found.append(ThinkingPiece(piece.text, told))
                 self.thinking_tokens = (self.thinking_tokens or 0) + tokens
                 tokens = 0
             elif isinstance(piece, Call) and self._calls:
                 found.append(CallPiece(piece.index, piece.name, piece.arguments))
+        if self._counter is not None:
+            self.thinking_tokens = self._counter.total
         return found
 
 

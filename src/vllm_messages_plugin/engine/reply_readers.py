@@ -16,6 +16,7 @@ from vllm_messages_plugin.engine.replies import (
     PlainReading,
     Reading,
     ScannedReading,
+    ThinkingCounter,
     told_of_repair,
 )
 from vllm_messages_plugin.formats.scanner import Scanner, ThinkingTags
@@ -115,7 +116,15 @@ class ReplyReaders:
             thinking=tags,
             repaired=told_of_repair,
         )
-        return ScannedReading(scanner, tags is not None, conversation.choice.mode != "none")
+        calls = conversation.choice.mode != "none"
+        return ScannedReading(scanner, tags is not None, calls, self._counter(tags))
+
+    def _counter(self, tags: ThinkingTags | None) -> ThinkingCounter | None:
+        """A counter of thinking tokens, where the tags are tokens of their own."""
+        vocabulary = self._tokenizer.get_vocab()
+        if tags is None or tags.open not in vocabulary or tags.close not in vocabulary:
+            return None
+        return ThinkingCounter(vocabulary[tags.open], vocabulary[tags.close], tags.starts_open)
 
     def _thinking_tags(self, prompt: Prompt) -> ThinkingTags | None:
         thinking = self._readers.profile.thinking if self._readers.profile else None

@@ -13,10 +13,10 @@ _INSIDE: Final = re.compile(r'["\\]')
 class JsonProgress:
     """Follows one JSON object or array; scalars at the top never count as complete."""
 
-    __slots__ = ("_depth", "_escaped", "_in_string", "complete")
+    __slots__ = ("_escaped", "_in_string", "_open", "complete")
 
     def __init__(self) -> None:
-        self._depth = 0
+        self._open: list[str] = []  # the brackets that would close what is open
         self._in_string = False
         self._escaped = False
         self.complete = False
@@ -37,7 +37,12 @@ class JsonProgress:
         if character == '"':
             self._in_string = not self._in_string
         elif character in "{[":
-            self._depth += 1
+            self._open.append("}" if character == "{" else "]")
         else:
-            self._depth -= 1
-            self.complete = self._depth <= 0
+            if self._open:
+                self._open.pop()
+            self.complete = not self._open
+
+    def ending(self) -> str:
+        """What would close an open string and all that stands around it; nothing outside a string."""
+        return '"' + "".join(reversed(self._open)) if self._in_string and not self._escaped else ""

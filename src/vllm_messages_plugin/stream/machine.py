@@ -5,6 +5,7 @@ is open at a time, indexes run from 0 without gaps. The grammar is that of Anthr
 documentation and of `anthropic.lib.streaming`.
 """
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
@@ -42,13 +43,14 @@ class IllegalOrderError(RuntimeError):
 class _Call:
     """A tool call under way."""
 
-    __slots__ = ("begun", "name", "progress", "waiting")
+    __slots__ = ("begun", "name", "progress", "said", "waiting")
 
     def __init__(self) -> None:
         self.begun = False
         self.name: str | None = None
         self.progress = JsonProgress()
         self.waiting: list[str] = []
+        self.said: list[str] = []
 
     def take(self, piece: CallPiece) -> None:
         self.name = self.name or piece.name
@@ -61,7 +63,17 @@ class _Call:
     def release(self) -> str:
         text = "".join(self.waiting)
         self.waiting.clear()
+        self.said.append(text)
         return text
+
+    def ending(self) -> str:
+        """What makes arguments whole whose last string the model left open, if that makes them whole."""
+        ending = self.progress.ending()
+        try:
+            json.loads("".join((*self.said, *self.waiting, ending)), strict=False)
+        except ValueError:
+            return ""
+        return ending
 
 
 class Machine:
@@ -161,6 +173,8 @@ class Machine:
         yield from self._more_call()
 
     def _finish(self, delta: Finished) -> Iterator[events.Event]:
+        if delta.reason == "stop":
+            self._end_open_strings()
         yield from self._flush()
         reason = self._stop_reason(delta)
         self._state = State.ENDED
@@ -268,6 +282,12 @@ class Machine:
                 yield from self._close()
         yield from self._release_held()
         yield from self._close()
+
+    def _end_open_strings(self) -> None:
+        """A model that ended by itself inside a call's string: clients would drop that string unseen."""
+        for call in self._calls.values():
+            if call.begun and not call.progress.complete and (ending := call.ending()):
+                call.take(CallPiece(0, arguments=ending))
 
     def _stop_reason(self, end: Finished) -> StopReason:
         if end.reason == "length":

@@ -32,8 +32,8 @@ def sampling(request: MessagesRequest, max_tokens: int) -> Sampling:
         max_tokens=max_tokens,
         asked_tokens=request.max_tokens,
         temperature=request.temperature,
-        top_p=request.top_p,
-        top_k=request.top_k,
+        top_p=request.top_p or None,  # vLLM takes no 0, which leaves the likeliest token alone
+        top_k=1 if request.top_p == 0 else request.top_k,
         stop_sequences=tuple(sequence for sequence in request.stop_sequences or () if sequence),
         extra=request.extra,
     )
