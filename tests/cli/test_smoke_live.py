@@ -16,7 +16,15 @@ def test_every_check_passes_on_our_server(smollm2_server: Server) -> None:
     result = CliRunner().invoke(app, ["smoke-test", smollm2_server.url, "--json"], env={"VLLM_API_KEY": ""})
     checks = json.loads(result.stdout)["checks"]
     failed = {check["name"]: check["reason"] for check in checks if check["result"] != "pass"}
-    assert failed == {"auth": "no --api-key was given"}
+    thinks_not = "the model does not think (capabilities)"
+    no_claude = "not asked for (--claude-code), or claude is not installed"
+    assert failed == {
+        "auth": "no --api-key was given",
+        "thought": thinks_not,
+        "omitted": thinks_not,
+        "claude-talks": no_claude,
+        "claude-reads": no_claude,
+    }
     assert result.exit_code == 0
 
 

@@ -233,7 +233,7 @@ def test_a_long_argument_takes_linear_time(shape: str):
     content = ('def f(x):\n    return {"a": x < 3}  # it\'s </b>\n' * (BIG // 40))[:BIG]
     text = speak(shape, [("Write", {"file_path": "/a.py", "content": content})])
     scanner = Scanner(SHAPES[shape], tools=TOOLS)
-    began = time.perf_counter()
+    began = time.process_time()
     heard = join(pieces_of(scanner, split(text, 4)))
-    assert time.perf_counter() - began < BIG_SECONDS
+    assert time.process_time() - began < BIG_SECONDS
     assert heard.made == [("Write", {"file_path": "/a.py", "content": content})]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from vllm_messages_plugin.cli.bench_run import Result, Sample, middle
 
-BAR_WIDTH = 40
+BAR_WIDTH = 28
 CACHED, NEW = "█", "░"
 INK = {"cached": "#2f6f4f", "new": "#d9a441", "line": "#303030"}
 
@@ -28,7 +29,7 @@ def show(result: Result, *, as_json: bool) -> None:
     console.print(_answers(result))
     if result.turns:
         console.print(_session(result))
-        console.print(f"{CACHED} from the cache  {NEW} read anew", style="dim")
+        console.print(f"{CACHED} from the cache  {NEW} read anew; ms to the first event", style="dim")
         if result.reuse:
             console.print(reuse_words(result))
 
@@ -74,7 +75,7 @@ def _title(result: Result) -> str:
 
 def _session(result: Result) -> Table:
     table = Table(title=f"A session of {len(result.turns)} turns", title_justify="left")
-    for name in ("turn", "tokens in", "cached", "of the turn before", "first event, ms"):
+    for name in ("turn", "tokens", "cached", "found", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("prompt", no_wrap=True)
     most = max(sample.prompt for sample in result.turns)
@@ -98,7 +99,11 @@ def reuse_words(result: Result) -> str:
     """The session in one sentence."""
     share = 100 * (middle(iter(result.reuse)) or 0.0)
     worst = 100 * min(result.reuse)
-    return f"A turn finds {share:.1f} % of the turn before it in the cache (median; the worst {worst:.1f} %)."
+    lost = max(before.prompt - after.cached for before, after in pairwise(result.turns))
+    return (
+        f"A turn finds {share:.1f} % of the turn before it in the cache (median; the worst {worst:.1f} %): "
+        f"at most {max(0, lost)} tokens of it are read again, where the cache keeps whole blocks alone."
+    )
 
 
 def draw(result: Result, path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -76,8 +77,8 @@ class Result:
     @property
     def reuse(self) -> list[float]:
         """How much of each turn the next one found in the cache, from 0 to 1."""
-        pairs = zip(self.turns, self.turns[1:], strict=False)
-        return [min(1.0, after.cached / before.prompt) for before, after in pairs if before.prompt]
+        pairs = pairwise(self.turns)
+        return [min(1.0, after.cached / before.prompt) if before.prompt else 0.0 for before, after in pairs]
 
 
 def middle(values: Iterator[float | None]) -> float | None:
