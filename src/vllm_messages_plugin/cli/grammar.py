@@ -191,8 +191,12 @@ def _grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _close(block: dict[str, Any]) -> None:
+    """A call's input becomes what its JSON says; a cut one stays the text that there is."""
     if text := block.pop("json", ""):
-        block["input"] = json.loads(text)
+        try:
+            block["input"] = json.loads(text)
+        except ValueError:
+            block["input"] = text
 
 
 def _get(value: Any, *path: str) -> Any:

@@ -18,6 +18,10 @@ class MismatchError(Exception):
     """The server's answer is not what the protocol says."""
 
 
+class CannotTellError(Exception):
+    """The model did not get far enough to show what the server does."""
+
+
 def passed(reason: str) -> Outcome:
     """The check holds."""
     return Outcome("pass", reason)

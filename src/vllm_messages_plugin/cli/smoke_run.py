@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from vllm_messages_plugin.cli.checks import CHECKS, GROUPS, Check
 from vllm_messages_plugin.cli.client import Client, UnreachableError, base_url, http_client
 from vllm_messages_plugin.cli.models import Served, choose_model, list_models
-from vllm_messages_plugin.cli.outcome import MismatchError, Outcome, skipped
+from vllm_messages_plugin.cli.outcome import CannotTellError, MismatchError, Outcome, skipped
 from vllm_messages_plugin.cli.smoke_report import Finding, report, summary, to_json, to_junit
 
 # What reading an answer of the wrong shape raises; in a check that is the server's fault.
@@ -60,6 +60,8 @@ def _outcome(check: Check, client: Client) -> Outcome:
         return skipped(BEYOND)
     try:
         return check.function(client)
+    except CannotTellError as doubt:
+        return skipped(str(doubt))
     except MismatchError as mismatch:
         return Outcome("fail", str(mismatch))
     except httpx.TimeoutException:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed
+from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed, whole
 from vllm_messages_plugin.cli.checks.tools import FORCED, WEATHER
 from vllm_messages_plugin.cli.checks.toolsets import PLACEHOLDER
 from vllm_messages_plugin.cli.client import MESSAGES, Client
@@ -41,7 +41,7 @@ MAIN: dict[str, Any] = {
 }
 TITLE = ask(
     "Hello.",
-    32_000,
+    256,
     output_config={
         "format": {
             "type": "json_schema",
@@ -70,7 +70,7 @@ def claude_code(client: Client) -> Outcome:
     expect("error" not in kinds, "its main request: the stream carries an error")
     for what, body in (("its safety check", SAFETY), ("its check of a model", MODEL_CHECK)):
         expect_ok(client.message(body, path=path, anthropic_beta=BETAS), what)
-    titled = streamed(client, TITLE)
+    titled = whole(TITLE, streamed(client, TITLE), "a title")
     expect(titled.get("stop_reason") == "end_turn", f"a title stops with {titled.get('stop_reason')}")
     return passed("its main request, a title, a safety check, a check of a model")
 
@@ -100,7 +100,7 @@ def json_tool(client: Client) -> Outcome:
     body = ask(
         "Which city?", 256, temperature=0, tools=[JSON_TOOL], tool_choice={"type": "tool", "name": "json"}
     )
-    answer = expect_ok(client.message({**body, "top_k": 1}), "the tool json")
+    answer = whole(body, expect_ok(client.message({**body, "top_k": 1}), "the tool json"), "the tool json")
     calls = calls_of(answer)
     expect([call["name"] for call in calls] == ["json"], f"the calls are {calls}")
     expect(answer.get("stop_reason") == "tool_use", f"the stop_reason is {answer.get('stop_reason')}")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed, text_of
+from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed, text_of, whole
 from vllm_messages_plugin.cli.checks.tools import CHOICES, FORCED, QUESTION, WEATHER
 from vllm_messages_plugin.cli.client import Client
 from vllm_messages_plugin.cli.grammar import broken_rule
@@ -60,6 +60,11 @@ def _forced(tool: dict[str, Any], limit: int = 256) -> dict[str, Any]:
     return _asked([tool], {"type": "tool", "name": tool["name"]}, limit)
 
 
+def _whole(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Both answers, if they came to their end."""
+    return [(kind, whole(body, answer, kind)) for kind, answer in _both(client, body)]
+
+
 def _both(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The plain answer and the streamed one."""
     return [("plain", expect_ok(client.message(body), "plain")), ("streamed", streamed(client, body))]
@@ -67,7 +72,7 @@ def _both(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any
 
 def any_tool(client: Client) -> Outcome:
     """With `any` at least one of the tools is called, with an input that its schema allows."""
-    for kind, answer in _both(client, _asked([WEATHER, TIME], {"type": "any"})):
+    for kind, answer in _whole(client, _asked([WEATHER, TIME], {"type": "any"})):
         calls = calls_of(answer)
         expect(calls, f"{kind}: no call, but {text_of(answer)[:60]!r}")
         for call in calls:
@@ -97,7 +102,7 @@ def no_tool(client: Client) -> Outcome:
 def single_call(client: Client) -> Outcome:
     """disable_parallel_tool_use leaves exactly one call."""
     choice = {"type": "any", "disable_parallel_tool_use": True}
-    for kind, answer in _both(client, _asked([WEATHER, TIME], choice)):
+    for kind, answer in _whole(client, _asked([WEATHER, TIME], choice)):
         count = len(calls_of(answer))
         expect(count == 1, f"{kind}: {count} calls")
     return passed("one call, streamed as well")
@@ -105,7 +110,7 @@ def single_call(client: Client) -> Outcome:
 
 def no_arguments(client: Client) -> Outcome:
     """A tool without arguments is called with an empty object."""
-    for kind, answer in _both(client, _forced(TIME)):
+    for kind, answer in _whole(client, _forced(TIME)):
         inputs = [call.get("input") for call in calls_of(answer)]
         expect(inputs == [{}], f"{kind}: the inputs are {inputs}, not one empty object")
     return passed("input: {}")
@@ -113,7 +118,7 @@ def no_arguments(client: Client) -> Outcome:
 
 def awkward_arguments(client: Client) -> Outcome:
     """Quotes, newlines, markup, numbers and nested lists come through a call unharmed."""
-    for kind, answer in _both(client, _forced(NOTE, 400)):
+    for kind, answer in _whole(client, _forced(NOTE, 400)):
         inputs = [call.get("input") for call in calls_of(answer)]
         shown = json.dumps(inputs, ensure_ascii=False)[:160]
         expect(inputs == [AWKWARD], f"{kind}: the input is not the only one its schema allows: {shown}")
@@ -141,7 +146,7 @@ def _expect_cut(stop: Any, kind: str) -> None:
 
 def loop(client: Client) -> Outcome:
     """An agent's loop: the model's own call is sent back as it came, with parallel results, and answered."""
-    first = expect_ok(client.message(FORCED), "the first step")
+    first = whole(FORCED, expect_ok(client.message(FORCED), "the first step"), "the first step")
     other = {
         "type": "tool_use",
         "id": "toolu_other",

@@ -5,7 +5,7 @@ from typing import Any
 
 from vllm_messages_plugin.cli.client import Client, Reply
 from vllm_messages_plugin.cli.grammar import broken_rule, fold
-from vllm_messages_plugin.cli.outcome import expect
+from vllm_messages_plugin.cli.outcome import CannotTellError, expect
 
 # Sampling at temperature 0 is not bit-exact on every machine: one disagreement proves nothing.
 TRIES = 3
@@ -55,6 +55,15 @@ def streamed(client: Client, body: dict[str, Any]) -> dict[str, Any]:
     broken = broken_rule(reply.events())
     expect(broken is None, str(broken))
     return fold(reply.events())
+
+
+def whole(body: dict[str, Any], answer: dict[str, Any], kind: str) -> dict[str, Any]:
+    """An answer that came to its end; a grammar allows blanks, and a poor model writes them without end."""
+    limit = body["max_tokens"]
+    written = (answer.get("usage") or {}).get("output_tokens") or 0
+    if answer.get("stop_reason") == "max_tokens" and written >= limit:
+        raise CannotTellError(f"{kind}: the model wrote {written} tokens and came to no end")
+    return answer
 
 
 def expect_accepted(client: Client, body: dict[str, Any], what: str) -> None:

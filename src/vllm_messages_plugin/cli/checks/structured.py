@@ -3,7 +3,14 @@
 import json
 from typing import Any
 
-from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_error, expect_ok, streamed
+from vllm_messages_plugin.cli.checks.expectations import (
+    ask,
+    calls_of,
+    expect_error,
+    expect_ok,
+    streamed,
+    whole,
+)
 from vllm_messages_plugin.cli.checks.tools import CHOICES, WEATHER
 from vllm_messages_plugin.cli.client import Client
 from vllm_messages_plugin.cli.outcome import Outcome, expect, passed
@@ -21,28 +28,29 @@ def _asked(limit: int = 256, **fields: Any) -> dict[str, Any]:
 def json_format(client: Client) -> Outcome:
     """output_config.format makes the answer one text block that is JSON of the schema, streamed or not."""
     body = _asked(output_config={"format": FORMAT})
-    plain = _expect_json(expect_ok(client.message(body), "output_config.format"), "plain")
-    _expect_json(streamed(client, body), "streamed")
+    answer = expect_ok(client.message(body), "output_config.format")
+    plain = _expect_json(body, answer, "plain")
+    _expect_json(body, streamed(client, body), "streamed")
     return passed(f"{json.dumps(plain)}, streamed as well")
 
 
 def old_format(client: Client) -> Outcome:
     """output_format, as SDKs before 1.0 send it, does the same."""
-    reply = client.message(_asked(output_format=FORMAT), anthropic_beta="structured-outputs-2025-11-13")
-    return passed(json.dumps(_expect_json(expect_ok(reply, "output_format"), "output_format")))
+    body = _asked(output_format=FORMAT)
+    reply = client.message(body, anthropic_beta="structured-outputs-2025-11-13")
+    return passed(json.dumps(_expect_json(body, expect_ok(reply, "output_format"), "output_format")))
 
 
 def format_beside(client: Client) -> Outcome:
     """A format goes with thinking and with tools: then the answer is a call or the JSON."""
     beside: dict[str, Any] = {"output_config": {"format": FORMAT}}
     thinking = _asked(2048, thinking={"type": "adaptive"}, **beside)
-    _expect_json(expect_ok(client.message(thinking), "with thinking"), "with thinking")
-    answer = expect_ok(client.message(_asked(tools=[WEATHER], **beside)), "with tools")
-    if answer.get("stop_reason") == "max_tokens":
-        return passed("with thinking; with tools max_tokens cut the answer")
+    _expect_json(thinking, expect_ok(client.message(thinking), "with thinking"), "with thinking")
+    tooled = _asked(tools=[WEATHER], **beside)
+    answer = whole(tooled, expect_ok(client.message(tooled), "with tools"), "with tools")
     calls = calls_of(answer)
     if not calls:
-        _expect_json(answer, "with tools")
+        _expect_json(tooled, answer, "with tools")
     return passed(f"with thinking; with tools {'a call' if calls else 'the JSON'}")
 
 
@@ -54,8 +62,10 @@ def bad_schema(client: Client) -> Outcome:
     return passed(message[:100])
 
 
-def _expect_json(answer: Answer, kind: str) -> Answer:
-    blocks = [block for block in answer.get("content") or [] if block.get("type") != "thinking"]
+def _expect_json(body: dict[str, Any], answer: Answer, kind: str) -> Answer:
+    blocks = [
+        block for block in whole(body, answer, kind).get("content") or [] if block.get("type") != "thinking"
+    ]
     kinds = [block.get("type") for block in blocks]
     expect(kinds == ["text"], f"{kind}: the answer is {kinds}, not one text block")
     stop = answer.get("stop_reason")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed
+from vllm_messages_plugin.cli.checks.expectations import ask, calls_of, expect_ok, streamed, whole
 from vllm_messages_plugin.cli.client import Client
 from vllm_messages_plugin.cli.outcome import Outcome, expect, passed
 
@@ -25,8 +25,9 @@ FORCED = ask(
 
 def forced_tool(client: Client) -> Outcome:
     """A tool that is forced is called, with an input that its schema allows, streamed or not."""
-    plain = _expect_call(expect_ok(client.message(FORCED), "with a forced tool"), "plain")
-    told = _expect_call(streamed(client, FORCED), "streamed")
+    answer = whole(FORCED, expect_ok(client.message(FORCED), "with a forced tool"), "plain")
+    plain = _expect_call(answer, "plain")
+    told = _expect_call(whole(FORCED, streamed(client, FORCED), "streamed"), "streamed")
     expect(plain["id"] != told["id"], f"two calls share the id {plain['id']}")
     return passed(f"{plain['name']}({plain['input']}), streamed as well")
 
