@@ -351,6 +351,15 @@ def test_calls_are_written_out_for_a_template_that_drops_them() -> None:
     assert told(ASKED, CALLED, traits=WRITING)[1] == says_assistant("f{}|g{}")
 
 
+def test_calls_that_are_text_stand_where_the_model_wrote_them() -> None:
+    turn = assistant("Look.", use("a", x=1), "And there.", use("b", "g"), use("c", "h"), "Done.")
+    written = "Look.\nf{'x': 1}\nAnd there.\ng{}|h{}\nDone."
+    assert told(ASKED, turn, user("Go on."), traits=WRITING)[1] == says_assistant(written)
+    prompted = told(ASKED, turn, user("Go on."), traits=PROMPTED)[1]["content"]
+    places = [prompted.index(each) for each in ("Look.", '"f"', "And there.", '"g"', '"h"', "Done.")]
+    assert places == sorted(places)
+
+
 def test_results_of_calls_that_are_written_out_are_results_still() -> None:
     found = conversation(
         ASKED, CALLED, user(result("b", "2"), result("a", "1")), tools=[tool("f")], traits=WRITING

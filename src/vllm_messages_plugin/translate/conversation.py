@@ -4,7 +4,6 @@ Called by `http.messages`; read by `engine.render` (messages, tools, template sw
 `engine.generate` (what may be called, what the reply must be).
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +11,8 @@ from typing import Any
 
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.translate import media
+from vllm_messages_plugin.translate.earlier_reply import earlier_reply
+from vllm_messages_plugin.translate.reader import ChatMessage, Reader, Restore, block_text
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
 from vllm_messages_plugin.translate.tools import (
     Choice,
@@ -19,39 +20,29 @@ from vllm_messages_plugin.translate.tools import (
     Toolbox,
     callable_tools,
     choice,
-    found_tools,
     toolbox,
 )
 from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.turns import (
     Placed,
     Turn,
-    stand_in,
     turns,
     without_billing,
 )
 from vllm_messages_plugin.wire.blocks import (
     Block,
-    ContentSource,
     DocumentBlock,
     ImageBlock,
-    PlainTextSource,
-    RedactedThinkingBlock,
     SearchResultBlock,
     TextBlock,
-    ThinkingBlock,
     ToolReferenceBlock,
     ToolResultBlock,
     ToolUseBlock,
 )
 from vllm_messages_plugin.wire.request import CountTokensRequest
 
-ChatMessage = dict[str, Any]
-"""A message in the form chat templates read: `{"role", "content", ...}`."""
-
 FAILED_RESULT = "The tool call failed:\n"
 OPENING_USER_TURN = "(The conversation begins with your turn.)"
-Restore = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +64,6 @@ class Conversation:
     members: Mapping[str, tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """What every step of the translation needs to know."""
-
-    traits: TemplateTraits
-    box: Toolbox
-    restore: Restore
-    calls: dict[str, tuple[int, str]]  # tool_use id so far -> (its place in its turn, tool name)
-
-
 def converse(
     request: CountTokensRequest,
     traits: TemplateTraits,
@@ -99,7 +80,7 @@ def converse(
     told = turns(request.messages, box, traits)
     continues = _continues(request, told)
     head = _head(request, told, box, traits)
-    body = list(_body(told, _Reader(traits, box, restore, {})))
+    body = list(_body(told, Reader(traits, box, restore, {})))
     return Conversation(
         messages=tuple(_opened(head, body, traits)),
         tools=box.shown if traits.native_tools else (),
@@ -112,11 +93,11 @@ def converse(
     )
 
 
-def _body(told: Sequence[Turn], reader: _Reader) -> Iterator[ChatMessage]:
+def _body(told: Sequence[Turn], reader: Reader) -> Iterator[ChatMessage]:
     for turn in told:
         yield from _TURNS[turn.role](turn, reader)
         uses = [placed.block for placed in turn.blocks if isinstance(placed.block, ToolUseBlock)]
-        reader.calls.update({use.id: (place, _named(use, reader)) for place, use in enumerate(uses)})
+        reader.calls.update({use.id: (place, reader.prompt_name(use)) for place, use in enumerate(uses)})
 
 
 def _continues(request: CountTokensRequest, told: Sequence[Turn]) -> bool:
@@ -131,7 +112,7 @@ def _head(request: CountTokensRequest, told: list[Turn], box: Toolbox, traits: T
     system = request.system
     texts = [system] if isinstance(system, str) else [block.text for block in system or []]
     if told and told[0].role == "system":
-        texts += [_text(placed.block) for placed in told.pop(0).blocks]
+        texts += [block_text(placed.block) for placed in told.pop(0).blocks]
     texts += box.system
     if not traits.native_tools and box.shown:
         texts.append(prompted.tools_text(box.shown))
@@ -170,11 +151,11 @@ def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 # Turns into chat messages.
 
 
-def _system_messages(turn: Turn, _reader: _Reader) -> Iterator[ChatMessage]:
-    yield {"role": "system", "content": "\n\n".join(_text(placed.block) for placed in turn.blocks)}
+def _system_messages(turn: Turn, _reader: Reader) -> Iterator[ChatMessage]:
+    yield {"role": "system", "content": "\n\n".join(block_text(placed.block) for placed in turn.blocks)}
 
 
-def _user_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
+def _user_messages(turn: Turn, reader: Reader) -> Iterator[ChatMessage]:
     """User text and tool results in the order sent; a run of results in the order of its calls."""
     waiting: list[dict[str, Any]] = []
     for are_results, run in groupby(turn.blocks, lambda placed: isinstance(placed.block, ToolResultBlock)):
@@ -196,63 +177,11 @@ def _user_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
         yield {"role": "user", "content": _joined(waiting)}
 
 
-def _assistant_messages(turn: Turn, reader: _Reader) -> Iterator[ChatMessage]:
-    blocks = [placed.block for placed in turn.blocks]
-    thoughts = (
-        block.thinking or reader.restore(block.signature or "")
-        for block in blocks
-        if isinstance(block, ThinkingBlock)
-    )
-    thought = "\n".join(filter(None, thoughts))
-    text = _told_text(blocks, reader.box)
-    uses = [
-        block.model_copy(update={"name": _named(block, reader)})
-        for block in blocks
-        if isinstance(block, ToolUseBlock)
-    ]
-    yield _with_calls(_thoughtful(text, thought, reader.traits), uses, reader.traits)
+def _assistant_messages(turn: Turn, reader: Reader) -> Iterator[ChatMessage]:
+    yield earlier_reply([placed.block for placed in turn.blocks], reader)
 
 
-def _told_text(blocks: Sequence[Block], box: Toolbox) -> str:
-    """The text of a reply: as it ran on where texts adjoin, parted where something else stood."""
-    told: list[str] = []
-    runs_on = False
-    for block in blocks:
-        is_text = isinstance(block, TextBlock)
-        if not isinstance(block, ThinkingBlock | ToolUseBlock | RedactedThinkingBlock):
-            told += ["\n\n"] if told and not (runs_on and is_text) else []
-            told += [_text(block), *(f"\n\n{box.definition(name)}" for name in found_tools(block))]
-        runs_on = is_text
-    return "".join(told)
-
-
-def _named(use: ToolUseBlock, reader: _Reader) -> str:
-    return reader.box.prompt_name(use.name, use.toolset_name)
-
-
-def _thoughtful(text: str, thought: str, traits: TemplateTraits) -> ChatMessage:
-    if thought and traits.thought_tags is not None:
-        opening, closing = traits.thought_tags
-        return {"role": "assistant", "content": f"{opening}\n{thought}\n{closing}\n\n{text}"}
-    message: ChatMessage = {"role": "assistant", "content": text}
-    return message | {"reasoning": thought} if thought else message
-
-
-def _with_calls(message: ChatMessage, uses: Sequence[ToolUseBlock], traits: TemplateTraits) -> ChatMessage:
-    """The message with its calls: in the template's own form, or as text where it has none."""
-    if not uses:
-        return message
-    if traits.native_tools and traits.write_calls is None:
-        content = message["content"] or traits.empty_call_content
-        return message | {"content": content, "tool_calls": [_call(use) for use in uses]}
-    if traits.write_calls is not None:
-        written = traits.write_calls([(use.name, _input(use)) for use in uses])
-    else:
-        written = "\n".join(prompted.call_text(use.name, _input(use)) for use in uses)
-    return message | {"content": f"{message['content']}\n{written}" if message["content"] else written}
-
-
-_TURNS: dict[str, Callable[[Turn, _Reader], Iterator[ChatMessage]]] = {
+_TURNS: dict[str, Callable[[Turn, Reader], Iterator[ChatMessage]]] = {
     "system": _system_messages,
     "user": _user_messages,
     "assistant": _assistant_messages,
@@ -262,13 +191,7 @@ _TURNS: dict[str, Callable[[Turn, _Reader], Iterator[ChatMessage]]] = {
 # Blocks into text and parts.
 
 
-def _text(block: Block) -> str:
-    if isinstance(block, DocumentBlock) and isinstance(block.source, PlainTextSource | ContentSource):
-        return str(media.document_parts(block, "", images=False)[0]["text"])
-    return block.text if isinstance(block, TextBlock) else stand_in(block)
-
-
-def _shown(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
+def _shown(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
     """A block as parts of a user message."""
     block = placed.block
     if isinstance(block, ImageBlock):
@@ -279,30 +202,15 @@ def _shown(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
         return [_part(media.search_result_text(block))]
     if isinstance(block, ToolReferenceBlock):
         return [_part(reader.box.definition(block.referred))]
-    return [_part(_text(block))]
+    return [_part(block_text(block))]
 
 
-def _input(block: ToolUseBlock) -> dict[str, Any]:
-    return (
-        block.input
-        if isinstance(block.input, dict)
-        else {}
-        if block.input is None
-        else {"input": block.input}
-    )
-
-
-def _call(block: ToolUseBlock) -> dict[str, Any]:
-    arguments = json.dumps(_input(block), ensure_ascii=False)
-    return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}
-
-
-def _place(block: Block, reader: _Reader) -> int:
+def _place(block: Block, reader: Reader) -> int:
     assert isinstance(block, ToolResultBlock)
     return reader.calls.get(block.tool_use_id, (len(reader.calls), ""))[0]
 
 
-def _result_parts(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
+def _result_parts(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
     block = placed.block
     assert isinstance(block, ToolResultBlock)
     if not isinstance(block.content, list):
@@ -320,7 +228,7 @@ def _result_text(placed: Placed, parts: list[dict[str, Any]]) -> str:
     return FAILED_RESULT + text if placed.block.is_error else text
 
 
-def _result_message(placed: Placed, reader: _Reader) -> tuple[ChatMessage, list[dict[str, Any]]]:
+def _result_message(placed: Placed, reader: Reader) -> tuple[ChatMessage, list[dict[str, Any]]]:
     """A tool message, and the images of the result: templates show those in user turns only."""
     block = placed.block
     assert isinstance(block, ToolResultBlock)
@@ -333,7 +241,7 @@ def _result_message(placed: Placed, reader: _Reader) -> tuple[ChatMessage, list[
     return message, images
 
 
-def _prompted_result(placed: Placed, reader: _Reader) -> list[dict[str, Any]]:
+def _prompted_result(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
     block = placed.block
     assert isinstance(block, ToolResultBlock)
     parts = _result_parts(placed, reader)
