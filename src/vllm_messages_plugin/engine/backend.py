@@ -4,7 +4,8 @@ Built by `plugin` when the server starts, from the state that vLLM's own routes 
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from vllm_messages_plugin.engine import compat
@@ -13,6 +14,14 @@ from vllm_messages_plugin.engine.models import Models
 from vllm_messages_plugin.engine.parsers import Readers, choose_readers
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
 from vllm_messages_plugin.engine.reply_readers import ReplyReaders
+from vllm_messages_plugin.engine.thinking_budget import (
+    Outputs,
+    ThinkingBudget,
+    can_resume,
+    resumed,
+    resumed_params,
+    wanted_budget,
+)
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -29,6 +38,7 @@ class Backend:
         self._model_config = engine_client.model_config
         online = state.online_renderer
         renderer = engine_client.renderer
+        self._tokenizer = renderer.tokenizer
         core_reasoning = getattr(args.structured_outputs_config, "reasoning_parser", None)
         self.window: int = self._model_config.max_model_len
         images = bool(self._model_config.is_multimodal_model)
@@ -92,24 +102,67 @@ class Backend:
         self._admit()
         request = chat_request(conversation, sampling, model)
         parser = self._replies.parser(prompt, request)
-        request = self._replies.bound(parser, prompt, request, conversation)
-        budget = conversation.thinking.budget if self._grammar_waits and prompt.thinking_read else None
-        params = sampling_params(request, sampling, self._defaults, budget)
+        bound = self._replies.bound(parser, prompt, request, conversation)
+        budget = self._budget(prompt, conversation, sampling)
+        params = sampling_params(
+            bound.request, sampling, self._defaults, budget if self._grammar_waits else None
+        )
         lora = self.models.lora(model)
         self._log(request_id, prompt, params, lora)
-        outputs = self._client.generate(
-            prompt.engine_input,
-            params,
-            request_id,
+        start = partial(
+            self._client.generate,
             lora_request=lora,
-            priority=_number(headers.get("x-vllm-priority"), request.priority),
+            priority=_number(headers.get("x-vllm-priority"), bound.request.priority),
             data_parallel_rank=_number(headers.get("x-data-parallel-rank"), None),
             trace_headers=_trace_headers(headers),
-            **compat.accepted(self._client.generate, self._optional(prompt, request, parser, headers)),
+            **compat.accepted(self._client.generate, self._optional(prompt, bound.request, parser, headers)),
         )
-        schema = conversation.schema is not None
-        reading = self._replies.reading(parser, prompt, request, conversation)
-        return deltas(Run(outputs, reading, prompt, sampling, conversation.choice.single, schema))
+        return deltas(
+            Run(
+                outputs=start(prompt.engine_input, params, request_id),
+                reading=self._replies.reading(parser, prompt, bound.request, conversation),
+                prompt=prompt,
+                sampling=sampling,
+                single_call=conversation.choice.single,
+                has_schema=conversation.schema is not None,
+                budget=self._enforced(budget, prompt, params, start, request_id, bound.behind_thinking),
+            )
+        )
+
+    def _budget(self, prompt: Prompt, conversation: Conversation, sampling: Sampling) -> int | None:
+        """How many tokens the thinking of a reply may take."""
+        if not prompt.thinking_read:
+            return None
+        return wanted_budget(conversation.thinking, self.readers.thinking, sampling.max_tokens)
+
+    def _enforced(
+        self,
+        budget: int | None,
+        prompt: Prompt,
+        params: Any,
+        start: Callable[..., Outputs],
+        request_id: str,
+        behind_thinking: Any,
+    ) -> ThinkingBudget | None:
+        """The budget as we enforce it, where vLLM's engine does not."""
+        thinking = self.readers.thinking
+        if budget is None or self._grammar_waits or thinking is None or not thinking.close_tag:
+            return None
+        if prompt.token_ids is None or not can_resume(prompt.engine_input):
+            return None
+
+        def resume(ids: Sequence[int]) -> Outputs:
+            rest = resumed_params(params, len(ids), behind_thinking)
+            return start(resumed(prompt.engine_input, ids), rest, f"{request_id}-{len(ids)}")
+
+        return ThinkingBudget(
+            tokens=budget,
+            close_tag=thinking.close_tag,
+            prompt_ids=prompt.token_ids,
+            tokenizer=self._tokenizer,
+            skip_special_tokens=params.skip_special_tokens,
+            resume=resume,
+        )
 
     def _admit(self) -> None:
         try:

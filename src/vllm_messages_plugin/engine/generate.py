@@ -3,7 +3,7 @@
 Called by `backend`. Engine outputs become deltas directly; no OpenAI chunk is built on the way.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.grammar import bound_tools
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.replies import Reading
+from vllm_messages_plugin.engine.thinking_budget import Outputs, ThinkingBudget
 from vllm_messages_plugin.stream.deltas import (
     CallPiece,
     Delta,
@@ -95,30 +96,42 @@ def _with_stop(params: Any, sequences: list[str]) -> Any:
 class Run:
     """One request on its way through the engine."""
 
-    outputs: AsyncGenerator[Any, None]
+    outputs: Outputs
     reading: Reading
     prompt: Prompt
     sampling: Sampling
     single_call: bool
     has_schema: bool = False
+    budget: ThinkingBudget | None = None  # none where vLLM's engine bounds the thinking, or nothing does
 
 
 async def deltas(run: Run) -> AsyncIterator[Delta]:
     """The deltas of a run; closing the iterator aborts the request in the engine."""
     reader = _Reader(run)
+    outputs: Outputs | None = run.outputs
     try:
-        async for output in run.outputs:
-            for delta in reader.read(output):
-                yield delta
-            if reader.ended:
+        while outputs is not None:
+            async for output in outputs:
+                for delta in reader.read(output):
+                    yield delta
+                if reader.ended:
+                    return
+                if reader.over_budget:
+                    break
+            else:
+                yield Failed(MessagesError("api_error", "The engine ended the reply without a reason"))
                 return
-        yield Failed(MessagesError("api_error", "The engine ended the reply without a reason"))
+            await outputs.aclose()
+            for delta in reader.end_thought():
+                yield delta
+            outputs = reader.resume()
     except Exception as error:
         if not reader.begun:
             raise _refusal(error, run.has_schema) from error
         yield Failed(compat.in_our_words(error))
     finally:
-        await run.outputs.aclose()
+        if outputs is not None:
+            await outputs.aclose()
 
 
 def _refusal(error: Exception, has_schema: bool) -> MessagesError:
@@ -135,8 +148,16 @@ class _Reader:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._output_tokens = 0
+        self._ids: list[int] = []  # kept for a budget's sake
+        self._text: list[str] = []
         self.begun = False
         self.ended = False
+
+    @property
+    def over_budget(self) -> bool:
+        """Whether the model thinks, and has thought for as long as it may."""
+        budget, reading = self._run.budget, self._run.reading
+        return budget is not None and (reading.thinking_tokens or 0) >= budget.tokens and reading.thinking
 
     def read(self, result: Any) -> list[Delta]:
         found: list[Delta] = []
@@ -148,9 +169,8 @@ class _Reader:
             self.ended = True
             return [*found, Finished("length", 0)]
         output = result.outputs[0]
-        self._output_tokens += len(output.token_ids)
         finished = output.finish_reason is not None
-        for piece in self._run.reading.read(output.text, output.token_ids, result.prompt_token_ids, finished):
+        for piece in self._pieces(output.text, output.token_ids, finished):
             if self._run.single_call and isinstance(piece, CallPiece) and piece.call > 0:
                 self.ended = True
                 return [*found, self._finished("stop", None)]
@@ -160,12 +180,35 @@ class _Reader:
             found.append(self._end(output))
         return found
 
+    def _pieces(self, text: str, token_ids: Sequence[int], finished: bool) -> list[Delta]:
+        self._output_tokens += len(token_ids)
+        if self._run.budget is not None:
+            self._ids += token_ids
+            self._text.append(text)
+        return self._run.reading.read(text, token_ids, self._run.prompt.token_ids, finished)
+
+    def end_thought(self) -> list[Delta]:
+        """End the thought for the model."""
+        budget = self._run.budget
+        assert budget is not None
+        held = budget.held_back(self._ids, "".join(self._text))
+        text, ids = budget.closing("".join((*self._text, held)))
+        found = self._pieces(held + text, ids, False)
+        if self._output_tokens < self._run.sampling.max_tokens:
+            return found
+        self.ended = True
+        return [*found, *self._pieces("", (), True), self._cut()]
+
+    def resume(self) -> Outputs | None:
+        """The outputs of the rest of the reply; None if it has ended."""
+        budget = self._run.budget
+        return None if budget is None or self.ended else budget.resume(self._ids)
+
     def _end(self, output: Any) -> Delta:
         sampling = self._run.sampling
         match str(output.finish_reason):
             case "length":
-                clamped = sampling.max_tokens < sampling.asked_tokens
-                return self._finished("window" if clamped else "length", None)
+                return self._cut()
             case "abort":
                 return Failed(MessagesError("api_error", "The request was aborted"))
             case "error":
@@ -175,6 +218,10 @@ class _Reader:
         if isinstance(output.stop_reason, str) and output.stop_reason in sampling.stop_sequences:
             return self._finished("stop_sequence", output.stop_reason)
         return self._finished("stop", None)
+
+    def _cut(self) -> Finished:
+        clamped = self._run.sampling.max_tokens < self._run.sampling.asked_tokens
+        return self._finished("window" if clamped else "length", None)
 
     def _finished(self, reason: Any, stop_sequence: str | None) -> Finished:
         return Finished(reason, self._output_tokens, self._run.reading.thinking_tokens, stop_sequence)

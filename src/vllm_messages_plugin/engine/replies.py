@@ -21,6 +21,11 @@ class Reading(Protocol):
 
     thinking_tokens: int | None
 
+    @property
+    def thinking(self) -> bool:
+        """Whether the reply, as far as it goes, ends inside a thought."""
+        ...
+
     def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]: ...
 
 
@@ -54,6 +59,7 @@ class PlainReading:
     """A reply without markup: all is text."""
 
     thinking_tokens: int | None = None
+    thinking = False
 
     def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]:  # noqa: ARG002
         return [TextPiece(text)] if text else []
@@ -68,6 +74,10 @@ class ScannedReading:
         self._counter = counter
         self._calls = calls
         self.thinking_tokens: int | None = 0 if thinks else None
+
+    @property
+    def thinking(self) -> bool:
+        return self._scanner.thinking
 
     def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]:  # noqa: ARG002
         pieces = self._scanner.feed(text)
@@ -105,7 +115,15 @@ class ParsedReading:
         self._opening = opening
         self._plain = plain
         self._calls: dict[int, int] = {}  # the parser's index -> ours, without gaps
+        self._thought_ids: list[int] | None = None  # since thinking was last read
         self.thinking_tokens: int | None = 0 if parser.reasoning_parser is not None else None
+
+    @property
+    def thinking(self) -> bool:
+        """The reasoning was the last thing read, and its end has not come since."""
+        if self._parser is None or self._thought_ids is None:
+            return False
+        return not self._parser.is_reasoning_end(self._thought_ids)
 
     def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]:
         ids = list(token_ids)
@@ -126,13 +144,18 @@ class ParsedReading:
             prompt_token_ids=prompt_ids,
             finished=finished,
         )
-        return [] if message is None else self._of_message(message, len(ids))
+        if self._thought_ids is not None:
+            self._thought_ids += ids
+        return [] if message is None else self._of_message(message, ids)
 
-    def _of_message(self, message: Any, tokens: int) -> list[Delta]:
+    def _of_message(self, message: Any, ids: list[int]) -> list[Delta]:
         found: list[Delta] = []
         if message.reasoning:
-            self.thinking_tokens = (self.thinking_tokens or 0) + tokens
-            found.append(ThinkingPiece(message.reasoning, tokens))
+            self.thinking_tokens = (self.thinking_tokens or 0) + len(ids)
+            self._thought_ids = ids
+            found.append(ThinkingPiece(message.reasoning, len(ids)))
+        if message.content or message.tool_calls:
+            self._thought_ids = None
         if message.content:
             found.append(TextPiece(message.content))
         for call in message.tool_calls or ():

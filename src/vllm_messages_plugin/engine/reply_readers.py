@@ -4,7 +4,7 @@ Used by `backend`. A shape of our own reads the reply where it can; vLLM's parse
 request, for it knows the grammars of its formats.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.grammar import after_thinking
@@ -22,6 +22,13 @@ from vllm_messages_plugin.engine.replies import (
 from vllm_messages_plugin.formats.scanner import Scanner, ThinkingTags
 from vllm_messages_plugin.formats.shapes import SHAPES
 from vllm_messages_plugin.translate.conversation import Conversation
+
+
+class Bound(NamedTuple):
+    """A request with its grammar, and the grammar that is left once the thinking is over, if it waits so."""
+
+    request: Any
+    behind_thinking: Any
 
 
 class ReplyReaders:
@@ -50,12 +57,13 @@ class ReplyReaders:
             chat_template_kwargs=dict(prompt.template_kwargs),
         )
 
-    def bound(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> Any:
+    def bound(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> Bound:
         """The request with the grammar that its tools, tool choice and schema ask for.
 
         Raises:
             MessagesError: 400, vLLM can't make that grammar.
         """
+        behind_thinking = None
         try:
             if parser is not None:
                 if (
@@ -64,23 +72,24 @@ class ReplyReaders:
                     level = parser.tool_strict_level
                     parser.tool_strict_level = max(level, type(level).FUNCTION)
                 request = parser.adjust_request(request=request)
-                self._let_think(parser, prompt, request)
+                behind_thinking = self._let_think(parser, prompt, request)
             if self._own_shape(conversation) and not self._special.isdisjoint(self._marks()):
                 request.skip_special_tokens = False
         except Exception as error:
             raise compat.in_our_words(error) from error
-        return request
+        return Bound(request, behind_thinking)
 
-    def _let_think(self, parser: Any, prompt: Prompt, request: Any) -> None:
-        """Have a grammar that binds the reply begin after its thinking."""
+    def _let_think(self, parser: Any, prompt: Prompt, request: Any) -> Any:
+        """Have a grammar that binds the reply begin after its thinking; return what it is from there on."""
         thinking = self._readers.thinking
         constraint = request.extract_structured_outputs()
         if constraint is None or thinking is None or self._grammar_waits or parser.reasoning_parser is None:
-            return
+            return None
         if parser.is_reasoning_end(prompt.token_ids or []):
-            return
+            return None
         request.structured_outputs = after_thinking(constraint, thinking, thinking.close_tag in self._special)
         request.response_format = None
+        return constraint
 
     def reading(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> Reading:
         """What reads the reply to a request."""

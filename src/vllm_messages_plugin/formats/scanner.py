@@ -67,6 +67,11 @@ class Scanner:
         self._reading = self._read()
         next(self._reading)
 
+    @property
+    def thinking(self) -> bool:
+        """Whether what was read last stands inside a thought."""
+        return self._reply.thinking
+
     def feed(self, text: str) -> list[Piece]:
         """Take a piece of the text; return what is sure by now."""
         self._tape.push(text)

@@ -163,7 +163,7 @@ REQUEST_FIELDS = table(
         ("tools", HANDLED, "which types, see above"),
         ("tool_choice", HANDLED, ""),
         ("thinking", HANDLED, ""),
-        ("thinking.budget_tokens", HANDLED, "as far as vLLM or the template can bound the thinking"),
+        ("thinking.budget_tokens", HANDLED, "an upper bound: vLLM's own where it has one, else ours"),
         ("thinking.display", HANDLED, "`omitted` leaves the text out; the signature carries it"),
         ("thinking.block_binding", ACCEPTED, "no signature is ever refused here"),
         ("output_config", HANDLED, ""),
