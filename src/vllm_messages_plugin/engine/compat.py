@@ -27,6 +27,14 @@ def pick(*candidates: str) -> Any:
     raise MissingFeatureError(f"this vLLM has none of: {', '.join(candidates)}")
 
 
+def pick_if_there(*candidates: str) -> Any:
+    """As `pick`; None where the installed version has none of them."""
+    try:
+        return pick(*candidates)
+    except MissingFeatureError:
+        return None
+
+
 def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `values` that `function` takes as keywords."""
     parameters = inspect.signature(function).parameters
@@ -46,8 +54,24 @@ extract_prompt_components = pick(
     "vllm.renderers.inputs.preprocess:extract_prompt_components",
     "vllm.entrypoints.openai.engine.serving:extract_prompt_components",
 )
+ToolStrictLevel = pick_if_there("vllm.tool_parsers.tool_strict_level:ToolStrictLevel")  # 0.31 and later
 contains_trace_headers = pick("vllm.tracing:contains_trace_headers")
 extract_trace_headers = pick("vllm.tracing:extract_trace_headers")
+
+
+def reasoning_ended(request: Any, parser: Any, prompt_ids: list[int]) -> bool | None:
+    """Whether the engine's grammar binds from the first token on; None lets the engine look.
+
+    Versions before 0.32 decide this in their chat route and not in the request.
+    """
+    resolve = getattr(request, "resolve_reasoning_ended", None)
+    if resolve is not None:
+        ended: bool | None = resolve(parser, prompt_ids)
+        return ended
+    if not request.include_reasoning or getattr(request, "_grammar_from_parser", False):
+        return True
+    return None if parser.reasoning_parser is None else bool(parser.is_reasoning_end(prompt_ids))
+
 
 ENGINE_DEAD = "The inference engine has stopped; the server must be restarted."
 

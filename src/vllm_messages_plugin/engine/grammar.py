@@ -12,7 +12,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from vllm_messages_plugin.engine.compat import MissingFeatureError, pick
+from vllm_messages_plugin.engine.compat import MissingFeatureError, pick, pick_if_there
 from vllm_messages_plugin.formats.probe import ThinkingProfile
 from vllm_messages_plugin.translate.tools import Choice, Function
 
@@ -45,7 +45,7 @@ def after_thinking(constraint: Any, thinking: ThinkingProfile, special: bool) ->
         MissingFeatureError: this vLLM or its xgrammar lacks what it takes.
     """
     formats = import_module("xgrammar.structural_tag")
-    to_format = pick("vllm.parser.abstract_parser:structured_outputs_to_format")
+    to_format = pick_if_there("vllm.parser.abstract_parser:structured_outputs_to_format") or _format_of
     params = pick("vllm.sampling_params:StructuredOutputsParams")
 
     def tag(text: str | None) -> Any:
@@ -61,6 +61,30 @@ def after_thinking(constraint: Any, thinking: ThinkingProfile, special: bool) ->
     whole = thoughtful if thinking.prompt_opens else formats.OrFormat(elements=[thoughtful, bound])
     structural = formats.StructuralTag(format=whole)
     return params(structural_tag=json.dumps(structural.model_dump()))
+
+
+def _format_of(constraint: Any) -> Any:
+    """A StructuredOutputsParams as xgrammar's format, where vLLM has no function for it (before 0.31)."""
+    formats = import_module("xgrammar.structural_tag")
+    if constraint.json_object:
+        return formats.JSONSchemaFormat(json_schema={"type": "object"})
+    if constraint.json is not None:
+        schema = constraint.json
+        return formats.JSONSchemaFormat(json_schema=json.loads(schema) if isinstance(schema, str) else schema)
+    if constraint.structural_tag is None:
+        raise MissingFeatureError("this vLLM can't hold such a grammar back until the thinking is over")
+    tags = json.loads(constraint.structural_tag)
+    if "structures" not in tags:
+        return formats.StructuralTag.model_validate(tags).format
+    calls = [
+        formats.TagFormat(
+            begin=each["begin"],
+            content=formats.JSONSchemaFormat(json_schema=each["schema"]),
+            end=each["end"],
+        )
+        for each in tags["structures"]
+    ]
+    return formats.TriggeredTagsFormat(triggers=tags["triggers"], tags=calls)
 
 
 BLANK_LINES = "[\\n]{0,3}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from vllm_messages_plugin.engine.compat import ParserManager, is_mistral_tokenizer
+from vllm_messages_plugin.engine.compat import ParserManager, accepted, is_mistral_tokenizer
 from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
 from vllm_messages_plugin.formats.probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
@@ -205,11 +205,12 @@ def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> st
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:
-    return ParserManager.get_parser(
-        tool_parser_name=tool,
-        reasoning_parser_name=reasoning,
-        enable_auto_tools=tool is not None,
-        model_name=model_config.model,
-        is_harmony=model_config.hf_config.model_type == "gpt_oss",
-        tokenizer=tokenizer,
-    )
+    wanted = {
+        "tool_parser_name": tool,
+        "reasoning_parser_name": reasoning,
+        "enable_auto_tools": tool is not None,
+        "model_name": model_config.model,
+        "is_harmony": model_config.hf_config.model_type == "gpt_oss",
+        "tokenizer": tokenizer,
+    }
+    return ParserManager.get_parser(**accepted(ParserManager.get_parser, wanted))

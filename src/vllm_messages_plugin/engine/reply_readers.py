@@ -4,6 +4,7 @@ Used by `backend`. A shape of our own reads the reply where it can; vLLM's parse
 request, for it knows the grammars of its formats.
 """
 
+import logging
 from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine import compat
@@ -22,6 +23,8 @@ from vllm_messages_plugin.engine.replies import (
 from vllm_messages_plugin.formats.scanner import Scanner, ThinkingTags
 from vllm_messages_plugin.formats.shapes import SHAPES
 from vllm_messages_plugin.translate.conversation import Conversation
+
+log = logging.getLogger("vllm.messages")
 
 
 class Bound(NamedTuple):
@@ -66,11 +69,8 @@ class ReplyReaders:
         behind_thinking = None
         try:
             if parser is not None:
-                if (
-                    conversation.schema is not None
-                ):  # "a call or the JSON" takes the calls' form in the grammar
-                    level = parser.tool_strict_level
-                    parser.tool_strict_level = max(level, type(level).FUNCTION)
+                if conversation.schema is not None:
+                    _hold_calls_to_their_form(parser)
                 request = parser.adjust_request(request=request)
                 behind_thinking = self._let_think(parser, prompt, request)
             if self._own_shape(conversation) and not self._special.isdisjoint(self._marks()):
@@ -87,7 +87,12 @@ class ReplyReaders:
             return None
         if parser.is_reasoning_end(prompt.token_ids or []):
             return None
-        request.structured_outputs = after_thinking(constraint, thinking, thinking.close_tag in self._special)
+        try:
+            special = thinking.close_tag in self._special
+            request.structured_outputs = after_thinking(constraint, thinking, special)
+        except compat.MissingFeatureError as error:
+            log.warning("The reply is bound by its grammar from the start: %s", error)
+            return None
         request.response_format = None
         return constraint
 
@@ -154,3 +159,11 @@ class ReplyReaders:
             return None
         token = self._tokenizer.get_vocab().get(thinking.open_tag)
         return Opening(thinking.open_tag, frozenset() if token is None else frozenset({token}))
+
+
+def _hold_calls_to_their_form(parser: Any) -> None:
+    """Put the calls' markup into the grammar: "a call or the JSON" takes that."""
+    least = getattr(compat.ToolStrictLevel, "FUNCTION", None)
+    level = getattr(parser, "tool_strict_level", None)
+    if least is not None:
+        parser.tool_strict_level = least if level is None else max(level, least)
