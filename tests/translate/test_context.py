@@ -128,6 +128,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "edits.0.trigger.value",
     ),
     "keep": ({"type": TOOL_USES, "keep": 3}, "edits.0.keep"),
+    "spared tools": ({"type": TOOL_USES, "exclude_tools": 3}, "edits.0.exclude_tools"),
+    "a spared tool": ({"type": TOOL_USES, "exclude_tools": [["read"]]}, "edits.0.exclude_tools"),
+    "emptied calls": ({"type": TOOL_USES, "clear_tool_inputs": "read"}, "edits.0.clear_tool_inputs"),
+    "emptied calls below the trigger": (
+        {"type": TOOL_USES, "clear_tool_inputs": [1], "trigger": {"type": "tool_uses", "value": 99}},
+        "edits.0.clear_tool_inputs",
+    ),
     "thinking keep": ({"type": THINKING, "keep": "some"}, "edits.0.keep"),
 }
 

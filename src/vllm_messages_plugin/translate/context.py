@@ -40,7 +40,9 @@ def wanted_edits(request: CountTokensRequest) -> list[tuple[str, Mapping[str, An
     """The edits a request asks for that we know, in its order, each under its path."""
     asked = request.context_management.edits if request.context_management else []
     return [
-        (f"context_management.edits.{n}", edit) for n, edit in enumerate(asked) if edit.get("type") in _EDITS
+        (f"context_management.edits.{n}", edit.model_dump())
+        for n, edit in enumerate(asked)
+        if edit.type in _EDITS
     ]
 
 
@@ -70,6 +72,15 @@ def _amount(path: str, value: Any, kinds: Sequence[str], default: tuple[str, int
     return str(value["type"]), number
 
 
+def _names(path: str, value: Any) -> list[str]:
+    """The names of tools in a list that may be absent."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise invalid("Input should be a list of tool names", path)
+    return value
+
+
 def _clear_tool_uses(
     path: str, edit: Mapping[str, Any], messages: Sequence[Message], tokens: int
 ) -> Edit | None:
@@ -78,25 +89,27 @@ def _clear_tool_uses(
     kind, limit = _amount(f"{path}.trigger", edit.get("trigger"), kinds, ("input_tokens", DEFAULT_TRIGGER))
     _, kept = _amount(f"{path}.keep", edit.get("keep"), ("tool_uses",), ("tool_uses", DEFAULT_KEPT_USES))
     at_least = _amount(f"{path}.clear_at_least", edit.get("clear_at_least"), kinds[:1], ("", 0))[1]
+    excluded = _names(f"{path}.exclude_tools", edit.get("exclude_tools"))
+    inputs = _inputs(f"{path}.clear_tool_inputs", edit.get("clear_tool_inputs"), uses)
     if (tokens if kind == "input_tokens" else len(uses)) <= limit:
         return None
-    excluded = set(edit.get("exclude_tools") or ())
     old = uses[: len(uses) - kept] if kept else uses
     cleared = {use.id for use in old if use.name not in excluded}
     if not cleared:
         return None
-    inputs = _inputs(edit.get("clear_tool_inputs"), [use for use in old if use.id in cleared])
+    emptied = inputs & cleared
     changed = [
-        _mapped(message, lambda block: _without_result(block, cleared, inputs)) for message in messages
+        _mapped(message, lambda block: _without_result(block, cleared, emptied)) for message in messages
     ]
     return Edit(CLEAR_TOOL_USES, {"cleared_tool_uses": len(cleared)}, changed, at_least)
 
 
-def _inputs(wanted: Any, uses: Sequence[ToolUseBlock]) -> set[str]:
-    """The ids of the calls whose inputs go too."""
-    if isinstance(wanted, list):
-        return {use.id for use in uses if use.name in wanted}
-    return {use.id for use in uses} if wanted else set()
+def _inputs(path: str, wanted: Any, uses: Sequence[ToolUseBlock]) -> set[str]:
+    """The ids of the calls whose inputs go too: of all, of none, or of the tools named."""
+    if isinstance(wanted, bool):
+        return {use.id for use in uses} if wanted else set()
+    names = _names(path, wanted)
+    return {use.id for use in uses if use.name in names}
 
 
 def _without_result(block: Block, cleared: set[str], inputs: set[str]) -> Block:

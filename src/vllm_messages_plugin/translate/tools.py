@@ -211,7 +211,8 @@ def found_tools(block: Block) -> list[str]:
         return []
     content = (block.model_extra or {}).get("content")
     found = content.get("tool_references") if isinstance(content, Mapping) else None
-    names = (each.get("tool_name") for each in found or () if isinstance(each, Mapping))
+    found = found if isinstance(found, list) else []
+    names = (each.get("tool_name") for each in found if isinstance(each, Mapping))
     return [name for name in names if isinstance(name, str)]
 
 

@@ -81,10 +81,16 @@ class OutputConfig(Wire):
     format: OutputFormat | None = None
 
 
-class ContextManagement(Wire):
-    """`edits` as they came; `translate.context` reads those it knows and leaves the rest alone."""
+class ContextEdit(Wire):
+    """An edit as it came; `translate.context` reads those it knows and leaves the rest alone."""
 
-    edits: list[dict[str, Any]] = Field(default_factory=list)
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+
+    type: str
+
+
+class ContextManagement(Wire):
+    edits: list[ContextEdit] = Field(default_factory=list)
 
 
 class Diagnostics(Wire):
