@@ -13,6 +13,7 @@ from vllm_messages_plugin.testing import smollm2, tiny
 from vllm_messages_plugin.testing.server import Server, start_server
 
 LOG_TAIL_LINES = 40
+STRICT_KEY = "a-secret-key"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -69,5 +70,36 @@ def anthropic_client(server: Server) -> Iterator[anthropic.Anthropic]:
     transport = anthropic.DefaultHttpxClient(trust_env=False)
     with anthropic.Anthropic(
         base_url=server.url, api_key="x", max_retries=0, timeout=120, http_client=transport
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A template that lists no tools and refuses whatever does not alternate; a small window; an API key.
+
+    It pings after half a second, so that tests need not wait long.
+    """
+    with start_server(
+        tiny.model_directory("strict_alternation"),
+        *("--dtype", "float32", "--api-key", STRICT_KEY, "--scheduling-policy", "priority"),
+        window=2048,
+        env={"VLLM_MESSAGES_FIRST_PING_SECONDS": "0.5", "VLLM_MESSAGES_PING_SECONDS": "0.5"},
+        home=tmp_path_factory.mktemp("strict"),
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def strict_key() -> str:
+    """The key that `strict_server` asks for."""
+    return STRICT_KEY
+
+
+@pytest.fixture
+def strict_http(strict_server: Server, strict_key: str) -> Iterator[httpx.Client]:
+    """A plain HTTP client of `strict_server` that has the key."""
+    with httpx.Client(
+        base_url=strict_server.url, headers={"x-api-key": strict_key}, trust_env=False, timeout=120
     ) as client:
         yield client

@@ -1,16 +1,32 @@
 """The official TypeScript SDK against the live server: what it accumulates, and its tool runner."""
 
 import json
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from clients import npm, play
 from clients.program import PROGRAMS, run
+from clients.replies import (
+    LARGE_WINDOW,
+    PARSED,
+    SMALL_WINDOW,
+    Case,
+    Json,
+    ParseCase,
+    is_as_scripted,
+    raw_reply,
+    table,
+    without_ids,
+)
 from vllm_messages_plugin.testing.server import Server
 
-PACKAGE = "@anthropic-ai/sdk@1.12.0"
+PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")
+APIS = ("messages", "beta")
 WEATHER = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 SAID = """<think>
 Let me look.
@@ -24,7 +40,7 @@ I look.
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return npm.program(PROGRAMS / "typescript_sdk.mjs", tmp_path_factory.mktemp("typescript"), PACKAGE)
+    return npm.program(PROGRAMS / "typescript_sdk.mjs", tmp_path_factory.mktemp("typescript"), *PACKAGES)
 
 
 def do(program: Path, server: Server, task: str, text: str, **body: Any) -> Any:
@@ -68,3 +84,73 @@ def test_an_answer_cut_by_max_tokens_says_so(program: Path, server: Server) -> N
 def test_a_refused_request_raises_the_sdks_own_error(program: Path, server: Server) -> None:
     with pytest.raises(AssertionError, match=r"NotFoundError: 404.*not_found_error"):
         do(program, server, "stream", "x", model="no-such-model")
+
+
+# Every kind of block: the raw replies first, then all of the SDK's in one run of its program.
+
+Replies = dict[tuple[str, str], tuple[Json, Json]]  # by case and api: the raw reply, the SDK's two
+
+
+def ask_all(program: Path, server: Server, key: str, cases: Sequence[Case]) -> Replies:
+    """Ask for all cases without an SDK, then with both of its interfaces."""
+    headers = {"x-api-key": key}
+    with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=120) as http:
+        said = {case.name: raw_reply(http, case, server.model) for case in cases}
+    asked = [
+        {"api": api, "asked": case.body(server.model), "headers": case.headers}
+        for case, api in product(cases, APIS)
+    ]
+    told = run(["node", program], server, ["replies", asked], ANTHROPIC_API_KEY=key)
+    names = [(case.name, api) for case, api in product(cases, APIS)]
+    return {name: (said[name[0]], both) for name, both in zip(names, told, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def large(program: Path, server: Server) -> Replies:
+    return ask_all(program, server, "x", LARGE_WINDOW)
+
+
+@pytest.fixture(scope="module")
+def small(program: Path, strict_server: Server, strict_key: str) -> Replies:
+    return ask_all(program, strict_server, strict_key, SMALL_WINDOW)
+
+
+@pytest.mark.parametrize("api", APIS)
+@table(LARGE_WINDOW)
+def test_a_reply_is_the_same_streamed_and_whole(large: Replies, case: Case, api: str) -> None:
+    said, told = large[case.name, api]
+    is_as_scripted(said, case)
+    assert without_ids(told["whole"]) == without_ids(said)
+    assert without_ids(told["streamed"]) == without_ids(said)
+
+
+@pytest.mark.parametrize("api", APIS)
+@table(SMALL_WINDOW)
+def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
+    small: Replies, case: Case, api: str
+) -> None:
+    said, told = small[case.name, api]
+    is_as_scripted(said, case)
+    assert without_ids(told["whole"]) == without_ids(said)
+    assert without_ids(told["streamed"]) == without_ids(said)
+
+
+# Structured outputs.
+
+
+@pytest.fixture(scope="module")
+def birds(program: Path, server: Server) -> dict[tuple[str, str], Json]:
+    asked = [{"api": api, "asked": case.body(server.model)} for case, api in product(PARSED, APIS)]
+    told = run(["node", program], server, ["parse", asked])
+    return {(case.name, api): both for (case, api), both in zip(product(PARSED, APIS), told, strict=True)}
+
+
+@pytest.mark.parametrize("form", ["whole", "streamed"])
+@pytest.mark.parametrize("api", APIS)
+@table(PARSED)
+def test_parse_gives_the_object(
+    birds: dict[tuple[str, str], Json], case: ParseCase, api: str, form: str
+) -> None:
+    message = birds[case.name, api][form]
+    assert [block["type"] for block in message["content"]] == list(case.kinds)
+    assert message["parsed_output"] == case.parsed

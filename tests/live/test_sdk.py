@@ -1,11 +1,26 @@
 """The official Python SDK against the live server: its helpers, on scripted output."""
 
+from enum import StrEnum
 from typing import Any
 
 import anthropic
+import httpx
 import pytest
 from anthropic import beta_tool
+from pydantic import BaseModel
 
+from clients.replies import (
+    LARGE_WINDOW,
+    PARSED,
+    SMALL_WINDOW,
+    Case,
+    Json,
+    ParseCase,
+    is_as_scripted,
+    raw_reply,
+    table,
+    without_ids,
+)
 from vllm_messages_plugin.testing.server import Server
 
 USER: list[Any] = [{"role": "user", "content": "What is the weather in Oslo?"}]
@@ -24,6 +39,84 @@ def get_weather(city: str) -> str:
         city: Where.
     """
     return f"7 degrees in {city}"
+
+
+# Every kind of block.
+
+
+def replies(client: anthropic.Anthropic, api: str, asked: Json, headers: dict[str, str]) -> list[Json]:
+    """What the SDK makes of a whole reply and of its stream."""
+    messages: Any = client.beta.messages if api == "beta" else client.messages
+    extra = {"extra_body": {"vllm_xargs": asked["vllm_xargs"]}, "extra_headers": headers}
+    known = {key: value for key, value in asked.items() if key != "vllm_xargs"}
+    if api != "beta":
+        for beta_only in ("context_management",) & known.keys():
+            extra["extra_body"][beta_only] = known.pop(beta_only)
+    whole = messages.create(**known, **extra)
+    with messages.stream(**known, **extra) as events:
+        return [whole.to_dict(), events.get_final_message().to_dict()]
+
+
+@pytest.mark.parametrize("api", ["messages", "beta"])
+@table(LARGE_WINDOW)
+def test_a_reply_is_the_same_streamed_and_whole(
+    http: httpx.Client, anthropic_client: anthropic.Anthropic, case: Case, api: str
+) -> None:
+    said = raw_reply(http, case, "tiny")
+    is_as_scripted(said, case)
+    for message in replies(anthropic_client, api, case.body("tiny"), case.headers):
+        assert without_ids(message) == without_ids(said)
+
+
+@pytest.mark.parametrize("api", ["messages", "beta"])
+@table(SMALL_WINDOW)
+def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
+    strict_server: Server, strict_http: httpx.Client, case: Case, api: str
+) -> None:
+    said = raw_reply(strict_http, case, "tiny")
+    is_as_scripted(said, case)
+    key = strict_http.headers["x-api-key"]
+    with anthropic.Anthropic(base_url=strict_server.url, api_key=key, max_retries=0, timeout=120) as client:
+        for message in replies(client, api, case.body("tiny"), case.headers):
+            assert without_ids(message) == without_ids(said)
+
+
+# Structured outputs.
+
+
+class Kind(StrEnum):
+    WADER = "wader"
+    DUCK = "duck"
+
+
+class Nest(BaseModel):
+    place: str
+    eggs: int
+
+
+class Bird(BaseModel):
+    name: str
+    kind: Kind
+    nests: list[Nest]
+    mate: "Bird | None" = None
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("api", ["messages", "beta"])
+@table(PARSED)
+def test_parse_gives_the_object(
+    anthropic_client: anthropic.Anthropic, case: ParseCase, api: str, streamed: bool
+) -> None:
+    messages: Any = anthropic_client.beta.messages if api == "beta" else anthropic_client.messages
+    asked = case.body("tiny")
+    asked["extra_body"] = {"vllm_xargs": asked.pop("vllm_xargs")}
+    if streamed:
+        with messages.stream(output_format=Bird, **asked) as events:
+            message = events.get_final_message()
+    else:
+        message = messages.parse(output_format=Bird, **asked)
+    assert [block.type for block in message.content] == list(case.kinds)
+    assert message.parsed_output == (case.parsed and Bird.model_validate(case.parsed))
 
 
 def test_create_has_the_request_id(anthropic_client: anthropic.Anthropic) -> None:

@@ -1,7 +1,11 @@
-// The official TypeScript SDK: `stream` puts one answer together, `runner` lets it run a loop of two tools.
+// The official TypeScript SDK: `stream` puts one answer together, `runner` lets it run a loop of two tools,
+// `replies` asks for each body whole and streamed, `parse` does so with a schema of zod's.
 import { readFileSync } from "node:fs";
 import Anthropic from "@anthropic-ai/sdk";
 import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
+import { betaZodOutputFormat } from "@anthropic-ai/sdk/helpers/beta/zod";
+import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
+import * as z from "zod";
 
 const client = new Anthropic({ baseURL: process.env.ANTHROPIC_BASE_URL, apiKey: "x", maxRetries: 0 });
 const [task, body] = JSON.parse(readFileSync(0, "utf8"));
@@ -35,4 +39,38 @@ async function runner() {
   return messages;
 }
 
-process.stdout.write(JSON.stringify(await { stream, runner }[task]()));
+const apis = { messages: client.messages, beta: client.beta.messages };
+
+async function replies() {
+  const told = [];
+  for (const { api, asked, headers } of body) {
+    const whole = await apis[api].create(asked, { headers });
+    const streamed = await apis[api].stream(asked, { headers }).finalMessage();
+    told.push({ whole, streamed });
+  }
+  return told;
+}
+
+const Nest = z.object({ place: z.string(), eggs: z.number().int() });
+const Bird = z.object({
+  name: z.string(),
+  kind: z.enum(["wader", "duck"]),
+  nests: z.array(Nest),
+  get mate() {
+    return Bird.nullable().optional();
+  },
+});
+const formats = { messages: zodOutputFormat, beta: betaZodOutputFormat };
+
+async function parse() {
+  const told = [];
+  for (const { api, asked } of body) {
+    const schema = { output_config: { format: formats[api](Bird) } };
+    const whole = await apis[api].parse({ ...asked, ...schema });
+    const streamed = await apis[api].stream({ ...asked, ...schema }).finalMessage();
+    told.push({ whole, streamed });
+  }
+  return told;
+}
+
+process.stdout.write(JSON.stringify(await { stream, runner, replies, parse }[task]()));
