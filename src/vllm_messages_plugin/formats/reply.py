@@ -26,7 +26,9 @@ class Reply:
         self.line_start = True  # whether only blanks stand on the line so far
         self.at_head = True  # whether a segment has only just begun
         self.interrupted = False  # whether a call broke into a thought, whose closing tag may yet come
-        self.begun = False  # whether anything but white space has come at all
+        self.answered = False  # whether text or a call has come
+        self.thought_end = 0  # of the whole text, what comes before the answer: thoughts and their tags
+        self.attempt = 0  # where in the whole text the markup that is being read began
         self._pieces = Pieces()
         self._tools = parameters_of(tools)
         self._repaired = repaired
@@ -59,7 +61,7 @@ class Reply:
         """A call or a thought begins or ends: the white space before it was the template's."""
         self._held = ""
         self._flowing = False
-        self.line_start = self.at_head = self._template_space = self.begun = True
+        self.line_start = self.at_head = self._template_space = True
         self.thinking = thinking
 
     def finish(self) -> None:
@@ -78,7 +80,6 @@ class Reply:
             if lead <= SPACE_LIMIT:
                 body = body[body.rfind("\n", 0, lead) + 1 :]
         self.at_head = self._template_space = False
-        self.begun = True
         self._emit(body)
 
     def _hold(self, space: str) -> None:
@@ -90,6 +91,7 @@ class Reply:
 
     def _emit(self, text: str) -> None:
         if text:
+            self.answered = self.answered or not self.thinking
             self._pieces.say(Thought if self.thinking else Text, text)
 
     def _track_line(self, text: str) -> None:
@@ -109,6 +111,9 @@ class Reply:
     def begin(self, name: str) -> None:
         """A call begins: from here on there is no way back to text."""
         self.tape.forget()
+        if self.thinking and not self.answered:
+            self.thought_end = self.attempt
+        self.answered = True
         self.interrupted = self.interrupted or self.thinking
         self.boundary()
         self._name = name

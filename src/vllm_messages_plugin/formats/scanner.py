@@ -27,7 +27,10 @@ RESCAN_LIMIT: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class ThinkingTags:
-    """What stands around thoughts. `starts_open`: the prompt has opened the first one."""
+    """What stands around thoughts. `starts_open`: the prompt has opened the first one.
+
+    Without `open` there are no thoughts to read, but a closing tag at the head of a segment still is a tag.
+    """
 
     open: str
     close: str
@@ -59,7 +62,7 @@ class Scanner:
         self._thinking = thinking
         grammar: Grammar | None = grammar_of(shape) if calls else None
         self._triggers = grammar.triggers if grammar else {}
-        tags = (thinking.open, thinking.close) if thinking else ()
+        tags = [tag for tag in (thinking.open, thinking.close) if tag] if thinking else []
         self._finder = Finder((*self._triggers, *(grammar.closes if grammar else ()), *tags))
         self._owed: Mark | None = None  # the closing mark of a section that something else broke into
         if thinking and thinking.starts_open:
@@ -77,6 +80,11 @@ class Scanner:
         self._tape.push(text)
         next(self._reading)
         return self._reply.drain()
+
+    @property
+    def thought_end(self) -> int:
+        """How much of the whole text comes before the answer; sure once a piece of the answer is out."""
+        return self._reply.thought_end
 
     def finish(self) -> list[Piece]:
         """Take note that the output has ended; return what was held back."""
@@ -104,6 +112,8 @@ class Scanner:
         """Read what a literal begins or ends; if it is nothing, its first character is text."""
         if self._is_tag(literal):
             self._tape.at += len(literal)
+            if not self._reply.answered and not self._reply.thinking:
+                self._reply.thought_end = self._tape.position
             return
         if (yield from self._is_owed(literal)):
             self._owed = None
@@ -125,7 +135,7 @@ class Scanner:
         tags, reply = self._thinking, self._reply
         if tags is None or literal not in (tags.open, tags.close):
             return False
-        if literal == tags.close and (reply.thinking or reply.interrupted or not reply.begun):
+        if literal == tags.close and (reply.thinking or reply.interrupted or reply.at_head):
             reply.interrupted = False
             reply.boundary(thinking=False)
             return True
@@ -145,6 +155,7 @@ class Scanner:
         """Try to read calls; what is none of them goes back to where prose is read."""
         tape, reply = self._tape, self._reply
         tape.mark()
+        reply.attempt = tape.position
         opening = () if trigger.alone or trigger.chapter.open is None else (trigger.chapter.open,)
         if opening and (yield from expect(tape, opening)) is None:
             self._take_back(made=False)

@@ -23,7 +23,7 @@ class Tape:
     read, so that an attempt can be taken back.
     """
 
-    __slots__ = ("_from", "_kept", "at", "ended", "text")
+    __slots__ = ("_from", "_kept", "_passed", "at", "ended", "text")
 
     def __init__(self, text: str = "", ended: bool = False) -> None:
         self.text = text
@@ -31,6 +31,7 @@ class Tape:
         self.ended = ended
         self._kept: list[str] | None = None
         self._from = 0
+        self._passed = 0  # of the whole text, what is no longer in the window
 
     def push(self, chunk: str) -> None:
         """Add text at the end and forget what has been read."""
@@ -38,6 +39,7 @@ class Tape:
             self._kept.append(self.text[self._from : self.at])
             self._from = 0
         self.text = self.text[self.at :] + chunk
+        self._passed += self.at
         self.at = 0
 
     def take(self, to: int) -> str:
@@ -45,6 +47,11 @@ class Tape:
         taken = self.text[self.at : to]
         self.at = to
         return taken
+
+    @property
+    def position(self) -> int:
+        """How much of the whole text has been read."""
+        return self._passed + self.at
 
     @property
     def spent(self) -> bool:
@@ -69,6 +76,7 @@ class Tape:
         """Go back to where `mark` was called, and forget it."""
         if self._kept:  # more came meanwhile: what was read is no longer in the window
             self.text = self.marked() + self.text[self.at :]
+            self._passed -= sum(map(len, self._kept))
             self._from = 0
         self.at = self._from
         self._kept = None
