@@ -11,6 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
+from vllm_messages_plugin.engine import mappings
 from vllm_messages_plugin.settings import Settings
 
 log = logging.getLogger("vllm.messages")
@@ -23,6 +24,7 @@ START_KEY = "_MESSAGES_START_KEY"
 
 def register() -> None:
     """Let vLLM load our routes where the user has not said otherwise in VLLM_PLUGINS. Idempotent."""
+    mappings.register()
     try:
         # Every API server process of this one server must read the others' signatures.
         os.environ.setdefault(START_KEY, secrets.token_urlsafe(32))

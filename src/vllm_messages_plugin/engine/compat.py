@@ -45,6 +45,7 @@ ChatCompletionRequest = pick("vllm.entrypoints.openai.chat_completion.protocol:C
 ChatParams = pick("vllm.renderers.params:ChatParams", "vllm.renderers:ChatParams")
 TokenizeParams = pick("vllm.renderers.params:TokenizeParams", "vllm.renderers:TokenizeParams")
 ParserManager = pick("vllm.parser:ParserManager")
+ReasoningParserManager = pick("vllm.reasoning:ReasoningParserManager")
 RequestOutputKind = pick("vllm.sampling_params:RequestOutputKind")
 EngineDeadError = pick("vllm.v1.engine.exceptions:EngineDeadError")
 is_mistral_tokenizer = pick(

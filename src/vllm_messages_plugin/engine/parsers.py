@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from vllm_messages_plugin.engine.compat import ParserManager, accepted, is_mistral_tokenizer
+from vllm_messages_plugin.engine.compat import (
+    ParserManager,
+    ReasoningParserManager,
+    accepted,
+    is_mistral_tokenizer,
+)
+from vllm_messages_plugin.engine.mappings import AUTO, REASONING_MODULE, TOOL_MODULE
 from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
 from vllm_messages_plugin.formats.probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
@@ -113,9 +119,13 @@ def choose_readers(
     choice = choose(facts_of(model_config, tokenizer, template))
     reasons = list(choice.reasons)
     flag = args.tool_call_parser if args.enable_auto_tool_choice else None
-    tool = _said("--tool-call-parser", flag, settings.tool_call_parser, choice.tool_parser, reasons)
+    tool = _said("--tool-call-parser", flag, settings.tool_call_parser, reasons)
+    if tool in (None, AUTO):
+        tool = choice.tool_parser
     flag = getattr(args.structured_outputs_config, "reasoning_parser", None)
-    reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, choice.reasoning_parser, reasons)
+    reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, reasons)
+    if reasoning is None or _goes_by_template(reasoning):
+        reasoning = choice.reasoning_parser
     spoken = _spoken_shape(choice) if settings.formats == "auto" else None
     prompted = choice.prompted and tool == choice.tool_parser and spoken is None
     readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
@@ -135,16 +145,22 @@ def choose_readers(
     return readers
 
 
-def _said(
-    flag: str, flag_value: str | None, setting: str, chosen: str | None, reasons: list[str]
-) -> str | None:
+def _said(flag: str, flag_value: str | None, setting: str, reasons: list[str]) -> str | None:
+    """The name that the user has given, if any."""
     if flag_value:
         reasons.append(f"{flag} {flag_value} was given.")
-        return flag_value
-    if setting:
+    elif setting:
         reasons.append(f"The settings name {setting} in the place of {flag}.")
-        return setting
-    return chosen
+    return flag_value or setting or None
+
+
+def _goes_by_template(reasoning: str) -> bool:
+    """Whether a name stands for our own reasoning parser, which asks the template, as is done here."""
+    try:
+        found = ReasoningParserManager.get_reasoning_parser(reasoning)
+    except Exception:  # noqa: BLE001 - an unknown name, or one whose module can't be loaded
+        return False
+    return bool(found.__module__ == REASONING_MODULE)
 
 
 def _compose(
@@ -194,14 +210,21 @@ def _spoken_shape(choice: ParserChoice) -> str | None:
 
 def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> str | None:
     """The shape of our own for the replies; none where a flag or a setting names another reader."""
-    if settings.formats == "vllm" or readers.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
+    if settings.formats == "vllm" or readers.reasoning_parser != choice.reasoning_parser:
         return None
-    if readers.reasoning_parser != choice.reasoning_parser:
-        return None
+    named = _named_shape(readers)
+    if named or readers.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
+        return named
     if readers.prompted:
         return PROMPTED_SHAPE
     shape = choice.profile.call_shape or choice.profile.hinted_shape if choice.profile else None
     return shape if shape in SHAPES else None
+
+
+def _named_shape(readers: Readers) -> str | None:
+    """The shape of a tool parser of ours that a flag or a setting names."""
+    parser = getattr(readers.plain, "tool_parser_cls", None)
+    return str(parser.shape) if parser and parser.__module__ == TOOL_MODULE else None
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:
