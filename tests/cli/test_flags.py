@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.flags_report import NO_TOOLS, advise, thinking_words
+from vllm_messages_plugin.cli.flags_report import NO_TOOLS, OWN_TEMPLATE, advise, thinking_words
 from vllm_messages_plugin.cli.model_files import (
     HEAD_BYTES,
     NoModelError,
@@ -204,6 +204,23 @@ def test_json_has_the_lines_the_reasons_and_the_whole_profile(tmp_path: Path) ->
     assert all(flag["reason"] for flag in found["flags"])
     assert found["template"]["thinking"]["kwarg"] == "enable_thinking"
     assert (found["window"], found["prompted"]) == (4096, False)
+
+
+TOOLCALLS = QWEN.replace("<tool_call>\n", "<TOOLCALL>[").replace("\n</tool_call>", "]</TOOLCALL>")
+
+
+def test_where_vllm_has_no_parser_ours_is_advised(tmp_path: Path) -> None:
+    template = TOOLCALLS.replace("think>", "longcat_think>")
+    folder = str(model(tmp_path, {"chat_template.jinja": template}))
+    found = json.loads(run(folder, "--json").output)
+    ours = ["--tool-call-parser", "messages_auto", "--reasoning-parser", "messages_auto"]
+    assert found["openai_command"][3:] == ["--enable-auto-tool-choice", *ours]
+    reasons = {flag["flag"]: flag["reason"] for flag in found["flags"]}
+    assert "calls written as toolcall_array" in reasons["--tool-call-parser"]
+    assert "thoughts in <longcat_think>...</longcat_think>" in reasons["--reasoning-parser"]
+    assert NO_TOOLS not in found["notes"]
+    (tmp_path / "other.jinja").write_text(TOOLCALLS)
+    assert OWN_TEMPLATE in run(folder, "--chat-template", f"{folder}/other.jinja").output
 
 
 def test_a_template_without_tools_gets_no_tool_flag(tmp_path: Path) -> None:

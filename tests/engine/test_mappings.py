@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.engine import mappings
+from vllm_messages_plugin.formats.parser_names import TOOL_SHAPES
 from vllm_messages_plugin.formats.shapes import SHAPES
 
 PACKAGES = sorted(mappings.REGISTRIES)
@@ -104,7 +105,7 @@ def test_a_package_that_is_missing_is_missing_still(tmp_path: Path) -> None:
 
 
 def test_every_name_means_a_shape_we_know() -> None:
-    assert {*mappings.SHAPE_NAMES.values(), *mappings.ALIASES.values()} <= set(SHAPES)
+    assert set(TOOL_SHAPES.values()) <= set(SHAPES)
 
 
 def test_registering_imports_nothing_of_vllms_and_takes_no_time() -> None:

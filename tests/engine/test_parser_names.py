@@ -15,6 +15,7 @@ from engine.parsing import SIZES, Told, chat, make, parser_of, streamed, tokeniz
 from formats.scanning import split
 from vllm_messages_plugin.engine import mappings
 from vllm_messages_plugin.engine.reasoning_parsers import MessagesAutoReasoning
+from vllm_messages_plugin.formats.parser_names import TOOL_SHAPES
 
 CALLS = [("Read", {"file_path": "/a", "limit": 5}), ("Write", {"file_path": "/b", "content": 'say "é"\n  x'})]
 WRITTEN = r'"content": "say \"é\"\n  x"'
@@ -136,7 +137,7 @@ SAMPLES = {
     "spark25": re.sub(r"\n(?=<arg|</tool)", "", GLM),
     "trinity": HERMES,
 }
-SHAPED = [*mappings.SHAPE_NAMES, *mappings.ALIASES]
+SHAPED = list(TOOL_SHAPES)
 
 
 def by_name(name: str) -> Any:
@@ -215,6 +216,6 @@ def test_a_model_that_drifts_into_another_dialect_is_understood(name: str, text:
 
 
 def test_the_shape_of_a_name_is_the_shape_of_its_class() -> None:
-    for name, shape in (*mappings.SHAPE_NAMES.items(), *mappings.ALIASES.items()):
+    for name, shape in TOOL_SHAPES.items():
         assert by_name(name).tool_parser.shape == shape
     assert make("qwen_xml").tool_parser.shape == "qwen_xml"

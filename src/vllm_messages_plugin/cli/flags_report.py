@@ -5,13 +5,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vllm_messages_plugin.cli.model_files import Model
-from vllm_messages_plugin.formats.choose import ParserChoice, choose
+from vllm_messages_plugin.formats import parser_names
+from vllm_messages_plugin.formats.choose import ParserChoice, choose, spoken_shape
+from vllm_messages_plugin.formats.families import REASONING_BY_TAG
 from vllm_messages_plugin.formats.natives import native_of
 from vllm_messages_plugin.formats.probe import TemplateProfile
 from vllm_messages_plugin.formats.thinking import ThinkingProfile
 
+READ_BY_VLLM = ("<think>", *REASONING_BY_TAG)
 AUTO = "--enable-auto-tool-choice"
 AUTO_REASON = 'without it vLLM answers tool_choice "auto" with a 400'
+OURS = "vLLM has no parser that reads {} while they stream; this one of ours asks the chat template"
+OWN_TEMPLATE = f"{parser_names.AUTO} asks the model's own chat template, not that of --chat-template."
 NO_TOOLS = (
     "No tool flag: vLLM's own routes have no way to tell this model of tools. The Messages routes prompt "
     "them as text."
@@ -47,22 +52,47 @@ def advise(model: Model, given: Sequence[str] = ()) -> Advice:
         plain += ["--tokenizer-mode", model.facts.tokenizer_mode]
     flags = _flags(choice)
     words = [word for flag in flags for word in flag.words]
-    return Advice(plain, [*plain, *words], flags, _notes(choice), _found(model, choice), choice)
+    notes = _notes(choice)
+    if parser_names.AUTO in words and "--chat-template" in given:
+        notes.append(OWN_TEMPLATE)
+    return Advice(plain, [*plain, *words], flags, notes, _found(model, choice), choice)
 
 
 def _flags(choice: ParserChoice) -> list[Flag]:
     flags = []
-    if choice.tool_parser and not choice.prompted:
+    tool, why = _tool_parser(choice)
+    if tool:
         flags.append(Flag((AUTO,), AUTO_REASON))
-        flags.append(Flag(("--tool-call-parser", choice.tool_parser), choice.reasons[0]))
-    if choice.reasoning_parser:
-        flags.append(Flag(("--reasoning-parser", choice.reasoning_parser), choice.reasons[-1]))
+        flags.append(Flag(("--tool-call-parser", tool), why))
+    reasoning, why = _reasoning_parser(choice)
+    if reasoning:
+        flags.append(Flag(("--reasoning-parser", reasoning), why))
     return flags
 
 
+def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
+    """vLLM's tool parser, else ours where the template speaks of tools in a form that we read."""
+    if not choice.prompted:
+        return choice.tool_parser, choice.reasons[0]
+    spoken = spoken_shape(choice)
+    return (parser_names.AUTO, OURS.format(f"calls written as {spoken}")) if spoken else (None, "")
+
+
+def _reasoning_parser(choice: ParserChoice) -> tuple[str | None, str]:
+    """vLLM's reasoning parser, else ours where the template shows the tags of thoughts."""
+    thinking = choice.profile.thinking if choice.profile else None
+    if choice.reasoning_parser or thinking is None or not (thinking.open_tag and thinking.close_tag):
+        return choice.reasoning_parser, choice.reasons[-1]
+    if (
+        thinking.open_tag in READ_BY_VLLM
+    ):  # if vLLM's own are no help, it is in doubt whether the model thinks
+        return None, choice.reasons[-1]
+    return parser_names.AUTO, OURS.format(f"thoughts in {thinking.open_tag}...{thinking.close_tag}")
+
+
 def _notes(choice: ParserChoice) -> list[str]:
-    notes = [NO_TOOLS, choice.reasons[0]] if choice.prompted else []
-    if not choice.reasoning_parser:
+    notes = [NO_TOOLS, choice.reasons[0]] if choice.prompted and not _tool_parser(choice)[0] else []
+    if not _reasoning_parser(choice)[0]:
         notes.append(f"No reasoning parser: {choice.reasons[-1]}")
     return [*notes, DROPPED_CALLS] if choice.written_as else notes
 

@@ -15,6 +15,8 @@ from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
+from vllm_messages_plugin.formats.parser_names import AUTO, REASONING_ALIASES, TOOL_SHAPES
+
 log = logging.getLogger("vllm.messages")
 
 TOOL_MODULE: Final = "vllm_messages_plugin.engine.tool_parsers"
@@ -22,55 +24,8 @@ REASONING_MODULE: Final = "vllm_messages_plugin.engine.reasoning_parsers"
 SHAPED: Final = "Shape_"
 """What `tool_parsers` makes a class of, before the name of a shape."""
 
-AUTO: Final = "messages_auto"
-"""Goes by the chat template."""
-SHAPE_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "messages_xml": "qwen_xml",
-        "messages_json": "hermes_json",
-        "messages_pythonic": "python_list",
-    }
-)
-# Names by which other engines, or plugin files that models ship, call a format we read, and its shape.
-ALIASES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "apertus2509": "apertus_keys",
-        "deepseekv3": "deepseek_fence",
-        "deepseekv31": "deepseek_json",
-        "deepseekv32": "dsml_function_calls",
-        "deepseekv4": "dsml_tool_calls",
-        "deepseekv41": "dsml_calls",
-        "glm": "glm_xml",
-        "hunyuan": "hunyuan_xml",
-        "interns1": "internlm_plugin",
-        "llama3": "llama_json",
-        "llama_nemotron_json": "toolcall_array",
-        "minimax": "tool_calls_array",
-        "minimax-m2": "minimax_invoke",
-        "nanbeige": "qwen_xml",
-        "nemotron_json": "toolcall_array",
-        "qwen": "hermes_json",
-        "qwen25": "hermes_json",
-        "solar_open2": "solar_open",
-        "spark25": "glm_xml",
-        "trinity": "hermes_json",
-    }
-)
 TOOL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {AUTO: "MessagesAuto"}
-    | {name: SHAPED + shape for name, shape in (*SHAPE_NAMES.items(), *ALIASES.items())}
-)
-# Of thoughts, the template says which tags and when, so one class answers to every name.
-REASONING_ALIASES: Final = (
-    "deepseek-r1",
-    "deepseek-v3",
-    "interns1",
-    "kimi",
-    "longcat",
-    "minimax",
-    "nanbeige",
-    "nemotron_3",
-    "qwen3-thinking",
+    {AUTO: "MessagesAuto"} | {name: SHAPED + shape for name, shape in TOOL_SHAPES.items()}
 )
 REASONING_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys((AUTO, *REASONING_ALIASES), "MessagesAutoReasoning")

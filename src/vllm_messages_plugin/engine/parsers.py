@@ -16,8 +16,9 @@ from vllm_messages_plugin.engine.compat import (
     accepted,
     is_mistral_tokenizer,
 )
-from vllm_messages_plugin.engine.mappings import AUTO, REASONING_MODULE, TOOL_MODULE
-from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
+from vllm_messages_plugin.engine.mappings import REASONING_MODULE, TOOL_MODULE
+from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose, spoken_shape
+from vllm_messages_plugin.formats.parser_names import AUTO
 from vllm_messages_plugin.formats.probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.shapes import SHAPES
@@ -126,7 +127,7 @@ def choose_readers(
     reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, reasons)
     if reasoning is None or _goes_by_template(reasoning):
         reasoning = choice.reasoning_parser
-    spoken = _spoken_shape(choice) if settings.formats == "auto" else None
+    spoken = spoken_shape(choice) if settings.formats == "auto" else None
     prompted = choice.prompted and tool == choice.tool_parser and spoken is None
     readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
     readers = replace(readers, shape=_own_shape(readers, choice, settings))
@@ -197,15 +198,6 @@ def _compose(
         if plain is not None
         else False,
     )
-
-
-def _spoken_shape(choice: ParserChoice) -> str | None:
-    """The shape of a template that speaks of tools in full, in markup that vLLM has no parser for."""
-    profile = choice.profile
-    if not choice.prompted or profile is None or profile.arguments_as != "object":
-        return None
-    whole = profile.lists_tools and profile.renders_results
-    return profile.call_shape if whole and profile.call_shape in SHAPES else None
 
 
 def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> str | None:

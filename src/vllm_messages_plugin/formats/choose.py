@@ -23,6 +23,7 @@ from vllm_messages_plugin.formats.natives import native_of, native_profile
 from vllm_messages_plugin.formats.probe import TemplateProfile, probe
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.reasoning import Case, Decision, choose_reasoning
+from vllm_messages_plugin.formats.shapes import SHAPES
 from vllm_messages_plugin.formats.written import WRITERS
 
 # Native families of which only some models think: those that have this token.
@@ -91,6 +92,15 @@ def choose(facts: ModelFacts) -> ParserChoice:
     written_as = tools.shape if profile and not profile.call_shape and tools.shape in WRITERS else None
     reasons = (tools.reason, why)
     return ParserChoice(tools.parser, reasoning, tools.prompted, profile, reasons, written_as)
+
+
+def spoken_shape(choice: ParserChoice) -> str | None:
+    """The shape of a template that speaks of tools in full, in markup that we read and vLLM does not."""
+    profile = choice.profile
+    if not choice.prompted or profile is None or profile.arguments_as != "object":
+        return None
+    whole = profile.lists_tools and profile.renders_results
+    return profile.call_shape if whole and profile.call_shape in SHAPES else None
 
 
 def _choose_reasoning(profile: TemplateProfile | None, tools: _Tools, facts: ModelFacts) -> Decision:

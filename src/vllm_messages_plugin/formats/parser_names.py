@@ -1,0 +1,59 @@
+"""The names of our parsers for vLLM's own routes: `--tool-call-parser`, `--reasoning-parser`. Data, no code.
+
+Entered in vLLM's registries by the engine room, where vLLM has none of that name; advised by the CLI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+AUTO: Final = "messages_auto"
+"""Goes by the chat template."""
+OWN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "messages_xml": "qwen_xml",
+        "messages_json": "hermes_json",
+        "messages_pythonic": "python_list",
+    }
+)
+"""Our own names, and what each reads first."""
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "apertus2509": "apertus_keys",
+        "deepseekv3": "deepseek_fence",
+        "deepseekv31": "deepseek_json",
+        "deepseekv32": "dsml_function_calls",
+        "deepseekv4": "dsml_tool_calls",
+        "deepseekv41": "dsml_calls",
+        "glm": "glm_xml",
+        "hunyuan": "hunyuan_xml",
+        "interns1": "internlm_plugin",
+        "llama3": "llama_json",
+        "llama_nemotron_json": "toolcall_array",
+        "minimax": "tool_calls_array",
+        "minimax-m2": "minimax_invoke",
+        "nanbeige": "qwen_xml",
+        "nemotron_json": "toolcall_array",
+        "qwen": "hermes_json",
+        "qwen25": "hermes_json",
+        "solar_open2": "solar_open",
+        "spark25": "glm_xml",
+        "trinity": "hermes_json",
+    }
+)
+"""Names by which other engines, or plugin files that models ship, call a format we read, and its shape."""
+TOOL_SHAPES: Final[Mapping[str, str]] = MappingProxyType({**OWN_NAMES, **ALIASES})
+REASONING_ALIASES: Final = (
+    "deepseek-r1",
+    "deepseek-v3",
+    "interns1",
+    "kimi",
+    "longcat",
+    "minimax",
+    "nanbeige",
+    "nemotron_3",
+    "qwen3-thinking",
+)
+"""Names of other engines. Which tags and when, the template says; so all of them mean the same."""
