@@ -77,7 +77,7 @@ INVOKES = """<P:invoke name="Read">
 PLAIN_INVOKES = INVOKES.replace("P:", "").replace(' string="true"', "").replace(' string="false"', "")
 
 
-def dsml(section: str, prefix: str = "｜DSML｜") -> str:
+def invokes(section: str, prefix: str = "｜DSML｜") -> str:
     return f"<{prefix}{section}>\n{INVOKES.replace('P:', prefix)}\n</{prefix}{section}>"
 
 
@@ -104,9 +104,10 @@ SAMPLES = {
         "<｜tool▁call▁end｜><｜tool▁call▁begin｜>Write<｜tool▁sep｜>"
         f'{{"file_path": "/b", {WRITTEN}}}<｜tool▁call▁end｜><｜tool▁calls▁end｜>'
     ),
-    "deepseekv32": dsml("function_calls"),
-    "deepseekv4": dsml("tool_calls"),
-    "deepseekv41": dsml("calls", "｜DSML｜ "),
+    "deepseekv32": invokes("function_calls"),
+    "deepseekv4": invokes("tool_calls"),
+    "deepseekv41": invokes("calls", "｜DSML｜ "),
+    "gigachat35": invokes("tool_calls", "｜GCML｜"),
     "glm": GLM,
     "hunyuan": f"<tool_calls>\n{HUNYUAN}\n</tool_calls>",
     "interns1": (
@@ -114,6 +115,7 @@ SAMPLES = {
         '<|action_end|>\n<|action_start|> <|plugin|>\n{"name": "Write", "parameters": '
         f'{{"file_path": "/b", {WRITTEN}}}}}<|action_end|>'
     ),
+    "iquest_q1": GLM.replace("tool_call>", "iquest_tool_call>"),
     "llama3": (
         '<|python_tag|>{"name": "Read", "parameters": {"file_path": "/a", "limit": 5}}; '
         f'{{"name": "Write", "parameters": {{"file_path": "/b", {WRITTEN}}}}}'

@@ -18,7 +18,7 @@ from vllm_messages_plugin.engine.tool_parsers import STRUCTURAL_TAGS, MessagesAu
 from vllm_messages_plugin.formats.shapes import SHAPES
 from vllm_messages_plugin.testing import tiny
 
-BIG_SECONDS = 10.0
+BIG_SECONDS = 6.0  # of a processor
 shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
 
 # The laws, through vLLM
@@ -79,9 +79,9 @@ def test_the_responses_api_reads_the_same(tools: list[Any]) -> None:
 @pytest.mark.parametrize("shape", ["qwen_xml", "hermes_json", "glm_compact", "minimax_invoke", "python_list"])
 def test_a_long_argument_takes_time_in_proportion(shape: str) -> None:
     text = speak(shape, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
-    parser, began = make(shape, reasoning=True), time.perf_counter()
+    parser, began = make(shape, reasoning=True), time.process_time()
     told = streamed(parser, split(text, 4), chat())
-    assert time.perf_counter() - began < BIG_SECONDS
+    assert time.process_time() - began < BIG_SECONDS
     assert len(told.made[0][1]["content"]) == 260_000
 
 

@@ -218,6 +218,9 @@ SPOKEN: dict[str, Callable[[Calls], str]] = {
         "｜DSML｜", ("<｜DSML｜tool_calls>\n", "\n</｜DSML｜tool_calls>"), ' string="KIND"'
     ),
     "dsml_calls": _invoke("｜DSML｜ ", ("<｜DSML｜ calls>\n", "\n</｜DSML｜ calls>"), ' string="KIND"'),
+    "gcml_tool_calls": _invoke(
+        "｜GCML｜", ("<｜GCML｜tool_calls>\n", "\n</｜GCML｜tool_calls>"), ' string="KIND"'
+    ),
     "step3_invoke": _tagged(
         '<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name="{}">',
         '<steptml:parameter name="{}">',
@@ -230,6 +233,7 @@ SPOKEN: dict[str, Callable[[Calls], str]] = {
     "hunyuan_fence": _named(
         "<tool_call>NAME\n```json\nJSON\n```</tool_call>", ("<tool_calls>", "</tool_calls>")
     ),
+    "iquest_xml": _glm("", "", "iquest_tool_call"),
     "longcat_xml": _glm("longcat_", "\n"),
     "longcat_json": _objects("<longcat_tool_call>\n", "\n</longcat_tool_call>"),
     "solar_open": _named(

@@ -132,7 +132,11 @@ def _tool_call(*forms: Form) -> Section:
 
 def _dsml(name: str, section: str, gap: str = "") -> Shape:
     """DeepSeek's markup, with or without a gap behind its prefix."""
-    prefix = f"｜DSML｜{gap}"
+    return _invokes(name, f"｜DSML｜{gap}", section)
+
+
+def _invokes(name: str, prefix: str, section: str) -> Shape:
+    """Invokes in a section, with a prefix in each tag."""
     marks = (f"<{prefix}{section}>", f"</{prefix}{section}>")
     return _shape(name, Section((_invoke(prefix), OBJECT), *marks))
 
@@ -163,6 +167,7 @@ _ALL: Final = (
     _dsml("dsml_function_calls", "function_calls"),
     _dsml("dsml_tool_calls", "tool_calls"),
     _dsml("dsml_calls", "calls", " "),
+    _invokes("gcml_tool_calls", "｜GCML｜", "tool_calls"),
     _shape(
         "step3_invoke",
         Section(
@@ -176,6 +181,7 @@ _ALL: Final = (
         _shape(name, HUNYUAN_SECTION, _tool_call(HUNYUAN_INSIDE))
         for name in ("hunyuan_xml", "hunyuan_xml_4", "hunyuan_fence")
     ),
+    _shape("iquest_xml", Section((GLM, OBJECT), "<iquest_tool_call>", "</iquest_tool_call>")),
     _shape("longcat_xml", LONGCAT_SECTION),
     _shape("longcat_json", LONGCAT_SECTION),
     _shape(
