@@ -92,7 +92,7 @@ def test_the_servers_environment_lets_the_plugin_in(monkeypatch: pytest.MonkeyPa
 def test_plain_vllm_is_started_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "has_distribution", lambda name: False)
     monkeypatch.setattr(serve, "has_distribution", lambda name: False)
-    assert server.serve_command(["m"])[1:3] == ["-m", "vllm_messages_plugin.cli._launch"]
+    assert server.serve_command(["m"])[1:3] == ["-m", "vllm_messages_plugin.engine.launch"]
     monkeypatch.setattr(server, "has_distribution", lambda name: True)
     script = Path(sys.executable).with_name("vllm")
     assert (server.serve_command(["m"]) == [str(script), "serve", "m"]) == script.exists()

@@ -5,6 +5,6 @@
 Behind them stand `client`, `grammar`, `outcome`, `checks` and `smoke_report` (the smoke test),
 `claude_settings`, `shells`, `settings_file`, `settings_undo` and `file_lock` (claude-config and claude),
 `model_files` and `flags_report` (flags), `diagnosis` (doctor), `bench_session` and `bench_report` (bench),
-`server` (demo). `reference` writes docs/cli.md. `_launch` and `_ask` are programs that run in processes of
-their own, and no other module imports them.
+`server` (demo). `reference` writes docs/cli.md. `_ask` is a program that runs in a process of its own; so is
+`engine.launch`, which `serve` starts where vLLM's own command does not work.
 """

