@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from vllm_messages_plugin.cli.claude_settings import (
     KEY_VARIABLE,
@@ -40,6 +41,8 @@ from vllm_messages_plugin.cli.settings_undo import records, to_json, undo
 from vllm_messages_plugin.cli.shells import Shell
 
 ANSWER_SECONDS = 10.0
+# The longest name of a setting: broken in two, a name cannot be copied.
+NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,12 @@ def _print_reasons(console: Console, served: Served, settings: Mapping[str, Any]
     """The settings as a table that says why each is there."""
     title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_abilities(served)}"
     table = Table(title=title, title_justify="left")
-    for name in ("setting", "value", "why"):
-        table.add_column(name, overflow="fold")
+    table.add_column("setting, and its value", overflow="fold", min_width=min(NAME_WIDTH, console.width // 2))
+    table.add_column("why", overflow="fold")
     for name, value in flatten(settings).items():
         short = name.removeprefix("env.")
-        table.add_row(short, escape(_shown(short, value)), REASONS[name])
+        shown = Text.assemble((short, "bold"), "\n", (_shown(short, value), "green"))
+        table.add_row(shown, REASONS[name])
     console.print(table)
 
 

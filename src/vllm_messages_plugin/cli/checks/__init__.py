@@ -116,8 +116,11 @@ GROUPED: dict[str, tuple[Check, ...]] = {
         Check("claude-code", "Claude Code's requests are answered", agents.claude_code, beyond=True),
         Check("json-tool", "the AI SDK's forced json tool", agents.json_tool, beyond=True),
         Check("no-nulls", "no field of a block is null", agents.no_nulls, beyond=True),
-        Check("claude-talks", "the real claude has a conversation", claude_code.talks),
-        Check("claude-reads", "the real claude reads a file", claude_code.reads),
+        Check("claude-talks", "the real claude has a conversation", claude_code.talks, beyond=True),
+        Check("claude-reads", "the real claude reads a file", claude_code.reads, beyond=True),
+        Check("claude-edits", "the real claude edits it", claude_code.edits, beyond=True),
+        Check("claude-resumes", "the real claude resumes a session", claude_code.resumes, beyond=True),
+        Check("claude-compacts", "the real claude compacts one", claude_code.compacts, beyond=True),
     ),
 }
 GROUPS = tuple(GROUPED)

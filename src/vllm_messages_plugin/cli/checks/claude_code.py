@@ -1,123 +1,112 @@
-"""Checks by the real Claude Code, if it is there: a conversation, and a file read through tools."""
+"""Checks by the real Claude Code, if it is there: it talks, reads and edits a file, resumes, compacts."""
 
 import json
-import os
-import subprocess
-import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from vllm_messages_plugin.cli.claude_run import command_line, environment
-from vllm_messages_plugin.cli.claude_settings import settings_for, without_key
+from vllm_messages_plugin.cli.checks.claude_session import Run, Session, answer, call, session
 from vllm_messages_plugin.cli.client import Client
-from vllm_messages_plugin.cli.outcome import Outcome, expect, passed, skipped
+from vllm_messages_plugin.cli.outcome import CannotTellError, Outcome, expect, passed, skipped
 
-WORD = "heron"
-TALK = "Say hello in one word."
-READ = "Use the Read tool on the file note.txt in this directory. Then say which bird it names."
-UNKNOWN_WINDOW = 32_768
-RUN_SECONDS = 300.0
-MOST_TURNS, OUT_OF_TURNS = "4", "error_max_turns"
+TALK, TALK_MORE = "Say hello in one word.", "Say it once more."
+READ, EDIT = "Read the file note.txt.", "Write of a stork in note.txt."
+BIRD, OTHER_BIRD = "heron", "stork"
+NOTE = f"The {BIRD} stands in the reeds.\n"
+ONE_CALL = ("--allowedTools", "Read,Edit", "--max-turns", "1")
+NO_CLAUDE = "not asked for (--claude-code), or claude is not installed"
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run of `claude -p`: its status (None if it had to be ended), its events and its error stream."""
-
-    status: int | None
-    events: list[dict[str, Any]]
-    stderr: str
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The program's own summary, its last event."""
-        return self.events[-1] if self.events else {}
-
-    def blocks(self, kind: str) -> list[dict[str, Any]]:
-        """The content blocks of a kind, in the order they came."""
-        contents = [(event.get("message") or {}).get("content") for event in self.events]
-        found = [block for content in contents if isinstance(content, list) for block in content]
-        return [block for block in found if isinstance(block, dict) and block.get("type") == kind]
+def in_session(client: Client, check: Callable[[Session], Outcome]) -> Outcome:
+    """Make a check in a new session, where there is a claude."""
+    if client.claude is None:
+        return skipped(NO_CLAUDE)
+    with session(client, client.claude) as begun:
+        return check(begun)
 
 
 def talks(client: Client) -> Outcome:
     """A conversation: one prompt, one answer, no error."""
-    if client.claude is None:
-        return skipped("not asked for (--claude-code), or claude is not installed")
-    with tempfile.TemporaryDirectory(prefix="smoke-test-") as folder:
-        run = ask(client, client.claude, Path(folder), TALK)
-    _expect_well(run)
-    return passed(f"{str(run.result.get('result'))[:60]!r}")
+    return in_session(client, lambda own: passed(_shown(own.say(TALK, answer()))))
 
 
 def reads(client: Client) -> Outcome:
-    """A file read through tools; a model that does not think of the tool shows nothing either way."""
-    if client.claude is None:
-        return skipped("not asked for (--claude-code), or claude is not installed")
-    with tempfile.TemporaryDirectory(prefix="smoke-test-") as folder:
-        (Path(folder) / "note.txt").write_text(f"The {WORD} stands in the reeds.\n", encoding="utf-8")
-        run = ask(
-            client, client.claude, Path(folder), READ, "--allowedTools", "Read", "--max-turns", MOST_TURNS
-        )
-    if run.status is None:
-        return skipped(
-            f"claude was still at work after {RUN_SECONDS:.0f} s: the model does not come to an end"
-        )
-    calls = [block for block in run.blocks("tool_use") if block.get("name") == "Read"]
-    if calls and WORD in json.dumps(run.blocks("tool_result")):
-        return passed(
-            f"read through {len(calls)} call(s); the answer is {str(run.result.get('result'))[:60]!r}"
-        )
-    if run.result.get("subtype") != OUT_OF_TURNS:
-        _expect_well(run)
-    return skipped(f"the model did not read it, but {_called(run) or 'only talked'}")
+    """A file read through tools: the model calls, Claude Code reads, the result goes back."""
+    return in_session(client, _reads)
 
 
-def _called(run: Run) -> str:
-    """What the model called instead."""
-    calls = [
-        f"{block.get('name')}({json.dumps(block.get('input'))[:60]})" for block in run.blocks("tool_use")
-    ]
-    return f"called {', '.join(calls[:2])}" if calls else ""
+def edits(client: Client) -> Outcome:
+    """The same file read and edited; what counts is what is on the disk then."""
+    return in_session(client, _edits)
 
 
-def ask(client: Client, program: str, folder: Path, prompt: str, *arguments: str) -> Run:
-    """Run `claude -p PROMPT` in a folder, with a home of its own beside nothing of the user's."""
-    window = client.window or UNKNOWN_WINDOW
-    url = str(client.http.base_url).rstrip("/")
-    settings = without_key(settings_for(client.model, window, url, client.key), has_key=bool(client.key))
-    rest = ["-p", prompt, "--output-format", "stream-json", "--verbose", *arguments]
-    with tempfile.TemporaryDirectory(prefix="smoke-test-home-") as home:
-        own = {"HOME": home, "CLAUDE_CONFIG_DIR": f"{home}/.claude", "DISABLE_AUTOUPDATER": "1"}
-        env = environment(settings, client.key or "", {**os.environ, **own, "CLAUDE_CODE_MAX_RETRIES": "0"})
-        return _run(command_line(program, window, settings, rest), folder, env)
+def resumes(client: Client) -> Outcome:
+    """A session gone on with: the second turn's prompt holds the first."""
+    return in_session(client, _resumes)
 
 
-def _run(command: list[str], folder: Path, env: dict[str, str]) -> Run:
-    try:
-        done = subprocess.run(  # noqa: S603 - the user's own claude
-            command,
-            cwd=folder,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=RUN_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Run(None, [], "")
-    return Run(done.returncode, _events(done.stdout), done.stderr)
+def compacts(client: Client) -> Outcome:
+    """A session compacted, and gone on with from its summary."""
+    return in_session(client, _compacts)
 
 
-def _events(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+def _reads(own: Session) -> Outcome:
+    note = _note(own)
+    _read(own, note)
+    return passed(f"one call, and {_shown(own.say(TALK, answer()))} after its result")
 
 
-def _expect_well(run: Run) -> None:
-    expect(run.status is not None, f"claude did not end within {RUN_SECONDS:.0f} s")
-    told = str(run.result.get("result") or run.stderr.strip())[:160]
-    expect(run.status == 0, f"claude ended with status {run.status}: {told}")
-    expect(run.result.get("type") == "result", f"claude ended without a result: {told}")
-    expect(not run.result.get("is_error"), f"claude reports an error: {told}")
+def _edits(own: Session) -> Outcome:
+    note = _note(own)
+    _read(own, note)
+    arguments = {"file_path": str(note), "old_string": BIRD, "new_string": OTHER_BIRD}
+    run = own.say(EDIT, call("Edit", **arguments), *ONE_CALL)
+    _expect_call(run, "Edit", arguments)
+    expect(note.read_text(encoding="utf-8") == NOTE.replace(BIRD, OTHER_BIRD), f"not edited: {_results(run)}")
+    return passed(f"{BIRD} became {OTHER_BIRD}")
+
+
+def _resumes(own: Session) -> Outcome:
+    first, second = own.say(TALK, answer()), own.say(TALK_MORE, answer())
+    sizes = f"{first.prompt_tokens} tokens, then {second.prompt_tokens}"
+    expect(second.prompt_tokens > first.prompt_tokens, f"the second prompt does not hold the first: {sizes}")
+    expect(second.result.get("session_id") == own.id, "another session came back")
+    return passed(sizes)
+
+
+def _compacts(own: Session) -> Outcome:
+    own.say(TALK, answer())
+    own.say(TALK_MORE, answer())
+    expect(own.say("/compact", answer()).compacted, "claude did not compact")
+    return passed(f"compacted, then {_shown(own.say(TALK, answer()))}")
+
+
+def _note(own: Session) -> Path:
+    note = own.folder / "note.txt"
+    note.write_text(NOTE, encoding="utf-8")
+    return note
+
+
+def _read(own: Session, note: Path) -> None:
+    run = own.say(READ, call("Read", file_path=str(note)), *ONE_CALL)
+    _expect_call(run, "Read", {"file_path": str(note)})
+    expect(BIRD in _results(run), f"Claude Code could not read: {_results(run)}")
+
+
+def _expect_call(run: Run, tool: str, arguments: dict[str, str]) -> None:
+    """The forced call came. A model that wrote no end of it, or a server that forces none, shows nothing."""
+    made = [(block.get("name"), block.get("input")) for block in run.blocks("tool_use")]
+    if not any(name == tool and _within(arguments, given) for name, given in made):
+        raise CannotTellError(f"no such call of {tool} was made, but {json.dumps(made)[:100]}")
+
+
+def _within(arguments: dict[str, str], given: object) -> bool:
+    """Claude Code adds defaults of its own."""
+    return isinstance(given, dict) and arguments.items() <= given.items()
+
+
+def _results(run: Run) -> str:
+    return json.dumps(run.blocks("tool_result"))[:160]
+
+
+def _shown(run: Run) -> str:
+    return repr(str(run.result.get("result"))[:60])
