@@ -16,10 +16,10 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2)' | cat - pyproject.toml
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients test versions clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings test clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 env: $(STAMP) ## Make .venv with vLLM (CPU), the small model and this plugin; VLLM=vllm for a GPU
 
@@ -70,6 +70,9 @@ live: env ## Tests against a real vLLM server
 
 clients: env ## Tests that drive real clients
 	$(BIN)/pytest -m clients $(ARGS)
+
+recordings: env ## The README's pictures, from real runs on port 8000, into docs/images
+	cd tests && ../$(BIN)/python -m clients.record $(SCENES)
 
 test: lint types rules ## Everything, as CI runs it
 	$(BIN)/pytest -m 'not slow_clients' $(ARGS)

@@ -9,7 +9,7 @@ const client = new Anthropic({
   apiKey: process.env.ANTHROPIC_API_KEY ?? "none", // any text, unless vLLM has --api-key
 });
 // The name after `vllm serve`; if it isn't given, the first one that the server has.
-const model = process.env.MODEL ?? (await client.models.list()).data[0].id;
+const model = process.env.MODEL || (await client.models.list()).data[0].id;
 const question = process.argv.slice(2).join(" ") || "What is the capital of France?";
 
 const stream = client.messages

@@ -50,6 +50,9 @@ def test_every_check_passes_on_our_server(smollm2_server: Server) -> None:
         "omitted": thinks_not,
         "claude-talks": no_claude,
         "claude-reads": no_claude,
+        "claude-edits": no_claude,
+        "claude-resumes": no_claude,
+        "claude-compacts": no_claude,
     }
     assert result.exit_code == 0
 

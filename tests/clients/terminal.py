@@ -41,8 +41,13 @@ class Terminal:
             self._bytes += piece
 
     @property
+    def raw(self) -> bytes:
+        """All bytes so far."""
+        return bytes(self._bytes)
+
+    @property
     def written(self) -> str:
-        text = bytes(self._bytes).decode("utf-8", "replace")
+        text = self.raw.decode("utf-8", "replace")
         return re.sub(r"\s+", " ", CONTROL.sub("", JUMP.sub(" ", text)))
 
     def wait_for(self, words: str, since: int = 0, seconds: float = PATIENCE) -> int:
@@ -53,6 +58,11 @@ class Terminal:
             time.sleep(0.1)
         return found + len(words)
 
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until the program has ended and all it wrote is read."""
+        self._reader.join(seconds)
+        assert not self._reader.is_alive(), f"the program did not end: {self.written[-3000:]}"
+
     def enter(self, line: str) -> None:
         """Type a line and, when the program has taken it in, the return key."""
         for keys in (line, "\r"):
@@ -61,10 +71,16 @@ class Terminal:
 
 
 @contextmanager
-def opened(command: Sequence[str | Path], env: Mapping[str, str], place: Path) -> Iterator[Terminal]:
+def opened(
+    command: Sequence[str | Path],
+    env: Mapping[str, str],
+    place: Path,
+    rows: int = ROWS,
+    columns: int = COLUMNS,
+) -> Iterator[Terminal]:
     """Run a program in a terminal for the length of the block."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     streams = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
     named = {**env, "TERM": "xterm-256color"}
     process = subprocess.Popen(list(command), cwd=place, env=named, start_new_session=True, **streams)

@@ -22,6 +22,7 @@ from vllm_messages_plugin.testing.server import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = [path for path in sorted(EXAMPLES.rglob("*")) if path.is_file() and path.name != "README.md"]
+TYPESCRIPT_SDK = "@anthropic-ai/sdk@1.12.0"
 MANIFESTS = sorted((EXAMPLES / "kubernetes").glob("*.yaml"))
 
 
@@ -60,25 +61,38 @@ def test_without_a_model_the_quick_start_asks_the_server_for_one(server: Server)
 
 
 def test_the_quick_start_in_javascript_streams_an_answer(server: Server, tmp_path: Path) -> None:
-    program = npm.program(EXAMPLES / "quickstart.mjs", tmp_path, "@anthropic-ai/sdk@1.12.0")
+    program = npm.program(EXAMPLES / "quickstart.mjs", tmp_path, TYPESCRIPT_SDK)
     with server.playbook([{"when": "capital of France", "say": "Paris, of course."}]):
         shown = printed(["node", program], server)
     assert shown.startswith("Paris, of course.\n[tiny: ")
 
 
+TOURIST = [
+    {"when": "21 degrees", "say": "Yes, 21 degrees."},
+    {"when": "<tool_response>.*Paris", "say": play.call("get_weather", city="Paris")},
+    {"when": "Eiffel Tower stands", "say": play.call("find_place", name="Eiffel Tower")},
+]
+
+
 def test_the_tools_are_called_one_after_the_other(server: Server) -> None:
-    rules = [
-        {"when": "21 degrees", "say": "Yes, 21 degrees."},
-        {"when": "<tool_response>.*Paris", "say": play.call("get_weather", city="Paris")},
-        {"when": "Eiffel Tower stands", "say": play.call("find_place", name="Eiffel Tower")},
-    ]
-    with server.playbook(rules):
+    with server.playbook(TOURIST):
         lines = printed(python_example("tools.py"), server).splitlines()
     assert [line for line in lines if line.startswith("->")] == [
         "-> find_place({'name': 'Eiffel Tower'})",
         "-> get_weather({'city': 'Paris'})",
     ]
     assert lines[-1] == "Yes, 21 degrees."
+
+
+def test_the_tools_in_javascript_are_called_one_after_the_other(server: Server, tmp_path: Path) -> None:
+    program = npm.program(EXAMPLES / "tools.mjs", tmp_path, TYPESCRIPT_SDK)
+    with server.playbook(TOURIST):
+        lines = printed(["node", program], server).splitlines()
+    assert lines == [
+        '-> find_place({"name":"Eiffel Tower"})',
+        '-> get_weather({"city":"Paris"})',
+        "Yes, 21 degrees.",
+    ]
 
 
 def test_thoughts_are_shown_in_grey_and_handed_back(server: Server) -> None:

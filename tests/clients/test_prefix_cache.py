@@ -16,6 +16,8 @@ from vllm_messages_plugin.testing.server import Server, start_server
 TURNS = 10
 BLOCK = 128  # tokens in a block of vLLM's cache on a CPU: a prompt's last, unfinished block is never cached
 SHARE = 0.99
+# System and tools are this much of a first prompt; after them comes what the user said.
+SHARED = 0.75
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,16 @@ def prompt_tokens(usage: dict[str, Any]) -> int:
     return usage["input_tokens"] + usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"]
 
 
+def table(found: list[dict[str, Any]]) -> str:
+    """The session as docs/claude-code.md has it; `pytest -s` prints it."""
+    lines = ["| turn | prompt | read from the cache | of the last prompt |", "|---|---|---|---|"]
+    for turn, usage in enumerate(found, start=1):
+        read = usage["cache_read_input_tokens"]
+        share = f"{100 * read / prompt_tokens(found[turn - 2]):.1f} %" if turn > 1 else ""
+        lines.append(f"| {turn} | {prompt_tokens(usage):,} | {read:,} | {share} |")
+    return "\n".join(lines)
+
+
 @pytest.mark.parametrize("template", ["server", "refusing_server"])
 def test_every_turn_reads_the_last_turns_prompt_from_the_cache(
     template: str, request: pytest.FixtureRequest, tmp_path: Path
@@ -65,7 +77,25 @@ def test_every_turn_reads_the_last_turns_prompt_from_the_cache(
         run = claude_code.ask(server, directory, "Read all pages.", "--allowedTools", "Read")
     assert run.status == 0, run
     found = usages(run)
+    print(table(found))
     assert len(found) == TURNS + 1, json.dumps(found)
     for before, after in itertools.pairwise(found):
         wanted = SHARE * prompt_tokens(before) - BLOCK
         assert after["cache_read_input_tokens"] >= wanted, json.dumps(found, indent=1)
+
+
+@pytest.mark.parametrize("template", ["server", "refusing_server"])
+def test_two_sessions_in_one_directory_share_system_and_tools(
+    template: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    server: Server = request.getfixturevalue(template)
+    directory = place(tmp_path)
+    with server.playbook([{"when": "plums|cherries", "say": "They are ripe."}]):
+        first = claude_code.ask(server, directory, "Are the plums ripe?")
+        second = claude_code.ask(server, directory, "Cherries, what of these cherries?")
+    assert (first.status, second.status) == (0, 0)
+    (before,), (after,) = usages(first), usages(second)
+    read, whole = after["cache_read_input_tokens"], prompt_tokens(after)
+    print(f"the second session reads {read:,} of {whole:,} tokens, {100 * read / whole:.0f} %")
+    assert abs(whole - prompt_tokens(before)) < BLOCK
+    assert read >= SHARED * whole, (before, after)

@@ -90,15 +90,17 @@ def start_server(
     window: int = 131_072,
     scripted: bool = True,
     home: Path | None = None,
+    port: int = 0,
 ) -> Iterator[Server]:
     """Run `vllm serve` on a model directory for the length of the block, with further arguments and env.
 
-    Its log and playbook are kept in `home`, a new temporary directory unless it is given.
+    Its log and playbook are kept in `home`, a new temporary directory unless it is given; a port that is 0
+    becomes a free one.
     """
     home = home or Path(tempfile.mkdtemp(prefix="vllm-serve-"))
     playbook, log = home / "playbook.json", home / "server.log"
     playbook.write_text("[]", encoding="utf-8")
-    port = free_port()
+    port = port or free_port()
     named = ["--served-model-name", *names, "--max-model-len", str(window), "--port", str(port)]
     flags = [*FLAGS, *(SCRIPTED if scripted else ()), *arguments]
     command = [vllm_command(), "serve", str(model), *named, *flags]
