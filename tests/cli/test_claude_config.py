@@ -321,6 +321,19 @@ def test_an_unknown_window_must_be_given(url: str, fake: Fake, tmp_path: Path) -
     assert json.loads(result.stdout)["env"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "32768"
 
 
+def test_a_model_that_is_not_listed_is_told_what_is(url: str, tmp_path: Path) -> None:
+    result = config(tmp_path, url, "--model", "nope")
+    assert result.exit_code == 2
+    assert "does not list nope, but tiny" in result.stderr
+    assert config(tmp_path, url, "--model", "nope", "--window", "32768").exit_code == 0
+
+
+def test_a_name_is_whole_on_a_narrow_terminal(url: str, tmp_path: Path) -> None:
+    env = {"COLUMNS": "80", "CLAUDE_CONFIG_DIR": str(tmp_path), "VLLM_API_KEY": ""}
+    table = CliRunner().invoke(app, ["claude-config", url], env=env).stdout.partition("settings.json")[0]
+    assert all(name.removeprefix("env.") in table for name in flatten(settings_for("tiny", 131_072, url)))
+
+
 def test_no_server_is_2(tmp_path: Path) -> None:
     assert config(tmp_path, "http://127.0.0.1:9").exit_code == 2
 

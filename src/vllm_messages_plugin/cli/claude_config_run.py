@@ -1,7 +1,7 @@
 """claude-config's steps: ask the server, show the settings, write them, take them back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,20 @@ def settings_path(project: Path | None, environ: Mapping[str, str]) -> Path:
 def ask_server(url: str, model: str, key: str, window: int) -> Served:
     """The model, its window and capabilities, as the server tells them or the user says."""
     with http_client(url, timeout=ANSWER_SECONDS) as http:
-        served = choose_model(list_models(http, key or None, given=model), model)
+        listed = list_models(http, key or None, given=model)
+    served = choose_model(listed, model)
     if not (window or served.window):
-        raise UnreachableError(f"The server does not tell the window of {served.name}: give --window TOKENS")
+        raise UnreachableError(_windowless(served.name, [entry.name for entry in listed]))
     return Served(served.name, window or served.window, served.thinking, served.effort, served.images)
+
+
+def _windowless(name: str, listed: Sequence[str]) -> str:
+    """What to do about a model whose window nobody tells."""
+    if name in listed:
+        return f"The server does not tell the window of {name}: give --window TOKENS"
+    return (
+        f"The server does not list {name}, but {', '.join(listed)}: give another --model, or --window TOKENS"
+    )
 
 
 def settings_of(served: Served, wish: Wish) -> dict[str, Any]:
