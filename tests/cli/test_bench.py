@@ -104,6 +104,12 @@ def test_reuse_is_the_share_of_the_turn_before() -> None:
     assert measured(made()).reuse == []
 
 
+def test_a_server_that_tells_of_no_cache_is_not_said_to_read_all_again() -> None:
+    words = reuse_words(measured(made(), made(prompt=150)))
+    assert "does not say so" in words
+    assert "%" not in words
+
+
 def test_the_median_is_of_what_there_is() -> None:
     assert middle(iter([3.0, None, 1.0])) == 2.0
     assert middle(iter([None])) is None

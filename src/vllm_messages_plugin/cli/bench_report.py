@@ -95,8 +95,16 @@ def bar(sample: Sample, most: int) -> Text:
     return Text.assemble((CACHED * cached, "green"), (NEW * (whole - cached), "yellow"))
 
 
+NOTHING_TOLD = (
+    "The server tells of no token from its cache (usage.cache_read_input_tokens): it keeps none, or it "
+    "does not say so; then later turns come sooner than the first all the same."
+)
+
+
 def reuse_words(result: Result) -> str:
     """The session in one sentence."""
+    if not any(sample.cached for sample in result.turns):
+        return NOTHING_TOLD
     share = 100 * (middle(iter(result.reuse)) or 0.0)
     worst = 100 * min(result.reuse)
     lost = max(before.prompt - after.cached for before, after in pairwise(result.turns))
