@@ -1,0 +1,130 @@
+"""The two readers of a shape, ours and vLLM's, made as the engine room makes them for a request.
+
+Used by `readings`. Importing this imports vLLM.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shutil import copy
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer
+from vllm.tokenizers import get_tokenizer
+
+from formats.samples import TOOLS, speak
+from vllm_messages_plugin.engine.compat import ChatCompletionRequest, ParserManager
+from vllm_messages_plugin.engine.replies import ParsedReading, Reading, ScannedReading
+from vllm_messages_plugin.formats.families import BY_NAME
+from vllm_messages_plugin.formats.scanner import Scanner
+from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.testing import smollm2
+
+# vLLM's parsers of these shapes, which our choice passes over because they lose calls when they stream.
+PASSED_OVER = {
+    "json_array": "xlam",
+    "phi_functools": "phi4_mini_json",
+    "tool_calls_array": "hunyuan_a13b",
+}
+# What models have as a token of its own: <tags>, <|marks|> and [MARKS].
+_TOKENS = re.compile(r"</?[|｜]?[\w:▁/｜| ]+[|｜]?>|\[[A-Z_]{3,}\]")  # noqa: RUF001 - DeepSeek's own bar
+LONGEST = 1 << 20
+"""Tokens; above its own bound the tokenizer would warn."""
+_ALWAYS = ("<think>", "</think>", "<|python_tag|>")
+
+Chunk = tuple[str, list[int]]
+"""What the engine hands over at a time: the text of one token, and its id."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A reply as a model writes it. The text of a token that ends inside a character comes with the next."""
+
+    text: str
+    ids: list[int]
+    chunks: list[Chunk]
+
+
+class Bench:
+    """One shape, with a tokenizer that knows its marks."""
+
+    def __init__(self, shape: str) -> None:
+        self.shape = shape
+        self.parser_name = PASSED_OVER.get(shape) or _chosen(shape)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        marks = set(_TOKENS.findall(speak(self.shape, [("Write", {"file_path": "/a", "content": "b"})])))
+        return _tokenizer(sorted({*marks, *_ALWAYS}))
+
+    @cached_property
+    def request(self) -> Any:
+        return ChatCompletionRequest(messages=[], model="bench", tools=TOOLS, tool_choice="auto", stream=True)
+
+    @cached_property
+    def _parser_class(self) -> Callable[..., Any]:
+        found: Callable[..., Any] = ParserManager.get_parser(
+            tool_parser_name=self.parser_name,
+            reasoning_parser_name=None,
+            enable_auto_tools=True,
+            model_name="bench",
+            is_harmony=False,
+            tokenizer=self.tokenizer,
+        )
+        return found
+
+    def trouble(self) -> str | None:
+        """Why there is nothing of vLLM's to compare with; None if there is."""
+        if self.parser_name is None:
+            return "vLLM has no parser"
+        try:
+            self.parser()
+        except Exception as error:  # noqa: BLE001 - whatever a parser raises is what the row says
+            return str(error).splitlines()[0]
+        return None
+
+    def parser(self) -> Any:
+        """vLLM's parser for one reply."""
+        return self._parser_class(
+            self.tokenizer, self.request.tools, model_config=None, chat_template_kwargs={}
+        )
+
+    def theirs(self) -> Reading:
+        """vLLM's parser, as it reads a stream."""
+        return ParsedReading(self.parser(), self.request, None, self.parser)
+
+    def ours(self) -> Reading:
+        """Our scanner."""
+        return ScannedReading(Scanner(SHAPES[self.shape], tools=TOOLS), thinks=False, calls=True, counter=None)
+
+    def write(self, content: str) -> Written:
+        """One call with that argument, token by token."""
+        text = speak(self.shape, [("Write", {"file_path": "/a.py", "content": content})])
+        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
+        chunks: list[Chunk] = []
+        at = 0
+        for token, following in zip(ids, [*starts[1:], len(text)], strict=True):
+            chunks.append((text[at:following], [token]))
+            at = max(at, following)
+        return Written(text, ids, chunks)
+
+
+def _chosen(shape: str) -> str | None:
+    family = BY_NAME.get(shape)
+    return family.tool_parser if family else None
+
+
+def _tokenizer(marks: list[str]) -> Any:
+    """SmolLM2's tokenizer with the marks as tokens of their own, as vLLM loads it."""
+    source = smollm2.model_directory(lambda _: None)
+    with tempfile.TemporaryDirectory() as directory:
+        tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
+        tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
+        tokenizer.save(str(Path(directory) / "tokenizer.json"))
+        for name in ("tokenizer_config.json", "config.json"):
+            copy(source / name, directory)
+        return get_tokenizer(directory, model_max_length=LONGEST)
