@@ -1,8 +1,10 @@
 """The bench: what the plugin costs, beside what vLLM's own code costs in the same run.
 
-    make bench                                  all of it, about a quarter of an hour
-    make bench ARGS='--only parsers --sizes 4,16 --shapes qwen_xml,hermes_json'
+    make bench                                     all of it
+    make bench ARGS='--quick'                      small sizes and few rounds
+    make bench ARGS='--only parsers --shapes qwen_xml,hermes_json'
+    make bench ARGS='--markdown docs/performance.md'
 
-`readings` and `parsers` time the readers of tool calls, `servers`, `streams` and `prompts` two servers.
-Nothing here fails on a number: it prints them.
+`readings` times the readers of tool calls (made in `parsers`), `servers` two servers, ours and vLLM's
+own. `verdicts` says which requirement holds; the exit status is 1 if one does not.
 """

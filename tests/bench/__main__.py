@@ -1,29 +1,40 @@
-"""`python -m bench`: runs the parts that are asked for and prints their tables. See the package."""
+"""`python -m bench`: runs the parts that are asked for, prints their tables and the verdicts. See the package."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-PARTS = ("parsers", "servers")
+from bench import page, verdicts
+from bench.tables import as_text
+from formats.samples import SPOKEN
+
+PARTS = ("parsers", "server")
 SIZES = (4, 16, 64, 256)
-CAP_SECONDS = 5.0
+QUICK_SIZES = (4, 16)
+CAP_SECONDS = 20.0
+QUICK_CAP_SECONDS = 1.0
+ROUNDS = 7
+QUICK_ROUNDS = 3
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
-    from formats.samples import SPOKEN
-
-    parser = argparse.ArgumentParser("bench", description=__doc__)
+    parser = argparse.ArgumentParser("bench", description="What the plugin costs, beside vLLM's own code.")
     parser.add_argument("--only", choices=PARTS, help="one part instead of both")
-    parser.add_argument("--json", type=Path, help="write the numbers to this file as well")
+    parser.add_argument("--quick", action="store_true", help="small sizes, few rounds, a short cap")
     parser.add_argument("--shapes", type=_words, default=sorted(SPOKEN), help="shapes, parted by commas")
-    parser.add_argument("--sizes", type=_numbers, default=SIZES, help="KB of the arguments")
-    parser.add_argument("--cap", type=float, default=CAP_SECONDS, help="seconds for one reading of vLLM's")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of the servers' rows")
-    return parser.parse_args(given)
+    parser.add_argument("--sizes", type=_numbers, help="KB of the arguments, parted by commas")
+    parser.add_argument("--cap", type=float, help="seconds that one reading of vLLM's may take")
+    parser.add_argument("--rounds", type=int, help="rounds of the server's rows")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this page as well")
+    asked = parser.parse_args(given)
+    if unknown := set(asked.shapes) - set(SPOKEN):
+        parser.error(f"no such shape: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SPOKEN))}")
+    asked.sizes = asked.sizes or (QUICK_SIZES if asked.quick else SIZES)
+    asked.cap = asked.cap or (QUICK_CAP_SECONDS if asked.quick else CAP_SECONDS)
+    asked.rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)
+    return asked
 
 
 def _words(text: str) -> list[str]:
@@ -34,39 +45,47 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
-def parsers(asked: argparse.Namespace) -> list[dict[str, Any]]:
+def parsers_part(asked: argparse.Namespace) -> page.Part:
     """The readers of tool calls, ours and vLLM's."""
-    import gc
+    from bench import reading_table
+    from bench.readings import measure
 
-    import logging
+    rows = []
+    for shape in asked.shapes:
+        rows += measure(shape, asked.sizes, asked.cap)
+        print(f"  {shape}", file=sys.stderr, flush=True)
+    table = reading_table.table(rows)
+    return page.Part("parsers", table, reading_table.NOTES, verdicts.of_readings(rows))
 
-    logging.disable(logging.ERROR)  # parsers that stumble over a call tell so for every token
-    from bench.parsers import Bench
-    from bench.reading_table import as_json, heading, lines, verdict
-    from bench.readings import Row, rows
 
-    gc.freeze()  # what vLLM's import made is not searched for garbage over and over
-    found: list[Row] = []
-    benches = [Bench(shape) for shape in asked.shapes]
-    for way in ("streamed", "whole"):
-        print(heading(way))
-        for bench in benches:
-            shown = list(rows(bench, way, asked.sizes, asked.cap))
-            print("\n".join(lines(shown)), flush=True)
-            found += shown
-    print(f"\n{verdict(found)}", flush=True)
-    return as_json(found)
+def server_part(asked: argparse.Namespace) -> page.Part:
+    """Two servers, with and without the plugin."""
+    from bench import server_table
+    from bench.servers import measure
+
+    rows = measure(asked.rounds, print_progress)
+    return page.Part("server", server_table.table(rows), server_table.NOTES, verdicts.of_servers(rows))
+
+
+def print_progress(line: str) -> None:
+    """Say how far the bench is, beside the tables."""
+    print(f"  {line}", file=sys.stderr, flush=True)
 
 
 def main(given: Sequence[str]) -> int:
-    """Run the bench; 0 whatever the numbers."""
+    """Run the bench; 1 if a requirement does not hold."""
     asked = arguments(given)
-    found: dict[str, Any] = {}
-    if asked.only != "servers":
-        found["parsers"] = parsers(asked)
-    if asked.json is not None:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return 0
+    made = {"parsers": parsers_part, "server": server_part}
+    parts = []
+    for name in PARTS:
+        if asked.only in (None, name):
+            parts.append(made[name](asked))
+            print(f"\n{page.TITLES[name]}\n\n{as_text(parts[-1].table)}\n", flush=True)
+    found = [verdict for part in parts for verdict in part.verdicts]
+    print("\n".join(map(str, found)))
+    if asked.markdown is not None:
+        asked.markdown.write_text(page.markdown(parts), encoding="utf-8")
+    return 0 if all(verdict.holds for verdict in found) else 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from vllm.tokenizers import get_tokenizer
 
 from formats.samples import TOOLS, speak
 from vllm_messages_plugin.engine.compat import ChatCompletionRequest, ParserManager
-from vllm_messages_plugin.engine.replies import ParsedReading, Reading, ScannedReading
+from vllm_messages_plugin.engine.replies import Reading, ScannedReading
 from vllm_messages_plugin.formats.families import BY_NAME
 from vllm_messages_plugin.formats.scanner import Scanner
 from vllm_messages_plugin.formats.shapes import SHAPES
@@ -31,25 +31,26 @@ PASSED_OVER = {
 }
 # What models have as a token of its own: <tags>, <|marks|> and [MARKS].
 _TOKENS = re.compile(r"</?[|｜]?[\w:▁/｜| ]+[|｜]?>|\[[A-Z_]{3,}\]")  # noqa: RUF001 - DeepSeek's own bar
+# A name in the tokenizer's own settings, by which vLLM's hy_v3 knows its tags.
+SUFFIX = ":opensource"
 LONGEST = 1 << 20
 """Tokens; above its own bound the tokenizer would warn."""
 _ALWAYS = ("<think>", "</think>", "<|python_tag|>")
 
-Chunk = tuple[str, list[int]]
-"""What the engine hands over at a time: the text of one token, and its id."""
+Chunk = tuple[str, list[int], bool]
+"""What the engine hands over at a time: the text of one token, its id, and whether it is the last."""
 
 
 @dataclass(frozen=True)
 class Written:
     """A reply as a model writes it. The text of a token that ends inside a character comes with the next."""
 
-    text: str
-    ids: list[int]
+    content: str
     chunks: list[Chunk]
 
 
-class Bench:
-    """One shape, with a tokenizer that knows its marks."""
+class Pair:
+    """The two readers of one shape, with a tokenizer that knows its marks."""
 
     def __init__(self, shape: str) -> None:
         self.shape = shape
@@ -76,41 +77,41 @@ class Bench:
         )
         return found
 
+    @cached_property
     def trouble(self) -> str | None:
         """Why there is nothing of vLLM's to compare with; None if there is."""
         if self.parser_name is None:
             return "vLLM has no parser"
         try:
-            self.parser()
-        except Exception as error:  # noqa: BLE001 - whatever a parser raises is what the row says
+            self.theirs()
+        except Exception as error:  # noqa: BLE001 - whatever a parser raises is the reason
             return str(error).splitlines()[0]
         return None
 
-    def parser(self) -> Any:
+    def theirs(self) -> Any:
         """vLLM's parser for one reply."""
         return self._parser_class(
             self.tokenizer, self.request.tools, model_config=None, chat_template_kwargs={}
         )
 
-    def theirs(self) -> Reading:
-        """vLLM's parser, as it reads a stream."""
-        return ParsedReading(self.parser(), self.request, None, self.parser)
-
     def ours(self) -> Reading:
-        """Our scanner."""
-        return ScannedReading(Scanner(SHAPES[self.shape], tools=TOOLS), thinks=False, calls=True, counter=None)
+        """Our scanner for one reply."""
+        return ScannedReading(
+            Scanner(SHAPES[self.shape], tools=TOOLS), thinks=False, calls=True, counter=None
+        )
 
     def write(self, content: str) -> Written:
         """One call with that argument, token by token."""
         text = speak(self.shape, [("Write", {"file_path": "/a.py", "content": content})])
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
+        ends = [*starts[1:], len(text)]
         chunks: list[Chunk] = []
         at = 0
-        for token, following in zip(ids, [*starts[1:], len(text)], strict=True):
-            chunks.append((text[at:following], [token]))
+        for token, following in zip(ids, ends, strict=True):
+            chunks.append((text[at:following], [token], len(chunks) + 1 == len(ids)))
             at = max(at, following)
-        return Written(text, ids, chunks)
+        return Written(content, chunks)
 
 
 def _chosen(shape: str) -> str | None:
@@ -127,4 +128,4 @@ def _tokenizer(marks: list[str]) -> Any:
         tokenizer.save(str(Path(directory) / "tokenizer.json"))
         for name in ("tokenizer_config.json", "config.json"):
             copy(source / name, directory)
-        return get_tokenizer(directory, model_max_length=LONGEST)
+        return get_tokenizer(directory, model_max_length=LONGEST, token_suffix=SUFFIX)

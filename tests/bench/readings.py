@@ -1,173 +1,204 @@
-"""How long the readers of tool calls take for one long argument, ours and vLLM's on the same text.
+"""How long the readers of tool calls take for one long argument, ours and vLLM's on the same tokens.
 
-Streamed: fed token by token through the interface of the engine room. Whole: all at once, vLLM's
-through the method that its unstreamed routes call. CPU time of this process, the best of a few runs;
-the cap is by the clock, for a CPU timer makes the CPU clock coarse.
+Fed token by token, each through its own streaming interface: ours as the engine room calls it, vLLM's
+as vLLM's routes call it. CPU time of this process, so that what else the machine does counts little.
 """
 
 import gc
 import json
-import math
+import logging
 import signal
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from types import FrameType
 from typing import Any, Literal
 
-from bench.parsers import Bench, Written
+from bench.growth import extrapolated
+from bench.parsers import Pair, Written
 from bench.source import source
-from vllm_messages_plugin.engine.replies import Reading
 from vllm_messages_plugin.stream.deltas import CallPiece
 
-Way = Literal["streamed", "whole"]
-RUNS = 3
-ENOUGH_SECONDS = 1.0
+RUNS = 5
+ENOUGH_SECONDS = 2.0
 """A reading is not repeated once its runs have taken so long."""
+WARM_UP = "x = 1\n" * 20
+
+State = Literal["whole", "cut", "extrapolated"]
+Run = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One reader on one text. `read` is the share of the text that was read before the cap."""
+    """One reader on one text: how long it took, was given, or would take."""
 
     seconds: float
-    read: float
-    right: bool  # the arguments came back as they were written
-
-    @property
-    def cut(self) -> bool:
-        return self.read < 1
+    state: State = "whole"
+    right: bool = True  # the arguments came back as they were written
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One shape, way and size; `theirs` is None where vLLM has nothing to time, `why` says why."""
+    """One shape and size; `theirs` is None where vLLM has nothing to time."""
 
     shape: str
     parser: str | None
-    way: Way
     kilobytes: int
     ours: Timing
     theirs: Timing | None
-    why: str | None
 
     @property
     def ratio(self) -> float | None:
-        """vLLM's time by ours; where vLLM's was cut off, it is at least that."""
-        return self.theirs.seconds / self.ours.seconds if self.theirs else None
+        """vLLM's time by ours, where vLLM's was run; where it was cut off, it is at least that."""
+        if self.theirs is None or self.theirs.state == "extrapolated":
+            return None
+        return self.theirs.seconds / self.ours.seconds
 
 
-class _CapError(BaseException):
+class CapError(BaseException):
     """The time is over; no `Exception`, so that no parser catches it."""
 
 
-def _over(_signal: int, _frame: FrameType | None) -> None:
-    raise _CapError
+def measure(shape: str, sizes: Sequence[int], cap: float) -> list[Row]:
+    """The rows of a shape, smallest size first."""
+    pair = Pair(shape)
+    with _quiet():
+        _warm_up(pair)
+        rows: list[Row] = []
+        for kilobytes in sizes:
+            rows.append(_row(pair, kilobytes, rows, cap))
+        return rows
 
 
-def _timed(run: Callable[[list[int]], Any], size: int, cap: float) -> tuple[float, float, Any]:
-    """CPU seconds of a run, the share it read, and what came of it. The run counts what it has read."""
-    read = [0]
-    result: Any = None
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log of parsers that stumble for every token, and no search for garbage in what imports made."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        logging.disable(before)
+
+
+def _warm_up(pair: Pair) -> None:
+    """Have both readers read a short call, so that what is made once is made."""
+    written = pair.write(WARM_UP)
+    _ours(pair, written)()
+    if pair.trouble is None:
+        _theirs(pair, written)()
+
+
+def _row(pair: Pair, kilobytes: int, before: Sequence[Row], cap: float) -> Row:
+    written = pair.write(source(kilobytes * 1024))
+    foretold = _foretold(before, kilobytes, cap)
+    compares = pair.trouble is None and foretold is None
+    ours, theirs = _in_turn(pair, written, cap, compares)
+    return Row(pair.shape, pair.parser_name, kilobytes, ours, theirs or foretold)
+
+
+def _foretold(before: Sequence[Row], kilobytes: int, cap: float) -> Timing | None:
+    """What vLLM's parser would surely be cut off at is not run."""
+    known = [(row.kilobytes, row.theirs) for row in before if row.theirs is not None]
+    if not known:
+        return None
+    if known[-1][1].state == "cut":
+        return known[-1][1]
+    sizes, seconds = [size for size, _ in known], [timing.seconds for _, timing in known]
+    would = extrapolated(sizes, seconds, kilobytes)
+    return Timing(would, "extrapolated") if would is not None and would > cap else None
+
+
+def _in_turn(pair: Pair, written: Written, cap: float, compares: bool) -> tuple[Timing, Timing | None]:
+    """Time both readers by turns."""
+    ours: list[Timing] = []
+    theirs: list[Timing] = []
+    for _ in range(RUNS):
+        if _go_on(ours):
+            ours.append(_timed(_ours(pair, written), cap, written))
+        if compares and _go_on(theirs):
+            theirs.append(_timed(_theirs(pair, written), cap, written))
+    return _median(ours), _median(theirs) if theirs else None
+
+
+def _go_on(timings: Sequence[Timing]) -> bool:
+    spent = sum(timing.seconds for timing in timings)
+    return spent < ENOUGH_SECONDS and all(timing.state == "whole" for timing in timings)
+
+
+def _median(timings: Sequence[Timing]) -> Timing:
+    if timings[-1].state == "cut":
+        return timings[-1]
+    middle = statistics.median(timing.seconds for timing in timings)
+    return Timing(middle, right=all(timing.right for timing in timings))
+
+
+def _timed(run: Run, cap: float, written: Written) -> Timing:
+    """One run, cut off by the clock at the cap."""
     gc.collect()
     before = signal.signal(signal.SIGALRM, _over)
     began = time.process_time()
     try:
         signal.setitimer(signal.ITIMER_REAL, cap)
-        result = run(read)
-    except _CapError:
-        return time.process_time() - began, min(read[0] / size, 0.999), None
+        arguments = run()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except CapError:
+        return Timing(time.process_time() - began, "cut", right=False)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    return time.process_time() - began, 1.0, result
+    seconds = time.process_time() - began
+    return Timing(seconds, right=_is_right(arguments, written.content))
 
 
-def _best(make: Callable[[], Callable[[list[int]], Any]], size: int, cap: float, content: str) -> Timing:
-    """The best of a few runs, each with a fresh reader."""
-    best: Timing | None = None
-    spent = 0.0
-    for _ in range(RUNS):
-        seconds, read, arguments = _timed(make(), size, cap)
-        spent += seconds
-        if best is None or seconds < best.seconds:
-            best = Timing(seconds, read, _is_right(arguments, content))
-        if spent > ENOUGH_SECONDS or best.cut:
-            break
-    assert best is not None
-    return best
+def _over(_signal: int, _frame: FrameType | None) -> None:
+    raise CapError
 
 
-def _is_right(arguments: str | None, content: str) -> bool:
+def _is_right(arguments: str, content: str) -> bool:
     try:
-        return bool(json.loads(arguments or "") == {"file_path": "/a.py", "content": content})
+        return bool(json.loads(arguments) == {"file_path": "/a.py", "content": content})
     except ValueError:
         return False
 
 
-def _stream(reading: Reading, written: Written) -> Callable[[list[int]], str]:
-    """A run that reads token by token."""
-    chunks, last = written.chunks, len(written.chunks) - 1
+def _ours(pair: Pair, written: Written) -> Run:
+    """A run of our reader, fresh."""
+    reading, chunks = pair.ours(), written.chunks
 
-    def run(read: list[int]) -> str:
+    def run() -> str:
         parts: list[str] = []
-        for place, (text, ids) in enumerate(chunks):
-            for delta in reading.read(text, ids, [], place == last):
+        for text, ids, ends in chunks:
+            for delta in reading.read(text, ids, (), ends):
                 if isinstance(delta, CallPiece):
                     parts.append(delta.arguments)
-            read[0] = place + 1
         return "".join(parts)
 
     return run
 
 
-def _whole(reading: Reading, written: Written) -> Callable[[list[int]], str]:
-    def run(_: list[int]) -> str:
-        deltas = reading.read(written.text, written.ids, [], True)
-        return "".join(delta.arguments for delta in deltas if isinstance(delta, CallPiece))
+def _theirs(pair: Pair, written: Written) -> Run:
+    """A run of vLLM's reader, fresh."""
+    parser, request, chunks = pair.theirs(), pair.request, written.chunks
+
+    def run() -> str:
+        parts: list[str] = []
+        for text, ids, ends in chunks:
+            message = parser.parse_delta(
+                delta_text=text, delta_token_ids=ids, request=request, prompt_token_ids=[], finished=ends
+            )
+            parts += _arguments(message)
+        return "".join(parts)
 
     return run
 
 
-def _parse(bench: Bench, written: Written) -> Callable[[list[int]], str]:
-    """A run of the method that vLLM's unstreamed routes call."""
-    parser = bench.parser()
-
-    def run(_: list[int]) -> str:
-        _, _, calls = parser.parse(
-            written.text, bench.request, enable_auto_tools=True, model_output_token_ids=written.ids
-        )
-        return calls[0].arguments if calls else ""
-
-    return run
-
-
-def rows(bench: Bench, way: Way, sizes: Sequence[int], cap: float) -> Iterator[Row]:
-    """The rows of a shape. A size is not tried on vLLM's parser once a smaller one was cut off."""
-    why = bench.trouble()
-    for kilobytes in sizes:
-        content = source(kilobytes * 1024)
-        written = bench.write(content)
-        ours, theirs = _runs(bench, written, way)
-        size = len(written.chunks)
-        timing = _best(ours, size, cap, content)
-        other = None if why else _best(theirs, size, cap, content)
-        yield Row(bench.shape, bench.parser_name, way, kilobytes, timing, other, why)
-        if other is not None and other.cut:
-            why = f"not run: cut off at {kilobytes} KB"
-
-
-def _runs(bench: Bench, written: Written, way: Way) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    if way == "streamed":
-        return lambda: _stream(bench.ours(), written), lambda: _stream(bench.theirs(), written)
-    return lambda: _whole(bench.ours(), written), lambda: _parse(bench, written)
-
-
-def growths(sizes: Sequence[int], seconds: Sequence[float | None]) -> list[float | None]:
-    """The growth per doubling up to each size; None for the first, and where a time lacks."""
-    found: list[float | None] = [None]
-    for (size, before), (larger, after) in pairwise(zip(sizes, seconds, strict=True)):
-        whole = before and after
-        found.append((after / before) ** (1 / math.log2(larger / size)) if whole else None)
-    return found
+def _arguments(message: Any) -> Iterator[str]:
+    for call in message.tool_calls or () if message is not None else ():
+        if call.function is not None and call.function.arguments:
+            yield call.function.arguments

@@ -1,0 +1,54 @@
+"""The page that `--markdown` writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from bench.tables import Table, as_markdown
+from bench.verdicts import Verdict
+
+TITLES = {
+    "parsers": "Reading tool calls while they stream",
+    "server": "The server beside vLLM's own routes",
+}
+HEAD = """\
+# Performance
+
+These tables are written by `make bench ARGS='--markdown docs/performance.md'`, which times this plugin \
+and vLLM's own code in the same run, on the same replies. Measured on {machine}, with vLLM {vllm} on CPU \
+and Python {python}. Other machines give other times; the ratios and the growth are what to look at.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the bench: its name, its table, what must be known to read it, and its verdicts."""
+
+    name: str
+    table: Table
+    notes: str
+    verdicts: Sequence[Verdict]
+
+
+def markdown(parts: Sequence[Part]) -> str:
+    """The page."""
+    return "\n".join((head(), *map(_section, parts)))
+
+
+def head() -> str:
+    """The title, and where the numbers come from."""
+    import os
+    import platform
+
+    machine = f"{os.cpu_count()} cores"
+    return HEAD.format(machine=machine, vllm=vllm_version(), python=platform.python_version())
+
+
+def vllm_version() -> str:
+    """The installed vLLM, whichever package it came in."""
+    return version("vllm").partition("+")[0]
+
+
+def _section(part: Part) -> str:
+    verdicts = "\n".join(f"- {verdict}" for verdict in part.verdicts)
+    return f"## {TITLES[part.name]}\n\n{part.notes}\n\n{as_markdown(part.table)}\n\n{verdicts}\n"
