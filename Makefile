@@ -16,7 +16,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2)' | cat - pyproject.toml
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings test clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench test clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ demo: env ## A small model on a real server, checked and asked; KEEP=1 leaves it
 serve: env ## Plain vllm serve: make serve MODEL=DIR ARGS='--port 8001'
 	@test -n "$(MODEL)" || { echo "which model? make serve MODEL=DIR [ARGS='...']"; exit 2; }
 	$(BIN)/vllm serve $(MODEL) $(ARGS)
+
+bench: env ## What this plugin costs beside vLLM's own code; ARGS='--quick', '--only parsers'
+	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
 lint: env ## ruff: rules and format
 	$(BIN)/ruff check .

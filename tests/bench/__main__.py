@@ -1,4 +1,4 @@
-"""`python -m bench`: runs the parts that are asked for, prints their tables and the verdicts. See the package."""
+"""`python -m bench`: runs the parts that are asked for, prints their tables and the verdicts."""
 
 import argparse
 import sys

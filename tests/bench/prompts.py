@@ -6,14 +6,14 @@ Every word is drawn from a list by a seeded generator; nothing is any client's t
 import random
 from typing import Any
 
-WORDS = (
-    "the a file code test change read write search path line error result function module branch commit user "
-    "answer tool output must never always before after when only each short clear existing project directory "
-    "command option value number string list order step plan review build release config server client request"
-).split()
-SYSTEM_WORDS = 3_200
+VOCABULARY = """\
+the a file code test change read write search path line error result function module branch commit user
+answer tool output must never always before after when only each short clear existing project directory
+command option value number string list order step plan review build release config server client request"""
+WORDS = VOCABULARY.split()
+SYSTEM_WORDS = 2_600
 TOOL_COUNT = 12
-DESCRIPTION_WORDS = 330
+DESCRIPTION_WORDS = 260
 KINDS = ("string", "string", "string", "integer", "boolean", "array")
 
 

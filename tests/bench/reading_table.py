@@ -12,7 +12,8 @@ Each line is one shape of tool call: one `Write` whose argument is so many KB of
 the reader token by token. The times are CPU milliseconds of one reply, medians of runs taken in turn; \
 growth is the largest one per doubling of the size. "> 20 s" was cut off there, "≈" is extrapolated from \
 the two sizes before and was not run, "!" marks a reply of which vLLM's parser did not give the arguments \
-back as they were written, and "–" a shape that vLLM can't read here. The ratio is the least one over the sizes."""
+back as they were written, and "-" a shape that vLLM can't read here. \
+The ratio is the least one over the sizes."""
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -32,7 +33,7 @@ def table(rows: Sequence[Row]) -> Table:
 def _line(rows: list[Row]) -> list[str]:
     return [
         rows[0].shape,
-        rows[0].parser or "–",
+        rows[0].parser or "-",
         *(_ours(row.ours) for row in rows),
         _largest_growth(rows, [row.ours.seconds for row in rows]),
         *(_theirs(row.theirs) for row in rows),
@@ -47,7 +48,7 @@ def _ours(timing: Timing) -> str:
 
 def _theirs(timing: Timing | None) -> str:
     if timing is None:
-        return "–"
+        return "-"
     if timing.state == "extrapolated":
         return f"≈ {timing.seconds:.3g} s"
     if timing.state == "cut":

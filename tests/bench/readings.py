@@ -174,9 +174,8 @@ def _ours(pair: Pair, written: Written) -> Run:
     def run() -> str:
         parts: list[str] = []
         for text, ids, ends in chunks:
-            for delta in reading.read(text, ids, (), ends):
-                if isinstance(delta, CallPiece):
-                    parts.append(delta.arguments)
+            deltas = reading.read(text, ids, (), ends)
+            parts += [delta.arguments for delta in deltas if isinstance(delta, CallPiece)]
         return "".join(parts)
 
     return run

@@ -9,9 +9,9 @@ NOTES = f"""\
 Two servers of the same tiny model on the same flags, one with the plugin and one with \
 `VLLM_MESSAGES_ENABLED=0`, are asked by turns. The times are CPU of the API server's process: for each \
 token of {STREAMS} streams at once (the requests' own cost is in it); from a request's arrival to its \
-being handed to the engine; and for a whole `count_tokens`. An agent's first turn is made up: 50 KB, twelve tools, \
-about 12,500 tokens. Each number is the median of the rounds; the ratio is ours by vLLM's, the median of \
-the rounds with the lowest and the highest."""
+being handed to the engine; and for a whole `count_tokens`. An agent's first turn is made up: 50 KB, \
+twelve tools, about 12,500 tokens. Each number is the median of the rounds; the ratio is ours by vLLM's, \
+the median of the rounds with the lowest and the highest."""
 SCALES = {"µs": 1e6, "ms": 1e3}
 
 

@@ -13,7 +13,7 @@ def area_{n}(shape: "Shape", scale: float = 1.0) -> float:
     """
 export const Row{n}: React.FC<Props> = ({ items, onSelect }) => (
   <ul className="row row-{n}">
-    {items.map((it) => <li key={it.id} onClick={() => onSelect?.(it)}>{it.title ?? 'n/a'} → {it.price} €</li>)}
+    {items.map((it) => <li key={it.id} onClick={() => onSelect?.(it)}>{it.title ?? '-'} → {it.price} €</li>)}
   </ul>
 );
 """,

@@ -1,0 +1,129 @@
+"""The bench itself, at sizes that take seconds. What it measures is not asserted here, only that it does."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench import __main__ as bench
+from bench import page, prompts, server_table, servers, verdicts
+from bench.growth import extrapolated, growths
+from bench.reading_table import table
+from bench.readings import Row, Timing, measure
+from bench.tables import Table, as_markdown, as_text
+from formats.samples import SPOKEN
+from vllm_messages_plugin.formats.scanner import Scanner
+from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.testing.script import parse_playbook
+
+ANY = "any"
+"""Reads what the other shapes write, and has no writing of its own."""
+TINY = (1, 2)
+
+
+def row(kilobytes: int, ours: float, theirs: Timing | None = None, *, right: bool = True) -> Row:
+    return Row("a_shape", "a_parser", kilobytes, Timing(ours, right=right), theirs)
+
+
+def comparison(*ratios: float) -> servers.Comparison:
+    return servers.Comparison("a cost", "ms", 0.001, 0.002, ratios)
+
+
+def missed(found: Sequence[verdicts.Verdict]) -> list[str]:
+    return [miss for verdict in found for miss in verdict.misses]
+
+
+def test_every_shape_has_its_line_in_the_bench() -> None:
+    assert set(bench.arguments([]).shapes) == set(SHAPES) - {ANY}
+
+
+@pytest.mark.parametrize("shape", sorted(SPOKEN))
+def test_a_line_of_each_shape_is_measured(shape: str) -> None:
+    rows = measure(shape, TINY, cap=0.2)
+    assert [line.kilobytes for line in rows] == list(TINY)
+    assert all(line.ours.right and line.ours.seconds > 0 for line in rows)
+    assert all(line.theirs is None or line.theirs.seconds > 0 for line in rows)
+    (line,) = table(rows).rows
+    assert line[0] == shape
+
+
+def test_vllm_is_timed_wherever_it_reads_the_shape() -> None:
+    (hermes,) = measure("hermes_json", [1], cap=20)
+    assert hermes.theirs is not None
+    assert (hermes.parser, hermes.theirs.state, hermes.theirs.right) == ("hermes", "whole", True)
+
+
+def test_a_reader_is_cut_off_at_the_cap_and_not_tried_on_more() -> None:
+    rows = measure("qwen_xml", [4, 8], cap=0.05)
+    assert [line.theirs.state for line in rows if line.theirs] == ["cut", "cut"]
+    assert rows[1].theirs == rows[0].theirs
+
+
+@pytest.mark.parametrize("shape", sorted(SPOKEN))
+def test_the_scanner_keeps_no_more_of_a_long_argument_than_of_a_short_one(shape: str) -> None:
+    """Linear without a clock: what is held back at any time does not grow with the argument."""
+    assert most_held(shape, 16) <= most_held(shape, 4)
+
+
+def most_held(shape: str, kilobytes: int) -> int:
+    content = "x < y\n" * (kilobytes * 1024 // len("x < y\n"))
+    text = SPOKEN[shape]([("Write", {"file_path": "/a.py", "content": content})])
+    tools = [{"type": "function", "function": {"name": "Write", "parameters": {"type": "object"}}}]
+    scanner = Scanner(SHAPES[shape], tools=tools)
+    most = 0
+    for at in range(0, len(text), 4):
+        scanner.feed(text[at : at + 4])
+        tape = scanner._tape
+        most = max(most, len(tape.text) - tape.at + len(tape.marked()))
+    return most
+
+
+def test_growth_is_told_for_each_doubling() -> None:
+    assert growths([4, 16, 32], [1.0, 4.0, None]) == [None, 2.0, None]
+    assert extrapolated([4, 16], [1.0, 16.0], 64) == pytest.approx(256.0)
+    assert extrapolated([4], [1.0], 16) is None
+
+
+def test_each_requirement_on_the_readers_can_be_missed() -> None:
+    assert missed(verdicts.of_readings([row(128, 0.2), row(256, 0.4, Timing(0.5))])) == []
+    assert missed(verdicts.of_readings([row(256, 0.1, right=False)])) == ["a_shape 256 KB"]
+    assert missed(verdicts.of_readings([row(256, 1.1)])) == ["a_shape (1.10 s)"]
+    assert missed(verdicts.of_readings([row(128, 0.1), row(256, 0.24)])) == ["a_shape (2.40)"]
+    assert missed(verdicts.of_readings([row(256, 0.4, Timing(0.3))])) == ["a_shape 256 KB (0.75)"]
+
+
+def test_a_time_that_was_not_measured_is_no_proof() -> None:
+    assert row(256, 0.4, Timing(0.3, "extrapolated")).ratio is None
+
+
+def test_the_servers_requirement_can_be_missed() -> None:
+    assert missed(verdicts.of_servers([comparison(0.5, 0.9, 1.2)])) == []
+    assert missed(verdicts.of_servers([comparison(0.5, 1.1, 1.2)])) == ["a cost (1.10)"]
+
+
+def test_a_table_is_written_for_terminals_and_for_pages() -> None:
+    made = Table(["name", "ms"], [["a", "1.0"], ["long", "10.0"]])
+    assert as_text(made) == "name    ms\na      1.0\nlong  10.0"
+    assert as_markdown(made) == "| name | ms |\n| --- | ---: |\n| a | 1.0 |\n| long | 10.0 |"
+
+
+def test_the_page_has_each_part_with_its_verdicts() -> None:
+    rows = [comparison(0.5)]
+    part = page.Part("server", server_table.table(rows), server_table.NOTES, verdicts.of_servers(rows))
+    text = page.markdown([part])
+    assert text.startswith("# Performance\n")
+    assert "| a cost | ms | 1 | 2 | 0.50 | 0.50 | 0.50 |" in text
+    assert "- holds" in text
+
+
+def test_an_agents_first_turn_has_its_size_and_no_twin() -> None:
+    first, second = prompts.agentic(1), prompts.agentic(2)
+    assert first != second
+    assert first == prompts.agentic(1)
+    assert 45_000 < len(str(first)) < 60_000
+    assert len(first["tools"]) == prompts.TOOL_COUNT
+
+
+def test_the_scripts_of_the_streams_are_a_playbook() -> None:
+    import json
+
+    assert len(parse_playbook(json.dumps(servers.playbook()))) == 3
