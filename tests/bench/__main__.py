@@ -1,6 +1,7 @@
 """`python -m bench`: runs the parts that are asked for, prints their tables and the verdicts."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,6 +75,7 @@ def print_progress(line: str) -> None:
 
 def main(given: Sequence[str]) -> int:
     """Run the bench; 1 if a requirement does not hold."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
     asked = arguments(given)
     made = {"parsers": parsers_part, "server": server_part}
     parts = []

@@ -4,16 +4,15 @@ Used by `readings`. Importing this imports vLLM.
 """
 
 import re
-import tempfile
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from shutil import copy
+from functools import cache, cached_property
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer
-from vllm.tokenizers import get_tokenizer
+from tokenizers import AddedToken
+from transformers import AutoTokenizer
+from vllm.tokenizers.hf import get_cached_tokenizer
 
 from formats.samples import TOOLS, speak
 from vllm_messages_plugin.engine.compat import ChatCompletionRequest, ParserManager
@@ -119,13 +118,15 @@ def _chosen(shape: str) -> str | None:
     return family.tool_parser if family else None
 
 
-def _tokenizer(marks: list[str]) -> Any:
-    """SmolLM2's tokenizer with the marks as tokens of their own, as vLLM loads it."""
+@cache
+def _plain_tokenizer() -> Any:
+    """SmolLM2's tokenizer."""
     source = smollm2.model_directory(lambda _: None)
-    with tempfile.TemporaryDirectory() as directory:
-        tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
-        tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
-        tokenizer.save(str(Path(directory) / "tokenizer.json"))
-        for name in ("tokenizer_config.json", "config.json"):
-            copy(source / name, directory)
-        return get_tokenizer(directory, model_max_length=LONGEST, token_suffix=SUFFIX)
+    return AutoTokenizer.from_pretrained(source, model_max_length=LONGEST, token_suffix=SUFFIX)
+
+
+def _tokenizer(marks: list[str]) -> Any:
+    """The tokenizer with the marks as tokens of their own, as vLLM hands it to its parsers."""
+    own = deepcopy(_plain_tokenizer())
+    own.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
+    return get_cached_tokenizer(own)
