@@ -14,6 +14,7 @@ WORDS = VOCABULARY.split()
 SYSTEM_WORDS = 2_600
 TOOL_COUNT = 12
 DESCRIPTION_WORDS = 260
+EPHEMERAL = {"type": "ephemeral"}
 KINDS = ("string", "string", "string", "integer", "boolean", "array")
 
 
@@ -31,15 +32,11 @@ def agentic(number: int) -> dict[str, Any]:
     drawn = random.Random(number)
     system = [
         {"type": "text", "text": f"You are agent {number}."},
-        {
-            "type": "text",
-            "text": _sections(drawn, SYSTEM_WORDS),
-            "cache_control": {"type": "ephemeral"},
-        },
+        {"type": "text", "text": _sections(drawn, SYSTEM_WORDS), "cache_control": EPHEMERAL},
     ]
     user = [
         {"type": "text", "text": f"<context>\n{_sections(drawn, 200)}\n</context>"},
-        {"type": "text", "text": f"Task {number}: {_words(drawn, 30)}."},
+        {"type": "text", "text": f"Task {number}: {_words(drawn, 30)}.", "cache_control": EPHEMERAL},
     ]
     return {
         "model": "tiny",

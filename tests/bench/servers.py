@@ -89,7 +89,7 @@ def playbook() -> list[dict[str, Any]]:
     text = source(REPLY_CHARACTERS)
     call = json.dumps({"name": "Write", "arguments": {"file_path": "/a.py", "content": text}})
     return [
-        {"when": "Stream text", "say": text},
+        {"when": "Stream text", "say": f"<think>\n\n</think>\n\n{text}"},
         {"when": "Stream thinking", "say": f"<think>\n{text}\n</think>\n\nDone."},
         {"when": "Stream a call", "say": f"<tool_call>\n{call}\n</tool_call>"},
     ]
