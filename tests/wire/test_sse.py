@@ -63,3 +63,19 @@ def test_a_lone_surrogate_does_not_raise(text: str, read: str) -> None:
 
 def test_json_is_compact() -> None:
     assert dump({"a": [1, "ü"], "b": None}) == '{"a":[1,"ü"],"b":null}'.encode()
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=NAMES)
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [("text_delta", "text"), ("thinking_delta", "thinking"), ("input_json_delta", "partial_json")],
+)
+def test_the_frame_of_a_text_is_what_the_encoder_writes(kind: str, key: str, text: str) -> None:
+    event: Any = {"type": "content_block_delta", "index": 7, "delta": {"type": kind, key: text}}
+    assert frame(event) == b"event: content_block_delta\ndata: " + dump(event) + b"\n\n"
+
+
+def test_a_delta_with_more_than_a_text_is_written_whole() -> None:
+    delta = {"type": "thinking_delta", "thinking": "hm", "estimated_tokens": 3}
+    event: Any = {"type": "content_block_delta", "index": 0, "delta": delta}
+    assert decoded(frame(event)) == [("content_block_delta", event)]
