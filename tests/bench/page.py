@@ -1,5 +1,7 @@
 """The page that `--markdown` writes."""
 
+import os
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -37,9 +39,6 @@ def markdown(parts: Sequence[Part]) -> str:
 
 def head() -> str:
     """The title, and where the numbers come from."""
-    import os
-    import platform
-
     machine = f"{os.cpu_count()} cores"
     return HEAD.format(machine=machine, vllm=vllm_version(), python=platform.python_version())
 

@@ -9,10 +9,11 @@ from bench.tables import Table
 
 NOTES = """\
 Each line is one shape of tool call: one `Write` whose argument is so many KB of source code, handed to \
-the reader token by token. The times are CPU milliseconds of one reply, medians of runs taken in turn; \
-growth is the largest one per doubling of the size. "> 20 s" was cut off there, "≈" is extrapolated from \
-the two sizes before and was not run, "!" marks a reply of which vLLM's parser did not give the arguments \
-back as they were written, and "-" a shape that vLLM can't read here. \
+the reader token by token. The times are CPU milliseconds of one reply, the fastest of some runs taken in \
+turn; growth is the largest one per doubling of the size. "> 20 s" was cut off there, and larger sizes are \
+not run: they take at least their share. "≈" is extrapolated from the two sizes before and not run, "!" \
+marks a reply of which vLLM's parser did not give the arguments back as they were written, and "-" a shape \
+that vLLM can't read here. \
 The ratio is the least one over the sizes."""
 
 

@@ -1,34 +1,35 @@
 """How long the readers of tool calls take for one long argument, ours and vLLM's on the same tokens.
 
 Fed token by token, each through its own streaming interface: ours as the engine room calls it, vLLM's
-as vLLM's routes call it. CPU time of this process, so that what else the machine does counts little.
+as vLLM's routes call it. CPU time of this process, and the fastest of a few runs, since what else the
+machine does can only add to it.
 """
 
 import gc
 import json
 import logging
-import signal
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Literal
 
 from bench.growth import extrapolated
-from bench.parsers import Pair, Written
+from bench.parsers import Chunk, Pair, Written
 from bench.source import source
 from vllm_messages_plugin.stream.deltas import CallPiece
 
-RUNS = 5
-ENOUGH_SECONDS = 2.0
+RUNS = 7
+ENOUGH_SECONDS = 3.0
 """A reading is not repeated once its runs have taken so long."""
-NO_CAP = 0.0
+NO_CAP = float("inf")
+CLOCK_EVERY = 32
+"""Tokens between two looks at the clock."""
 WARM_UP = "x = 1\n" * 20
 
 State = Literal["whole", "cut", "extrapolated"]
-Run = Callable[[], str]
+Run = Callable[[float], str | None]
+"""Reads a reply; None if that took longer than the seconds given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """vLLM's time by ours, where vLLM's was run; where it was cut off, it is at least that."""
+        """vLLM's time by ours; where vLLM's was cut off, at least that; None where that says nothing."""
         if self.theirs is None or self.theirs.state == "extrapolated":
             return None
+        if self.theirs.state == "cut" and self.theirs.seconds < self.ours.seconds:
+            return None
         return self.theirs.seconds / self.ours.seconds
-
-
-class CapError(BaseException):
-    """The time is over; no `Exception`, so that no parser catches it."""
 
 
 def measure(shape: str, sizes: Sequence[int], cap: float) -> list[Row]:
@@ -88,9 +87,9 @@ def _quiet() -> Iterator[None]:
 def _warm_up(pair: Pair) -> None:
     """Have both readers read a short call, so that what is made once is made."""
     written = pair.write(WARM_UP)
-    _ours(pair, written)()
+    _ours(pair, written)(NO_CAP)
     if pair.trouble is None:
-        _theirs(pair, written)()
+        _theirs(pair, written)(NO_CAP)
 
 
 def _row(pair: Pair, kilobytes: int, before: Sequence[Row], cap: float) -> Row:
@@ -107,7 +106,8 @@ def _foretold(before: Sequence[Row], kilobytes: int, cap: float) -> Timing | Non
     if not known:
         return None
     if known[-1][1].state == "cut":
-        return known[-1][1]
+        times = kilobytes / known[-1][0]  # no reader takes less than its share for more
+        return Timing(known[-1][1].seconds * times, "cut", right=False)
     sizes, seconds = [size for size, _ in known], [timing.seconds for _, timing in known]
     would = extrapolated(sizes, seconds, kilobytes)
     return Timing(would, "extrapolated") if would is not None and would > cap else None
@@ -122,7 +122,7 @@ def _in_turn(pair: Pair, written: Written, cap: float, compares: bool) -> tuple[
             ours.append(_timed(_ours(pair, written), NO_CAP, written))
         if compares and _go_on(theirs):
             theirs.append(_timed(_theirs(pair, written), cap, written))
-    return _median(ours), _median(theirs) if theirs else None
+    return _fastest(ours), _fastest(theirs) if theirs else None
 
 
 def _go_on(timings: Sequence[Timing]) -> bool:
@@ -130,33 +130,21 @@ def _go_on(timings: Sequence[Timing]) -> bool:
     return spent < ENOUGH_SECONDS and all(timing.state == "whole" for timing in timings)
 
 
-def _median(timings: Sequence[Timing]) -> Timing:
+def _fastest(timings: Sequence[Timing]) -> Timing:
     if timings[-1].state == "cut":
         return timings[-1]
-    middle = statistics.median(timing.seconds for timing in timings)
-    return Timing(middle, right=all(timing.right for timing in timings))
+    return Timing(min(timing.seconds for timing in timings), right=all(timing.right for timing in timings))
 
 
 def _timed(run: Run, cap: float, written: Written) -> Timing:
-    """One run, cut off by the clock at the cap."""
+    """One run."""
     gc.collect()
-    before = signal.signal(signal.SIGALRM, _over)
     began = time.process_time()
-    try:
-        signal.setitimer(signal.ITIMER_REAL, cap)
-        arguments = run()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-    except CapError:
-        return Timing(time.process_time() - began, "cut", right=False)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    arguments = run(cap)
     seconds = time.process_time() - began
+    if arguments is None:
+        return Timing(seconds, "cut", right=False)
     return Timing(seconds, right=_is_right(arguments, written.content))
-
-
-def _over(_signal: int, _frame: FrameType | None) -> None:
-    raise CapError
 
 
 def _is_right(arguments: str, content: str) -> bool:
@@ -168,29 +156,40 @@ def _is_right(arguments: str, content: str) -> bool:
 
 def _ours(pair: Pair, written: Written) -> Run:
     """A run of our reader, fresh."""
-    reading, chunks = pair.ours(), written.chunks
+    reading = pair.ours()
 
-    def run() -> str:
-        parts: list[str] = []
-        for text, ids, ends in chunks:
-            deltas = reading.read(text, ids, (), ends)
-            parts += [delta.arguments for delta in deltas if isinstance(delta, CallPiece)]
-        return "".join(parts)
+    def read(chunk: Chunk) -> Iterator[str]:
+        text, ids, ends = chunk
+        deltas = reading.read(text, ids, (), ends)
+        return (delta.arguments for delta in deltas if isinstance(delta, CallPiece))
 
-    return run
+    return _run(read, written)
 
 
 def _theirs(pair: Pair, written: Written) -> Run:
     """A run of vLLM's reader, fresh."""
-    parser, request, chunks = pair.theirs(), pair.request, written.chunks
+    parser, request = pair.theirs(), pair.request
 
-    def run() -> str:
+    def read(chunk: Chunk) -> Iterator[str]:
+        text, ids, ends = chunk
+        message = parser.parse_delta(
+            delta_text=text, delta_token_ids=ids, request=request, prompt_token_ids=[], finished=ends
+        )
+        return _arguments(message)
+
+    return _run(read, written)
+
+
+def _run(read: Callable[[Chunk], Iterator[str]], written: Written) -> Run:
+    """A run that reads token by token, with an eye on the clock."""
+
+    def run(cap: float) -> str | None:
         parts: list[str] = []
-        for text, ids, ends in chunks:
-            message = parser.parse_delta(
-                delta_text=text, delta_token_ids=ids, request=request, prompt_token_ids=[], finished=ends
-            )
-            parts += _arguments(message)
+        until = time.process_time() + cap
+        for place, chunk in enumerate(written.chunks):
+            parts += read(chunk)
+            if not place % CLOCK_EVERY and time.process_time() > until:
+                return None
         return "".join(parts)
 
     return run
