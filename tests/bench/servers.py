@@ -27,6 +27,7 @@ FLAGS = (
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"),
     *("--middleware", "bench.probe.Probe"),
 )
+STREAMED = "streamed token"
 MESSAGES = "/v1/messages"
 COUNT_TOKENS = "/v1/messages/count_tokens"
 WRITE = {
@@ -56,6 +57,10 @@ class Comparison:
     @property
     def ratio(self) -> float:
         return statistics.median(self.ratios)
+
+    @property
+    def streamed(self) -> bool:
+        return self.name.startswith(STREAMED)
 
 
 def measure(rounds: int, progress: Callable[[str], None]) -> list[Comparison]:
@@ -161,9 +166,9 @@ def _told(path: str, make: Callable[[int], dict[str, Any]], header: str) -> Cost
 
 THINKING = {"thinking": {"type": "enabled", "budget_tokens": 2_048}}
 COSTS: dict[tuple[str, str], Cost] = {
-    ("streamed token: text", "µs"): _streamed("text", {}),
-    ("streamed token: thinking", "µs"): _streamed("thinking", THINKING),
-    ("streamed token: tool arguments", "µs"): _streamed("a call", {"tools": [WRITE]}),
+    (f"{STREAMED}: text", "µs"): _streamed("text", {}),
+    (f"{STREAMED}: thinking", "µs"): _streamed("thinking", THINKING),
+    (f"{STREAMED}: tool arguments", "µs"): _streamed("a call", {"tools": [WRITE]}),
     ("before the engine: a short question", "ms"): _before_engine(prompts.short),
     ("before the engine: an agent's first turn", "ms"): _before_engine(prompts.agentic),
     ("count_tokens: a short question", "ms"): _counting(prompts.short),

@@ -25,8 +25,8 @@ def row(kilobytes: int, ours: float, theirs: Timing | None = None, *, right: boo
     return Row("a_shape", "a_parser", kilobytes, Timing(ours, right=right), theirs)
 
 
-def comparison(*ratios: float) -> servers.Comparison:
-    return servers.Comparison("a cost", "ms", 0.001, 0.002, ratios)
+def comparison(*ratios: float, name: str = "a cost") -> servers.Comparison:
+    return servers.Comparison(name, "ms", 0.001, 0.002, ratios)
 
 
 def missed(found: Sequence[verdicts.Verdict]) -> list[str]:
@@ -101,7 +101,10 @@ def test_a_time_that_was_not_measured_is_no_proof() -> None:
 
 def test_the_servers_requirement_can_be_missed() -> None:
     assert missed(verdicts.of_servers([comparison(0.5, 0.9, 1.2)])) == []
-    assert missed(verdicts.of_servers([comparison(0.5, 1.1, 1.2)])) == ["a cost (1.10)"]
+    assert missed(verdicts.of_servers([comparison(0.5, 1.05, 1.2)])) == []
+    assert missed(verdicts.of_servers([comparison(0.5, 1.15, 1.2)])) == ["a cost (1.15)"]
+    token = comparison(0.5, 1.05, 1.2, name=f"{servers.STREAMED}: text")
+    assert missed(verdicts.of_servers([token])) == ["streamed token: text (1.05)"]
 
 
 def test_a_table_is_written_for_terminals_and_for_pages() -> None:
