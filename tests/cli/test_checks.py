@@ -21,7 +21,7 @@ from vllm_messages_plugin.cli.outcome import Outcome
 from vllm_messages_plugin.cli.smoke_run import run_check
 
 # These drive the real claude, and are tested with a stand-in for it.
-BY_CLAUDE = {"claude-talks", "claude-reads"}
+BY_CLAUDE = {f"claude-{deed}" for deed in ("talks", "reads", "edits", "resumes", "compacts")}
 ALL = {check.name: check for check in CHECKS}
 BY_NAME = {check.name: check for check in CHECKS if check.name not in BY_CLAUDE}
 Break = Callable[[httpx.Request, httpx.Response], httpx.Response]
@@ -582,8 +582,7 @@ SKIPPED: list[tuple[str, Fake, str]] = [
     ("disconnect", Fake(metrics=""), "no vLLM metrics"),
     ("thought", Fake(thinks=False), "does not think"),
     ("omitted", Fake(thinks=False), "does not think"),
-    ("claude-talks", Fake(), "--claude-code"),
-    ("claude-reads", Fake(), "--claude-code"),
+    *((name, Fake(), "--claude-code") for name in sorted(BY_CLAUDE)),
     ("auth", Fake(), "no --api-key"),
     ("too-long", Fake(window=None), "does not tell its window"),
     ("too-long", Fake(window=1_000_000), "too large to overfill"),
