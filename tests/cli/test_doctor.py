@@ -252,6 +252,11 @@ def test_a_projects_settings_go_before_the_users(tmp_path: Path) -> None:
     assert sum(line.name == "settings" for line in lines) == 2
 
 
+def test_a_home_that_is_the_project_has_one_settings_file(tmp_path: Path) -> None:
+    environ = settings_in(tmp_path / ".claude", settings_for("m", 131_072, URL))
+    assert sum(line.name == "settings" for line in claude(environ, tmp_path, URL, "no-such-program")) == 1
+
+
 def test_a_settings_file_that_makes_no_sense_fails(tmp_path: Path) -> None:
     found = named(claude(settings_in(tmp_path / "home", "{"), tmp_path, URL), "settings")
     assert (found.status, "not valid JSON" in found.found) == ("fail", True)

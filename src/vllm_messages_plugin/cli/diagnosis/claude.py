@@ -27,7 +27,8 @@ NOTHING: Mapping[str, Any] = {"permissions": {"deny": []}}
 def claude(environ: Mapping[str, str], project: Path, url: str, program: str = "claude") -> Iterator[Line]:
     """The program and its settings, as they hold in a project's directory."""
     yield _program(program)
-    files = (user_settings_path(environ), project / SHARED_FILE, project_settings_path(project))
+    places = (user_settings_path(environ), project / SHARED_FILE, project_settings_path(project))
+    files = list(dict.fromkeys(places))  # in one's home the first two are one
     settings: dict[str, Any] = {}
     for path in files:
         try:
