@@ -146,6 +146,14 @@ SERVER_BLOCKS = [
         replies=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
         stop="tool_use",
     ),
+    *(
+        history(
+            f"a tool search whose finds make no sense: {odd!r}",
+            of("tool_search_tool_result", {**FOUND_TOOL, "tool_references": odd}),
+            shows=["tool_search_tool_result"],
+        )
+        for odd in (True, 1.5, [None, ["late"], {"tool_name": ["late"]}])
+    ),
     history("a tool search that failed", failed("tool_search_tool_result"), shows=["unavailable"]),
     history(
         "an advisor's words",

@@ -194,6 +194,19 @@ REFUSED: dict[str, tuple[Json, str]] = {
         body(mcp_servers=[{"type": "url", "name": "a", "url": "https://a.invalid"}]),
         "mcp_servers: not supported by this server; connect MCP servers in the client",
     ),
+    "edit without type": (
+        body(context_management={"edits": [{"keep": "all"}]}),
+        f"context_management.edits.0.type: {FIELD}",
+    ),
+    "edit type as a list": (
+        body(context_management={"edits": [{"type": ["a"]}]}),
+        f"context_management.edits.0.type: {STRING}",
+    ),
+    # Fields of vLLM's that are read before vLLM checks them.
+    "template switches": (body(chat_template_kwargs=1.5), f"chat_template_kwargs: {OBJECT}"),
+    "processor switches": (body(mm_processor_kwargs=["a"]), f"mm_processor_kwargs: {OBJECT}"),
+    "salt": (body(cache_salt=1), "cache_salt: Input should be a string of at least one character"),
+    "empty salt": (body(cache_salt=""), "cache_salt: Input should be a string of at least one character"),
     "compaction": (
         body(compaction={"type": "summarize"}),
         "compaction: compaction is not supported by this server",

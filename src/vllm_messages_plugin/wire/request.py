@@ -170,6 +170,7 @@ def parse(body: bytes, shape: type[Body]) -> Body:
         raise from_validation(error) from None
     _refuse_unsupported(request)
     _refuse_same_names(request.tools or [])
+    _refuse_odd_extras(request.extra)
     return request
 
 
@@ -197,3 +198,16 @@ def _refuse_same_names(tools: list[Tool]) -> None:
     names = [tool.name for tool in tools if tool.name]
     if len(set(names)) < len(names):
         raise invalid("Tool names must be unique.", "tools")
+
+
+_EXTRA_OBJECTS = ("chat_template_kwargs", "mm_processor_kwargs")
+
+
+def _refuse_odd_extras(extra: Mapping[str, Any]) -> None:
+    """vLLM's fields that make the prompt are used before vLLM would check them."""
+    for name in _EXTRA_OBJECTS:
+        if not isinstance(extra.get(name), dict | None):
+            raise invalid("Input should be an object", name)
+    salt = extra.get("cache_salt")
+    if salt is not None and not (isinstance(salt, str) and salt):
+        raise invalid("Input should be a string of at least one character", "cache_salt")
