@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
+from pydantic import ValidationError
+
+from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError, from_validation
 
 
 class MissingFeatureError(RuntimeError):
@@ -98,6 +100,8 @@ def in_our_words(error: Exception) -> MessagesError:
     """Any exception of vLLM's as one the client can be told of. Details of a 5xx stay in the log."""
     if isinstance(error, MessagesError):
         return error
+    if isinstance(error, ValidationError) and error.errors()[0]["loc"]:
+        return from_validation(error)
     classes = {cls.__name__ for cls in type(error).__mro__}
     kind: ErrorKind = next((kind for name, kind in _KINDS if name in classes), "api_error")
     if "EngineDeadError" in classes:
@@ -105,4 +109,7 @@ def in_our_words(error: Exception) -> MessagesError:
     if kind == "api_error":
         return MessagesError(kind, "Internal server error")
     retry_after = RETRY_AFTER if kind == "overloaded_error" else None
+    field = getattr(error, "parameter", None)
+    if isinstance(field, str) and error.args:  # its str() adds field and value at the end
+        return MessagesError(kind, str(error.args[0]), param=field, retry_after=retry_after)
     return MessagesError(kind, str(error) or type(error).__name__, retry_after=retry_after)

@@ -134,10 +134,14 @@ async def deltas(run: Run) -> AsyncIterator[Delta]:
             await outputs.aclose()
 
 
+_OF_A_SCHEMA = (None, "structured_outputs", "response_format")
+"""What vLLM calls a field of its own that we made of the schema, if it names one."""
+
+
 def _refusal(error: Exception, has_schema: bool) -> MessagesError:
     """What vLLM refused when the request came to it: of a request with a schema, the schema."""
     refusal = compat.in_our_words(error)
-    if has_schema and refusal.kind == "invalid_request_error" and refusal.param is None:
+    if has_schema and refusal.kind == "invalid_request_error" and refusal.param in _OF_A_SCHEMA:
         return invalid(refusal.message, "output_config.format.schema")
     return refusal
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine.compat import MissingFeatureError, pick, pick_if_there
 from vllm_messages_plugin.formats.probe import ThinkingProfile
+from vllm_messages_plugin.translate.schema_loops import is_endless
 from vllm_messages_plugin.translate.tools import Choice, Function
 
 log = logging.getLogger("vllm.messages")
@@ -101,9 +102,12 @@ def _expressible(schema: str) -> bool:
         grammar = pick("xgrammar:Grammar")
     except MissingFeatureError:
         return False
+    check_nesting = pick_if_there("vllm.sampling_params:check_json_nesting")
     try:
-        if unsupported(json.loads(schema)):
+        if unsupported(json.loads(schema)) or is_endless(json.loads(schema)):
             return False
+        if check_nesting is not None:
+            check_nesting(schema)
         grammar.from_json_schema(schema)
     except Exception as error:  # noqa: BLE001 - the compiler raises what it likes; the answer is no
         log.debug("No grammar for a tool's schema: %s", error)

@@ -13,6 +13,7 @@ from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.translate import media
 from vllm_messages_plugin.translate.earlier_reply import earlier_reply
 from vllm_messages_plugin.translate.reader import ChatMessage, Reader, Restore, block_text
+from vllm_messages_plugin.translate.schema_loops import is_endless
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
 from vllm_messages_plugin.translate.tools import (
     Choice,
@@ -39,6 +40,7 @@ from vllm_messages_plugin.wire.blocks import (
     ToolResultBlock,
     ToolUseBlock,
 )
+from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.request import CountTokensRequest
 
 FAILED_RESULT = "The tool call failed:\n"
@@ -87,10 +89,20 @@ def converse(
         callable_tools=callables,
         choice=choice(request.tool_choice, callables, box.members),
         thinking=wish(request.thinking, request.effort, default_thinking),
-        schema=request.schema_asked,
+        schema=_schema(request),
         continues=continues,
         members={prompt: (member.name, member.toolset) for prompt, member in box.members.items()},
     )
+
+
+def _schema(request: CountTokensRequest) -> dict[str, Any] | None:
+    """The schema that the answer must satisfy."""
+    schema = request.schema_asked
+    if schema is not None and is_endless(schema):
+        newer = request.output_config is not None and request.output_config.format is not None
+        path = "output_config.format.schema" if newer else "output_format.schema"
+        raise invalid("A reference in it leads only to itself: no text satisfies it", path)
+    return schema
 
 
 def _body(told: Sequence[Turn], reader: Reader) -> Iterator[ChatMessage]:
