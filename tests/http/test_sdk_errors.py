@@ -103,13 +103,10 @@ async def test_a_tool_runner_goes_on_without_a_thread_after_one_refusal() -> Non
 
 async def test_a_failure_inside_a_stream_is_raised_with_its_body() -> None:
     engine = FakeEngine((TextPiece("Hel"), Failed(MessagesError("overloaded_error", "gone"))))
-    heard = []
-    async with sdk(engine, retries=2) as (client, transport):
+    async with sdk(engine, retries=2) as (client, transport), client.messages.stream(**ASK) as stream:
+        assert await anext(stream.text_stream) == "Hel"
         with pytest.raises(anthropic.APIStatusError) as raised:
-            async with client.messages.stream(**ASK) as stream:
-                async for text in stream.text_stream:
-                    heard.append(text)
-    assert heard == ["Hel"]
+            await stream.until_done()
     assert raised.value.type == "overloaded_error"
     assert raised.value.body["error"] == {"type": "overloaded_error", "message": "gone"}
     assert transport.asked == 1
