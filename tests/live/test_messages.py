@@ -252,6 +252,12 @@ BAD: list[tuple[Any, str]] = [
     (body(tools=[{"name": "x"}]), "tools.0.input_schema: Field required"),
     (body(tools=[WEATHER], tool_choice={"type": "tool", "name": "no"}), "tool_choice: Tool 'no' not found"),
     (body(temperature=3), "temperature: "),
+    (body(seed=10**30), "seed: "),
+    (body(chat_template_kwargs={"messages": 1}), "chat_template_kwargs: "),
+    (
+        body(output_config={"format": {"type": "json_schema", "schema": {"$ref": "#"}}}),
+        "output_config.format.schema: ",
+    ),
     (body(thread={"type": "create"}), "thread: "),
 ]
 

@@ -15,6 +15,7 @@ from vllm_messages_plugin.engine.parsers import Readers
 from vllm_messages_plugin.formats.probe import ThinkingProfile
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingWish
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 LONG_REST = 8_192
 """Characters from which on a text is tokenised in a thread."""
@@ -70,7 +71,7 @@ class PromptRenderer:
         try:
             engine_input = await self._render(conversation, kwargs, extra)
         except Exception as error:
-            raise compat.in_our_words(error) from error
+            raise _refusal(error, extra) from error
         parts = compat.extract_prompt_components(self._model_config, engine_input)
         ids = parts.token_ids
         return Prompt(
@@ -158,6 +159,14 @@ class PromptRenderer:
             "tokenize": compat.is_mistral_tokenizer(self._renderer.tokenizer)
             or bool(self._model_config.enable_prompt_embeds),
         }
+
+
+def _refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:
+    """What the template refused: a value of a wrong type, of a request with switches, is one of theirs."""
+    wrong_type = isinstance(error, TypeError) or isinstance(error.__cause__, TypeError)
+    if wrong_type and extra.get("chat_template_kwargs"):
+        return invalid(str(error), "chat_template_kwargs")
+    return compat.in_our_words(error)
 
 
 def thinking_switches(profile: ThinkingProfile | None, wish: ThinkingWish) -> dict[str, Any]:

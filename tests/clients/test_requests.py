@@ -1,0 +1,68 @@
+"""Every shape of a request through both official SDKs: the server reads what it reads without an SDK.
+
+The prompt's length is told by `count_tokens`, for which nothing must be generated.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+
+from clients import npm
+from clients.program import PROGRAMS, run
+from shapes.checks import table
+from shapes.row import Json, Shape
+from shapes.shapes import RENDERED
+from vllm_messages_plugin.testing.server import Server
+
+PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")  # as `test_typescript_sdk` installs them
+SENT = (
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "context_management",
+)
+"""What the SDKs' `count_tokens` has parameters for."""
+
+ROWS = [shape for shape in RENDERED if shape.refused is None]
+
+
+def countable(shape: Shape) -> Json:
+    return {name: value for name, value in shape.body.items() if name in SENT and value is not None}
+
+
+@pytest.fixture(scope="module")
+def raw(server: Server) -> dict[str, int]:
+    """The counts without an SDK, by row."""
+    with httpx.Client(base_url=server.url, trust_env=False, timeout=120) as http:
+        counts = [http.post("/v1/messages/count_tokens", json=countable(shape)).json() for shape in ROWS]
+    return {shape.name: counted["input_tokens"] for shape, counted in zip(ROWS, counts, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def typescript(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    directory: Path = tmp_path_factory.mktemp("requests")
+    program = npm.program(PROGRAMS / "typescript_requests.mjs", directory, *PACKAGES)
+    told = run(["node", program], server, [countable(shape) for shape in ROWS])
+    return {shape.name: counted for shape, counted in zip(ROWS, told, strict=True)}
+
+
+@table(ROWS)
+def test_a_shape_is_read_the_same_through_the_typescript_sdk(
+    raw: dict[str, int], typescript: dict[str, Any], shape: Shape
+) -> None:
+    assert typescript[shape.name] == raw[shape.name]
+
+
+@table(ROWS)
+def test_a_shape_is_read_the_same_through_the_python_sdk(
+    raw: dict[str, int], anthropic_client: anthropic.Anthropic, shape: Shape
+) -> None:
+    counted = anthropic_client.beta.messages.count_tokens(**countable(shape))
+    assert counted.input_tokens == raw[shape.name]
