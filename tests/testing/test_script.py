@@ -34,6 +34,7 @@ def test_a_request_without_script_arguments_has_no_script(arguments: dict[str, A
         ({"script": "a b"}, Script(("a b",))),
         ({"script": ""}, Script(("",))),
         ({"script_pieces": ["a", 7], "script_end": "none"}, Script(("a", 7), "none")),
+        ({"script": "", "script_end": "free"}, Script(("",), "free")),
         ({"script": "a", "script_delay_ms": 20, "other": 1}, Script(("a",), delay_ms=20)),
     ],
 )

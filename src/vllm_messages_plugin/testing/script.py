@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 ARGUMENTS = frozenset({"script", "script_pieces", "script_end", "script_delay_ms"})
 RULE_KEYS = frozenset({"when", "say", "say_pieces", "end", "delay_ms"})
-ENDS = ("eos", "none")
+ENDS = ("eos", "none", "free")
 MARKER = re.compile(r"<<SAY:(.*?)>>", re.DOTALL)
 USER_TURN = "<|im_start|>user"  # all our chat templates write it
 
@@ -24,7 +24,8 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Script:
-    """Pieces of text, each tokenised on its own, or token ids; then the end, or filler without end."""
+    """Pieces of text, each tokenised on its own, or token ids; then the end, filler without end, or "free":
+    the model's own words."""
 
     pieces: tuple[Piece, ...]
     end: str = "eos"
@@ -49,7 +50,8 @@ def from_arguments(arguments: Mapping[str, Any] | None) -> Script | None:
     """Read the script of a request's `vllm_xargs`, None if it has none; ValueError if it is no script.
 
     `script` is a text, `script_pieces` a list of texts and token ids that sets the token boundaries,
-    `script_end` is "eos" or "none" (filler until max_tokens), `script_delay_ms` a pause before each token.
+    `script_end` is "eos", "none" (filler until max_tokens) or "free" (the model goes on by itself, and so
+    does a grammar), `script_delay_ms` a pause before each token.
     """
     ours = {key: value for key, value in (arguments or {}).items() if key.startswith("script")}
     if not ours:
@@ -93,8 +95,8 @@ def tokenise(pieces: Iterable[Piece], encode: Callable[[str], Sequence[int]]) ->
     return tuple(chain.from_iterable(runs))
 
 
-def token_at(tokens: Sequence[int], position: int, after: int) -> int:
-    """Return the token to say at a position, which is `after` once the script is over."""
+def token_at(tokens: Sequence[int], position: int, after: int | None) -> int | None:
+    """Return the token to say at a position, which is `after` once the script is over; None for any."""
     return tokens[position] if position < len(tokens) else after
 
 

@@ -45,11 +45,11 @@ class Part:
     """One request's tokens to say, and the engine's running list of what it has said."""
 
     tokens: tuple[int, ...]
-    after: int
+    after: int | None
     delay: float
     said: Sequence[int]
 
-    def next_token(self) -> int:
+    def next_token(self) -> int | None:
         return token_at(self.tokens, len(self.said), self.after)
 
 
@@ -82,7 +82,11 @@ class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen b
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:  # noqa: ARG002
         self._tokenizer = AutoTokenizer.from_pretrained(vllm_config.model_config.tokenizer)
-        self._after = {"eos": self._tokenizer.eos_token_id, "none": self._encode(FILLER)[0]}
+        self._after = {
+            "eos": self._tokenizer.eos_token_id,
+            "none": self._encode(FILLER)[0],
+            "free": None,
+        }
         self._playbook = PlaybookFile(os.environ.get(PLAYBOOK_VARIABLE))
         self._parts: dict[int, Part] = {}
 
@@ -99,12 +103,14 @@ class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen b
         follow(self._parts, batch_update.removed, added, moved)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Leave each scripted row one possible token."""
+        """Leave each row one possible token while its script lasts."""
         if delay := max((part.delay for part in self._parts.values()), default=0):
             time.sleep(delay)
         for row, part in self._parts.items():
-            logits[row] = float("-inf")
-            logits[row, part.next_token()] = 0
+            token = part.next_token()
+            if token is not None:
+                logits[row] = float("-inf")
+                logits[row, token] = 0
         return logits
 
     def _part(self, params: Any, prompt: list[int] | None, said: list[int]) -> Part | None:

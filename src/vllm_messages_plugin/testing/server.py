@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vllm_messages_plugin.testing.families import Family, write_families
 from vllm_messages_plugin.testing.script import parse_playbook
 
 START_SECONDS = 300
@@ -91,11 +92,12 @@ def start_server(
     scripted: bool = True,
     home: Path | None = None,
     port: int = 0,
+    program: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Run `vllm serve` on a model directory for the length of the block, with further arguments and env.
 
     Its log and playbook are kept in `home`, a new temporary directory unless it is given; a port that is 0
-    becomes a free one.
+    becomes a free one. `program` runs in the place of `vllm serve`.
     """
     home = home or Path(tempfile.mkdtemp(prefix="vllm-serve-"))
     playbook, log = home / "playbook.json", home / "server.log"
@@ -103,11 +105,23 @@ def start_server(
     port = port or free_port()
     named = ["--served-model-name", *names, "--max-model-len", str(window), "--port", str(port)]
     flags = [*FLAGS, *(SCRIPTED if scripted else ()), *arguments]
-    command = [vllm_command(), "serve", str(model), *named, *flags]
+    command = [*(program or (vllm_command(), "serve")), str(model), *named, *flags]
     environment = server_environment(os.environ, playbook) | dict(env or {})
     with _process(command, environment, log) as process:
         server = Server(f"http://127.0.0.1:{port}", tuple(names), window, log, playbook, process)
         _wait_until_healthy(server)
+        yield server
+
+
+@contextmanager
+def start_families(model: Path, families: Mapping[str, Family], home: Path) -> Iterator[Server]:
+    """Serve several families of models with one engine: each below its name (see `families`)."""
+    listed = home / "families.json"
+    write_families(families, listed)
+    program = (sys.executable, "-m", "vllm_messages_plugin.testing.families")
+    with start_server(
+        model, "--dtype", "float32", "--families", str(listed), home=home, program=program
+    ) as server:
         yield server
 
 

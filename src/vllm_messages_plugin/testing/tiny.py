@@ -9,7 +9,7 @@ prints the directory. It has SmolLM2's tokenizer, the tags of thinking and calls
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,19 @@ SHAPE = {
 WEIGHT_SCALE = 0.02
 
 
-def model_directory(template: str = "qwen_like", directory: Path | None = None) -> Path:
-    """Return the directory of a tiny model with this template (a name of TEMPLATES, or the text of one)."""
+def model_directory(
+    template: str = "qwen_like", directory: Path | None = None, special: Sequence[str] = ()
+) -> Path:
+    """Return the directory of a tiny model with this template (a name of TEMPLATES, or the text of one).
+
+    `special` are tokens to add as special ones, which a detokenizer leaves out unless told otherwise.
+    """
     text = template_text(template)
-    recipe = f"{RECIPE} {smollm2.RECIPE} {hashlib.sha256(text.encode()).hexdigest()}"
-    name = template if template in TEMPLATES else hashlib.sha256(text.encode()).hexdigest()[:12]
+    digest = hashlib.sha256("\n".join((text, *special)).encode()).hexdigest()
+    recipe = f"{RECIPE} {smollm2.RECIPE} {digest}"
+    name = template if template in TEMPLATES and not special else digest[:12]
     target = directory or cache_home() / f"tiny-{name}"
-    return build_once(target, recipe, lambda empty: build(text, empty))
+    return build_once(target, recipe, lambda empty: build(text, empty, special))
 
 
 def template_text(template: str) -> str:
@@ -51,10 +57,10 @@ def template_text(template: str) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def build(template: str, directory: Path) -> None:
+def build(template: str, directory: Path, special: Sequence[str] = ()) -> None:
     """Write the model with this template's text into an empty directory."""
     source = smollm2.model_directory(lambda _: None)
-    vocabulary = _write_tokenizer(source, directory)
+    vocabulary = _write_tokenizer(source, directory, special)
     (directory / "chat_template.jinja").write_text(template, encoding="utf-8")
     config = config_of(_read_json(source / "config.json"), vocabulary)
     _write_json(directory / "config.json", config)
@@ -68,12 +74,13 @@ def config_of(source: dict[str, Any], vocabulary: int) -> dict[str, Any]:
     return source | SHAPE | own
 
 
-def _write_tokenizer(source: Path, directory: Path) -> int:
+def _write_tokenizer(source: Path, directory: Path, special: Sequence[str]) -> int:
     """Write SmolLM2's tokenizer with the tags added, and return the size of its vocabulary."""
     from tokenizers import AddedToken, Tokenizer
 
     tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
     tokenizer.add_tokens([AddedToken(tag, special=False, normalized=False) for tag in TAGS])
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     tokenizer.save(str(directory / "tokenizer.json"))
     config = _read_json(source / "tokenizer_config.json") | {"model_max_length": WINDOW}
     _write_json(directory / "tokenizer_config.json", config)
