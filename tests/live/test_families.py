@@ -1,0 +1,198 @@
+"""Families of models on a real server, by their own chat templates: the probe chooses, our scanner reads.
+
+One engine serves them all (see `testing.families`). The tiny model writes what a script says, in tokens
+that end inside tags and names. All is asked for at once, so that the engine works on several replies in a step.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+import pytest
+from spoken_families import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
+from wire_checks import comparable
+
+from formats.samples import speak
+from vllm_messages_plugin.testing import tiny
+from vllm_messages_plugin.testing.server import Server, start_families
+
+Json = dict[str, Any]
+
+
+def tool(name: str, **properties: Json) -> Json:
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"name": name, "description": f"{name} it.", "input_schema": schema}
+
+
+TEXT = {"type": "string"}
+TOOLS = [
+    tool("Read", file_path=TEXT, limit={"type": "integer"}),
+    tool("Write", file_path=TEXT, content=TEXT),
+]
+READ = ("Read", {"file_path": "/ä b.py", "limit": 5})
+# Tags in the content: of thoughts, of calls, of other families.
+CODE = "if a < b:\n    '</parameter>' '</tool_call>'\n\n# <think> 漢🙂 </invoke>\n"
+WRITE = ("Write", {"file_path": "/a.py", "content": CODE})
+LONG = ("Write", {"file_path": "/a.py", "content": "one two\n" * 9})
+RESULT = [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "RESULT"}]
+MESSAGES = [
+    {"role": "user", "content": "Read it."},
+    {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "toolu_1", "name": "Read", "input": READ[1]}],
+    },
+    {"role": "user", "content": [*RESULT, {"type": "text", "text": "And now?"}]},
+]
+WORKERS = 8  # as many as the engine takes at once
+
+
+def asking(says: str, *, thinks: bool = False, end: str = "eos", **fields: Any) -> Json:
+    """A request for a reply that the script sets."""
+    script = {"script_pieces": awkward(says) or [""], "script_end": end}
+    thinking = {"type": "enabled", "budget_tokens": 1500} if thinks else {"type": "disabled"}
+    asked = {"model": "tiny", "max_tokens": 2000, "messages": MESSAGES, "tools": TOOLS, "thinking": thinking}
+    return asked | {"extra_body": {"vllm_xargs": script, "temperature": 0}} | fields
+
+
+def thought(row: Row) -> str:
+    """A thought as the family writes it; nothing if it does not think."""
+    if row.thinks is None:
+        return ""
+    opening, closing = row.thinks
+    return f"{'' if row.opened else opening}First the file.{closing}"
+
+
+def calls(row: Row) -> Json:
+    says = f"{thought(row)}I write.\n\n{speak(row.shape, [READ, WRITE])}"
+    return asking(says, thinks=row.thinks is not None)
+
+
+def cut_call(row: Row) -> Json:
+    says = speak(row.shape, [LONG])
+    cut = says[: says.index("one two") + 20]
+    return asking(cut, end="none", max_tokens=len(cut.encode()) + 5)
+
+
+def broken_call(row: Row) -> Json:
+    return asking(f"So: {begun(row)}")
+
+
+def begun(row: Row) -> str:
+    """A call's markup up to the middle of its name."""
+    says = speak(row.shape, [READ])
+    return says[: says.index("Read") + 2]
+
+
+Case = Callable[[Row], Json]
+CASES: tuple[Case, ...] = (calls, cut_call, broken_call)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A reply, the same in both modes, and its calls' input as it was streamed."""
+
+    message: Json
+    partial_json: str
+
+    @property
+    def blocks(self) -> list[tuple[str, Any]]:
+        """Each block: a call by its name and input, others by their type and text."""
+        return [
+            (block["name"], block["input"])
+            if block["type"] == "tool_use"
+            else (block["type"], block[block["type"]])
+            for block in self.message["content"]
+        ]
+
+
+def hear(url: str, asked: Json) -> Heard:
+    """Ask in both modes with the official SDK."""
+    with (
+        anthropic.DefaultHttpxClient(trust_env=False) as transport,
+        anthropic.Anthropic(
+            base_url=url, api_key="x", max_retries=0, timeout=300, http_client=transport
+        ) as client,
+    ):
+        whole = client.messages.create(**asked).to_dict()
+        with client.messages.stream(**asked) as events:
+            parts = [event.partial_json for event in events if event.type == "input_json"]
+            accumulated = events.get_final_message().to_dict()
+    assert essence(accumulated) == essence(whole)
+    return Heard(whole, "".join(parts))
+
+
+def essence(message: Json) -> Json:
+    """A message without what differs from one reply to the next: also the count of the thinking's tokens,
+    which is an estimate where the tags are no tokens."""
+    found = comparable(message)
+    return found | {"tokens": found["tokens"][:2]}
+
+
+@pytest.fixture(scope="module")
+def family_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One engine for every family."""
+    model = tiny.model_directory(special=SPECIAL)
+    with start_families(model, served(), tmp_path_factory.mktemp("families")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def replies(family_server: Server) -> Iterator[dict[tuple[str, str], Future[Heard]]]:
+    """Every family's reply to every case."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        asked = {(name, case.__name__): (name, case(row)) for name, row in FAMILIES.items() for case in CASES}
+        asked |= {
+            (name, "prompted"): (name, asking(f"I read.\n{speak('hermes_json', [READ])}"))
+            for name in NOT_SERVED
+        }
+        yield {
+            key: pool.submit(hear, f"{family_server.url}/{name}", request)
+            for key, (name, request) in asked.items()
+        }
+
+
+Replies = dict[tuple[str, str], Future[Heard]]
+families = pytest.mark.parametrize("name", FAMILIES)
+
+
+@families
+def test_thought_text_and_parallel_calls_in_awkward_pieces(replies: Replies, name: str) -> None:
+    heard = replies[name, "calls"].result()
+    thoughts = [("thinking", "First the file.")] if FAMILIES[name].thinks else []
+    assert heard.blocks == [*thoughts, ("text", "I write."), READ, WRITE]
+    assert heard.message["stop_reason"] == "tool_use"
+
+
+@families
+def test_a_call_cut_by_max_tokens_is_visibly_cut(replies: Replies, name: str) -> None:
+    heard = replies[name, "cut_call"].result()
+    assert heard.message["stop_reason"] == "max_tokens"
+    assert [kind for kind, _ in heard.blocks] == ["Write"]
+    assert "one two" in heard.partial_json
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(heard.partial_json)
+
+
+@families
+def test_markup_that_makes_no_call_is_text(replies: Replies, name: str) -> None:
+    heard = replies[name, "broken_call"].result()
+    kind = "thinking" if FAMILIES[name].always else "text"
+    assert heard.blocks == [(kind, f"So: {begun(FAMILIES[name])}")]
+
+
+@families
+def test_the_probe_chose(family_server: Server, name: str) -> None:
+    row = FAMILIES[name]
+    found = f"tool calls by {row.parser or 'hermes'}, read by our own scanner as {row.shape}"
+    assert found in family_server.log_text()
+
+
+@pytest.mark.parametrize("name", NOT_SERVED)
+def test_what_this_build_cannot_serve_is_prompted_and_the_log_says_why(
+    family_server: Server, replies: Replies, name: str
+) -> None:
+    assert "vLLM reads Harmony only for gpt_oss, and this is llama" in family_server.log_text()
+    assert replies[name, "prompted"].result().blocks == [("text", "I read."), READ]
