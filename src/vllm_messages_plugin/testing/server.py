@@ -41,6 +41,8 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "NO_PROXY": "*",
 }
+# A tiny model gains nothing by a second thread, and on a busy machine each waits for the other.
+ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 FLAGS = ("--host", "127.0.0.1", "--enforce-eager", "--max-num-seqs", "8")
 SCRIPTED = ("--logits-processors", "vllm_messages_plugin.testing.scripted:ScriptedModel")
 
@@ -119,9 +121,8 @@ def start_families(model: Path, families: Mapping[str, Family], home: Path) -> I
     listed = home / "families.json"
     write_families(families, listed)
     program = (sys.executable, "-m", "vllm_messages_plugin.testing.families")
-    with start_server(
-        model, "--dtype", "float32", "--families", str(listed), home=home, program=program
-    ) as server:
+    flags = ("--dtype", "float32", "--families", str(listed))
+    with start_server(model, *flags, env=ONE_THREAD, home=home, program=program) as server:
         yield server
 
 
