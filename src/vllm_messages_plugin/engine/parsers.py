@@ -208,7 +208,7 @@ def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> st
     if named or readers.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
         return named
     if readers.prompted:
-        return PROMPTED_SHAPE
+        return _prompted_shape(choice.profile)
     shape = choice.profile.call_shape or choice.profile.hinted_shape if choice.profile else None
     return shape if shape in SHAPES else None
 
@@ -217,6 +217,13 @@ def _named_shape(readers: Readers) -> str | None:
     """The shape of a tool parser of ours that a flag or a setting names."""
     parser = getattr(readers.plain, "tool_parser_cls", None)
     return str(parser.shape) if parser and parser.__module__ == TOOL_MODULE else None
+
+
+def _prompted_shape(profile: TemplateProfile | None) -> str:
+    """The shape for calls that were asked for as text: the model's own, if it reads these as well."""
+    own = SHAPES.get(profile.call_shape or "") if profile else None
+    asked = SHAPES[PROMPTED_SHAPE].sections[0]
+    return own.name if own and asked in own.sections else PROMPTED_SHAPE
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:

@@ -191,8 +191,9 @@ _ALL: Final = (
     ),
     # a name and a JSON object
     _shape("kimi_section", Section((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")),
-    _shape("deepseek_json", DEEPSEEK_SECTION),
-    _shape("deepseek_fence", DEEPSEEK_SECTION),
+    # DeepSeek's templates never list tools, so tools are prompted and calls come in either markup
+    _shape("deepseek_json", DEEPSEEK_SECTION, TOOL_CALL),
+    _shape("deepseek_fence", DEEPSEEK_SECTION, TOOL_CALL),
     _shape("mistral", MISTRAL),
     _shape("call_start", Section((Form(head="function {name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>")),
     _shape("gemma_call", Section((GEMMA, OBJECT), "<|tool_call>", "<tool_call|>")),
