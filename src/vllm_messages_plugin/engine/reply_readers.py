@@ -69,6 +69,8 @@ class ReplyReaders:
         behind_thinking = None
         try:
             if parser is not None:
+                if self._own_shape(conversation):
+                    _ask_for_no_grammar(parser)
                 if conversation.schema is not None:
                     _hold_calls_to_their_form(parser)
                 request = parser.adjust_request(request=request)
@@ -167,3 +169,11 @@ def _hold_calls_to_their_form(parser: Any) -> None:
     level = getattr(parser, "tool_strict_level", None)
     if least is not None:
         parser.tool_strict_level = least if level is None else max(level, least)
+
+
+def _ask_for_no_grammar(parser: Any) -> None:
+    """Free the form of calls that nobody demanded: some of vLLM's parsers (GLM) bind it nevertheless, to
+    another form than the template's own, and our scanner needs none."""
+    tool_parser: Any = getattr(parser, "tool_parser", None)
+    if getattr(tool_parser, "default_tool_strict_level", None) is not None:
+        tool_parser.default_tool_strict_level = compat.ToolStrictLevel.AUTO
