@@ -1,7 +1,8 @@
 """Families of models on a real server, by their own chat templates: the probe chooses, our scanner reads.
 
 One engine serves them all (see `testing.families`). The tiny model writes what a script says, in tokens
-that end inside tags and names. All is asked for at once, so that the engine works on several replies in a step.
+that end inside tags and names. All is asked for at once, so that the engine works on several replies in
+a step.
 """
 
 import json

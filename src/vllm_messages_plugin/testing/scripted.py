@@ -15,7 +15,7 @@ against its grammar: script what the grammar allows.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from vllm_messages_plugin.testing.script import (
 PLAYBOOK_VARIABLE = "VLLM_MESSAGES_PLAYBOOK"
 TAIL_TOKENS = 32_768  # how much of a prompt's end the rules see
 FILLER = " and"  # said after a script without an end
+RELUCTANCE = 1e4  # keeps a free model from what a grammar would let it write for ever
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ class PlaybookFile:
         return self._rules
 
 
+def endless_tokens(vocabulary: Mapping[str, int]) -> list[int]:
+    """The tokens that a grammar may allow for ever: blanks and digits, in the spelling of byte-level BPE."""
+    return [number for text, number in vocabulary.items() if not text.strip("ĠĊĉč0123456789")]
+
+
 class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen by the type checker
     """Forces each scripted request of the batch to its next token."""
 
@@ -87,6 +93,7 @@ class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen b
             "none": self._encode(FILLER)[0],
             "free": None,
         }
+        self._endless = endless_tokens(self._tokenizer.get_vocab())
         self._playbook = PlaybookFile(os.environ.get(PLAYBOOK_VARIABLE))
         self._parts: dict[int, Part] = {}
 
@@ -108,7 +115,9 @@ class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen b
             time.sleep(delay)
         for row, part in self._parts.items():
             token = part.next_token()
-            if token is not None:
+            if token is None:
+                logits[row, self._endless] -= RELUCTANCE
+            else:
                 logits[row] = float("-inf")
                 logits[row, token] = 0
         return logits
