@@ -36,7 +36,9 @@ FAMILIES = {
     "glm-4.5": Row("zai-org-GLM-4.5-Air", "glm_xml", ("<think>", "</think>\n"), parser="glm45"),
     "glm-4.7": Row("GLM-4.7-Flash", "glm_compact", CLOSED_TIGHT, opened=True, parser="glm47"),
     "kimi-k2": Row("moonshotai-Kimi-K2-Instruct", "kimi_section", parser="kimi_k2"),
-    "kimi-k2-thinking": Row("moonshotai-Kimi-K2-Thinking", "kimi_section", CLOSED_TIGHT, parser="kimi_k2"),
+    "kimi-k2-thinking": Row(
+        "moonshotai-Kimi-K2-Thinking", "kimi_section", CLOSED_TIGHT, always=True, parser="kimi_k2"
+    ),
     "deepseek-v3.1": Row("deepseek-ai-DeepSeek-V3.1", "deepseek_json", CLOSED_TIGHT, opened=True),
     "deepseek-v4": Row(
         "crusoeai-DeepSeek-V4-Flash", "dsml_tool_calls", CLOSED_TIGHT, opened=True, parser="deepseek_v4"

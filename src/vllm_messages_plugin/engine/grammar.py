@@ -7,7 +7,7 @@ in the log.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -36,11 +36,11 @@ def _bound(function: Function, forced: bool) -> dict[str, Any]:
     return {**function, "function": {**inner, "strict": strict}}
 
 
-def after_thinking(constraint: Any, thinking: ThinkingProfile, special: bool) -> Any:
+def after_thinking(constraint: Any, thinking: ThinkingProfile, special: Collection[str]) -> Any:
     """The constraint of a reply, to hold once the thinking is over.
 
     vLLM's engine waits for the end of the reasoning only where it was started with --reasoning-parser.
-    `special` says that the tags are special tokens, which a grammar must name as tokens.
+    `special` are the special tokens, which a grammar must name as tokens; a tag may begin with one.
 
     Raises:
         MissingFeatureError: this vLLM or its xgrammar lacks what it takes.
@@ -50,7 +50,8 @@ def after_thinking(constraint: Any, thinking: ThinkingProfile, special: bool) ->
     params = pick("vllm.sampling_params:StructuredOutputsParams")
 
     def tag(text: str | None) -> Any:
-        return formats.TokenFormat(token=text) if special and text else text or ""
+        token = next((token for token in special if text and text.startswith(token)), None)
+        return formats.TokenFormat(token=token) if token else text or ""
 
     bound = to_format(constraint)
     if bound is None:

@@ -50,8 +50,8 @@ class Readers:
 
     @property
     def thinking(self) -> ThinkingProfile | None:
-        """How the template thinks, if it does and a parser reads it."""
-        return self.profile.thinking if self.profile and self.reasoning_parser else None
+        """How the template thinks, if it does and something reads it."""
+        return self.profile.thinking if self.profile and (self.reasoning_parser or self.shape) else None
 
     def traits(self, images: bool) -> TemplateTraits:
         """What translation must know of the template."""
@@ -132,9 +132,10 @@ def choose_readers(
     readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
     readers = replace(readers, shape=_own_shape(readers, choice, settings))
     if spoken is not None and readers.shape == spoken:
-        readers = replace(readers, native_grammar=False, forced_shape=PROMPTED_SHAPE)
         reasons.append(f"vLLM has no parser for {spoken}; our own scanner reads it.")
-        readers = replace(readers, reasons=tuple(reasons))
+        readers = replace(readers, native_grammar=False)
+    if readers.shape is not None and not readers.native_grammar:
+        readers = _with_foreign_grammar(readers, model_config, tokenizer, reasons)
     log.info(
         "Messages API: tool calls by %s%s%s, reasoning by %s. %s",
         readers.tool_parser or "no parser",
@@ -144,6 +145,21 @@ def choose_readers(
         " ".join(readers.reasons),
     )
     return readers
+
+
+def _with_foreign_grammar(readers: Readers, model_config: Any, tokenizer: Any, reasons: list[str]) -> Readers:
+    """Have a demanded call written in the markup that we prompt for: vLLM has no grammar for the model's."""
+    reasons.append(
+        f"A demanded call is written as {PROMPTED_SHAPE}: no grammar for {readers.shape} is known."
+    )
+    adjusting = partial(_parser_class, model_config, tokenizer, PROMPTED_PARSER)
+    return replace(
+        readers,
+        full=adjusting(readers.reasoning_parser),
+        plain=adjusting(None),
+        reasons=tuple(reasons),
+        forced_shape=PROMPTED_SHAPE,
+    )
 
 
 def _said(flag: str, flag_value: str | None, setting: str, reasons: list[str]) -> str | None:

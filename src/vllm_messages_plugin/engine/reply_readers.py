@@ -85,18 +85,26 @@ class ReplyReaders:
         """Have a grammar that binds the reply begin after its thinking; return what it is from there on."""
         thinking = self._readers.thinking
         constraint = request.extract_structured_outputs()
-        if constraint is None or thinking is None or self._grammar_waits or parser.reasoning_parser is None:
+        if constraint is None or thinking is None or not thinking.close_tag or self._grammar_waits:
             return None
-        if parser.is_reasoning_end(prompt.token_ids or []):
+        if self._thought_is_over(parser, prompt, thinking.close_tag):
             return None
         try:
-            special = thinking.close_tag in self._special
-            request.structured_outputs = after_thinking(constraint, thinking, special)
+            request.structured_outputs = after_thinking(constraint, thinking, self._special)
         except compat.MissingFeatureError as error:
             log.warning("The reply is bound by its grammar from the start: %s", error)
             return None
         request.response_format = None
         return constraint
+
+    def _thought_is_over(self, parser: Any, prompt: Prompt, close_tag: str) -> bool:
+        """Whether the prompt has closed the reply's thought. A parser of vLLM's also takes the end of an
+        earlier turn's thought for it."""
+        if self._readers.shape is not None and prompt.text is not None:
+            return prompt.text.rstrip().endswith(close_tag)
+        if parser.reasoning_parser is None:
+            return True
+        return bool(parser.is_reasoning_end(prompt.token_ids or []))
 
     def reading(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> Reading:
         """What reads the reply to a request."""
