@@ -223,3 +223,42 @@ def test_a_mark_that_is_only_talked_about_is_text(shape: str, size: int):
     text = f"Calls stand between {marks}, as in `<tool_call>`."
     heard = scan(shape, text, size=size)
     assert (heard.text, heard.calls) == (text, [])
+
+
+@both
+@each(sorted(SPOKEN))
+def test_carriage_returns_stay_in_the_value(shape: str, size: int):
+    call = ("Write", {"file_path": "/a", "content": "one\r\ntwo\r\n\r\nthree"})
+    assert scan(shape, speak(shape, [call]), size=size).made == [call]
+
+
+@both
+@each(sorted(SPOKEN))
+def test_no_arguments_at_all(shape: str, size: int):
+    assert scan(shape, speak(shape, [("Now", {}), READ]), size=size).made == [("Now", {}), READ]
+
+
+@both
+@each(JSON)
+def test_what_is_no_json_and_not_on_the_list_of_repairs_makes_no_whole_call(shape: str, size: int):
+    for word in ("NaN", "Infinity", "undefined", "'five'"):
+        heard = scan(shape, speak(shape, [READ]).replace('"limit": 5}', f'"limit": {word}}}'), size=size)
+        assert heard.made == []
+        assert heard.calls or heard.text
+
+
+@both
+@each([*JSON, "qwen_xml", "glm_xml", "invoke"])
+def test_a_value_nested_three_hundred_deep(shape: str, size: int):
+    deep = "[" * 300 + "]" * 300
+    text = speak(shape, [("Edit", {"lines": "DEEP"})])
+    text = text.replace('"DEEP"', deep).replace("DEEP", deep)
+    assert scan(shape, text, size=size).made == [("Edit", {"lines": json.loads(deep)})]
+
+
+@both
+@each(["hermes_json", "qwen_xml", "glm_xml", "kimi_section", "invoke"])
+def test_a_cdata_or_nested_markup_is_the_values_own(shape: str, size: int):
+    for content in ("<![CDATA[ <a>&amp;</a> ]]>", "<root>\n  <parameter>x</parameter>\n</root>", "<<>></>"):
+        call = ("Write", {"file_path": "/a", "content": content})
+        assert scan(shape, speak(shape, [call]), size=size).made == [call]
