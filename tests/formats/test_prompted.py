@@ -1,6 +1,7 @@
 """The text of prompted tools, word for word: it stands at the head of prompts, so it may not drift."""
 
 import json
+from pathlib import Path
 
 from vllm_messages_plugin.formats import prompted
 
@@ -86,3 +87,14 @@ def test_inputs_are_left_alone() -> None:
     before = json.dumps(READ)
     prompted.tools_text([READ])
     assert json.dumps(READ) == before
+
+
+def test_the_docs_show_the_text_of_this_version() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prompted-tools.md").read_text(encoding="utf-8")
+    head, tail = prompted.tools_text([BARE]).split('{"name": "Now"}')
+    assert f"version {prompted.PROMPTED_VERSION} of the format" in page
+    assert head in page
+    assert tail in page
+    assert prompted.call_text("Read", {"file_path": "/a.py"}) in page
+    assert prompted.result_text("Read", 'print("hello")', is_error=False) in page
+    assert prompted.result_text("Read", "", is_error=True).splitlines()[1] in page
