@@ -12,12 +12,14 @@ import pytest
 from clients import npm, play
 from clients.program import PROGRAMS, run
 from clients.replies import (
+    APIS,
     LARGE_WINDOW,
     PARSED,
     SMALL_WINDOW,
     Case,
     Json,
     ParseCase,
+    by_api,
     is_as_scripted,
     raw_reply,
     table,
@@ -26,7 +28,6 @@ from clients.replies import (
 from vllm_messages_plugin.testing.server import Server
 
 PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")
-APIS = ("messages", "beta")
 WEATHER = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 SAID = """<think>
 Let me look.
@@ -96,13 +97,10 @@ def ask_all(program: Path, server: Server, key: str, cases: Sequence[Case]) -> R
     headers = {"x-api-key": key}
     with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=120) as http:
         said = {case.name: raw_reply(http, case, server.model) for case in cases}
-    asked = [
-        {"api": api, "asked": case.body(server.model), "headers": case.headers}
-        for case, api in product(cases, APIS)
-    ]
+    pairs = [(case, api) for case in cases for api in case.apis]
+    asked = [{"api": api, "asked": case.body(server.model), "headers": case.headers} for case, api in pairs]
     told = run(["node", program], server, ["replies", asked], ANTHROPIC_API_KEY=key)
-    names = [(case.name, api) for case, api in product(cases, APIS)]
-    return {name: (said[name[0]], both) for name, both in zip(names, told, strict=True)}
+    return {(case.name, api): (said[case.name], both) for (case, api), both in zip(pairs, told, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +113,7 @@ def small(program: Path, strict_server: Server, strict_key: str) -> Replies:
     return ask_all(program, strict_server, strict_key, SMALL_WINDOW)
 
 
-@pytest.mark.parametrize("api", APIS)
-@table(LARGE_WINDOW)
+@by_api(LARGE_WINDOW)
 def test_a_reply_is_the_same_streamed_and_whole(large: Replies, case: Case, api: str) -> None:
     said, told = large[case.name, api]
     is_as_scripted(said, case)
@@ -124,8 +121,7 @@ def test_a_reply_is_the_same_streamed_and_whole(large: Replies, case: Case, api:
     assert without_ids(told["streamed"]) == without_ids(said)
 
 
-@pytest.mark.parametrize("api", APIS)
-@table(SMALL_WINDOW)
+@by_api(SMALL_WINDOW)
 def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
     small: Replies, case: Case, api: str
 ) -> None:

@@ -16,6 +16,7 @@ from clients.replies import (
     Case,
     Json,
     ParseCase,
+    by_api,
     is_as_scripted,
     raw_reply,
     table,
@@ -49,16 +50,12 @@ def replies(client: anthropic.Anthropic, api: str, asked: Json, headers: dict[st
     messages: Any = client.beta.messages if api == "beta" else client.messages
     extra = {"extra_body": {"vllm_xargs": asked["vllm_xargs"]}, "extra_headers": headers}
     known = {key: value for key, value in asked.items() if key != "vllm_xargs"}
-    if api != "beta":
-        for beta_only in ("context_management",) & known.keys():
-            extra["extra_body"][beta_only] = known.pop(beta_only)
     whole = messages.create(**known, **extra)
     with messages.stream(**known, **extra) as events:
         return [whole.to_dict(), events.get_final_message().to_dict()]
 
 
-@pytest.mark.parametrize("api", ["messages", "beta"])
-@table(LARGE_WINDOW)
+@by_api(LARGE_WINDOW)
 def test_a_reply_is_the_same_streamed_and_whole(
     http: httpx.Client, anthropic_client: anthropic.Anthropic, case: Case, api: str
 ) -> None:
@@ -68,8 +65,7 @@ def test_a_reply_is_the_same_streamed_and_whole(
         assert without_ids(message) == without_ids(said)
 
 
-@pytest.mark.parametrize("api", ["messages", "beta"])
-@table(SMALL_WINDOW)
+@by_api(SMALL_WINDOW)
 def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
     strict_server: Server, strict_http: httpx.Client, case: Case, api: str
 ) -> None:

@@ -7,7 +7,7 @@ import { betaZodOutputFormat } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import * as z from "zod";
 
-const client = new Anthropic({ baseURL: process.env.ANTHROPIC_BASE_URL, apiKey: "x", maxRetries: 0 });
+const client = new Anthropic({ baseURL: process.env.ANTHROPIC_BASE_URL, maxRetries: 0 });
 const [task, body] = JSON.parse(readFileSync(0, "utf8"));
 
 async function stream() {
