@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.engine import compat, grammar, parsers
-from vllm_messages_plugin.engine.reply_readers import _hold_calls_to_their_form
+from vllm_messages_plugin.engine.reply_readers import _hold_calls_to_their_form, _warn_of_json_alone
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 LEGACY = {
@@ -90,11 +90,15 @@ def test_calls_are_held_to_their_form_and_never_to_less_than_the_server_asks(bef
     assert held.tool_strict_level == max(before or 0, compat.ToolStrictLevel.FUNCTION)
 
 
-def test_a_vllm_without_strict_levels_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_vllm_without_strict_levels_is_left_alone_and_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(compat, "ToolStrictLevel", None)
+    _warn_of_json_alone.cache_clear()
     held = SimpleNamespace()
     _hold_calls_to_their_form(held)
     assert vars(held) == {}
+    assert "no grammar for a call or the JSON" in caplog.text
 
 
 def test_a_parser_manager_gets_no_more_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:

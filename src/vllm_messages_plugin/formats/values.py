@@ -48,6 +48,41 @@ class Streamed:
         """The output ends here, inside the value."""
 
 
+class Chosen:
+    """A string of those that the schema lists: held while it can be one, and then without blanks around it.
+
+    Models put blanks inside a tag, and grammars let them.
+    """
+
+    def __init__(self, write: Write, choices: frozenset[str]) -> None:
+        self._write, self._choices = write, choices
+        self._longest = max(map(len, choices)) + GUESS_LIMIT
+        self._held = ""
+        self._text: Streamed | None = None
+
+    def add(self, text: str) -> None:
+        """Take a piece."""
+        if self._text is None:
+            self._held += text
+            if len(self._held) <= self._longest:
+                return
+            text, self._text = self._held, Streamed(self._write)
+        self._text.add(text)
+
+    def close(self) -> None:
+        """The value ends here."""
+        if self._text is not None:
+            self._text.close()
+            return
+        bare = self._held.strip()
+        self._write(quote(bare if self._held not in self._choices and bare in self._choices else self._held))
+
+    def cut(self) -> None:
+        """The output ends here, inside the value."""
+        if self._text is None and self._held:
+            Streamed(self._write).add(self._held)
+
+
 class Held:
     """A value of which the type shows only at its end."""
 
@@ -116,6 +151,9 @@ class Guessed:
 
 def text_value(write: Write, node: Node | None, told: Write) -> Value:
     """A value of which only the schema knows the type."""
+    choices = node.choices if node else None
+    if choices:
+        return Chosen(write, choices)
     if node is None or node.types == frozenset(("string",)):
         return Streamed(write)
     if not takes_text(node):
