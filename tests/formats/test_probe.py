@@ -58,6 +58,8 @@ TAGS = {
     "openai-gpt-oss-120b": ("<|channel|>analysis<|message|>", "<|end|>"),
     "tencent-Hy3": ("<think:opensource>", "</think:opensource>"),
     "meituan-longcat-LongCat-2.0": ("<longcat_think>", "</longcat_think>"),
+    "ServiceNow-AI-Apriel-1.5-15b-Thinker": ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
+    "ServiceNow-AI-Apriel-1.6-15b-Thinker": ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
 }
 
 

@@ -6,6 +6,7 @@ from formats.samples import speak
 from formats.scanning import THINK, THINKING, scan
 from vllm_messages_plugin.formats.scanner import Scanner, Text, ThinkingTags
 from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.thinking import PROSE_TAGS
 
 NOW = speak("qwen_xml", [("Now", {})])
 both = pytest.mark.parametrize("size", [0, 1], ids=["at once", "by character"])
@@ -58,6 +59,20 @@ def test_other_tags_of_thoughts(size: int):
     tags = ThinkingTags("[THINK]", "[/THINK]")
     heard = scan("mistral", "[THINK]Hm.[/THINK]Hi.[TOOL_CALLS]Now[ARGS]{}", size=size, thinking=tags)
     assert (heard.thought, heard.text, heard.made) == ("Hm.", "Hi.", [("Now", {})])
+
+
+@both
+@pytest.mark.parametrize("opened", [True, False], ids=["by the prompt", "by the model"])
+def test_thoughts_told_in_prose_end_at_their_mark_and_the_answer_at_its_own(size: int, opened: bool):
+    tags = ThinkingTags(*PROSE_TAGS, starts_open=opened)
+    call = '<tool_calls>[{"name": "Now", "arguments": {}}]</tool_calls>'
+    reply = (
+        f"First, [END FINAL RESPONSE] is no end.\n[BEGIN FINAL RESPONSE]\nHi.\n{call}\n[END FINAL RESPONSE]\n"
+    )
+    text = reply if opened else f"Here are my reasoning steps:\n{reply}"
+    heard = scan("tool_calls_array", text, size=size, thinking=tags)
+    assert heard.thought.strip() == "First, [END FINAL RESPONSE] is no end."
+    assert (heard.text.strip(), heard.made) == ("Hi.", [("Now", {})])
 
 
 @both

@@ -24,6 +24,9 @@ __all__ = ["Call", "CallEnd", "Piece", "Scanner", "Text", "ThinkingTags", "Thoug
 # character is looked at a bounded number of times.
 RESCAN_LIMIT: Final = 512
 
+# What a model writes behind its answer, by the tag that ends its thoughts.
+ANSWER_ENDS: Final[Mapping[str, str]] = {"[BEGIN FINAL RESPONSE]": "[END FINAL RESPONSE]"}
+
 
 @dataclass(frozen=True, slots=True)
 class ThinkingTags:
@@ -62,7 +65,9 @@ class Scanner:
         self._thinking = thinking
         grammar: Grammar | None = grammar_of(shape) if calls else None
         self._triggers = grammar.triggers if grammar else {}
-        tags = [tag for tag in (thinking.open, thinking.close) if tag] if thinking else []
+        self._answer_end = ANSWER_ENDS.get(thinking.close, "") if thinking else ""
+        literals = (thinking.open, thinking.close, self._answer_end) if thinking else ()
+        tags = [tag for tag in literals if tag]
         self._finder = Finder((*self._triggers, *(grammar.closes if grammar else ()), *tags))
         self._owed: Mark | None = None  # the closing mark of a section that something else broke into
         if thinking and thinking.starts_open:
@@ -110,6 +115,9 @@ class Scanner:
 
     def _meet(self, literal: str) -> Reading[None]:
         """Read what a literal begins or ends; if it is nothing, its first character is text."""
+        if self._ends_answer(literal):
+            self._tape.at += len(literal)
+            return
         if self._is_tag(literal):
             self._tape.at += len(literal)
             if not self._reply.answered and not self._reply.thinking:
@@ -143,6 +151,9 @@ class Scanner:
             reply.boundary(thinking=True)
             return True
         return False
+
+    def _ends_answer(self, literal: str) -> bool:
+        return literal == self._answer_end and not self._reply.thinking
 
     def _may_begin(self, trigger: Trigger) -> bool:
         """Whether markup counts here: without marks a call is no thought, and a foreign one has its line."""

@@ -42,6 +42,7 @@ Tags = tuple[str, str]
 Level = TypeVar("Level", str, int)
 # A renderer with a conversation and tools in which it renders a reasoning sentinel.
 Thought = tuple[Renderer, list[Message], Tools | None]
+PROSE_TAGS: Final[Tags] = ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]")
 FIXED_TAGS: Final[tuple[Tags, ...]] = (
     ("[THINK]", "[/THINK]"),
     ("<|channel>thought", "<channel|>"),
@@ -50,6 +51,7 @@ FIXED_TAGS: Final[tuple[Tags, ...]] = (
     ("<|think:start|>", "<|think:end|>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("to=self<|message|>", "<|eom|>"),
+    PROSE_TAGS,
 )
 _NAMED_TAG: Final = re.compile(r"</?((?:\w+[:_])?(?:think|thinking|thought|reasoning)(?::\w+)?)>")
 _TAG_BEFORE: Final = re.compile(r"(<[^<>\s]{2,40}>|\[[A-Z_]+\])\s*\Z")
@@ -257,4 +259,6 @@ def _tags_in_head(prompts: list[str]) -> Tags | None:
         tags = _tags_in([head])
         if tags and tags[0] in head and tags[1] in head:
             return tags
+        if PROSE_TAGS[1] in head:  # the model knows by itself how it begins
+            return PROSE_TAGS
     return None
