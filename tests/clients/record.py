@@ -30,7 +30,7 @@ END_SECONDS = 600
 QUIET_SECONDS = 3.0
 MODEL = "SmolLM2-135M-Instruct"
 # All of them would fill two screens.
-GROUPS = ("models", "errors", "cache", "counting")
+GROUPS = ("models", "errors", "streaming", "structured", "cache", "counting")
 NOTE, FIXED = "A hern stands in the reeds.\n", "A heron stands in the reeds.\n"
 TASK = "There is a spelling mistake in note.txt. Mend it."
 DONE = "I mended it: the bird is a heron."
