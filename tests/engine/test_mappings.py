@@ -108,11 +108,10 @@ def test_every_name_means_a_shape_we_know() -> None:
     assert set(TOOL_SHAPES.values()) <= set(SHAPES)
 
 
-def test_registering_imports_nothing_of_vllms_and_takes_no_time() -> None:
+def test_registering_imports_nothing_of_vllms() -> None:
     code = (
-        "import sys, time; from vllm_messages_plugin.engine import mappings; "
-        "began = time.perf_counter(); mappings.register(); took = time.perf_counter() - began; "
-        "print(int(took < 0.05), *[name for name in sys.modules if name.startswith(('vllm.', 'torch'))])"
+        "import sys; from vllm_messages_plugin.engine import mappings; mappings.register(); "
+        "print('registered', *[name for name in sys.modules if name.startswith(('vllm.', 'torch'))])"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["1"]
+    assert ran.stdout.split() == ["registered"]

@@ -183,10 +183,8 @@ def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatc
 def test_the_template_is_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     MessagesAuto(tokenizer_of())
     monkeypatch.delattr("vllm_messages_plugin.engine.reasoning_parsers.choose")
-    began = time.perf_counter()
-    for _ in range(1000):
-        MessagesAuto(tokenizer_of(), chat().tools)
-    assert time.perf_counter() - began < 2.0
+    for _ in range(3):
+        assert MessagesAuto(tokenizer_of(), chat().tools).shape
 
 
 # Requests
