@@ -65,7 +65,7 @@ def _tool(name: str, argument: str, tokens: int) -> Body:
 
 def _opening(name: str, head: int) -> list[Body]:
     prompt = f"Session {name}. Find out why the tests fail and mend them."
-    place = f"The working directory is /work/{name[:6]}. {text_of_tokens(head // 16)}"
+    place = f"The working directory is /home/dev/{name[:6]}. {text_of_tokens(head // 16)}"
     return [{"role": "user", "content": [_text(prompt)]}, {"role": "system", "content": place}]
 
 

@@ -37,6 +37,12 @@ def pick_if_there(*candidates: str) -> Any:
         return None
 
 
+def of_protocol(name: str) -> Any:
+    """A class of what vLLM's own routes answer with; asked for by name, as only our parsers there need it."""
+    places = ("vllm.entrypoints.generate.base.protocol", "vllm.entrypoints.openai.engine.protocol")
+    return pick(*(f"{place}:{name}" for place in places))
+
+
 def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `values` that `function` takes as keywords."""
     parameters = inspect.signature(function).parameters

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from vllm.reasoning import ReasoningParser
 
-from vllm_messages_plugin.engine.compat import pick
+from vllm_messages_plugin.engine.compat import of_protocol
 from vllm_messages_plugin.engine.parsers import facts_of
 from vllm_messages_plugin.formats.choose import ParserChoice, choose
 from vllm_messages_plugin.formats.families import NATIVES, shape_by_token
@@ -22,10 +22,7 @@ from vllm_messages_plugin.formats.probe import ThinkingProfile
 from vllm_messages_plugin.formats.scanner import Piece, Scanner, ThinkingTags, Thought
 from vllm_messages_plugin.formats.shapes import SHAPES
 
-DeltaMessage = pick(
-    "vllm.entrypoints.generate.base.protocol:DeltaMessage",
-    "vllm.entrypoints.openai.engine.protocol:DeltaMessage",
-)
+DeltaMessage = of_protocol("DeltaMessage")
 
 log = logging.getLogger("vllm.messages")
 

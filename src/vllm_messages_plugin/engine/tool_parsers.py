@@ -13,26 +13,19 @@ from typing import Any, ClassVar, Final
 
 from vllm.tool_parsers import ToolParser, ToolParserManager
 
-from vllm_messages_plugin.engine.compat import MissingFeatureError, pick
+from vllm_messages_plugin.engine.compat import MissingFeatureError, of_protocol, pick
 from vllm_messages_plugin.engine.mappings import SHAPED
 from vllm_messages_plugin.engine.reasoning_parsers import EVERY_SHAPE, special_of, speech_of
 from vllm_messages_plugin.engine.replies import told_of_repair
 from vllm_messages_plugin.formats.scanner import Call, Piece, Scanner, Text, ThinkingTags
 from vllm_messages_plugin.formats.shapes import SHAPES
 
-PROTOCOL: Final = ("vllm.entrypoints.generate.base.protocol", "vllm.entrypoints.openai.engine.protocol")
-
-
-def _of_protocol(name: str) -> Any:
-    return pick(*(f"{module}:{name}" for module in PROTOCOL))
-
-
-DeltaFunctionCall = _of_protocol("DeltaFunctionCall")
-DeltaMessage = _of_protocol("DeltaMessage")
-DeltaToolCall = _of_protocol("DeltaToolCall")
-ExtractedToolCallInformation = _of_protocol("ExtractedToolCallInformation")
-FunctionCall = _of_protocol("FunctionCall")
-ToolCall = _of_protocol("ToolCall")
+DeltaFunctionCall = of_protocol("DeltaFunctionCall")
+DeltaMessage = of_protocol("DeltaMessage")
+DeltaToolCall = of_protocol("DeltaToolCall")
+ExtractedToolCallInformation = of_protocol("ExtractedToolCallInformation")
+FunctionCall = of_protocol("FunctionCall")
+ToolCall = of_protocol("ToolCall")
 make_tool_call_id = pick(
     "vllm.renderers.chat_utils:make_tool_call_id", "vllm.entrypoints.chat_utils:make_tool_call_id"
 )
