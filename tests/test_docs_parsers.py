@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from vllm_messages_plugin.formats.parser_names import ALIASES, AUTO, OWN_NAMES, REASONING_ALIASES
+from vllm_messages_plugin.formats.probing.parser_names import ALIASES, AUTO, OWN_NAMES, REASONING_ALIASES
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/parsers.md").read_text(encoding="utf-8")

@@ -20,7 +20,7 @@ from vllm_messages_plugin.cli.model_files import (
     hub_cache,
     read_model,
 )
-from vllm_messages_plugin.formats.thinking import ThinkingProfile
+from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
 
 ASK = "{% if add_generation_prompt %}<|im_start|>assistant\n"
 CHATML = (

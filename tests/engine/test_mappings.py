@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.engine import mappings
-from vllm_messages_plugin.formats.parser_names import TOOL_SHAPES
-from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 
 PACKAGES = sorted(mappings.REGISTRIES)
 packages = pytest.mark.parametrize("package", PACKAGES)

@@ -12,10 +12,10 @@ from vllm.reasoning import _REASONING_PARSERS_TO_REGISTER, ReasoningParserManage
 from vllm.tool_parsers import _TOOL_PARSERS_TO_REGISTER, ToolParserManager
 
 from engine.parsing import SIZES, Told, chat, make, parser_of, streamed, tokenizer_of, whole
-from formats.scanning import split
+from formats.whole_scan import split
 from vllm_messages_plugin.engine import mappings
 from vllm_messages_plugin.engine.reasoning_parsers import MessagesAutoReasoning
-from vllm_messages_plugin.formats.parser_names import TOOL_SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
 
 CALLS = [("Read", {"file_path": "/a", "limit": 5}), ("Write", {"file_path": "/b", "content": 'say "é"\n  x'})]
 WRITTEN = r'"content": "say \"é\"\n  x"'

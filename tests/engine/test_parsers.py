@@ -10,7 +10,7 @@ import pytest
 from engine.parsing import tokenizer_of
 from vllm_messages_plugin.engine import mappings
 from vllm_messages_plugin.engine.parsers import Readers, choose_readers
-from vllm_messages_plugin.formats.parser_names import TOOL_SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
 from vllm_messages_plugin.settings import Settings
 
 

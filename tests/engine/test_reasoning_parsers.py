@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from engine.parsing import READ, SIZES, WRITE, Told, chat, make, parser_of, streamed, tokenizer_of, whole
 from formats.samples import SPOKEN, TOOLS, speak
-from formats.scanning import THINK, THINKING, split
+from formats.whole_scan import THINK, THINKING, split
 from vllm_messages_plugin.engine.reasoning_parsers import MessagesAutoReasoning, Splitter
-from vllm_messages_plugin.formats.scanner import Scanner, Thought
-from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.scanning.scanner import Scanner, Thought
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 
 CLOSED = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
 OPEN = "<|im_start|>assistant\n<think>\n"

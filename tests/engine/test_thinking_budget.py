@@ -13,7 +13,7 @@ from vllm_messages_plugin.engine.thinking_budget import (
     resumed_params,
     wanted_budget,
 )
-from vllm_messages_plugin.formats.probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingWish
 
 PLAIN = ThinkingProfile("enable_thinking", True, False, True, "<think>", "</think>", False, True)

@@ -12,10 +12,10 @@ from xgrammar import Grammar
 
 from engine.parsing import READ, SIZES, WRITE, chat, make, parser_of, streamed, tokenizer_of, whole
 from formats.samples import SPOKEN, TOOLS, speak
-from formats.scanning import completed, split
+from formats.whole_scan import completed, split
 from vllm_messages_plugin.engine.reasoning_parsers import speech_of
 from vllm_messages_plugin.engine.tool_parsers import STRUCTURAL_TAGS, MessagesAuto, parser_class
-from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 from vllm_messages_plugin.testing import tiny
 
 BIG_SECONDS = 6.0  # of a processor

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose
 
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 

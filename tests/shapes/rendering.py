@@ -13,8 +13,8 @@ from typing import Any
 from fastapi import Request
 from transformers import AutoTokenizer
 
-from vllm_messages_plugin.formats.choose import ModelFacts, choose
-from vllm_messages_plugin.formats.probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose
+from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 from vllm_messages_plugin.http.fetch import FetchRules
 from vllm_messages_plugin.http.ports import Service
 from vllm_messages_plugin.http.reading import read

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vllm_messages_plugin.formats.choose import ModelFacts
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts
 
 # tokenizer.json has its added tokens near its head, before a vocabulary of many megabytes.
 HEAD_BYTES = 1 << 20

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from vllm_messages_plugin.engine.compat import MissingFeatureError, pick, pick_if_there
-from vllm_messages_plugin.formats.probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.schema_loops import is_endless
 from vllm_messages_plugin.translate.tools import Choice, Function
 

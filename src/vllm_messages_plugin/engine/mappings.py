@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.parser_names import AUTO, REASONING_ALIASES, TOOL_SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import AUTO, REASONING_ALIASES, TOOL_SHAPES
 
 log = logging.getLogger("vllm.messages")
 

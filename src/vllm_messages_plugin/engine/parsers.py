@@ -17,12 +17,12 @@ from vllm_messages_plugin.engine.compat import (
     is_mistral_tokenizer,
 )
 from vllm_messages_plugin.engine.mappings import REASONING_MODULE, TOOL_MODULE
-from vllm_messages_plugin.formats.choose import ModelFacts, ParserChoice, choose, spoken_shape
-from vllm_messages_plugin.formats.parser_names import AUTO
-from vllm_messages_plugin.formats.probe import TemplateProfile, ThinkingProfile
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose, spoken_shape
+from vllm_messages_plugin.formats.probing.parser_names import AUTO
+from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
-from vllm_messages_plugin.formats.shapes import SHAPES
-from vllm_messages_plugin.formats.written import write_calls
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.call_rendering import write_calls
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.translate.traits import TemplateTraits
 

@@ -15,12 +15,12 @@ from vllm.reasoning import ReasoningParser
 
 from vllm_messages_plugin.engine.compat import of_protocol
 from vllm_messages_plugin.engine.parsers import facts_of
-from vllm_messages_plugin.formats.choose import ParserChoice, choose
-from vllm_messages_plugin.formats.families import NATIVES, shape_by_token
-from vllm_messages_plugin.formats.marks import SPACE_LIMIT
-from vllm_messages_plugin.formats.probe import ThinkingProfile
-from vllm_messages_plugin.formats.scanner import Piece, Scanner, ThinkingTags, Thought
-from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose
+from vllm_messages_plugin.formats.probing.detectors import NATIVES, shape_by_token
+from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
+from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
+from vllm_messages_plugin.formats.scanning.scanner import Piece, Scanner, ThinkingTags, Thought
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 
 DeltaMessage = of_protocol("DeltaMessage")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.parsers import Readers
-from vllm_messages_plugin.formats.probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingWish
 from vllm_messages_plugin.wire.errors import MessagesError, invalid

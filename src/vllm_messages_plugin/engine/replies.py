@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from vllm_messages_plugin.engine.opening import Opening
-from vllm_messages_plugin.formats.scanner import Call, Scanner, Text, Thought
+from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner, Text, Thought
 from vllm_messages_plugin.stream.deltas import CallPiece, Delta, TextPiece, ThinkingPiece
 
 log = logging.getLogger("vllm.messages")

@@ -21,8 +21,8 @@ from vllm_messages_plugin.engine.replies import (
     ThinkingCounter,
     told_of_repair,
 )
-from vllm_messages_plugin.formats.scanner import Scanner, ThinkingTags
-from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 from vllm_messages_plugin.translate.conversation import Conversation
 
 log = logging.getLogger("vllm.messages")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from vllm_messages_plugin.formats.probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingWish
 
 EFFORT_BUDGETS: Mapping[str, int] = MappingProxyType({"low": 2_048, "medium": 8_192})

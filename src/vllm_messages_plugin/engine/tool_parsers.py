@@ -17,8 +17,8 @@ from vllm_messages_plugin.engine.compat import MissingFeatureError, of_protocol,
 from vllm_messages_plugin.engine.mappings import SHAPED
 from vllm_messages_plugin.engine.reasoning_parsers import EVERY_SHAPE, special_of, speech_of
 from vllm_messages_plugin.engine.replies import told_of_repair
-from vllm_messages_plugin.formats.scanner import Call, Piece, Scanner, Text, ThinkingTags
-from vllm_messages_plugin.formats.shapes import SHAPES
+from vllm_messages_plugin.formats.scanning.scanner import Call, Piece, Scanner, Text, ThinkingTags
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 
 DeltaFunctionCall = of_protocol("DeltaFunctionCall")
 DeltaMessage = of_protocol("DeltaMessage")

@@ -1,0 +1,112 @@
+"""Renders a chat template the way transformers does, in a sandbox, without ever failing wildly.
+
+Called by `probe` and `thinking`. Whatever a template raises becomes a `RenderError`; its output and
+the processor time of all its renders together are capped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+from vllm_messages_plugin.formats.probing.sandbox import RenderError, Sandbox
+
+OUTPUT_CHARS: Final = 400_000
+# Processor time of this thread, so that a busy machine does not change what a probe finds.
+RENDER_SECONDS: Final = 0.5
+PROBE_SECONDS: Final = 4.0  # all renders of one template together
+
+Message = dict[str, Any]
+Tools = Sequence[Mapping[str, Any]]
+Value = TypeVar("Value")
+NO_KWARGS: Final[Mapping[str, object]] = {}
+
+
+class Renderer:
+    """One compiled chat template and the names it reads."""
+
+    def __init__(self, template: str, special_tokens: Mapping[str, str]) -> None:
+        self._sandbox = Sandbox()
+        self._tokens = {name: token for name, token in special_tokens.items() if isinstance(token, str)}
+        self._seconds_left = PROBE_SECONDS
+        self._as_parts = False
+        self._template, self.variables = _guarded(lambda: self._sandbox.compiled(template))
+
+    def use_parts(self) -> None:
+        """From now on pass text as a list of content parts, for templates that want only those."""
+        self._as_parts = True
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        tools: Tools | None = None,
+        kwargs: Mapping[str, object] = NO_KWARGS,
+        prompt: bool = True,
+    ) -> str:
+        """Render a conversation; `prompt` adds the generation prompt."""
+        if self._as_parts:
+            messages = [_with_parts(message) for message in messages]
+        variables = {
+            **self._tokens,
+            **kwargs,
+            "messages": messages,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": prompt,
+        }
+        return _guarded(lambda: self._collect(variables))
+
+    def attempt(
+        self,
+        messages: Sequence[Message],
+        tools: Tools | None = None,
+        kwargs: Mapping[str, object] = NO_KWARGS,
+        prompt: bool = True,
+    ) -> str | None:
+        """Render a conversation, or return None where the template refuses it."""
+        try:
+            return self.render(messages, tools, kwargs, prompt)
+        except RenderError:
+            return None
+
+    def check(self) -> None:
+        """Raise if the template has used up its time: what it rendered so far is no fair sample."""
+        if self._seconds_left <= 0:
+            raise RenderError("the template takes too long to render")
+
+    def _collect(self, variables: Mapping[str, Any]) -> str:
+        self.check()
+        started = time.thread_time()
+        self._sandbox.start(RENDER_SECONDS)
+        try:
+            return "".join(self._bounded(self._template.generate(variables)))
+        finally:
+            spent = time.thread_time() - started
+            self._seconds_left -= spent if spent < RENDER_SECONDS else PROBE_SECONDS
+
+    def _bounded(self, chunks: Iterator[str]) -> Iterator[str]:
+        length = 0
+        for chunk in chunks:
+            self._sandbox.check()
+            length += len(chunk)
+            if length > OUTPUT_CHARS:
+                raise RenderError("the template renders too much text")
+            yield chunk
+
+
+def _guarded(action: Callable[[], Value]) -> Value:
+    """Run template code; whatever it raises becomes a RenderError."""
+    try:
+        return action()
+    except RenderError:
+        raise
+    except Exception as error:  # templates reach freely into Python values
+        raise RenderError(f"{type(error).__name__}: {error}"[:300]) from error
+
+
+def _with_parts(message: Message) -> Message:
+    content = message.get("content")
+    if not isinstance(content, str):
+        return message
+    return {**message, "content": [{"type": "text", "text": content}]}

@@ -1,0 +1,84 @@
+"""Words no model would say, and the conversations that carry them through a chat template.
+
+Used by `probe` and `thinking`: whatever surrounds a sentinel in the rendered prompt is markup.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from vllm_messages_plugin.formats.probing.renderer import Message
+
+USER: Final = "zqasksfirst"
+USER_AGAIN: Final = "zqaskssecond"
+SYSTEM: Final = "zqrules"
+ANSWER: Final = "zqanswers"
+REASONING: Final = "zqponders"
+RESULT: Final = "zqresult"
+NAME: Final = "zq_lookup"
+KEY: Final = "zqpath"
+VALUE: Final = "zqvalue"
+OTHER_KEY: Final = "zqcount"
+NUMBER: Final = 73129
+CALL_ID: Final = "zqcall001"  # nine letters and digits: the only form Mistral's templates take
+
+TOOL: Final[dict[str, Any]] = {
+    "type": "function",
+    "function": {
+        "name": NAME,
+        "description": "Looks something up.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                KEY: {"type": "string", "description": "Where to look."},
+                OTHER_KEY: {"type": "integer", "description": "How often."},
+            },
+            "required": [KEY, OTHER_KEY],
+        },
+    },
+}
+
+
+def user(text: str = USER) -> Message:
+    """Return a user message."""
+    return {"role": "user", "content": text}
+
+
+def system(text: str = SYSTEM) -> Message:
+    """Return a system message."""
+    return {"role": "system", "content": text}
+
+
+def assistant(text: str = ANSWER, **fields: object) -> Message:
+    """Return an assistant message that says something."""
+    return {"role": "assistant", "content": text, **fields}
+
+
+def call(arguments_as: str, content: str | None, **fields: object) -> Message:
+    """Return an assistant message that calls the tool."""
+    arguments: object = {KEY: VALUE, OTHER_KEY: NUMBER}
+    if arguments_as == "string":
+        arguments = json.dumps(arguments)
+    function = {"name": NAME, "arguments": arguments}
+    tool_call = {"id": CALL_ID, "type": "function", "function": function}
+    return {"role": "assistant", "content": content, **fields, "tool_calls": [tool_call]}
+
+
+def result() -> Message:
+    """Return the tool's answer to `call`."""
+    return {"role": "tool", "tool_call_id": CALL_ID, "name": NAME, "content": RESULT}
+
+
+def in_order(text: str | None, words: Iterable[str]) -> bool:
+    """Tell whether each word stands once in the text, one after the other."""
+    if text is None:
+        return False
+    position = -1
+    for word in words:
+        found = text.find(word, position + 1)
+        if found < 0 or text.count(word) != 1:
+            return False
+        position = found
+    return True

@@ -1,0 +1,155 @@
+"""The table of shapes: its names are the probe's, and it reads what real templates write."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from formats.samples import SPOKEN, speak
+from formats.whole_scan import Heard, join, pieces_of, scan, split
+from vllm_messages_plugin.formats.probing import template_probe
+from vllm_messages_plugin.formats.probing import sentinels as say
+from vllm_messages_plugin.formats.probing.detectors import BY_NAME
+from vllm_messages_plugin.formats.probing.detectors import SHAPES as PROBED
+from vllm_messages_plugin.formats.scanning.patterns import Mark
+from vllm_messages_plugin.formats.probing.sandbox import RenderError
+from vllm_messages_plugin.formats.scanning.scanner import Scanner
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
+
+OWN = {"any", "invoke"}
+# What the scanner leaves to vLLM, or to nobody.
+NOT_OURS = {
+    "minimax_elements", "functionary_arrows", "harmony", "k2_horizon", "plamo", "atem_invoke",
+}  # fmt: skip
+# Templates that don't write a call anybody could read back, each for a reason of its own.
+BROKEN = {
+    "SvalTek-Q3-CharThink-9B-temp": "escapes its own closing tag as HTML",
+    "typhoon-ai-typhoon2.1-gemma3-4b": "puts no comma between arguments",
+    "ServiceNow-AI-Apriel-Nemotron-15b-Thinker": "leaves the id's string open",
+}
+
+
+def test_a_shape_is_named_as_the_probe_names_it():
+    assert set(SHAPES) - OWN == set(BY_NAME) - NOT_OURS
+    assert all(shape.name == name for name, shape in SHAPES.items())
+
+
+def test_every_shape_has_a_sample():
+    assert set(SPOKEN) == set(SHAPES) - {"any"}
+
+
+@pytest.mark.parametrize("name", sorted(set(SHAPES) - {"any", "invoke"}))
+def test_the_samples_are_what_the_probe_calls_by_that_name(name: str):
+    text = speak(name, [(say.NAME, {say.KEY: say.VALUE, say.OTHER_KEY: say.NUMBER})])
+    known = next(shape for shape in PROBED if shape.name == name)
+    context = {
+        "laguna_xml": f"<assistant>{text}",
+        "step_xml": f"{text}<|im_start|>tool_response",
+        "cohere_action_4": f"<|END_TEXT|>{text}",
+    }
+    assert known.pattern.search(context.get(name, text))
+
+
+@pytest.mark.parametrize("name", sorted(set(SPOKEN)))
+def test_any_reads_what_can_be_told_from_text(name: str):
+    text = speak(name, [("Read", {"file_path": "/a", "limit": 5})])
+    heard = scan("any", text, size=1)
+    if SHAPES[name].sections[0].open in {section.open for section in SHAPES["any"].sections}:
+        assert heard.made == [("Read", {"file_path": "/a", "limit": 5})]
+    elif not heard.made:
+        assert heard.text == text
+
+
+@pytest.mark.parametrize(
+    ("shape", "marker"),
+    [
+        ("hermes_json", "<tool_call>"),
+        ("hermes_json", "</tool_call>"),
+        ("mistral", "[TOOL_CALLS]"),
+        ("mistral", "[ARGS]"),
+        ("kimi_section", "<|tool_call_argument_begin|>"),
+        ("lfm2_python", "<|tool_call_end|>"),
+        ("glm_xml", "</arg_key>"),
+        ("gemma_call", '<|"|>'),
+        ("step3_invoke", "<｜tool_call_end｜>"),  # noqa: RUF001
+        ("deepseek_json", "<｜tool▁sep｜>"),  # noqa: RUF001
+    ],
+)
+def test_markers_are_the_pieces_a_tokenizer_may_hide(shape: str, marker: str):
+    assert marker in SHAPES[shape].markers
+
+
+def test_bare_shapes_have_no_markers():
+    assert SHAPES["json_array"].markers == ()
+    assert SHAPES["python_list"].markers == ()
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_every_mark_begins_with_what_can_be_searched_for(name: str):
+    for section in SHAPES[name].sections:
+        assert not section.open or Mark(section.open).head
+        for form in section.forms:
+            assert not form.param or Mark(form.end).head
+            assert not form.alone or Mark(form.head).head
+
+
+def test_solar_writes_arguments_between_tokens():
+    text = (
+        "<|tool_call:start|>Edit\n<|tool_arg:start|>replace_all<|tool_arg:value|>true<|tool_arg:end|>\n"
+        "<|tool_arg:start|>lines<|tool_arg:value|>[1, 2]<|tool_arg:end|>\n<|tool_call:end|>"
+    )
+    assert scan("solar_open", text, size=1).made == [("Edit", {"replace_all": True, "lines": [1, 2]})]
+
+
+def test_mistral_writes_calls_in_every_version():
+    for text in (
+        '[TOOL_CALLS] [{"name": "Read", "arguments": {"limit": 5}, "id": "abcdefghi"}]',
+        '[TOOL_CALLS]Read{"limit": 5}',
+        '[TOOL_CALLS]Read[CALL_ID]abcdefghi[ARGS]{"limit": 5}',
+        '[TOOL_CALLS]Read[ARGS]{"limit": 5}',
+    ):
+        assert scan("mistral", text, size=1).made == [("Read", {"limit": 5})]
+        assert scan("mistral", text + text + "Done.").made == [("Read", {"limit": 5})] * 2
+
+
+def test_kimi_writes_the_name_with_a_number():
+    for written in ("functions.Read:0", "Read:12", "Read", "functions.mcp__a__Read:1"):
+        text = f"<|tool_call_begin|>{written}<|tool_call_argument_begin|>{{}}<|tool_call_end|>"
+        name = "mcp__a__Read" if "mcp" in written else "Read"
+        assert scan("kimi_section", text, size=1).made == [(name, {})]
+
+
+def _assistant_turn(template: str) -> str | None:
+    """What a template writes for a message that calls the sentinel tool, up to the tool's answer."""
+    try:
+        tooled = template_probe._opened(template, {"bos_token": "<s>", "eos_token": "</s>"})
+        call = template_probe._rendered_call(tooled)
+    except RenderError:
+        return None
+    return call.segment if call else None
+
+
+def _heard(shape: str, text: str, size: int) -> Heard:
+    return join(pieces_of(Scanner(SHAPES[shape], tools=[say.TOOL]), split(text, size)))
+
+
+def test_the_scanner_reads_what_real_templates_write(corpus: Mapping[str, str]):
+    wanted = {say.KEY: say.VALUE, say.OTHER_KEY: say.NUMBER}
+    read, wrong = 0, {}
+    for model, template in corpus.items():
+        segment = _assistant_turn(template)
+        shape = next((s.name for s in PROBED if segment and s.pattern.search(segment)), None)
+        if not segment or shape not in SHAPES or model in BROKEN:
+            continue
+        for size in (0, 1):
+            heard = _heard(shape, segment, size)
+            # Some Kimi templates write the id of the call, which is ours to choose, for its name.
+            names = (say.NAME, say.CALL_ID) if shape == "kimi_section" else (say.NAME,)
+            if [whole for *_, whole in heard.calls] != [True] or heard.calls[0][0] not in names:
+                wrong[model] = (shape, segment)
+            elif json.loads(heard.calls[0][1]) != wanted:
+                wrong[model] = (shape, heard.calls)
+            else:
+                read += 1
+    assert wrong == {}
+    assert read >= 680

@@ -1,0 +1,31 @@
+"""Calls written by hand come out as the models themselves write them."""
+
+import pytest
+
+from vllm_messages_plugin.formats.probing.detectors import BY_NAME, LISTED, TOKENS
+from vllm_messages_plugin.formats.call_rendering import WRITERS, write_calls
+
+CALLS = [("Read", {"path": "a", "limit": 3}), ("Now", {})]
+
+GOLDEN = {
+    "lfm2_python": "<|tool_call_start|>[Read(path='a', limit=3), Now()]<|tool_call_end|>",
+    "granite_array": '<|tool_call|>[{"name": "Read", "arguments": {"path": "a", "limit": 3}}, '
+    '{"name": "Now", "arguments": {}}]',
+    "hermes_json": '<tool_call>\n{"name": "Read", "arguments": {"path": "a", "limit": 3}}\n</tool_call>\n'
+    '<tool_call>\n{"name": "Now", "arguments": {}}\n</tool_call>',
+    "kimi_section": "<|tool_calls_section_begin|>"
+    '<|tool_call_begin|>functions.Read:0<|tool_call_argument_begin|>{"path": "a", "limit": 3}'
+    "<|tool_call_end|>"
+    "<|tool_call_begin|>functions.Now:1<|tool_call_argument_begin|>{}<|tool_call_end|>"
+    "<|tool_calls_section_end|>",
+}
+
+
+@pytest.mark.parametrize("shape", GOLDEN)
+def test_calls_are_written_in_the_models_own_markup(shape: str) -> None:
+    assert write_calls(shape, CALLS) == GOLDEN[shape]
+
+
+def test_every_writer_is_tested_and_every_hint_is_a_known_shape() -> None:
+    assert WRITERS.keys() == GOLDEN.keys()
+    assert {name for _, name in (*LISTED, *TOKENS)} <= BY_NAME.keys()
