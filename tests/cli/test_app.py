@@ -21,10 +21,10 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
 """
 COMMAND_IMPORTS = """
 import sys
-import vllm_messages_plugin.cli.demo_run, vllm_messages_plugin.cli.claude_settings
-import vllm_messages_plugin.cli.settings_file, vllm_messages_plugin.cli.smoke_run
-import vllm_messages_plugin.cli.doctor_run, vllm_messages_plugin.cli.claude_run
-import vllm_messages_plugin.cli.flags_report, vllm_messages_plugin.cli.bench_run
+import vllm_messages_plugin.cli.demo.steps, vllm_messages_plugin.cli.claude_config.recommended_settings
+import vllm_messages_plugin.cli.claude_config.settings_file, vllm_messages_plugin.conformance.run
+import vllm_messages_plugin.cli.doctor.report, vllm_messages_plugin.cli.claude.launch
+import vllm_messages_plugin.cli.flags.advice, vllm_messages_plugin.cli.bench.measurement
 print(*[name for name in ('vllm', 'torch', 'transformers', 'anthropic') if name in sys.modules])
 """
 

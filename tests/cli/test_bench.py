@@ -15,13 +15,13 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from cli.fake_anthropic import Fake, listening
-from vllm_messages_plugin.cli import bench_report
+from vllm_messages_plugin.cli.bench import report
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.bench_report import bar, draw, reuse_words, to_json
-from vllm_messages_plugin.cli.bench_run import BenchFailedError, Sample, Size, middle, sample
-from vllm_messages_plugin.cli.bench_run import Result as Measured
-from vllm_messages_plugin.cli.bench_session import MOST_TOKENS, session, text_of_tokens
-from vllm_messages_plugin.cli.client import Client
+from vllm_messages_plugin.cli.bench.report import bar, draw, reuse_words, to_json
+from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Sample, Size, middle, sample
+from vllm_messages_plugin.cli.bench.measurement import Result as Measured
+from vllm_messages_plugin.cli.bench.session import MOST_TOKENS, session, text_of_tokens
+from vllm_messages_plugin.conformance.client import Client
 
 
 def words_in(body: dict[str, Any]) -> int:
@@ -251,6 +251,6 @@ def test_the_real_matplotlib_draws_it(tmp_path: Path) -> None:
 
 def test_too_few_tokens_have_no_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), width=100)
-    console.print(bench_report._answers(measured(answers=(made(written=1),))))
+    console.print(report._answers(measured(answers=(made(written=1),))))
     assert "-" in console.file.getvalue()  # type: ignore[attr-defined]
     assert to_json(measured(answers=(made(written=1),)))["median_tokens_per_second"] is None

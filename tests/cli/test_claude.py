@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from cli.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.claude_run import command_line, environment
-from vllm_messages_plugin.cli.claude_settings import KEY_HELPER, settings_for, without_key
-from vllm_messages_plugin.cli.settings_file import UnusableSettingsError
+from vllm_messages_plugin.cli.claude.launch import command_line, environment
+from vllm_messages_plugin.cli.claude_config.recommended_settings import KEY_HELPER, settings_for, without_key
+from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError
 
 URL = "http://localhost:8000"
 STAND_IN = """#!{python}

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from cli.fake_anthropic import Fake
-from vllm_messages_plugin.cli.checks import claude_code, claude_session
-from vllm_messages_plugin.cli.client import Client
-from vllm_messages_plugin.cli.outcome import CannotTellError, MismatchError, Outcome
+from vllm_messages_plugin.conformance.checks import claude_code, claude_session
+from vllm_messages_plugin.conformance.client import Client
+from vllm_messages_plugin.conformance.outcome import CannotTellError, MismatchError, Outcome
 
 # Says, turn after turn, what it is told to say; the note it writes is the edit that a real one makes.
 STAND_IN = """#!{python}

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vllm_messages_plugin.cli import demo as demo_module
-from vllm_messages_plugin.cli import demo_run, serve, server
+from vllm_messages_plugin.cli.demo import command as demo_module
+from vllm_messages_plugin.cli import serve
+from vllm_messages_plugin.cli.demo import steps
+from vllm_messages_plugin.demo import server
 from vllm_messages_plugin.cli.app import app
 
 # A server that only knows /health; with `slow` it is unhealthy, with `deaf` it does not hear SIGTERM.
@@ -131,7 +133,7 @@ def test_the_demo_makes_serves_checks_asks_and_connects(
     steps: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert demo_run.run_demo(port=0, keep=False)
+    assert steps.run_demo(port=0, keep=False)
     out = capfd.readouterr().out
     assert steps[0].startswith("/models/tiny --served-model-name smollm2 --max-model-len 8192")
     assert steps[1:] == ["smoke smollm2"]
@@ -149,17 +151,17 @@ def test_the_demo_makes_serves_checks_asks_and_connects(
 
 def test_a_failed_check_fails_the_demo(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAILED_CHECKS", "1")
-    assert not demo_run.run_demo(port=0, keep=False)
+    assert not steps.run_demo(port=0, keep=False)
 
 
 def test_an_empty_answer_fails_the_demo(steps: list[str], tmp_path: Path) -> None:
     (tmp_path / "demo_asker.py").write_text("print()")
-    assert not demo_run.run_demo(port=0, keep=False)
+    assert not steps.run_demo(port=0, keep=False)
 
 
 def test_a_model_that_cannot_be_made_fails_the_demo(steps: list[str], tmp_path: Path) -> None:
     (tmp_path / "demo_maker.py").write_text("raise SystemExit(3)")
-    assert not demo_run.run_demo(port=0, keep=False)
+    assert not steps.run_demo(port=0, keep=False)
     assert steps == []
 
 
@@ -167,7 +169,7 @@ def test_a_server_that_fails_shows_its_log(
     steps: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(demo_run, "serve_command", lambda arguments: stand_in(1, "dies"))
-    assert not demo_run.run_demo(port=0, keep=False)
+    assert not steps.run_demo(port=0, keep=False)
     out = capfd.readouterr().out
     assert "no such model" in out
     assert "status 1" in out
@@ -183,7 +185,7 @@ def test_ctrl_c_stops_the_server_that_was_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(demo_run, "_until_it_ends", interrupted)
-    assert demo_run.run_demo(port=0, keep=True)
+    assert steps.run_demo(port=0, keep=True)
     assert is_gone(kept[0].process)
     assert "stays up" in capfd.readouterr().out
 

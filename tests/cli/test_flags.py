@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.flags_report import NO_TOOLS, OWN_TEMPLATE, advise, thinking_words
-from vllm_messages_plugin.cli.model_files import (
+from vllm_messages_plugin.cli.flags.advice import NO_TOOLS, OWN_TEMPLATE, advise, thinking_words
+from vllm_messages_plugin.cli.flags.model_files import (
     HEAD_BYTES,
     NoModelError,
     find_directory,

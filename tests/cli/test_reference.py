@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.checks import CHECKS
+from vllm_messages_plugin.conformance.checks import CHECKS
 from vllm_messages_plugin.cli.reference import reference
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"

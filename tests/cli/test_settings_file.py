@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.cli import settings_file, settings_undo
-from vllm_messages_plugin.cli.claude_settings import settings_for
-from vllm_messages_plugin.cli.settings_file import (
+from vllm_messages_plugin.cli.claude_config import settings_file
+from vllm_messages_plugin.cli.claude_config import settings_undo
+from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
+from vllm_messages_plugin.cli.claude_config.settings_file import (
     Change,
     UnusableSettingsError,
     Written,
@@ -18,7 +19,7 @@ from vllm_messages_plugin.cli.settings_file import (
     union,
     user_settings_path,
 )
-from vllm_messages_plugin.cli.settings_undo import Records, records, undo
+from vllm_messages_plugin.cli.claude_config.settings_undo import Records, records, undo
 
 URL = "http://localhost:8000"
 

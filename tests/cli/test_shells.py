@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from vllm_messages_plugin.cli.shells import Shell, exports, quoted
+from vllm_messages_plugin.cli.claude_config.shells import Shell, exports, quoted
 
 NASTY = ["plain", "it's", 'a "b" $HOME `id` \\ c', "two words", "", "é", "\\'", "%PATH%"]
 

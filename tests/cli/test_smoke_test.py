@@ -16,12 +16,12 @@ from typer.testing import CliRunner, Result
 
 from cli.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.checks import CHECKS, GROUPS, Check
-from vllm_messages_plugin.cli.client import Client, Sent
-from vllm_messages_plugin.cli.models import Served
-from vllm_messages_plugin.cli.outcome import Outcome
-from vllm_messages_plugin.cli.smoke_report import Finding, curl_line, report, to_junit
-from vllm_messages_plugin.cli.smoke_run import BEYOND, choose_checks, client_of, is_anthropic, run_check
+from vllm_messages_plugin.conformance.checks import CHECKS, GROUPS, Check
+from vllm_messages_plugin.conformance.client import Client, Sent
+from vllm_messages_plugin.conformance.served_models import Served
+from vllm_messages_plugin.conformance.outcome import Outcome
+from vllm_messages_plugin.conformance.report import Finding, curl_line, report, to_junit
+from vllm_messages_plugin.conformance.run import BEYOND, choose_checks, client_of, is_anthropic, run_check
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from vllm_messages_plugin import __version__
-from vllm_messages_plugin.cli.bench import bench
-from vllm_messages_plugin.cli.claude import RestIsClaudes, claude
-from vllm_messages_plugin.cli.claude_config import claude_config
-from vllm_messages_plugin.cli.demo import demo
-from vllm_messages_plugin.cli.doctor import doctor
-from vllm_messages_plugin.cli.flags import flags
+from vllm_messages_plugin.cli.bench.command import bench
+from vllm_messages_plugin.cli.claude.command import RestIsClaudes, claude
+from vllm_messages_plugin.cli.claude_config.command import claude_config
+from vllm_messages_plugin.cli.demo.command import demo
+from vllm_messages_plugin.cli.doctor.command import doctor
+from vllm_messages_plugin.cli.flags.command import flags
 from vllm_messages_plugin.cli.serve import HELP_IS_OURS, serve
-from vllm_messages_plugin.cli.smoke_test import smoke_test
+from vllm_messages_plugin.cli.smoke_test.command import smoke_test
 
 EPILOG = """
 **Examples**

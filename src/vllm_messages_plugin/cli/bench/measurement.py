@@ -1,0 +1,184 @@
+"""Measures a server: single answers, then a session. `bench` calls it."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from vllm_messages_plugin.cli.bench.session import Body, session
+from vllm_messages_plugin.conformance.client import MESSAGES, Client, auth_headers, base_url, http_client
+from vllm_messages_plugin.conformance.stream_rules import fold, parse_events
+from vllm_messages_plugin.conformance.served_models import choose_model, list_models
+
+VERSION = {"anthropic-version": "2023-06-01"}
+STORY = "Story {}: tell me at length, without an end, how the river came down from the hills."
+TURN_TOKENS = 16
+FIRST_EVENT, FIRST_DELTA = "event: message_start", "event: content_block_delta"
+
+
+class BenchFailedError(Exception):
+    """An answer was no answer that can be measured."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    runs: int
+    tokens: int
+    concurrency: int
+    turns: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One streamed answer: seconds to its first event, first delta and end, and its tokens."""
+
+    first_event: float
+    first_delta: float
+    seconds: float
+    prompt: int
+    cached: int
+    written: int
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens a second, from the first delta on; None where there are too few."""
+        span = self.seconds - self.first_delta
+        return (self.written - 1) / span if self.written > 1 and span > 0 else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that was measured of one server."""
+
+    url: str
+    model: str
+    window: int | None
+    size: Size
+    answers: Sequence[Sample]
+    wall: float
+    turns: Sequence[Sample]
+
+    @property
+    def throughput(self) -> float:
+        """Tokens a second of all answers together."""
+        return sum(sample.written for sample in self.answers) / self.wall if self.wall else 0.0
+
+    @property
+    def reuse(self) -> list[float]:
+        """How much of each turn the next one found in the cache, from 0 to 1."""
+        pairs = pairwise(self.turns)
+        return [min(1.0, after.cached / before.prompt) if before.prompt else 0.0 for before, after in pairs]
+
+
+def middle(values: Iterator[float | None]) -> float | None:
+    """The median of what there is."""
+    there = [value for value in values if value is not None]
+    return median(there) if there else None
+
+
+def measure(url: str, model: str, key: str, size: Size, timeout: float, *, quiet: bool) -> Result:
+    """Find the server, measure answers, replay a session."""
+    with http_client(url, timeout) as http, _progress(quiet) as tell:
+        served = choose_model(list_models(http, key or None, given=model), model)
+        client = Client(http, served.name, served.window, key or None)
+        tell("warming up")
+        sample(client, _story(0, 2))
+        answers, wall = _answers(client, size, tell)
+        turns = _session(client, size, tell)
+    return Result(base_url(url), served.name, served.window, size, answers, wall, turns)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """One line on the error stream that says what is measured."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what: bar.update(task, description=what)
+
+
+def _story(number: int, tokens: int) -> Body:
+    """A short prompt that no earlier one begins like, so that nothing of it is cached."""
+    prompt = f"{uuid.uuid4().hex} " + STORY.format(number)
+    return {"max_tokens": tokens, "messages": [{"role": "user", "content": prompt}]}
+
+
+def _answers(client: Client, size: Size, tell: Callable[[str], None]) -> tuple[list[Sample], float]:
+    tell(f"{size.runs} answers, {size.concurrency} at a time")
+    bodies = [_story(number, size.tokens) for number in range(size.runs)]
+    start = time.perf_counter()
+    with ThreadPoolExecutor(size.concurrency) as pool:
+        samples = list(pool.map(lambda body: sample(client, body), bodies))
+    return samples, time.perf_counter() - start
+
+
+def _session(client: Client, size: Size, tell: Callable[[str], None]) -> list[Sample]:
+    samples = []
+    for turn, body in enumerate(session(uuid.uuid4().hex, size.turns, client.window, TURN_TOKENS), 1):
+        tell(f"turn {turn} of {size.turns}")
+        samples.append(sample(client, body))
+    return samples
+
+
+def sample(client: Client, body: Mapping[str, Any]) -> Sample:
+    """Stream one answer and time it."""
+    sent = {"model": client.model, **body, "stream": True}
+    headers = {**VERSION, **auth_headers(client.key)}
+    start = time.perf_counter()
+    try:
+        with client.http.stream("POST", MESSAGES, json=sent, headers=headers) as response:
+            if response.status_code != 200:
+                response.read()
+                raise BenchFailedError(
+                    f"HTTP {response.status_code}: {' '.join(response.text.split())[:300]}"
+                )
+            times = _times(response.iter_text(), start)
+    except httpx.HTTPError as error:
+        raise BenchFailedError(f"the connection broke: {error or type(error).__name__}") from None
+    return _sample(times, time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class _Times:
+    text: str
+    first_event: float | None
+    first_delta: float | None
+
+
+def _times(chunks: Iterator[str], start: float) -> _Times:
+    pieces: list[str] = []
+    event = delta = None
+    for chunk in chunks:
+        now = time.perf_counter() - start
+        # A name may be cut in two: the piece before is looked at again.
+        seen = (pieces[-1] if pieces else "") + chunk
+        pieces.append(chunk)
+        event = now if event is None and FIRST_EVENT in seen else event
+        delta = now if delta is None and FIRST_DELTA in seen else delta
+    return _Times("".join(pieces), event, delta)
+
+
+def _sample(times: _Times, seconds: float) -> Sample:
+    if times.first_event is None:
+        raise BenchFailedError(f"the stream tells no message: {times.text[:200]!r}")
+    try:
+        usage = fold(parse_events(times.text))["usage"]
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise BenchFailedError(f"the stream is not well formed: {type(error).__name__}: {error}") from None
+    cached = usage.get("cache_read_input_tokens") or 0
+    prompt = usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0)
+    first_delta = times.first_delta if times.first_delta is not None else seconds
+    return Sample(times.first_event, first_delta, seconds, prompt, cached, usage["output_tokens"])

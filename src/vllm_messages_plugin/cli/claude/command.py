@@ -1,0 +1,73 @@
+"""`vllm-messages claude`: Claude Code with a running server, for one run; no file is touched."""
+
+import os
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from vllm_messages_plugin.cli.claude_config.command import SmallModel, Traffic, Window
+from vllm_messages_plugin.cli.smoke_test.command import DEFAULT_URL, Key, Model, Url
+
+REST = "vllm_messages_plugin.rest"
+INSTALL = (
+    "Claude Code is not installed (no `claude` on the PATH). Install it with\n"
+    "  npm install -g @anthropic-ai/claude-code\n"
+    "or, without npm,\n"
+    "  curl -fsSL https://claude.ai/install.sh | bash"
+)
+
+
+class RestIsClaudes(TyperCommand):
+    """A command that leaves everything after `--` alone, so that no option of Claude's becomes our URL."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what stands before the first `--`; the rest is kept in the context."""
+        end = args.index("--") if "--" in args else len(args)
+        ctx.meta[REST] = args[end + 1 :]
+        parsed: list[str] = super().parse_args(ctx, args[:end])
+        return parsed
+
+
+def claude(
+    ctx: typer.Context,
+    url: Url = DEFAULT_URL,
+    model: Model = "",
+    api_key: Key = "",
+    window: Window = 0,
+    small_model: SmallModel = "",
+    allow_traffic: Traffic = False,
+    program: Annotated[str, typer.Option("--program", help="Claude Code's program.")] = "claude",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command and start nothing.")] = False,
+) -> None:
+    """Start Claude Code with a running server, for this one run.
+
+    Everything after -- goes to claude: vllm-messages claude http://gpu:8000 -- -p "What is here?". The
+    settings are those of claude-config, given on the command line, where they go before the user's own;
+    the key is in the environment alone, and no file is written. A window of less than 32k starts
+    `claude --bare`.
+
+    Exit status: claude's own; 2 wrong usage, no server answers, or claude is not installed.
+    """
+    from vllm_messages_plugin.cli.claude import launch as run
+    from vllm_messages_plugin.cli.claude_config.steps import Wish, ask_server, settings_of
+    from vllm_messages_plugin.conformance.client import UnreachableError
+    from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError
+
+    try:
+        path = run.find_program(program)
+        if path is None:
+            typer.echo(INSTALL, err=True)
+            raise typer.Exit(2)
+        served = ask_server(url, model, api_key, window)
+        settings = settings_of(served, Wish(url, api_key, small_model, traffic=allow_traffic, keyless=True))
+        command = run.command_line(path, served.window or 0, settings, ctx.meta[REST])
+        environ = run.environment(settings, api_key, os.environ)
+    except (UnreachableError, UnusableSettingsError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    run.announce(served, url)
+    if dry_run:
+        run.print_command(command)
+    else:
+        run.start(command, environ)

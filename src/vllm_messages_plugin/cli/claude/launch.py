@@ -1,0 +1,98 @@
+"""The steps of `vllm-messages claude`: the command line, the environment, the start."""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import typer
+
+from vllm_messages_plugin.cli.claude_config.recommended_settings import KEY_VARIABLE, command_for, notes_for
+from vllm_messages_plugin.conformance.client import base_url, is_loopback
+from vllm_messages_plugin.conformance.served_models import Served, is_known
+from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError, merge, read
+
+# A user's own account, provider or server: none of it is meant for this run.
+DROPPED = ("ANTHROPIC_", "CLAUDE_CODE_USE_")
+SETTINGS = "--settings"
+
+
+def find_program(name: str) -> str | None:
+    """Where Claude Code is; None if it is not installed."""
+    return shutil.which(name)
+
+
+def command_line(program: str, window: int, settings: Mapping[str, Any], rest: Sequence[str]) -> list[str]:
+    """Claude Code's command line; Claude Code reads only its last --settings, so the user's are merged in."""
+    own, others = _user_settings(rest)
+    merged, _ = merge(own, settings)
+    bare = [flag for flag in command_for(window).split()[1:] if flag not in others]
+    text = json.dumps(merged, ensure_ascii=False, separators=(",", ":"))
+    return [program, *bare, SETTINGS, text, *others]
+
+
+def _user_settings(rest: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """The settings among the user's own arguments, and the other arguments."""
+    words, others, found = iter(rest), [], ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name == SETTINGS:
+            found = value if equals else next(words, "")
+        else:
+            others.append(word)
+    return (_loaded(found) if found else {}), others
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """Settings from what --settings takes: JSON, or the path of a file."""
+    if not text.lstrip().startswith("{"):
+        return read(Path(text))
+    try:
+        settings: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise UnusableSettingsError(f"{SETTINGS} is not valid JSON ({error})") from None
+    return settings
+
+
+def environment(settings: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Claude Code's environment: ours without other accounts, with the settings' variables and the key."""
+    kept = {name: value for name, value in environ.items() if not name.startswith(DROPPED)}
+    told = {name: value for name, value in settings["env"].items() if value}
+    return kept | told | ({KEY_VARIABLE: key} if key else {}) | _direct(told["ANTHROPIC_BASE_URL"], environ)
+
+
+def _direct(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """No proxy before a server on this machine."""
+    if not is_loopback(url):
+        return {}
+    present = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
+    hosts = ",".join(filter(None, [present, "localhost,127.0.0.1,::1"]))
+    return {"NO_PROXY": hosts, "no_proxy": hosts}
+
+
+def announce(served: Served, url: str) -> None:
+    """Say which model it will be, and what the settings cannot mend."""
+    typer.secho(
+        f"Claude Code with {served.name} ({served.window} tokens) at {base_url(url)}", bold=True, err=True
+    )
+    for note in notes_for(served, served.window or 0, known=is_known(served.name)):
+        typer.echo(f"Note: {note}", err=True)
+
+
+def print_command(command: Sequence[str]) -> None:
+    """The command as a shell takes it."""
+    typer.echo(shlex.join(command))
+
+
+def start(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
+    """Become Claude Code; its exit status is ours."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "nt":  # no exec there that a terminal would follow
+        raise typer.Exit(subprocess.run(command, env=dict(environ), check=False).returncode)  # noqa: S603
+    os.execve(command[0], list(command), dict(environ))  # noqa: S606 - no shell; claude gets our terminal

@@ -1,0 +1,1 @@
+"""`vllm-messages claude-config`: the Claude Code settings that fit a running server."""

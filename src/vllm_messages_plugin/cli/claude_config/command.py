@@ -1,0 +1,73 @@
+"""`vllm-messages claude-config`: the Claude Code settings that fit a running server."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vllm_messages_plugin.cli.claude_config.shells import Shell
+from vllm_messages_plugin.cli.smoke_test.command import DEFAULT_URL, Key, Model, Url
+
+Window = Annotated[
+    int, typer.Option("--window", help="The window in tokens.", show_default="what the server tells", min=0)
+]
+SmallModel = Annotated[
+    str, typer.Option("--small-model", help="Another served model for small tasks.", show_default="the model")
+]
+Traffic = Annotated[
+    bool, typer.Option("--allow-traffic", help="Let Claude Code send telemetry and ask for updates.")
+]
+
+
+def claude_config(
+    url: Url = DEFAULT_URL,
+    model: Model = "",
+    api_key: Key = "",
+    window: Window = 0,
+    small_model: SmallModel = "",
+    allow_traffic: Traffic = False,
+    write: Annotated[bool, typer.Option("--write", help="Merge into Claude Code's user settings.")] = False,
+    project: Annotated[
+        bool, typer.Option("--project", help="For this directory's .claude/settings.local.json instead.")
+    ] = False,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Take back the last --write; no server is asked.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --undo: also if the file has changed since.")
+    ] = False,
+    shell: Annotated[
+        Shell | None, typer.Option("--shell", help="Print only variables, as this shell sets them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only the settings, as JSON.")] = False,
+) -> None:
+    """Print the Claude Code settings that fit a running server, or write them.
+
+    The server tells its model, window and capabilities. --write merges the settings into
+    $CLAUDE_CONFIG_DIR/settings.json or ~/.claude/settings.json under a lock, keeps all that is there, makes
+    a backup and says what changed; --undo brings the backup back. With --project the file is
+    .claude/settings.local.json of this directory, and the key stays out of it: Claude Code reads it from
+    VLLM_API_KEY when it starts. For a shell: eval "$(vllm-messages claude-config --shell bash)".
+
+    Exit status: 0 done; 2 wrong usage, no server answers, or a settings file that cannot be merged into.
+    """
+    from vllm_messages_plugin.cli.claude_config import steps as run
+    from vllm_messages_plugin.conformance.client import UnreachableError
+    from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError
+
+    try:
+        path = run.settings_path(Path.cwd() if project else None, os.environ)
+        if undo:
+            run.take_back(path, os.environ, force=force, as_json=as_json)
+            return
+        served = run.ask_server(url, model, api_key, window)
+        wish = run.Wish(url, api_key, small_model, traffic=allow_traffic, keyless=project)
+        settings = run.settings_of(served, wish)
+        run.show(served, settings, path, shell=shell, as_json=as_json)
+        if write:
+            run.write(path, settings, os.environ)
+            run.say_where_the_key_is(wish)
+    except (UnreachableError, UnusableSettingsError, OSError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None

@@ -1,0 +1,256 @@
+"""Which Claude Code settings fit a server. Pure; claude-config and the demo call it.
+
+Claude Code decides the request's shape and the window by the model's name: a name it does not know gets
+the newest shape, and only then does it believe CLAUDE_CODE_MAX_CONTEXT_TOKENS.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vllm_messages_plugin.conformance.served_models import Served
+from vllm_messages_plugin.cli.claude_config.shells import Shell, quoted
+from vllm_messages_plugin.cli.claude_config.shells import exports as shell_exports
+
+NO_KEY = "vllm"
+KEY_VARIABLE = "VLLM_API_KEY"
+# A command that prints the key: it stands where the key itself must not.
+KEY_HELPER = f"printenv {KEY_VARIABLE}" if os.name != "nt" else f"echo %{KEY_VARIABLE}%"
+PATIENCE_MS = "1800000"
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a class of windows needs."""
+
+    smallest: int
+    output: int
+    lite: bool = False
+    bare: bool = False
+
+
+# The first row whose smallest window fits. Compaction starts at window - output - 13000 tokens, and the
+# first prompt has 12500 (5900 with the lite settings, 1100 with --bare).
+SIZES = (
+    Size(262_144, output=32_000),
+    Size(131_072, output=16_384),
+    Size(65_536, output=8_192, lite=True),
+    Size(32_768, output=4_096, lite=True),
+    Size(16_384, output=2_048, lite=True, bare=True),
+    Size(0, output=1_024, lite=True, bare=True),
+)
+
+LITE_SWITCHES = (
+    "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS",
+    "CLAUDE_CODE_DISABLE_AUTO_MEMORY",
+    "CLAUDE_CODE_DISABLE_WORKFLOWS",
+    "CLAUDE_CODE_DISABLE_CRON",
+    "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS",
+)
+LITE_DENIED = (
+    "WebFetch",
+    "ReportFindings",
+    "ScheduleWakeup",
+    "ListAgents",
+    "SendMessage",
+    "Workflow",
+    "Monitor",
+    "EnterWorktree",
+    "ExitWorktree",
+    "NotebookEdit",
+)
+LITE_REASON = "shortens the first prompt, which must fit a small window"
+
+REASONS = {
+    "env.ANTHROPIC_BASE_URL": "the server, without /v1: Claude Code adds it",
+    "env.ANTHROPIC_AUTH_TOKEN": "must be set, or Claude Code asks to log in; any text if there is no key",
+    "env.ANTHROPIC_MODEL": "the model; a name that Claude Code does not know keeps its own limits off",
+    "env.ANTHROPIC_DEFAULT_OPUS_MODEL": "agents and skills that ask for opus get this model",
+    "env.ANTHROPIC_DEFAULT_SONNET_MODEL": "the same for sonnet",
+    "env.ANTHROPIC_DEFAULT_HAIKU_MODEL": "the same for haiku, and for small side requests",
+    "env.ANTHROPIC_DEFAULT_FABLE_MODEL": "the same for fable",
+    "env.ANTHROPIC_SMALL_FAST_MODEL": "side requests: session titles, summaries of pages",
+    "env.CLAUDE_CODE_SUBAGENT_MODEL": "subagents, whatever model they ask for",
+    "env.ANTHROPIC_API_KEY": "empty: a key for Anthropic stays away from this server",
+    "env.CLAUDE_CODE_MAX_CONTEXT_TOKENS": "the server's window: Claude Code compacts before it is full",
+    "env.CLAUDE_CODE_DISABLE_1M_CONTEXT": "else the picker's Default is NAME[1m], with a window of a million",
+    "env.CLAUDE_CODE_MAX_OUTPUT_TOKENS": "room for an answer; larger values move compaction forward",
+    "env.CLAUDE_CODE_ATTRIBUTION_HEADER": "a line that changes with each session would void the prefix cache",
+    "env.CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "no telemetry and no update checks",
+    "env.CLAUDE_STREAM_IDLE_TIMEOUT_MS": "a long prompt may take minutes to its first token",
+    "env.API_TIMEOUT_MS": "the same for a whole request",
+    "env.DISABLE_AUTO_COMPACT": "in so small a window compaction would start at once, and again and again",
+    "apiKeyHelper": f"reads the key from {KEY_VARIABLE}; empty: no helper's key goes to this server",
+    "alwaysThinkingEnabled": "this model does not think",
+    "disableAutoMode": "auto mode wants a safety check that this server does not make",
+    "skipWebFetchPreflight": "WebFetch would ask claude.ai about each domain",
+    "permissions.deny": "tools that need Anthropic's servers, or too much of a small window",
+    "includeGitInstructions": "a shorter first message, the same from session to session",
+    "modelPicker": "/model shows this model and no others",
+    **{f"env.{name}": LITE_REASON for name in LITE_SWITCHES},
+}
+
+
+def size_of(window: int) -> Size:
+    """The class a window belongs to."""
+    return next(size for size in SIZES if window >= size.smallest)
+
+
+def settings_for(
+    model: str,
+    window: int,
+    url: str,
+    key: str | None = None,
+    *,
+    small_model: str = "",
+    thinking: bool | None = None,
+    traffic: bool = False,
+) -> dict[str, Any]:
+    """The settings.json that fits one model of one server; `thinking` is None where nobody knows."""
+    size = size_of(window)
+    denied = ["WebSearch", *(LITE_DENIED if size.lite else ())]
+    return {
+        "env": {
+            "ANTHROPIC_BASE_URL": url,
+            "ANTHROPIC_AUTH_TOKEN": key or NO_KEY,
+            **_models(model, small_model or model),
+            **_limits(window, size),
+            **({} if traffic else {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}),
+        },
+        **({"alwaysThinkingEnabled": False} if thinking is False else {}),
+        "disableAutoMode": "disable",
+        "skipWebFetchPreflight": True,
+        "permissions": {"deny": denied},
+        "modelPicker": {
+            "replaceBuiltInOptions": True,
+            "options": [{"model": model, "label": model, "description": f"{_short(window)}, self-hosted"}],
+        },
+        **({"includeGitInstructions": False} if size.lite else {}),
+    }
+
+
+def _models(model: str, small: str) -> dict[str, str]:
+    """Every way to name a model leads to one that is served."""
+    return {
+        "ANTHROPIC_MODEL": model,
+        "ANTHROPIC_DEFAULT_OPUS_MODEL": model,
+        "ANTHROPIC_DEFAULT_SONNET_MODEL": model,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": small,
+        "ANTHROPIC_DEFAULT_FABLE_MODEL": model,
+        "ANTHROPIC_SMALL_FAST_MODEL": small,
+        "CLAUDE_CODE_SUBAGENT_MODEL": model,
+    }
+
+
+def _limits(window: int, size: Size) -> dict[str, str]:
+    return {
+        "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(window),
+        "CLAUDE_CODE_DISABLE_1M_CONTEXT": "1",
+        "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(size.output),
+        "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
+        "CLAUDE_STREAM_IDLE_TIMEOUT_MS": PATIENCE_MS,
+        "API_TIMEOUT_MS": PATIENCE_MS,
+        **(dict.fromkeys(LITE_SWITCHES, "1") if size.lite else {}),
+        **({"DISABLE_AUTO_COMPACT": "1"} if size.bare else {}),
+    }
+
+
+def without_key(settings: Mapping[str, Any], *, has_key: bool) -> dict[str, Any]:
+    """The same settings for a place where no key may stand: a project's file, a command line.
+
+    The user's own keys are emptied there too, or Claude Code would send them to this server.
+    """
+    env = {
+        **settings["env"],
+        "ANTHROPIC_AUTH_TOKEN": "" if has_key else NO_KEY,
+        "ANTHROPIC_API_KEY": "",
+    }
+    return {**settings, "env": env, "apiKeyHelper": KEY_HELPER if has_key else ""}
+
+
+def _short(window: int) -> str:
+    """A window in the words people use: 131072 is 128k, 200000 is 200k."""
+    unit = 1024 if window % 1024 == 0 else 1000
+    return f"{window // unit}k" if window >= unit else str(window)
+
+
+def command_for(window: int) -> str:
+    """How to start Claude Code against a server with this window."""
+    return "claude --bare" if size_of(window).bare else "claude"
+
+
+def notes_for(served: Served, window: int, *, known: bool) -> list[str]:
+    """What the settings alone cannot mend."""
+    notes = []
+    if known:
+        notes.append(
+            f"Claude Code knows a model called {served.name} and believes its window, not the server's: "
+            "serve the model under a name of its own, such as --served-model-name my-model."
+        )
+    if size_of(window).bare:
+        notes.append(
+            f"{window} tokens are less than Claude Code's first prompt leaves room for: start it as "
+            f"`{command_for(window)}` (1.1k tokens, three tools), or serve with a larger --max-model-len."
+        )
+    if served.images is False:
+        notes.append("The model sees no images: a picture in the conversation is refused, and left out then.")
+    if served.effort is False:
+        notes.append("The model has no levels of effort: /effort and --effort change nothing.")
+    return notes
+
+
+def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names that REASONS uses: env and permissions one level deep, the rest whole."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        nested = value.items() if name in {"env", "permissions"} else ()
+        flat |= {f"{name}.{inner}": item for inner, item in nested} or {name: value}
+    return flat
+
+
+def leftovers(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Settings of an earlier model or a smaller window that are still there although this one wants none."""
+    there, needed = flatten(present), flatten(wanted)
+    small = [f"env.{name}" for name in (*LITE_SWITCHES, "DISABLE_AUTO_COMPACT")]
+    small += ["includeGitInstructions", "alwaysThinkingEnabled"]
+    denied = set(there.get("permissions.deny", ())) - set(needed["permissions.deny"])
+    return [name for name in small if name in there and name not in needed] + [
+        f"permissions.deny {tool}" for tool in LITE_DENIED if tool in denied
+    ]
+
+
+RIVALS = {
+    "apiKeyHelper": "its key is sent to this server as x-api-key",
+    "env.ANTHROPIC_API_KEY": "this key is sent to this server as x-api-key",
+    "env.CLAUDE_CODE_USE_BEDROCK": "Claude Code then talks to Bedrock",
+    "env.CLAUDE_CODE_USE_VERTEX": "Claude Code then talks to Vertex",
+    "env.CLAUDE_CODE_USE_FOUNDRY": "Claude Code then talks to Foundry",
+    "env.CLAUDE_CODE_AUTO_COMPACT_WINDOW": "it moves compaction, and means at least 100k tokens",
+    "env._CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL": "it makes each prompt differ from the last",
+    "env.CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "it makes the first prompt 8k tokens longer",
+    "env.ANTHROPIC_CUSTOM_HEADERS": "these headers are sent to this server",
+}
+
+
+def rivals(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Settings of the user's own that work against these, and how."""
+    there, needed = flatten(present), flatten(wanted)
+    return [f"{name} ({why})" for name, why in RIVALS.items() if there.get(name) and name not in needed]
+
+
+def exports(settings: Mapping[str, Any], shell: Shell = Shell.BASH) -> list[str]:
+    """The environment part as shell lines."""
+    return shell_exports(settings["env"], shell)
+
+
+def without_environment(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The part that no variable can carry."""
+    return {name: value for name, value in settings.items() if name != "env"}
+
+
+def start_line(settings: Mapping[str, Any], command: Sequence[str], shell: Shell) -> str:
+    """How to start Claude Code beside the exported variables, with what they cannot carry."""
+    rest = json.dumps(without_environment(settings), ensure_ascii=False, separators=(",", ":"))
+    return " ".join([*command, "--settings", quoted(rest, shell)])

@@ -1,0 +1,195 @@
+"""claude-config's steps: ask the server, show the settings, write them, take them back."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from vllm_messages_plugin.cli.claude_config.recommended_settings import (
+    KEY_VARIABLE,
+    NO_KEY,
+    REASONS,
+    command_for,
+    exports,
+    flatten,
+    leftovers,
+    notes_for,
+    rivals,
+    settings_for,
+    start_line,
+    without_key,
+)
+from vllm_messages_plugin.conformance.client import UnreachableError, base_url, http_client
+from vllm_messages_plugin.conformance.served_models import Served, choose_model, is_known, list_models
+from vllm_messages_plugin.cli.claude_config.settings_file import (
+    SECRETS,
+    Written,
+    merge,
+    project_settings_path,
+    read,
+    user_settings_path,
+)
+from vllm_messages_plugin.cli.claude_config.settings_file import write as write_settings
+from vllm_messages_plugin.cli.claude_config.settings_undo import records, to_json, undo
+from vllm_messages_plugin.cli.claude_config.shells import Shell
+
+ANSWER_SECONDS = 10.0
+# The longest name of a setting: broken in two, a name cannot be copied.
+NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asked for, besides what the server tells."""
+
+    url: str
+    key: str = ""
+    small_model: str = ""
+    traffic: bool = False
+    keyless: bool = False
+
+
+def settings_path(project: Path | None, environ: Mapping[str, str]) -> Path:
+    """The file that is meant: the user's, or a project's for this user alone."""
+    return project_settings_path(project) if project else user_settings_path(environ)
+
+
+def ask_server(url: str, model: str, key: str, window: int) -> Served:
+    """The model, its window and capabilities, as the server tells them or the user says."""
+    with http_client(url, timeout=ANSWER_SECONDS) as http:
+        listed = list_models(http, key or None, given=model)
+    served = choose_model(listed, model)
+    if not (window or served.window):
+        raise UnreachableError(_windowless(served.name, [entry.name for entry in listed]))
+    return Served(served.name, window or served.window, served.thinking, served.effort, served.images)
+
+
+def _windowless(name: str, listed: Sequence[str]) -> str:
+    """What to do about a model whose window nobody tells."""
+    if name in listed:
+        return f"The server does not tell the window of {name}: give --window TOKENS"
+    return (
+        f"The server does not list {name}, but {', '.join(listed)}: give another --model, or --window TOKENS"
+    )
+
+
+def settings_of(served: Served, wish: Wish) -> dict[str, Any]:
+    """The settings for a served model."""
+    settings = settings_for(
+        served.name,
+        served.window or 0,
+        base_url(wish.url),
+        wish.key or None,
+        small_model=wish.small_model,
+        thinking=served.thinking,
+        traffic=wish.traffic,
+    )
+    return without_key(settings, has_key=bool(wish.key)) if wish.keyless else settings
+
+
+def show(
+    served: Served, settings: Mapping[str, Any], path: Path, *, shell: Shell | None, as_json: bool
+) -> None:
+    """Print the settings: for a shell, for a program or for a reader."""
+    text = json.dumps(settings, indent=2, ensure_ascii=False)
+    if shell:
+        _print_exports(settings, served.window or 0, shell)
+    elif as_json:
+        typer.echo(text)
+    else:
+        console = Console()
+        _print_reasons(console, served, settings)
+        console.print(f"\n[bold]{escape(str(path))}[/] (or run this command with --write):\n", soft_wrap=True)
+        typer.echo(text)
+    if not as_json:
+        _print_notes(served)
+
+
+def _print_exports(settings: Mapping[str, Any], window: int, shell: Shell) -> None:
+    for line in exports(settings, shell):
+        typer.echo(line)
+    typer.echo(f"# {start_line(settings, command_for(window).split(), shell)}")
+
+
+def _print_reasons(console: Console, served: Served, settings: Mapping[str, Any]) -> None:
+    """The settings as a table that says why each is there."""
+    title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_abilities(served)}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("setting, and its value", overflow="fold", min_width=min(NAME_WIDTH, console.width // 2))
+    table.add_column("why", overflow="fold")
+    for name, value in flatten(settings).items():
+        short = name.removeprefix("env.")
+        shown = Text.assemble((short, "bold"), "\n", (_shown(short, value), "green"))
+        table.add_row(shown, REASONS[name])
+    console.print(table)
+
+
+def _abilities(served: Served) -> str:
+    """What the server says the model can do."""
+    told = {"thinking": served.thinking, "effort": served.effort, "images": served.images}
+    words = [f"{'' if can else 'no '}{name}" for name, can in told.items() if can is not None]
+    return "; " + ", ".join(words) if words else ""
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value for the reader; a key is not shown."""
+    if name in SECRETS and value not in ("", NO_KEY):
+        return "(your key)"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _print_notes(served: Served) -> None:
+    console = Console(stderr=True)
+    for note in notes_for(served, served.window or 0, known=is_known(served.name)):
+        console.print(f"[yellow]Note:[/] {note}")
+
+
+def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+    """Merge into a file and say, on the error stream, exactly what that did."""
+    written = write_settings(path, settings, records(environ))
+    _say(written)
+    everywhere, _ = merge(read(user_settings_path(environ)), written.settings)
+    if left := leftovers(written.settings, settings):
+        typer.echo(
+            "Kept, but meant for an earlier model or a smaller window; remove what you did not want: "
+            + ", ".join(left),
+            err=True,
+        )
+    if against := rivals(everywhere, settings):
+        typer.echo(f"Kept, but works against these settings: {', '.join(against)}", err=True)
+
+
+def _say(written: Written) -> None:
+    if not written.changes:
+        typer.echo(f"{written.path} says all that already; nothing was written", err=True)
+        return
+    backup = f" (backup: {written.backup})" if written.backup else ""
+    lines = [f"Wrote {written.path}{backup}", *map(str, written.changes)]
+    typer.echo("\n  ".join(lines) + "\n  --undo takes this back", err=True)
+
+
+def say_where_the_key_is(wish: Wish) -> None:
+    """A project's file has no key in it: say where Claude Code finds it."""
+    if wish.keyless and wish.key:
+        typer.echo(
+            f"The key is not in the file: set {KEY_VARIABLE} before you start claude, which reads it there",
+            err=True,
+        )
+
+
+def take_back(path: Path, environ: Mapping[str, str], *, force: bool, as_json: bool) -> None:
+    """Undo the last write and say what that did."""
+    undone = undo(path, records(environ), force=force)
+    if as_json:
+        typer.echo(json.dumps(to_json(undone), indent=2))
+        return
+    what = "Removed, as there was no such file before" if undone.removed else "Restored"
+    aside = f" (the changed file is now {undone.put_aside})" if undone.put_aside else ""
+    typer.echo(f"{what}: {undone.path}{aside}")

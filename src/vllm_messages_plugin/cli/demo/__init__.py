@@ -1,0 +1,1 @@
+"""`vllm-messages demo`: a small model on a real vLLM server, checked and asked one question."""

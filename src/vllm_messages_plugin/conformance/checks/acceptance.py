@@ -1,0 +1,76 @@
+"""Checks of what a server must take as it comes, and of its cache."""
+
+import re
+import uuid
+from typing import Any
+
+from vllm_messages_plugin.conformance.checks.expectations import ask, expect_ok, input_total
+from vllm_messages_plugin.conformance.client import MESSAGES, Client
+from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
+
+SYSTEM = "You answer in one short sentence."
+SENTENCE = "The quick brown fox jumps over the lazy dog and runs into the deep green forest. "
+SENTENCE_TOKENS = 18  # about, with any tokenizer for English
+CACHED_PROMPT = (
+    2400  # tokens: more than the smallest prompt that Anthropic caches, and than a block of vLLM's
+)
+
+
+def cache(client: Client) -> Outcome:
+    """The second of two equal requests reads the cache, and the three counters keep their sum."""
+    length = min(CACHED_PROMPT, (client.window or CACHED_PROMPT) // 2)
+    text = f"Run {uuid.uuid4().hex}. " + SENTENCE * (length // SENTENCE_TOKENS)
+    system = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
+    answers = [expect_ok(client.message(ask("Go on.", 1, system=system)), "a long prompt") for _ in range(2)]
+    first, second = (answer.get("usage") or {} for answer in answers)
+    expect(input_total(first) == input_total(second), f"the sums differ: {first}, then {second}")
+    read = second.get("cache_read_input_tokens")
+    if not read and (why := cache_is_off(client, input_total(second))):
+        return skipped(why)
+    expect(read, f"cache_read_input_tokens is {read!r} at the second equal request")
+    return passed(f"{read} of {input_total(second)} tokens were read from the cache")
+
+
+def cache_is_off(client: Client, prompt: int) -> str | None:
+    """Why nothing can have been cached, if vLLM's metrics say so."""
+    metrics = client.ask_aside("GET", "/metrics")
+    facts = dict(re.findall(r'\b(block_size|enable_prefix_caching)="(\w+)"', metrics.text))
+    if facts.get("enable_prefix_caching") == "False":
+        return "the server runs without prefix caching"
+    if prompt <= int(facts.get("block_size", "0")):
+        return f"the prompt of {prompt} tokens is shorter than a cache block of {facts['block_size']}"
+    return None
+
+
+def _system_in_place() -> dict[str, Any]:
+    turns = [
+        {"role": "user", "content": "Say hello."},
+        {"role": "system", "content": "Be brief."},
+        {"role": "assistant", "content": "Hello."},
+        {"role": "user", "content": [{"type": "text", "text": "Say it again."}]},
+    ]
+    return {"max_tokens": 1, "messages": turns}
+
+
+CLAUDE_CODE = {
+    "metadata": {"user_id": '{"session_id": "smoke-test"}'},
+    "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+    "output_config": {"effort": "high"},
+}
+LENIENT: tuple[tuple[str, dict[str, Any], str, dict[str, str]], ...] = (
+    ("system as text", ask("Say hello.", 1, system=SYSTEM), MESSAGES, {}),
+    ("system as blocks", ask("Say hello.", 1, system=[{"type": "text", "text": SYSTEM}]), MESSAGES, {}),
+    ("a system message in place", _system_in_place(), MESSAGES, {}),
+    ("?beta=true", ask("Say hello.", 1), f"{MESSAGES}?beta=true", {}),
+    ("an unknown beta", ask("Say hello.", 1), MESSAGES, {"anthropic_beta": "not-invented-2030-01-01"}),
+    ("another version", ask("Say hello.", 1), MESSAGES, {"anthropic_version": "2026-10-21"}),
+    ("an unknown field", ask("Say hello.", 1, not_invented={"yet": True}), MESSAGES, {}),
+    ("Claude Code's fields", ask("Say hello.", 1, **CLAUDE_CODE), MESSAGES, {}),
+)
+
+
+def leniency(client: Client) -> Outcome:
+    """Requests that real clients send are answered, not refused."""
+    for what, body, path, headers in LENIENT:
+        expect_ok(client.message(body, path=path, **headers), what)
+    return passed(", ".join(what for what, *_ in LENIENT))

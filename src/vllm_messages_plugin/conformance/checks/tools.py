@@ -1,0 +1,94 @@
+"""Checks of tool calls and their results. The schema is made of enums, so no model can get it wrong."""
+
+from typing import Any
+
+from vllm_messages_plugin.conformance.checks.expectations import ask, calls_of, expect_ok, streamed, whole
+from vllm_messages_plugin.conformance.client import Client
+from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
+
+CHOICES = {"city": ["Paris", "Oslo"], "unit": ["celsius", "fahrenheit"]}
+WEATHER: dict[str, Any] = {
+    "name": "get_weather",
+    "description": "Get the weather in a city.",
+    "input_schema": {
+        "type": "object",
+        "properties": {name: {"type": "string", "enum": values} for name, values in CHOICES.items()},
+        "required": list(CHOICES),
+        "additionalProperties": False,
+    },
+}
+QUESTION = "What is the weather in Paris, in celsius?"
+FORCED = ask(
+    QUESTION, 256, temperature=0, tools=[WEATHER], tool_choice={"type": "tool", "name": WEATHER["name"]}
+)
+
+
+def forced_tool(client: Client) -> Outcome:
+    """A tool that is forced is called, with an input that its schema allows, streamed or not."""
+    answer = whole(FORCED, expect_ok(client.message(FORCED), "with a forced tool"), "plain")
+    plain = _expect_call(answer, "plain")
+    told = _expect_call(whole(FORCED, streamed(client, FORCED), "streamed"), "streamed")
+    expect(plain["id"] != told["id"], f"two calls share the id {plain['id']}")
+    return passed(f"{plain['name']}({plain['input']}), streamed as well")
+
+
+def _expect_call(message: dict[str, Any], kind: str) -> dict[str, Any]:
+    calls = calls_of(message)
+    stop = message.get("stop_reason")
+    expect(len(calls) == 1, f"{kind}: {len(calls)} tool_use blocks, stop_reason {stop}")
+    call = calls[0]
+    expect(str(call.get("id")).startswith("toolu_"), f"{kind}: the call's id is {call.get('id')!r}")
+    expect(call.get("name") == WEATHER["name"], f"{kind}: the call's name is {call.get('name')!r}")
+    _expect_input(call.get("input"), kind)
+    expect(stop == "tool_use", f"{kind}: the stop_reason is {stop}, not tool_use")
+    return call
+
+
+def _expect_input(given: Any, kind: str) -> None:
+    expect(isinstance(given, dict), f"{kind}: the input is {given!r}, not an object")
+    for name, allowed in CHOICES.items():
+        expect(
+            given.get(name) in allowed, f"{kind}: input.{name} is {given.get(name)!r}, not one of {allowed}"
+        )
+
+
+def _use(call: str, city: str) -> dict[str, Any]:
+    given = {"city": city, "unit": "celsius"}
+    return {"type": "tool_use", "id": call, "name": WEATHER["name"], "input": given}
+
+
+RESULTS: tuple[dict[str, Any], ...] = (
+    {
+        "type": "tool_result",
+        "tool_use_id": "toolu_second",
+        "is_error": True,
+        "content": "No such station.",
+    },
+    {
+        "type": "tool_result",
+        "tool_use_id": "toolu_first",
+        "content": [{"type": "text", "text": "Sunny."}, {"type": "text", "text": "21 degrees."}],
+    },
+    {"type": "tool_result", "tool_use_id": "toolu_third"},
+)
+TURNS: list[dict[str, Any]] = [
+    {"role": "user", "content": QUESTION},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "text", "text": "I will look."},
+            _use("toolu_first", "Paris"),
+            _use("toolu_second", "Oslo"),
+            _use("toolu_third", "Oslo"),
+        ],
+    },
+    {"role": "user", "content": [*RESULTS, {"type": "text", "text": "So?"}]},
+]
+
+
+def tool_result(client: Client) -> Outcome:
+    """Parallel results in any order, one an error, one a list and one empty, are a legal history."""
+    body = {"max_tokens": 8, "messages": TURNS, "tools": [WEATHER], "tool_choice": {"type": "none"}}
+    answer = expect_ok(client.message(body), "with tool results")
+    expect(isinstance(answer.get("content"), list), "the answer has no content")
+    return passed("an error, a list and an empty result, out of order")

@@ -1,0 +1,79 @@
+"""Checks of the wire itself: headers, request ids, and limits at their ends."""
+
+import re
+
+from vllm_messages_plugin.conformance.checks.expectations import ask, expect_error, expect_ok, expect_request_id
+from vllm_messages_plugin.conformance.client import MESSAGES, Client
+from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
+
+HELLO = ask("Say hello.", 1)
+SEQUENCES = [f"zq{index}zq" for index in range(20)]
+VERSIONS = ("2023-06-01", "2026-10-21", None)
+BETAS = "claude-code-20250219,interleaved-thinking-2025-05-14,not-invented-2030-01-01"
+
+
+def versions(client: Client) -> Outcome:
+    """Every version of the API is taken, and none; so are known and unknown betas."""
+    for version in VERSIONS:
+        expect_ok(
+            client.message(HELLO, anthropic_version=version), f"anthropic-version {version or 'absent'}"
+        )
+    expect_ok(client.message(HELLO, path=f"{MESSAGES}?beta=true", anthropic_beta=BETAS), "many betas")
+    return passed("2023-06-01, 2026-10-21, none; known and unknown betas")
+
+
+def request_ids(client: Client) -> Outcome:
+    """Every answer has a request id of its own in its header, whatever its status."""
+    replies = [
+        client.message(HELLO),
+        client.open(HELLO),
+        client.message(HELLO, path=f"{MESSAGES}/count_tokens"),
+        client.send("GET", "/v1/models"),
+        client.message({"messages": HELLO["messages"]}),
+        client.send("GET", MESSAGES),
+        client.send("POST", f"{MESSAGES}/no/such/route", {}),
+    ]
+    for reply in replies:
+        expect_request_id(reply)
+    ids = [reply.headers["request-id"] for reply in replies]
+    expect(len(set(ids)) == len(ids), f"two answers share a request id: {ids}")
+    return passed(
+        f"{len(replies)} answers with the status {', '.join(str(reply.status) for reply in replies)}"
+    )
+
+
+def many_sequences(client: Client) -> Outcome:
+    """Twenty stop sequences are taken."""
+    expect_ok(client.message({**HELLO, "stop_sequences": SEQUENCES}), "twenty stop sequences")
+    return passed(f"{len(SEQUENCES)} sequences")
+
+
+def no_tokens(client: Client) -> Outcome:
+    """max_tokens 0 fills the cache and answers nothing, or is refused by name."""
+    reply = client.message(ask("Say hello.", 0))
+    if reply.status != 200:
+        message = expect_error(reply, 400, "invalid_request_error", "max_tokens 0")
+        expect(
+            re.match("max_tokens", message), f"max_tokens 0: the message does not name it: {message[:120]}"
+        )
+        return passed("refused by name")
+    answer = expect_ok(reply, "max_tokens 0")
+    expect(answer.get("content") == [], f"max_tokens 0: the content is {answer.get('content')!r}")
+    expect(
+        answer.get("stop_reason") == "max_tokens", f"max_tokens 0: stop_reason {answer.get('stop_reason')}"
+    )
+    return passed("an empty answer that ends with max_tokens")
+
+
+PROBES = (("HEAD", "/"), ("HEAD", "/api/hello"))
+
+
+def probes(client: Client) -> Outcome:
+    """The probes by which Claude Code warms its connection up are answered, or unknown, but no failure."""
+    found = [
+        (path, client.send(method, path, authorization=None, x_api_key=None).status)
+        for method, path in PROBES
+    ]
+    for path, status in found:
+        expect(status < 500 and status not in {401, 403}, f"HEAD {path}: HTTP {status}")
+    return passed(", ".join(f"HEAD {path} {status}" for path, status in found))

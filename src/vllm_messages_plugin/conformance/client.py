@@ -1,0 +1,211 @@
+"""A bare client of the Messages API that keeps what it sent. The checks and claude-config call it."""
+
+import json
+import re
+import shlex
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from itertools import pairwise
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from vllm_messages_plugin.conformance.stream_rules import Event, parse_events
+from vllm_messages_plugin.conformance.outcome import MismatchError
+
+MESSAGES = "/v1/messages"
+VERSION = "2023-06-01"
+KEY_IN_SHELL = "$VLLM_API_KEY"
+BEGUN = re.compile(r"^event: ?(content_block_delta|message_delta|error)\r?\n.*\r?\n\r?\n", re.MULTILINE)
+
+
+class UnreachableError(Exception):
+    """No Messages server could be talked to, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One request, as it went out."""
+
+    method: str
+    url: str
+    body: Mapping[str, Any] | str | None
+    headers: Mapping[str, str]
+
+    def data(self) -> str:
+        """The body as text: JSON, unless it was meant to be none."""
+        return self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer, read whole (or up to its first delta), with the request it answers."""
+
+    sent: Sent
+    status: int
+    headers: httpx.Headers
+    text: str
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; a MismatchError if it is none."""
+        try:
+            value = json.loads(self.text)
+        except ValueError:
+            raise MismatchError(
+                f"HTTP {self.status} with a body that is not JSON: {self.excerpt()}"
+            ) from None
+        if not isinstance(value, dict):
+            raise MismatchError(f"HTTP {self.status} with a body that is no JSON object: {self.excerpt()}")
+        return value
+
+    def events(self) -> list[Event]:
+        """The body as server-sent events."""
+        return parse_events(self.text)
+
+    def excerpt(self) -> str:
+        """The head of the body, on one line."""
+        line = " ".join(self.text.split())
+        return line if len(line) <= 160 else line[:157] + "..."
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A stream's opening, and the seconds after which each of its pieces came."""
+
+    reply: Reply
+    times: list[float]
+
+    @property
+    def longest_silence(self) -> float:
+        """The longest time without a byte."""
+        return max((later - now for now, later in pairwise([0.0, *self.times])), default=0.0)
+
+
+@dataclass
+class Client:
+    """Sends requests to one server, about one model."""
+
+    http: httpx.Client
+    model: str
+    window: int | None = None
+    key: str | None = None
+    images: bool | None = None
+    thinking: bool | None = None
+    claude: str | None = None
+    last: Sent | None = field(default=None, init=False)
+
+    def send(
+        self, method: str, path: str, body: Mapping[str, Any] | str | None = None, **headers: str | None
+    ) -> Reply:
+        """Any request; a header is named with underscores, and None leaves a usual one out."""
+        sent = self._record(method, path, body, headers)
+        with self._exchange(sent) as response:
+            response.read()
+            return Reply(sent, response.status_code, response.headers, response.text)
+
+    def message(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Reply:
+        """POST /v1/messages and read the whole answer."""
+        return self.send("POST", path, {"model": self.model, **body}, **headers)
+
+    def stream(self, body: Mapping[str, Any]) -> Reply:
+        """The same with `stream: true`."""
+        return self.message({**body, "stream": True})
+
+    def open(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Reply:
+        """Open a stream and hang up at its first delta: enough to see that a request is accepted."""
+        return self.watch(body, path, **headers).reply
+
+    def watch(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Watched:
+        """The same, with the times at which its pieces came."""
+        sent = self._record("POST", path, {"model": self.model, **body, "stream": True}, headers)
+        start, times = time.perf_counter(), []
+        with self._exchange(sent) as response:
+            text = ""
+            for chunk in response.iter_text():
+                times.append(time.perf_counter() - start)
+                text += chunk
+                if BEGUN.search(text):
+                    break
+            return Watched(Reply(sent, response.status_code, response.headers, text), times)
+
+    def ask_aside(self, method: str, path: str) -> Reply:
+        """A request beside the check's own: it is not the one a curl line repeats."""
+        kept = self.last
+        try:
+            return self.send(method, path)
+        finally:
+            self.last = kept
+
+    def _record(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | str | None,
+        headers: Mapping[str, str | None],
+    ) -> Sent:
+        usual = {"anthropic-version": VERSION, **auth_headers(self.key)}
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        kept = {name: value for name, value in {**usual, **named}.items() if value is not None}
+        self.last = Sent(method, str(self.http.base_url).rstrip("/") + path, body, kept)
+        return self.last
+
+    @contextmanager
+    def _exchange(self, sent: Sent) -> Iterator[httpx.Response]:
+        """The answer as it comes; leaving early closes the connection."""
+        headers = dict(sent.headers)
+        if sent.body is not None:
+            headers["content-type"] = "application/json"
+        content = sent.data().encode() if sent.body is not None else None
+        with self.http.stream(sent.method, sent.url, content=content, headers=headers) as response:
+            yield response
+
+
+def auth_headers(key: str | None) -> dict[str, str]:
+    """Both headers that clients send the key in."""
+    return {"authorization": f"Bearer {key}", "x-api-key": key} if key else {}
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL means this machine, where no proxy must be asked."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def base_url(url: str) -> str:
+    """The server's root: a scheme is added, a trailing slash and /v1 are cut."""
+    url = url if "://" in url else f"http://{url}"
+    return url.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def http_client(url: str, timeout: float) -> httpx.Client:
+    """An httpx client for a server."""
+    limits = httpx.Timeout(timeout, connect=min(timeout, 10.0))
+    return httpx.Client(base_url=base_url(url), timeout=limits, trust_env=not is_loopback(base_url(url)))
+
+
+def curl(sent: Sent, key: str | None, body_file: str | None = None) -> str:
+    """The curl line that repeats a request; the key is left to the shell."""
+    parts = ["curl", "-sS", "-i"]
+    parts += [] if sent.method in {"GET", "POST"} else ["-X", sent.method]
+    parts.append(shlex.quote(sent.url))
+    for name, value in sent.headers.items():
+        parts += ["-H", _quoted_header(f"{name}: {value}", key)]
+    if sent.body is not None:
+        parts += ["-H", "'content-type: application/json'", "-d"]
+        parts.append(f"@{shlex.quote(body_file)}" if body_file else shlex.quote(sent.data()))
+    elif sent.method == "POST":
+        parts += ["-d", "''"]
+    return " ".join(parts)
+
+
+def _quoted_header(header: str, key: str | None) -> str:
+    if key and header.endswith(key):
+        return '"' + header.removesuffix(key) + KEY_IN_SHELL + '"'
+    return shlex.quote(header)

@@ -1,0 +1,82 @@
+"""Asks a server which models it serves. smoke-test and claude-config call it."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from vllm_messages_plugin.conformance.client import VERSION, UnreachableError, auth_headers
+
+# Claude Code takes a name like these for Anthropic's own model: its window and its request shape.
+KNOWN_TO_CLAUDE_CODE = re.compile(r"claude-(opus|sonnet|haiku|fable|instant|v?\d)", re.IGNORECASE)
+
+
+CAPABILITIES = {"thinking": "thinking", "effort": "effort", "images": "image_input"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """One model: its name, and its window and capabilities if the server tells them; None is not told."""
+
+    name: str
+    window: int | None = None
+    thinking: bool | None = None
+    effort: bool | None = None
+    images: bool | None = None
+
+
+def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[Served]:
+    """The models a server lists; only the given one if it has no list."""
+    root = str(http.base_url).rstrip("/")
+    try:
+        response = http.get("/v1/models", headers={"anthropic-version": VERSION, **auth_headers(key)})
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnreachableError(f"No server answers at {root}: {error or type(error).__name__}") from None
+    if response.status_code in {401, 403}:
+        raise UnreachableError(f"{root} refuses the key (HTTP {response.status_code}): give --api-key KEY")
+    served = _entries(response) if response.status_code == 200 else []
+    if served or given:
+        return served or [Served(given)]
+    raise UnreachableError(
+        f"{root}/v1/models lists no model (HTTP {response.status_code}): give --model NAME, "
+        "or look whether this is a Messages server"
+    )
+
+
+def _entries(response: httpx.Response) -> list[Served]:
+    try:
+        body = response.json()
+    except ValueError:
+        return []
+    entries = body.get("data") if isinstance(body, dict) else None
+    return [_served(entry) for entry in entries or [] if isinstance(entry, dict) and "id" in entry]
+
+
+def _served(entry: dict[str, Any]) -> Served:
+    """One entry; vLLM's own list calls the window max_model_len."""
+    windows = (entry.get(name) for name in ("max_input_tokens", "max_model_len"))
+    window = next((window for window in windows if isinstance(window, int)), None)
+    told = entry.get("capabilities")
+    can = {name: _supported(told, key) for name, key in CAPABILITIES.items()}
+    return Served(str(entry["id"]), window, **can)
+
+
+def _supported(capabilities: Any, key: str) -> bool | None:
+    """Whether a capability is there; None where the server does not say."""
+    told = capabilities.get(key) if isinstance(capabilities, dict) else None
+    supported = told.get("supported") if isinstance(told, dict) else None
+    return supported if isinstance(supported, bool) else None
+
+
+def choose_model(served: Sequence[Served], given: str = "") -> Served:
+    """The model asked for, or the first one whose name Claude Code does not know."""
+    if given:
+        return next((model for model in served if model.name == given), Served(given))
+    return next((model for model in served if not is_known(model.name)), served[0])
+
+
+def is_known(name: str) -> bool:
+    """Whether Claude Code takes the name for one of Anthropic's models."""
+    return KNOWN_TO_CLAUDE_CODE.search(name) is not None

@@ -1,0 +1,63 @@
+"""The commands against real vLLM servers: SmolLM2, and the scripted model, which can be made to think."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from vllm_messages_plugin.cli.app import app
+from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
+from vllm_messages_plugin.testing.server import Server
+
+PUZZLE = [{"when": "Is 17 a prime", "say": "<think>\nLet me see.\n</think>\n\nYes."}]
+
+
+@pytest.mark.live
+def test_thinking_is_checked_on_a_model_that_thinks(server: Server) -> None:
+    with server.playbook(PUZZLE):
+        result = CliRunner().invoke(app, ["smoke-test", server.url, "--group", "thinking", "--json"])
+    checks = json.loads(result.stdout)["checks"]
+    assert {check["name"]: check["result"] for check in checks} == dict.fromkeys(
+        ("thinking", "budgets", "thought", "omitted", "passed-back"), "pass"
+    )
+
+
+@pytest.mark.live
+def test_a_session_is_found_in_the_cache(server: Server) -> None:
+    result = CliRunner().invoke(app, ["bench", server.url, "--runs", "1", "--tokens", "4", "--json"])
+    found = json.loads(result.stdout)
+    assert min(found["reuse"]) > 0.95, found["session"]
+
+
+@pytest.mark.live
+def test_the_doctor_knows_our_server(server: Server) -> None:
+    result = CliRunner().invoke(app, ["doctor", server.url, "--json"])
+    lines = {line["name"]: line for line in json.loads(result.stdout)["parts"]["Server"]}
+    assert lines["/v1/messages"]["status"] == "ok"
+    assert lines["prefix cache"]["found"] == "on"
+
+
+@pytest.mark.smollm2
+def test_every_check_passes_on_our_server(smollm2_server: Server) -> None:
+    result = CliRunner().invoke(app, ["smoke-test", smollm2_server.url, "--json"], env={"VLLM_API_KEY": ""})
+    checks = json.loads(result.stdout)["checks"]
+    failed = {check["name"]: check["reason"] for check in checks if check["result"] != "pass"}
+    thinks_not = "the model does not think (capabilities)"
+    no_claude = "not asked for (--claude-code), or claude is not installed"
+    assert failed == {
+        "auth": "no --api-key was given",
+        "thought": thinks_not,
+        "omitted": thinks_not,
+        "claude-talks": no_claude,
+        "claude-reads": no_claude,
+        "claude-edits": no_claude,
+        "claude-resumes": no_claude,
+        "claude-compacts": no_claude,
+    }
+    assert result.exit_code == 0
+
+
+@pytest.mark.smollm2
+def test_claude_code_is_told_the_servers_own_window(smollm2_server: Server) -> None:
+    result = CliRunner().invoke(app, ["claude-config", smollm2_server.url, "--json"])
+    assert json.loads(result.stdout) == settings_for("smollm2", 8192, smollm2_server.url, thinking=False)
