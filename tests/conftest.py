@@ -9,8 +9,9 @@ import anthropic
 import httpx
 import pytest
 
-from vllm_messages_plugin.testing import smollm2, tiny
-from vllm_messages_plugin.testing.server import Server, start_server
+from support.server import Server, start_server
+from vllm_messages_plugin.demo import smollm2
+from vllm_messages_plugin.testing import tiny
 
 LOG_TAIL_LINES = 40
 STRICT_KEY = "a-secret-key"

@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
-from vllm_messages_plugin.engine import mappings
+from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.settings import Settings
 
 log = logging.getLogger("vllm.messages")
@@ -24,7 +24,7 @@ START_KEY = "_MESSAGES_START_KEY"
 
 def register() -> None:
     """Let vLLM load our routes where the user has not said otherwise in VLLM_PLUGINS. Idempotent."""
-    mappings.register()
+    registration.register()
     try:
         # Every API server process of this one server must read the others' signatures.
         os.environ.setdefault(START_KEY, secrets.token_urlsafe(32))
@@ -148,8 +148,8 @@ def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
     from vllm import envs
 
     from vllm_messages_plugin.engine.backend import Backend
-    from vllm_messages_plugin.http.fetch import FetchRules, MiB
     from vllm_messages_plugin.http.ports import Service
+    from vllm_messages_plugin.media.fetch import FetchRules, MiB
     from vllm_messages_plugin.translate.signature import signer
 
     settings = Settings()

@@ -15,12 +15,12 @@ from transformers import AutoTokenizer
 from vllm.tokenizers.hf import get_cached_tokenizer
 
 from formats.samples import TOOLS, speak
-from vllm_messages_plugin.engine.compat import ChatCompletionRequest, ParserManager
-from vllm_messages_plugin.engine.replies import Reading, ScannedReading
+from vllm_messages_plugin.demo import smollm2
+from vllm_messages_plugin.engine.output.parsers import Reading, ScannedReading
+from vllm_messages_plugin.engine.vllm.compat import ChatCompletionRequest, ParserManager
 from vllm_messages_plugin.formats.probing.detectors import BY_NAME
-from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.testing import smollm2
+from vllm_messages_plugin.formats.scanning.scanner import Scanner
 
 # vLLM's parsers of these shapes, which our choice passes over because they lose calls when they stream.
 PASSED_OVER = {

@@ -16,8 +16,8 @@ from typing import Any
 
 from bench import client, probe, prompts
 from bench.source import source
+from support.server import Server, start_server
 from vllm_messages_plugin.testing import tiny
-from vllm_messages_plugin.testing.server import Server, start_server
 
 STREAMS = 24
 REPLY_CHARACTERS = 1_400  # about 512 tokens

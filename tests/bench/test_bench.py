@@ -12,8 +12,8 @@ from bench.reading_table import table
 from bench.readings import Row, Timing, measure
 from bench.tables import Table, as_markdown, as_text
 from formats.samples import SPOKEN
-from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.testing.script import parse_playbook
 
 ANY = "any"

@@ -11,15 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
+from cli.fake_anthropic import Fake, listening
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cli.fake_anthropic import Fake, listening
-from vllm_messages_plugin.cli.bench import report
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.bench.report import bar, draw, reuse_words, to_json
+from vllm_messages_plugin.cli.bench import report
 from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Sample, Size, middle, sample
 from vllm_messages_plugin.cli.bench.measurement import Result as Measured
+from vllm_messages_plugin.cli.bench.report import bar, draw, reuse_words, to_json
 from vllm_messages_plugin.cli.bench.session import MOST_TOKENS, session, text_of_tokens
 from vllm_messages_plugin.conformance.client import Client
 
@@ -238,7 +238,7 @@ def test_a_picture_is_drawn_with_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp
         subplots=lambda *args, **kwargs: (figure, (Anything(), Anything())), close=lambda figure: None
     )
     modules = {"matplotlib": SimpleNamespace(use=lambda name: None), "matplotlib.pyplot": pyplot}
-    monkeypatch.setattr(bench_report, "import_module", modules.__getitem__)
+    monkeypatch.setattr(report, "import_module", modules.__getitem__)
     draw(measured(made(), made(cached=90)), tmp_path / "x.png")
     assert figure.saved == [tmp_path / "x.png"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cli.fake_anthropic import Fake, listening
 from typer.testing import CliRunner, Result
 
-from cli.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_HELPER,
@@ -26,8 +26,8 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     settings_for,
     without_key,
 )
-from vllm_messages_plugin.conformance.served_models import Served
 from vllm_messages_plugin.cli.claude_config.settings_file import merge
+from vllm_messages_plugin.conformance.served_models import Served
 
 URL = "http://localhost:8000"
 WINDOWS: list[tuple[int, str, bool, str]] = [

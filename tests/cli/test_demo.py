@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vllm_messages_plugin.cli.demo import command as demo_module
 from vllm_messages_plugin.cli import serve
-from vllm_messages_plugin.cli.demo import steps
-from vllm_messages_plugin.demo import server
 from vllm_messages_plugin.cli.app import app
+from vllm_messages_plugin.cli.demo import command as demo_module
+from vllm_messages_plugin.cli.demo import steps as demo_steps
+from vllm_messages_plugin.demo import server
 
 # A server that only knows /health; with `slow` it is unhealthy, with `deaf` it does not hear SIGTERM.
 STAND_IN = textwrap.dedent("""
@@ -94,7 +94,7 @@ def test_the_servers_environment_lets_the_plugin_in(monkeypatch: pytest.MonkeyPa
 def test_plain_vllm_is_started_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "has_distribution", lambda name: False)
     monkeypatch.setattr(serve, "has_distribution", lambda name: False)
-    assert server.serve_command(["m"])[1:3] == ["-m", "vllm_messages_plugin.engine.launch"]
+    assert server.serve_command(["m"])[1:3] == ["-m", "vllm_messages_plugin.engine.vllm.launch"]
     monkeypatch.setattr(server, "has_distribution", lambda name: True)
     script = Path(sys.executable).with_name("vllm")
     assert (server.serve_command(["m"]) == [str(script), "serve", "m"]) == script.exists()
@@ -112,8 +112,8 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         (tmp_path / f"demo_{name.strip('_')}.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("ANTHROPIC_API_KEY", "the user's own")
-    monkeypatch.setattr(demo_run, "MODEL_MAKER", "demo_maker")
-    monkeypatch.setattr(demo_run, "ASKER", "demo_asker")
+    monkeypatch.setattr(demo_steps, "MODEL_MAKER", "demo_maker")
+    monkeypatch.setattr(demo_steps, "ASKER", "demo_asker")
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
 
     def command(arguments: list[str]) -> list[str]:
@@ -124,8 +124,8 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         seen.append(f"smoke {model}")
         return int(os.environ.get("FAILED_CHECKS", "0"))
 
-    monkeypatch.setattr(demo_run, "serve_command", command)
-    monkeypatch.setattr(demo_run, "run_against", smoke)
+    monkeypatch.setattr(demo_steps, "serve_command", command)
+    monkeypatch.setattr(demo_steps, "run_against", smoke)
     return seen
 
 
@@ -133,7 +133,7 @@ def test_the_demo_makes_serves_checks_asks_and_connects(
     steps: list[str], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    assert steps.run_demo(port=0, keep=False)
+    assert demo_steps.run_demo(port=0, keep=False)
     out = capfd.readouterr().out
     assert steps[0].startswith("/models/tiny --served-model-name smollm2 --max-model-len 8192")
     assert steps[1:] == ["smoke smollm2"]
@@ -151,25 +151,25 @@ def test_the_demo_makes_serves_checks_asks_and_connects(
 
 def test_a_failed_check_fails_the_demo(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAILED_CHECKS", "1")
-    assert not steps.run_demo(port=0, keep=False)
+    assert not demo_steps.run_demo(port=0, keep=False)
 
 
 def test_an_empty_answer_fails_the_demo(steps: list[str], tmp_path: Path) -> None:
     (tmp_path / "demo_asker.py").write_text("print()")
-    assert not steps.run_demo(port=0, keep=False)
+    assert not demo_steps.run_demo(port=0, keep=False)
 
 
 def test_a_model_that_cannot_be_made_fails_the_demo(steps: list[str], tmp_path: Path) -> None:
     (tmp_path / "demo_maker.py").write_text("raise SystemExit(3)")
-    assert not steps.run_demo(port=0, keep=False)
+    assert not demo_steps.run_demo(port=0, keep=False)
     assert steps == []
 
 
 def test_a_server_that_fails_shows_its_log(
     steps: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo_run, "serve_command", lambda arguments: stand_in(1, "dies"))
-    assert not steps.run_demo(port=0, keep=False)
+    monkeypatch.setattr(demo_steps, "serve_command", lambda arguments: stand_in(1, "dies"))
+    assert not demo_steps.run_demo(port=0, keep=False)
     out = capfd.readouterr().out
     assert "no such model" in out
     assert "status 1" in out
@@ -184,8 +184,8 @@ def test_ctrl_c_stops_the_server_that_was_kept(
         kept.append(found)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo_run, "_until_it_ends", interrupted)
-    assert steps.run_demo(port=0, keep=True)
+    monkeypatch.setattr(demo_steps, "_until_it_ends", interrupted)
+    assert demo_steps.run_demo(port=0, keep=True)
     assert is_gone(kept[0].process)
     assert "stays up" in capfd.readouterr().out
 
@@ -193,7 +193,7 @@ def test_ctrl_c_stops_the_server_that_was_kept(
 @pytest.mark.parametrize(("good", "status"), [(True, 0), (False, 1)])
 def test_the_command_tells_how_it_went(good: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_module, "require_vllm", lambda: None)
-    monkeypatch.setattr(demo_run, "run_demo", lambda port, keep: good)
+    monkeypatch.setattr(demo_steps, "run_demo", lambda port, keep: good)
     assert CliRunner().invoke(app, ["demo"]).exit_code == status
 
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import httpx
 import pytest
+from cli.fake_anthropic import METRICS, Fake, listening
 from typer.testing import CliRunner, Result
 
-from cli.fake_anthropic import METRICS, Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
-from vllm_messages_plugin.conformance.client import Reply, Sent
 from vllm_messages_plugin.cli.doctor import installation as parts
 from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.environment import SETTINGS, environment
 from vllm_messages_plugin.cli.doctor.installation import installation, release
 from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.server import server, who_answers
+from vllm_messages_plugin.conformance.client import Reply, Sent
 from vllm_messages_plugin.settings import Settings
 
 URL = "http://localhost:8000"

@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.conformance.checks import CHECKS
 from vllm_messages_plugin.cli.reference import reference
+from vllm_messages_plugin.conformance.checks import CHECKS
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 COMMANDS = [str(info.name) for info in app.registered_commands]

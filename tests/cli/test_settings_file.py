@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.cli.claude_config import settings_file
-from vllm_messages_plugin.cli.claude_config import settings_undo
+from vllm_messages_plugin.cli.claude_config import settings_file, settings_undo
 from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
 from vllm_messages_plugin.cli.claude_config.settings_file import (
     Change,

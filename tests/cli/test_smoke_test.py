@@ -11,17 +11,17 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+from cli.fake_anthropic import Fake, listening
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from cli.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.conformance.checks import CHECKS, GROUPS, Check
 from vllm_messages_plugin.conformance.client import Client, Sent
-from vllm_messages_plugin.conformance.served_models import Served
 from vllm_messages_plugin.conformance.outcome import Outcome
 from vllm_messages_plugin.conformance.report import Finding, curl_line, report, to_junit
 from vllm_messages_plugin.conformance.run import BEYOND, choose_checks, client_of, is_anthropic, run_check
+from vllm_messages_plugin.conformance.served_models import Served
 
 
 @pytest.fixture

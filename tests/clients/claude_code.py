@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clients import npm
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 PACKAGE, VERSION = "@anthropic-ai/claude-code", "2.1.330"
 MAX_OUTPUT_TOKENS = 4096

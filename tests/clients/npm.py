@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_messages_plugin.testing.cache import build_once, cache_home
+from vllm_messages_plugin.demo.build_cache import build_once, cache_home
 
 
 def installed(*pinned: str) -> Path:

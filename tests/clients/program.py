@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 PROGRAMS = Path(__file__).with_name("programs")
 RUN_SECONDS = 300

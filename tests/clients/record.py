@@ -18,8 +18,9 @@ from pathlib import Path
 from rich.text import Text
 
 from clients import claude_code, play, screen, terminal
-from vllm_messages_plugin.testing import smollm2, tiny
-from vllm_messages_plugin.testing.server import start_server
+from support.server import start_server
+from vllm_messages_plugin.demo import smollm2
+from vllm_messages_plugin.testing import tiny
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PORT = 8000

@@ -6,7 +6,7 @@ import pytest
 
 from clients import claude_code, play, venv
 from clients.program import Told, python_tasks
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 VERSION = "0.2.187"
 

@@ -6,7 +6,7 @@ import pytest
 
 from clients import npm, play
 from clients.program import PROGRAMS, Told, run
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 VERSIONS = {
     "7": ("ai@7.0.173", "@ai-sdk/anthropic@4.0.105", "zod@4.6.7"),

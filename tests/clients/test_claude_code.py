@@ -10,7 +10,7 @@ import pytest
 
 from clients import claude_code
 from clients.play import call
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 THOUGHT = "<think>\nLet me see.\n</think>\n\n"
 

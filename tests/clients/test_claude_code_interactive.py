@@ -8,7 +8,7 @@ import pytest
 
 from clients import claude_code, play, terminal
 from clients.terminal import Terminal
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 THOUGHT = "<think>\nLet me see.\n</think>\n\n"
 NO_AUTO_MODE = json.dumps({"disableAutoMode": "disable"})

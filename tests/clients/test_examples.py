@@ -17,8 +17,8 @@ import yaml
 
 from clients import claude_code, npm, play
 from clients.program import environment
+from support.server import Server
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.testing.server import Server
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = [path for path in sorted(EXAMPLES.rglob("*")) if path.is_file() and path.name != "README.md"]

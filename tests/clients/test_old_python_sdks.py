@@ -4,7 +4,7 @@ import pytest
 
 from clients import play, venv
 from clients.program import Told, python_tasks
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 VERSIONS = ("0.49.0", "0.84.0", "1.17.0")
 EVENTS = [

@@ -9,7 +9,7 @@ import pytest
 
 from clients import npm, play
 from clients.program import environment
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 PACKAGE = "opencode-ai@1.18.33"
 QUIET = ("MODELS_FETCH", "AUTOUPDATE", "LSP_DOWNLOAD", "DEFAULT_PLUGINS", "SHARE")

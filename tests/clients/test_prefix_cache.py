@@ -10,8 +10,8 @@ import pytest
 
 from clients import claude_code
 from clients.play import call
+from support.server import Server, start_server
 from vllm_messages_plugin.testing import tiny
-from vllm_messages_plugin.testing.server import Server, start_server
 
 TURNS = 10
 BLOCK = 128  # tokens in a block of vLLM's cache on a CPU: a prompt's last, unfinished block is never cached

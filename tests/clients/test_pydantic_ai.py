@@ -4,7 +4,7 @@ import pytest
 
 from clients import play, venv
 from clients.program import Told, python_tasks
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 VERSION = "2.68.0"
 

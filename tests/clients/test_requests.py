@@ -15,7 +15,7 @@ from clients.program import PROGRAMS, run
 from shapes.checks import table
 from shapes.row import Json, Shape
 from shapes.shapes import RENDERED
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")  # as `test_typescript_sdk` installs them
 SENT = (

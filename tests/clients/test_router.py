@@ -11,7 +11,7 @@ import anthropic
 import pytest
 
 from clients import claude_code, play, venv
-from vllm_messages_plugin.testing.server import Server, free_port
+from support.server import Server, free_port
 
 VERSION = "0.1.17"
 START_SECONDS = 60

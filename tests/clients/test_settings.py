@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from clients import claude_code
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 COMMAND = [str(Path(sys.executable).with_name("vllm-messages"))]
 QUESTION, ANSWER = "Are the plums ripe?", "They are ripe."

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from clients import claude_code
+from support.server import Server
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.testing.server import Server
 
 CHECKS = ("claude-talks", "claude-reads", "claude-edits", "claude-resumes", "claude-compacts")
 

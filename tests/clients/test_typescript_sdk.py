@@ -25,7 +25,7 @@ from clients.replies import (
     table,
     without_ids,
 )
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")
 WEATHER = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}

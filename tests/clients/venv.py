@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from vllm_messages_plugin.testing.cache import build_once, cache_home
+from vllm_messages_plugin.demo.build_cache import build_once, cache_home
 
 INSTALL_SECONDS = 900
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import httpx
 import pytest
-
 from cli.fake_anthropic import Fake, to_sse
+
 from vllm_messages_plugin.conformance.checks import CHECKS, streams
 from vllm_messages_plugin.conformance.checks.limits import pick_sequence
 from vllm_messages_plugin.conformance.checks.turns import png
 from vllm_messages_plugin.conformance.client import Client
-from vllm_messages_plugin.conformance.stream_rules import parse_events
 from vllm_messages_plugin.conformance.outcome import Outcome
 from vllm_messages_plugin.conformance.run import run_check
+from vllm_messages_plugin.conformance.stream_rules import parse_events
 
 # These drive the real claude, and are tested with a stand-in for it.
 BY_CLAUDE = {f"claude-{deed}" for deed in ("talks", "reads", "edits", "resumes", "compacts")}

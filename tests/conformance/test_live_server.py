@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from support.server import Server
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
-from vllm_messages_plugin.testing.server import Server
 
 PUZZLE = [{"when": "Is 17 a prime", "say": "<think>\nLet me see.\n</think>\n\nYes."}]
 

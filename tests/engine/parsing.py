@@ -11,15 +11,15 @@ from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionReque
 from vllm.parser import ParserManager
 
 from formats.samples import TOOLS
-from vllm_messages_plugin.engine import mappings
-from vllm_messages_plugin.engine.tool_parsers import parser_class
+from vllm_messages_plugin.engine.openai_routes import registration
+from vllm_messages_plugin.engine.openai_routes.tool_parsers import parser_class
 from vllm_messages_plugin.testing import tiny
 
 READ = ("Read", {"file_path": "/a", "limit": 5})
 WRITE = ("Write", {"file_path": "/a", "content": "one\n  two é\n\nthree"})
 SIZES = [1, 3, 16, 0]
 
-mappings.register()
+registration.register()
 
 
 @cache

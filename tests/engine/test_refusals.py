@@ -6,11 +6,11 @@ import pytest
 from vllm.exceptions import VLLMValidationError
 
 from translate.asking import conversation, user
-from vllm_messages_plugin.engine.compat import in_our_words
 from vllm_messages_plugin.engine.generate import _refusal, chat_request
-from vllm_messages_plugin.engine.grammar import bound_tools
+from vllm_messages_plugin.engine.output.grammars import bound_tools
+from vllm_messages_plugin.engine.vllm.compat import in_our_words
 from vllm_messages_plugin.translate.sampling import sampling
-from vllm_messages_plugin.translate.tools import Choice, Function
+from vllm_messages_plugin.translate.tools.toolbox import Choice, Function
 from vllm_messages_plugin.wire.errors import MessagesError
 from wire.bodies import body, read
 

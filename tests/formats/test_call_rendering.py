@@ -2,8 +2,8 @@
 
 import pytest
 
-from vllm_messages_plugin.formats.probing.detectors import BY_NAME, LISTED, TOKENS
 from vllm_messages_plugin.formats.call_rendering import WRITERS, write_calls
+from vllm_messages_plugin.formats.probing.detectors import BY_NAME, LISTED, TOKENS
 
 CALLS = [("Read", {"path": "a", "limit": 3}), ("Now", {})]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from formats.samples import TOOLS
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 from vllm_messages_plugin.formats.scanning.scanner import (
     Call,
     CallEnd,
@@ -15,7 +16,6 @@ from vllm_messages_plugin.formats.scanning.scanner import (
     ThinkingTags,
     Thought,
 )
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
 
 THINK = ThinkingTags("<think>", "</think>")
 THINKING = ThinkingTags("<think>", "</think>", starts_open=True)

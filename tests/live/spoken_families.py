@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_messages_plugin.testing.families import Family
+from support.families import Family
 
 Tags = tuple[str, str]
 THINK: Tags = ("<think>\n", "\n</think>\n\n")

@@ -17,8 +17,8 @@ from spoken_families import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
 from wire_checks import comparable
 
 from formats.samples import speak
+from support.server import Server, start_families
 from vllm_messages_plugin.testing import tiny
-from vllm_messages_plugin.testing.server import Server, start_families
 
 Json = dict[str, Any]
 

@@ -9,7 +9,7 @@ import pytest
 from wire_checks import comparable, stream
 
 from clients.replies import binds_a_call_or_the_json
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 USER = [{"role": "user", "content": "What is the weather in Oslo?"}]
 WEATHER = {

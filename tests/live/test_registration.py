@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from support.server import start_server
 from vllm_messages_plugin.testing import tiny
-from vllm_messages_plugin.testing.server import start_server
 
 ASK = {"model": "tiny", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from tokenizers import Tokenizer
 
+from support.server import Server
 from vllm_messages_plugin.testing import tiny
-from vllm_messages_plugin.testing.server import Server
 
 HELLO = [{"role": "user", "content": "Hello."}]
 TEXTS = [

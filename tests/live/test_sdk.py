@@ -22,7 +22,7 @@ from clients.replies import (
     table,
     without_ids,
 )
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 USER: list[Any] = [{"role": "user", "content": "What is the weather in Oslo?"}]
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo"}}\n</tool_call>'

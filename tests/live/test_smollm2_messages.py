@@ -8,7 +8,7 @@ import anthropic
 import pydantic
 import pytest
 
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 PICK: dict[str, Any] = {
     "name": "pick",

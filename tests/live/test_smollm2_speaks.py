@@ -2,7 +2,7 @@
 
 import httpx
 
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 
 def test_the_unpacked_model_knows_the_capital_of_france(smollm2_server: Server) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from wire_checks import parse
 
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 TOOL = {"name": "look", "description": "Look.", "input_schema": {"type": "object", "properties": {}}}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}

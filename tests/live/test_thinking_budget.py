@@ -7,7 +7,7 @@ import httpx
 import pytest
 from wire_checks import check, comparable, parse, stream
 
-from vllm_messages_plugin.testing.server import Server
+from support.server import Server
 
 WORDS = [f" {word}" for word in ("one", "two", "three", "four", "five", "six", "seven", "eight") * 40]
 PONDER = "<think>\n" + "".join(WORDS).lstrip()

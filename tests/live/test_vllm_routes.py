@@ -12,8 +12,8 @@ import anthropic
 import openai
 import pytest
 
+from support.server import Server, start_server
 from vllm_messages_plugin.testing import tiny
-from vllm_messages_plugin.testing.server import Server, start_server
 
 FLAGS = (
     *("--enable-auto-tool-choice", "--tool-call-parser", "messages_auto"),

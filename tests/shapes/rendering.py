@@ -15,9 +15,9 @@ from transformers import AutoTokenizer
 
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
-from vllm_messages_plugin.http.fetch import FetchRules
 from vllm_messages_plugin.http.ports import Service
 from vllm_messages_plugin.http.reading import read
+from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing import tiny
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels

@@ -20,8 +20,8 @@ from stream.playbook import calls, done, events_of, fails, says, thinks
 from translate.asking import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
 from vllm_messages_plugin.stream.deltas import EndReason, Finished, PromptRead
-from vllm_messages_plugin.translate.cache_marks import marks
-from vllm_messages_plugin.translate.context import plan, wanted_edits
+from vllm_messages_plugin.translate.cache_breakpoints import marks
+from vllm_messages_plugin.translate.context_edits import plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import converse
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError

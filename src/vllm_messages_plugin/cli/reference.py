@@ -13,8 +13,8 @@ from typing import Any, get_args
 from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.conformance.checks import CHECKS
 from vllm_messages_plugin.cli.claude.command import RestIsClaudes
+from vllm_messages_plugin.conformance.checks import CHECKS
 
 HEAD = """\
 # The command line

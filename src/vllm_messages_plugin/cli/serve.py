@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 VLLM_MAIN = "vllm.entrypoints.cli.main"
-OUR_LAUNCHER = "vllm_messages_plugin.engine.launch"
+OUR_LAUNCHER = "vllm_messages_plugin.engine.vllm.launch"
 PLUGIN_NAME = "messages"
 
 # Everything is passed on untouched, `--help=Frontend` too; only a bare --help is ours.

@@ -1,1 +1,1 @@
-"""Server-independent checks of the Messages protocol: the client, the checks, the stream rules, the report."""
+"""Server-independent checks of the Messages protocol: client, checks, stream rules, report."""

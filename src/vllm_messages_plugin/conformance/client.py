@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from vllm_messages_plugin.conformance.stream_rules import Event, parse_events
 from vllm_messages_plugin.conformance.outcome import MismatchError
+from vllm_messages_plugin.conformance.stream_rules import Event, parse_events
 
 MESSAGES = "/v1/messages"
 VERSION = "2023-06-01"

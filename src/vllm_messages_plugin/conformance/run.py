@@ -14,9 +14,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vllm_messages_plugin.conformance.checks import CHECKS, GROUPS, Check
 from vllm_messages_plugin.conformance.client import Client, UnreachableError, base_url, http_client
-from vllm_messages_plugin.conformance.served_models import Served, choose_model, list_models
 from vllm_messages_plugin.conformance.outcome import CannotTellError, MismatchError, Outcome, skipped
 from vllm_messages_plugin.conformance.report import Finding, report, summary, to_json, to_junit
+from vllm_messages_plugin.conformance.served_models import Served, choose_model, list_models
 
 # What reading an answer of the wrong shape raises; in a check that is the server's fault.
 WRONG_SHAPE = (KeyError, TypeError, IndexError, AttributeError, ValueError)

@@ -8,13 +8,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from vllm_messages_plugin.engine import compat
 from vllm_messages_plugin.engine.generate import Run, chat_request, deltas, sampling_params
-from vllm_messages_plugin.engine.models import Models
-from vllm_messages_plugin.engine.parsers import Readers, choose_readers
-from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
-from vllm_messages_plugin.engine.reply_readers import ReplyReaders
-from vllm_messages_plugin.engine.thinking_budget import (
+from vllm_messages_plugin.engine.output.factory import ReplyReaders
+from vllm_messages_plugin.engine.output.selection import Readers, choose_readers
+from vllm_messages_plugin.engine.output.thinking_budget import (
     Outputs,
     ThinkingBudget,
     can_resume,
@@ -22,6 +19,9 @@ from vllm_messages_plugin.engine.thinking_budget import (
     resumed_params,
     wanted_budget,
 )
+from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
+from vllm_messages_plugin.engine.served_models import Models
+from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.translate.conversation import Conversation

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_messages_plugin.engine import compat
-from vllm_messages_plugin.engine.grammar import bound_tools
+from vllm_messages_plugin.engine.output.grammars import bound_tools
+from vllm_messages_plugin.engine.output.parsers import Reading
+from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
 from vllm_messages_plugin.engine.render import Prompt
-from vllm_messages_plugin.engine.replies import Reading
-from vllm_messages_plugin.engine.thinking_budget import Outputs, ThinkingBudget
+from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.stream.deltas import (
     CallPiece,
     Delta,
@@ -21,7 +21,7 @@ from vllm_messages_plugin.stream.deltas import (
 )
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
-from vllm_messages_plugin.translate.tools import Choice
+from vllm_messages_plugin.translate.tools.toolbox import Choice
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 # Fields of vLLM's chat request that a client may set: all but those that Anthropic's API decides.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from vllm_messages_plugin.engine import compat
-from vllm_messages_plugin.engine.parsers import Readers
+from vllm_messages_plugin.engine.output.selection import Readers
+from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingWish

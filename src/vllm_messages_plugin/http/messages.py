@@ -20,7 +20,7 @@ from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.stream.reply import Marks, Reply
 from vllm_messages_plugin.stream.run import events
-from vllm_messages_plugin.translate.cache_marks import marks
+from vllm_messages_plugin.translate.cache_breakpoints import marks
 from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_long
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import MessagesError

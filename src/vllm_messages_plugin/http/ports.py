@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fastapi import Request
 
 from vllm_messages_plugin.http.diagnostics import PromptMemory
-from vllm_messages_plugin.http.fetch import FetchRules
+from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import Delta
 from vllm_messages_plugin.translate.conversation import Conversation

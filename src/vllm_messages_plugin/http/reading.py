@@ -10,10 +10,10 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
-from vllm_messages_plugin.http.fetch import with_fetched
 from vllm_messages_plugin.http.headers import read_body
 from vllm_messages_plugin.http.ports import Service
-from vllm_messages_plugin.translate.context import edited, plan, wanted_edits
+from vllm_messages_plugin.media.fetch import with_fetched
+from vllm_messages_plugin.translate.context_edits import edited, plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
 from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlock, ToolResultBlock

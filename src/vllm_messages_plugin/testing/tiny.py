@@ -14,8 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from vllm_messages_plugin.testing import smollm2
-from vllm_messages_plugin.testing.cache import build_once, cache_home
+from vllm_messages_plugin.demo import smollm2
+from vllm_messages_plugin.demo.build_cache import build_once, cache_home
 
 RECIPE = "tiny/1"  # raise it when the files written below change
 WINDOW = 131_072

@@ -10,12 +10,11 @@ from itertools import groupby
 from typing import Any
 
 from vllm_messages_plugin.formats import prompted
-from vllm_messages_plugin.translate import media
+from vllm_messages_plugin.media import documents
 from vllm_messages_plugin.translate.earlier_reply import earlier_reply
-from vllm_messages_plugin.translate.reader import ChatMessage, Reader, Restore, block_text
-from vllm_messages_plugin.translate.schema_loops import is_endless
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
-from vllm_messages_plugin.translate.tools import (
+from vllm_messages_plugin.translate.tools.schema_cycles import is_endless
+from vllm_messages_plugin.translate.tools.toolbox import (
     Choice,
     Function,
     Toolbox,
@@ -24,6 +23,7 @@ from vllm_messages_plugin.translate.tools import (
     toolbox,
 )
 from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.translate.translation_context import ChatMessage, Reader, Restore, block_text
 from vllm_messages_plugin.translate.turns import (
     Placed,
     Turn,
@@ -207,11 +207,11 @@ def _shown(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
     """A block as parts of a user message."""
     block = placed.block
     if isinstance(block, ImageBlock):
-        return [media.image_part(block, placed.path, reader.traits.images)]
+        return [documents.image_part(block, placed.path, reader.traits.images)]
     if isinstance(block, DocumentBlock):
-        return media.document_parts(block, placed.path, reader.traits.images)
+        return documents.document_parts(block, placed.path, reader.traits.images)
     if isinstance(block, SearchResultBlock):
-        return [_part(media.search_result_text(block))]
+        return [_part(documents.search_result_text(block))]
     if isinstance(block, ToolReferenceBlock):
         return [_part(reader.box.definition(block.referred))]
     return [_part(block_text(block))]

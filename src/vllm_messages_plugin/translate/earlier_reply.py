@@ -10,9 +10,9 @@ from itertools import groupby
 from typing import Any, Literal
 
 from vllm_messages_plugin.formats import prompted
-from vllm_messages_plugin.translate.reader import ChatMessage, Reader, block_text
-from vllm_messages_plugin.translate.tools import found_tools
+from vllm_messages_plugin.translate.tools.toolbox import found_tools
 from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.translate.translation_context import ChatMessage, Reader, block_text
 from vllm_messages_plugin.wire.blocks import (
     Block,
     RedactedThinkingBlock,

@@ -7,14 +7,14 @@ import pytest
 
 from formats.samples import SPOKEN, speak
 from formats.whole_scan import Heard, join, pieces_of, scan, split
-from vllm_messages_plugin.formats.probing import template_probe
 from vllm_messages_plugin.formats.probing import sentinels as say
+from vllm_messages_plugin.formats.probing import template_probe
 from vllm_messages_plugin.formats.probing.detectors import BY_NAME
 from vllm_messages_plugin.formats.probing.detectors import SHAPES as PROBED
-from vllm_messages_plugin.formats.scanning.patterns import Mark
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
-from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.patterns import Mark
+from vllm_messages_plugin.formats.scanning.scanner import Scanner
 
 OWN = {"any", "invoke"}
 # What the scanner leaves to vLLM, or to nobody.

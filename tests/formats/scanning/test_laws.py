@@ -4,14 +4,14 @@ import json
 import sys
 
 import pytest
+from formats.test_scanner import check_arguments, is_ambiguous, prose, reads, some_calls, soup, strings_in
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from formats.samples import SPOKEN, TOOLS, dumps, speak
 from formats.whole_scan import THINK, completed, pieces_of, scan, split
-from formats.test_scanner import check_arguments, is_ambiguous, prose, reads, some_calls, soup, strings_in
-from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner
 from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner
 
 shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
 few = settings(max_examples=8, deadline=None)

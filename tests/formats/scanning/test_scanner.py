@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from formats.samples import SPOKEN, TOOLS, speak
 from formats.whole_scan import THINK, THINKING, Heard, completed, join, pieces_of, scan, split
 from vllm_messages_plugin.formats.scanning.compiled import grammar_of
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT, Found
 from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
 
 BIG = 256 * 1024
 LONGEST_MARK = 64

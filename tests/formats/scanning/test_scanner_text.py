@@ -4,9 +4,9 @@ import pytest
 
 from formats.samples import speak
 from formats.whole_scan import THINK, THINKING, scan
-from vllm_messages_plugin.formats.scanning.scanner import Scanner, Text, ThinkingTags
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
 from vllm_messages_plugin.formats.probing.reasoning_probe import PROSE_TAGS
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.scanner import Scanner, Text, ThinkingTags
 
 NOW = speak("qwen_xml", [("Now", {})])
 both = pytest.mark.parametrize("size", [0, 1], ids=["at once", "by character"])

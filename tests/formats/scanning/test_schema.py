@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 
 from formats.whole_scan import completed, scan
-from vllm_messages_plugin.formats.scanning.schema import Node, from_literal, from_text, parameters_of, takes_text
+from vllm_messages_plugin.formats.scanning.schema import (
+    Node,
+    from_literal,
+    from_text,
+    parameters_of,
+    takes_text,
+)
 
 
 def types(schema: Any, root: dict[str, Any] | None = None) -> set[str] | None:

@@ -16,8 +16,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vllm_messages_plugin.cli.bench.session import Body, session
 from vllm_messages_plugin.conformance.client import MESSAGES, Client, auth_headers, base_url, http_client
-from vllm_messages_plugin.conformance.stream_rules import fold, parse_events
 from vllm_messages_plugin.conformance.served_models import choose_model, list_models
+from vllm_messages_plugin.conformance.stream_rules import fold, parse_events
 
 VERSION = {"anthropic-version": "2023-06-01"}
 STORY = "Story {}: tell me at length, without an end, how the river came down from the hills."

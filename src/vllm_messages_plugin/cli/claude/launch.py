@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import typer
 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import KEY_VARIABLE, command_for, notes_for
+from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError, merge, read
 from vllm_messages_plugin.conformance.client import base_url, is_loopback
 from vllm_messages_plugin.conformance.served_models import Served, is_known
-from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError, merge, read
 
 # A user's own account, provider or server: none of it is meant for this run.
 DROPPED = ("ANTHROPIC_", "CLAUDE_CODE_USE_")

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_messages_plugin.conformance.served_models import Served
 from vllm_messages_plugin.cli.claude_config.shells import Shell, quoted
 from vllm_messages_plugin.cli.claude_config.shells import exports as shell_exports
+from vllm_messages_plugin.conformance.served_models import Served
 
 NO_KEY = "vllm"
 KEY_VARIABLE = "VLLM_API_KEY"

@@ -12,8 +12,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from vllm_messages_plugin.cli.claude_config.settings_file import (
+    UnusableSettingsError,
+    replace,
+    user_settings_path,
+)
 from vllm_messages_plugin.file_lock import locked
-from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError, replace, user_settings_path
 
 FOLDER = "vllm-messages"
 JOURNAL, LOCK = "journal.json", "lock"

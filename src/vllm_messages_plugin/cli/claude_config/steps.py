@@ -26,8 +26,6 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     start_line,
     without_key,
 )
-from vllm_messages_plugin.conformance.client import UnreachableError, base_url, http_client
-from vllm_messages_plugin.conformance.served_models import Served, choose_model, is_known, list_models
 from vllm_messages_plugin.cli.claude_config.settings_file import (
     SECRETS,
     Written,
@@ -39,6 +37,8 @@ from vllm_messages_plugin.cli.claude_config.settings_file import (
 from vllm_messages_plugin.cli.claude_config.settings_file import write as write_settings
 from vllm_messages_plugin.cli.claude_config.settings_undo import records, to_json, undo
 from vllm_messages_plugin.cli.claude_config.shells import Shell
+from vllm_messages_plugin.conformance.client import UnreachableError, base_url, http_client
+from vllm_messages_plugin.conformance.served_models import Served, choose_model, is_known, list_models
 
 ANSWER_SECONDS = 10.0
 # The longest name of a setting: broken in two, a name cannot be copied.

@@ -10,9 +10,10 @@ from typing import IO, Any
 from rich.console import Console
 from rich.markup import escape
 
-from vllm_messages_plugin.conformance.checks import CHECKS
 from vllm_messages_plugin.cli.claude_config.recommended_settings import command_for, exports, settings_for
+from vllm_messages_plugin.conformance.checks import CHECKS
 from vllm_messages_plugin.conformance.client import UnreachableError
+from vllm_messages_plugin.conformance.run import Plan, run_against
 from vllm_messages_plugin.demo.server import (
     HOST,
     Server,
@@ -22,9 +23,8 @@ from vllm_messages_plugin.demo.server import (
     serve_command,
     wait_until_healthy,
 )
-from vllm_messages_plugin.conformance.run import Plan, run_against
 
-MODEL_MAKER = "vllm_messages_plugin.testing.smollm2"
+MODEL_MAKER = "vllm_messages_plugin.demo.smollm2"
 ASKER = "vllm_messages_plugin.demo.ask"
 QUESTION = "What is the capital of France?"
 NAME = "smollm2"

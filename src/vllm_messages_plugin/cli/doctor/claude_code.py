@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import rivals
-from vllm_messages_plugin.conformance.client import base_url
-from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.cli.claude_config.settings_file import (
     UnusableSettingsError,
     merge,
@@ -16,6 +14,8 @@ from vllm_messages_plugin.cli.claude_config.settings_file import (
     read,
     user_settings_path,
 )
+from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
+from vllm_messages_plugin.conformance.client import base_url
 
 VERSION_SECONDS = 20.0
 SHARED_FILE = Path(".claude") / "settings.json"

@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from vllm_messages_plugin.conformance.client import is_loopback
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.cli.serve import plugin_warning
+from vllm_messages_plugin.conformance.client import is_loopback
 
 PREFIX = "VLLM_MESSAGES_"
 SWITCH = frozenset({"1", "0", "true", "false", "yes", "no", "on", "off", "t", "f", "y", "n"})

@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from vllm_messages_plugin.conformance.client import base_url
 from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.environment import environment
 from vllm_messages_plugin.cli.doctor.installation import installation
 from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.server import server
+from vllm_messages_plugin.conformance.client import base_url
 
 MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 Parts = Mapping[str, Sequence[Line]]

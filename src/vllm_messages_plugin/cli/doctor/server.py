@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import httpx
 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import size_of
-from vllm_messages_plugin.conformance.client import Client, Reply, UnreachableError, base_url, http_client
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
+from vllm_messages_plugin.conformance.client import Client, Reply, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import Served, choose_model, is_known, list_models
 
 START = "start one (vllm serve MODEL), or give its URL: vllm-messages doctor http://HOST:PORT"

@@ -6,11 +6,11 @@ from typing import Any
 
 from vllm_messages_plugin.cli.flags.model_files import Model
 from vllm_messages_plugin.formats.probing import parser_names
-from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose, spoken_shape
-from vllm_messages_plugin.formats.probing.detectors import REASONING_BY_TAG
 from vllm_messages_plugin.formats.probing.builtin_renderers import native_of
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.detectors import REASONING_BY_TAG
+from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose, spoken_shape
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 
 READ_BY_VLLM = ("<think>", *REASONING_BY_TAG)
 AUTO = "--enable-auto-tool-choice"

@@ -4,11 +4,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vllm_messages_plugin.conformance.checks.expectations import ask, calls_of, expect_ok, streamed, text_of, whole
+from vllm_messages_plugin.conformance.checks.expectations import (
+    ask,
+    calls_of,
+    expect_ok,
+    streamed,
+    text_of,
+    whole,
+)
 from vllm_messages_plugin.conformance.checks.tools import CHOICES, FORCED, QUESTION, WEATHER
 from vllm_messages_plugin.conformance.client import Client
-from vllm_messages_plugin.conformance.stream_rules import broken_rule
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
+from vllm_messages_plugin.conformance.stream_rules import broken_rule
 
 Block = dict[str, Any]
 TIME: dict[str, Any] = {

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from vllm_messages_plugin.conformance.client import Client, Reply
-from vllm_messages_plugin.conformance.stream_rules import broken_rule, fold
 from vllm_messages_plugin.conformance.outcome import CannotTellError, expect
+from vllm_messages_plugin.conformance.stream_rules import broken_rule, fold
 
 # Sampling at temperature 0 is not bit-exact on every machine: one disagreement proves nothing.
 TRIES = 3

@@ -2,7 +2,12 @@
 
 import re
 
-from vllm_messages_plugin.conformance.checks.expectations import ask, expect_error, expect_ok, expect_request_id
+from vllm_messages_plugin.conformance.checks.expectations import (
+    ask,
+    expect_error,
+    expect_ok,
+    expect_request_id,
+)
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
 

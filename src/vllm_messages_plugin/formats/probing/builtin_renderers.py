@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Final
 
 from vllm_messages_plugin.formats.probing.detectors import NATIVES
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 
 # vLLM sets the tokenizer mode by these architectures; gpt-oss goes by its model type.
 ARCHITECTURES: Final[dict[str, str]] = {

@@ -11,6 +11,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from vllm_messages_plugin.formats.call_rendering import WRITERS
+from vllm_messages_plugin.formats.probing.builtin_renderers import native_of, native_profile
 from vllm_messages_plugin.formats.probing.detectors import (
     BY_NAME,
     NATIVES,
@@ -19,12 +21,10 @@ from vllm_messages_plugin.formats.probing.detectors import (
     shape_by_token,
     twin,
 )
-from vllm_messages_plugin.formats.probing.builtin_renderers import native_of, native_profile
+from vllm_messages_plugin.formats.probing.reasoning_selection import Case, Decision, choose_reasoning
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, probe
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
-from vllm_messages_plugin.formats.probing.reasoning_selection import Case, Decision, choose_reasoning
 from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.call_rendering import WRITERS
 
 # Native families of which only some models think: those that have this token.
 THOUGHT_TOKENS: Final = {"mistral": "[THINK]"}

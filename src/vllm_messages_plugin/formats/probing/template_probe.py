@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from vllm_messages_plugin.formats.probing import sentinels as say
 from vllm_messages_plugin.formats.probing.detectors import hinted_shape, shape_of
+from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile, Thought, probe_thinking
 from vllm_messages_plugin.formats.probing.renderer import NO_KWARGS, Message, Renderer
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile, Thought, probe_thinking
 
 __all__ = ["TemplateProfile", "ThinkingProfile", "probe"]
 

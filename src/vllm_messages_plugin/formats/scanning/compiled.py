@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from vllm_messages_plugin.formats.scanning.syntax import Form, Section, Shape
 from vllm_messages_plugin.formats.scanning.patterns import Mark
+from vllm_messages_plugin.formats.scanning.syntax import Form, Section, Shape
 
 OBJECT_BODY: Final = Mark(" {")
 FENCED_BODY: Final = Mark(" ```{word} {")

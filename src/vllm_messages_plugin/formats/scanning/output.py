@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vllm_messages_plugin.formats.scanning.schema import Node, parameters_of
+from vllm_messages_plugin.formats.scanning.buffer import Tape
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
 from vllm_messages_plugin.formats.scanning.pieces import Piece, Pieces, Text, Thought
-from vllm_messages_plugin.formats.scanning.buffer import Tape
+from vllm_messages_plugin.formats.scanning.schema import Node, parameters_of
 
 
 class Reply:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.scanning.syntax import Shape
+from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape
 from vllm_messages_plugin.formats.scanning.compiled import Finder, Grammar, Trigger, grammar_of
+from vllm_messages_plugin.formats.scanning.output import Reply
 from vllm_messages_plugin.formats.scanning.patterns import Mark, expect
 from vllm_messages_plugin.formats.scanning.pieces import Call, CallEnd, Piece, Text, Thought
-from vllm_messages_plugin.formats.scanning.output import Reply
 from vllm_messages_plugin.formats.scanning.sections import read_section
-from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape
+from vllm_messages_plugin.formats.scanning.syntax import Shape
 
 __all__ = ["Call", "CallEnd", "Piece", "Scanner", "Text", "ThinkingTags", "Thought"]
 

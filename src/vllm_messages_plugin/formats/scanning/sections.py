@@ -9,9 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
-from vllm_messages_plugin.formats.scanning.readers.gemma_object import BracesReader
-from vllm_messages_plugin.formats.scanning.readers.json_call import Envelope
+from vllm_messages_plugin.formats.scanning.buffer import Reading, next_char
 from vllm_messages_plugin.formats.scanning.compiled import (
     COMMA,
     FENCE,
@@ -25,11 +23,13 @@ from vllm_messages_plugin.formats.scanning.compiled import (
     Chapter,
     Spelling,
 )
-from vllm_messages_plugin.formats.scanning.patterns import Found, expect
-from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.output import Reply
+from vllm_messages_plugin.formats.scanning.patterns import Found, expect
+from vllm_messages_plugin.formats.scanning.readers.gemma_object import BracesReader
+from vllm_messages_plugin.formats.scanning.readers.json_call import Envelope
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
+from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.readers.tagged import read_tagged
-from vllm_messages_plugin.formats.scanning.buffer import Reading, next_char
 
 BRACKETS_LIMIT = 4
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.whole_scan import completed
+from vllm_messages_plugin.formats.scanning.buffer import Tape, run
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, read_whole, typed
 from vllm_messages_plugin.formats.scanning.schema import Node
-from vllm_messages_plugin.formats.scanning.buffer import Tape, run
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, Write
-from vllm_messages_plugin.formats.scanning.patterns import Found, Mark, Miss, match_first
 from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char, sure_end
+from vllm_messages_plugin.formats.scanning.patterns import Found, Mark, Miss, match_first
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, Write
 from vllm_messages_plugin.formats.scanning.readers.values import Value, string_value
 
 _KEY: Final = re.compile(r"[^\s:,{}\[\]\"<]{1,200}")

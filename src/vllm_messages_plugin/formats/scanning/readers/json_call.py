@@ -11,11 +11,11 @@ import re
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, copy_string
-from vllm_messages_plugin.formats.scanning.compiled import Spelling
-from vllm_messages_plugin.formats.scanning.patterns import BLANKS, stands
-from vllm_messages_plugin.formats.scanning.output import Reply
 from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char, run
+from vllm_messages_plugin.formats.scanning.compiled import Spelling
+from vllm_messages_plugin.formats.scanning.output import Reply
+from vllm_messages_plugin.formats.scanning.patterns import BLANKS, stands
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, copy_string
 
 NAME_KEYS: Final = ("name", "tool_name", "function")
 ARGUMENT_KEYS: Final = ("arguments", "parameters")

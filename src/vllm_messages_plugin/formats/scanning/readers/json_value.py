@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.schema import ANY, Node, from_literal, from_text, takes_text
-from vllm_messages_plugin.formats.scanning.patterns import Mark, stands
 from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char, run
+from vllm_messages_plugin.formats.scanning.patterns import Mark, stands
+from vllm_messages_plugin.formats.scanning.schema import ANY, Node, from_literal, from_text, takes_text
 
 Write = Callable[[str], None]
 State = Callable[[], Reading[object]]  # object: the next State, or None

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.readers.json_value import Write, from_python, read_whole
-from vllm_messages_plugin.formats.scanning.schema import Node, from_literal
-from vllm_messages_plugin.formats.scanning.patterns import Found, Mark, Miss, expect, match_first
-from vllm_messages_plugin.formats.scanning.output import Reply
 from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char
+from vllm_messages_plugin.formats.scanning.output import Reply
+from vllm_messages_plugin.formats.scanning.patterns import Found, Mark, Miss, expect, match_first
+from vllm_messages_plugin.formats.scanning.readers.json_value import Write, from_python, read_whole
 from vllm_messages_plugin.formats.scanning.readers.values import Value, string_value
+from vllm_messages_plugin.formats.scanning.schema import Node, from_literal
 
 _FIRST: Final = Mark(" {argument} =")
 _NEXT: Final = Mark(" , {argument} =")

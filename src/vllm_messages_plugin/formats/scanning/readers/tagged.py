@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.schema import Node
-from vllm_messages_plugin.formats.scanning.compiled import Spelling
-from vllm_messages_plugin.formats.scanning.patterns import Found, Miss, match_first
-from vllm_messages_plugin.formats.scanning.output import Reply
 from vllm_messages_plugin.formats.scanning.buffer import Reading, sure_end
+from vllm_messages_plugin.formats.scanning.compiled import Spelling
+from vllm_messages_plugin.formats.scanning.output import Reply
+from vllm_messages_plugin.formats.scanning.patterns import Found, Miss, match_first
 from vllm_messages_plugin.formats.scanning.readers.values import Value, text_value
+from vllm_messages_plugin.formats.scanning.schema import Node
 
 # DeepSeek says in an attribute whether a value is text or JSON; it decides where the schema is silent.
 _TEXT_OR_NOT: Final = re.compile(r'\bstring="(true|false)"')

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from vllm_messages_plugin.formats.scanning.readers.json_value import Write, typed
-from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, Node, Types, takes_text
 from vllm_messages_plugin.formats.scanning.repair import quote, quoted
+from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, Node, Types, takes_text
 
 GUESS_LIMIT: Final = 32  # a text longer than this is no number
 

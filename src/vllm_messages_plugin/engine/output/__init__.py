@@ -1,0 +1,1 @@
+"""Turns the text of one reply into deltas: output parsers, the thinking budget, grammars."""

@@ -1,0 +1,1 @@
+"""Tools of a request: client tools, toolsets, their schemas, and the choice among them."""

@@ -1,0 +1,237 @@
+"""Our tool parsers in vLLM's hands."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+from vllm.entrypoints.openai.responses.protocol import ResponsesRequest
+from vllm.tool_parsers import ToolParserManager
+from xgrammar import Grammar
+
+from engine.parsing import READ, SIZES, WRITE, chat, make, parser_of, streamed, tokenizer_of, whole
+from formats.samples import SPOKEN, TOOLS, speak
+from formats.whole_scan import completed, split
+from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import speech_of
+from vllm_messages_plugin.engine.openai_routes.tool_parsers import STRUCTURAL_TAGS, MessagesAuto, parser_class
+from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.testing import tiny
+
+BIG_SECONDS = 6.0  # of a processor
+shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
+
+# The laws, through vLLM
+
+
+@shapes
+@pytest.mark.parametrize("size", SIZES)
+def test_a_stream_tells_what_the_whole_reply_tells(shape: str, size: int) -> None:
+    text = f"I write.\n{speak(shape, [WRITE, READ])}"
+    told = streamed(make(shape), split(text, size), chat())
+    assert told == whole(make(shape), text, chat())
+    assert told.content == "I write."
+    assert told.made == [WRITE, READ]
+
+
+@shapes
+def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
+    text = speak(shape, [WRITE])
+    cut = text[: text.index("two") + 2]
+    told = streamed(make(shape), split(cut, 2), chat())
+    assert told == whole(make(shape), cut, chat())
+    ((name, arguments),) = told.calls
+    assert name == "Write"
+    assert completed(arguments)["file_path"] == "/a"
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(arguments)
+
+
+@shapes
+@pytest.mark.parametrize("fields", [{"tool_choice": "none"}, {"tools": None}], ids=["none", "no tools"])
+def test_where_no_call_is_allowed_its_markup_is_text(shape: str, fields: dict[str, Any]) -> None:
+    text = speak(shape, [READ])
+    told = streamed(make(shape), split(text, 3), chat(**fields))
+    assert told == whole(make(shape), text, chat(**fields))
+    assert (told.content, told.calls) == (text, [])
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "Read"}}])
+@shapes
+def test_a_demanded_call_is_read_in_the_models_markup_and_in_hermes(shape: str, choice: Any) -> None:
+    request = chat(tool_choice=choice)
+    for text in (speak(shape, [READ]), speak("hermes_json", [READ])):
+        told = streamed(make(shape), split(text, 1), request)
+        assert told == whole(make(shape), text, request)
+        assert told.made == [READ]
+
+
+@pytest.mark.parametrize("tools", [TOOLS, []], ids=["tools", "no tools"])
+def test_the_responses_api_reads_the_same(tools: list[Any]) -> None:
+    flat = [{"type": "function", "strict": None, **tool["function"]} for tool in tools]
+    request = ResponsesRequest(model="tiny", input="x", tools=flat)
+    text = speak("qwen_xml", [READ])
+    told = streamed(make("qwen_xml", request.tools), split(text, 1), request)
+    assert told == whole(make("qwen_xml", request.tools), text, request)
+    assert told.made == ([READ] if tools else [])
+
+
+@pytest.mark.parametrize("shape", ["qwen_xml", "hermes_json", "glm_compact", "minimax_invoke", "python_list"])
+def test_a_long_argument_takes_time_in_proportion(shape: str) -> None:
+    text = speak(shape, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
+    parser, began = make(shape, reasoning=True), time.process_time()
+    told = streamed(parser, split(text, 4), chat())
+    assert time.process_time() - began < BIG_SECONDS
+    assert len(told.made[0][1]["content"]) == 260_000
+
+
+def test_ids_are_in_the_form_that_kimis_template_wants() -> None:
+    call = {"id": "functions.Read:0", "type": "function", "function": {"name": "Read", "arguments": "{}"}}
+    request = chat(messages=[{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call]}])
+    text = speak("kimi_section", [READ, WRITE])
+    for told in (streamed(make("kimi_section"), [text], request), whole(make("kimi_section"), text, request)):
+        assert told.ids == ["functions.Read:1", "functions.Write:2"]
+    assert len(set(streamed(make("qwen_xml"), [speak("qwen_xml", [READ, READ])], chat()).ids)) == 2
+
+
+# Beside vLLM's own parsers
+
+THEIRS = {
+    "hermes": "hermes_json",
+    "qwen3_coder": "qwen_xml",
+    "step3p5": "step_xml",
+    "mimo": "compact_xml",
+    "seed_oss": "seed_xml",
+    "glm45": "glm_xml",
+    "glm47": "glm_compact",
+    "poolside_v1": "laguna_xml",
+    "kimi_k2": "kimi_section",
+    "deepseek_v3": "deepseek_fence",
+    "deepseek_v31": "deepseek_json",
+    "deepseek_v32": "dsml_function_calls",
+    "deepseek_v4": "dsml_tool_calls",
+    "deepseek_v41": "dsml_calls",
+    "minimax_m2": "minimax_invoke",
+    "mistral": "mistral",
+    "longcat": "longcat_json",
+    "llama3_json": "llama_json",
+    "gemma4": "gemma_call",
+    "lfm2": "lfm2_python",
+    "pythonic": "python_list",
+    "granite": "granite_array",
+    "hunyuan_a13b": "tool_calls_array",
+    "apertus": "apertus_keys",
+    "minicpm5": "minicpm_xml",
+    "step3": "step3_invoke",
+    "dots": "dots_invoke",
+}
+SPECIAL = tuple(
+    sorted(
+        {
+            mark
+            for shape in THEIRS.values()
+            for mark in SHAPES[shape].markers
+            if mark[:1] + mark[-1:] in ("<>", "[]")
+        }
+        | {"<|python_tag|>"}
+    )
+)
+PLAIN = {
+    "one": [("Read", {"file_path": "/a", "limit": 5})],
+    "two": [("Read", {"file_path": "/a b", "limit": 0}), ("Write", {"file_path": "x", "content": 'say "é"'})],
+    "lines": [("Write", {"file_path": "/a", "content": "one\n  two\n\nthree"})],
+}
+
+
+@pytest.mark.parametrize("case", sorted(PLAIN))
+@pytest.mark.parametrize("theirs", sorted(THEIRS))
+def test_a_tidy_reply_is_read_as_vllms_parser_reads_it(theirs: str, case: str) -> None:
+    tokenizer = tokenizer_of("xml_calls", SPECIAL)
+    text = speak(THEIRS[theirs], PLAIN[case])
+    ours = whole(make(THEIRS[theirs]), text, chat())
+    assert ours.made == PLAIN[case]
+    request = chat()
+    parser = type(
+        "Theirs", (parser_of("messages_xml"),), {"tool_parser_cls": ToolParserManager.get_tool_parser(theirs)}
+    )
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    _, content, calls = parser(tokenizer, request.tools).parse(text, request, True, ids)
+    made = [(call.name, json.loads(call.arguments)) for call in calls or ()]
+    assert (made, (content or "").strip()) == (ours.made, ours.content)
+
+
+# The choice by template
+
+
+@pytest.mark.parametrize(
+    ("template", "shape"),
+    [("qwen_like", "hermes_json"), ("xml_calls", "qwen_xml"), ("strict_alternation", "hermes_json")],
+)
+def test_auto_reads_what_the_template_writes(template: str, shape: str) -> None:
+    assert MessagesAuto(tokenizer_of(template)).shape == shape
+
+
+def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory())
+    written = "<|plamo:begin_tool_request:plamo|>{{ call.function.name }}{{ call.function.arguments }}"
+    tokenizer.chat_template = tokenizer.chat_template.replace("<tool_call>", written)
+    assert speech_of(tokenizer).tool_parser == "plamo3"
+    monkeypatch.setitem(ToolParserManager.tool_parsers, "plamo3", parser_class("mistral"))
+    assert MessagesAuto(tokenizer).shape == "mistral"
+
+
+def test_the_template_is_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    MessagesAuto(tokenizer_of())
+    monkeypatch.delattr("vllm_messages_plugin.engine.openai_routes.reasoning_parsers.choose")
+    for _ in range(3):
+        assert MessagesAuto(tokenizer_of(), chat().tools).shape
+
+
+# Requests
+
+
+def tag_of(shape: str, **fields: Any) -> dict[str, Any] | None:
+    request = make(shape).adjust_request(chat(**fields))
+    outputs = request.structured_outputs
+    return None if outputs is None or outputs.structural_tag is None else json.loads(outputs.structural_tag)
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "Read"}}])
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+def test_a_demanded_call_is_bound_by_a_grammar(shape: str, choice: Any) -> None:
+    tag = tag_of(shape, tool_choice=choice)
+    assert tag is not None
+    text = json.dumps(tag)
+    assert "Read" in text
+    assert ("Write" in text) == (choice == "required")
+    if not STRUCTURAL_TAGS.get(shape, "hermes").startswith(("deepseek", "kimi")):  # those name tokens
+        Grammar.from_structural_tag(text)
+
+
+@pytest.mark.parametrize(
+    ("shape", "mark"), [("qwen_xml", "<function=Read>"), ("toolcall_array", "<tool_call>")]
+)
+def test_the_grammar_is_in_the_models_markup_where_vllm_has_one(shape: str, mark: str) -> None:
+    assert mark in json.dumps(tag_of(shape, tool_choice="required"))
+
+
+def test_a_call_that_may_be_is_left_to_the_model() -> None:
+    assert tag_of("qwen_xml") is None
+
+
+@pytest.mark.parametrize(
+    ("special", "fields", "kept"),
+    [
+        (("<tool_call>", "</tool_call>"), {}, True),
+        (("<tool_call>",), {"tool_choice": "none"}, False),
+        ((), {}, False),
+    ],
+)
+def test_marks_that_are_special_tokens_come_as_text(
+    special: tuple[str, ...], fields: dict[str, Any], kept: bool
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory())
+    if special:
+        tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
+    request = parser_class("hermes_json")(tokenizer).adjust_request(chat(**fields))
+    assert request.skip_special_tokens is not kept

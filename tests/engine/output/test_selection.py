@@ -1,0 +1,63 @@
+"""What flags and settings do to the choice of parsers on the Messages routes."""
+
+from argparse import Namespace
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from engine.parsing import tokenizer_of
+from vllm_messages_plugin.engine.openai_routes import registration
+from vllm_messages_plugin.engine.output.selection import Readers, choose_readers
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
+from vllm_messages_plugin.settings import Settings
+
+
+def chosen(
+    tool: str | None = None, reasoning: str = "", template: str = "qwen_like", **settings: Any
+) -> Readers:
+    """The readers of a server that was started with two flags; what was said of them is left out."""
+    model = SimpleNamespace(
+        hf_config=SimpleNamespace(architectures=["LlamaForCausalLM"], model_type="llama"),
+        tokenizer_mode="auto",
+        model="tiny",
+    )
+    args = Namespace(
+        tool_call_parser=tool,
+        enable_auto_tool_choice=tool is not None,
+        structured_outputs_config=SimpleNamespace(reasoning_parser=reasoning),
+    )
+    readers = choose_readers(model, tokenizer_of(template), args, Settings(**settings), None)
+    return replace(readers, reasons=(), full=None, plain=None)
+
+
+@pytest.mark.parametrize("template", ["qwen_like", "xml_calls", "strict_alternation"])
+@pytest.mark.parametrize("reasoning", ["", *registration.REASONING_NAMES])
+def test_auto_changes_nothing_on_the_messages_routes(template: str, reasoning: str) -> None:
+    assert chosen("messages_auto", reasoning, template) == chosen(template=template)
+
+
+def test_auto_may_also_be_a_setting() -> None:
+    assert chosen(tool_call_parser="messages_auto", reasoning_parser="messages_auto") == chosen()
+
+
+@pytest.mark.parametrize("name", list(TOOL_SHAPES))
+def test_a_name_of_ours_means_our_scanner_and_no_adapter(name: str) -> None:
+    shape = TOOL_SHAPES[name]
+    readers = chosen(name, "messages_auto")
+    assert (readers.tool_parser, readers.shape) == (name, shape)
+    assert readers.reasoning_parser == chosen().reasoning_parser
+
+
+def test_with_vllms_formats_asked_for_a_name_of_ours_goes_through_vllm() -> None:
+    assert chosen("messages_xml", formats="vllm").shape is None
+
+
+@pytest.mark.parametrize(
+    ("tool", "reasoning"), [("qwen3_coder", "messages_auto"), ("messages_auto", "deepseek_r1")]
+)
+def test_a_name_of_vllms_still_wins(tool: str, reasoning: str) -> None:
+    readers = chosen(tool, reasoning)
+    assert readers.shape is None
+    assert (readers.tool_parser == tool) != (readers.reasoning_parser == reasoning)
