@@ -109,7 +109,7 @@ class MessagesEndpoint:
 
     def _attach(self, app: Any) -> None:
         from vllm_messages_plugin.http import count_tokens, messages, models
-        from vllm_messages_plugin.http.errors import Envelope
+        from vllm_messages_plugin.http.errors import ErrorMiddleware
 
         theirs = list(app.router.routes)
         self._app = app
@@ -123,7 +123,7 @@ class MessagesEndpoint:
         for part in (messages, count_tokens, models):
             app.include_router(part.router)
         build = app.build_middleware_stack
-        app.build_middleware_stack = lambda: Envelope(build(), lambda: _api_keys(app))
+        app.build_middleware_stack = lambda: ErrorMiddleware(build(), lambda: _api_keys(app))
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
         """Build what the routes work with."""
@@ -148,7 +148,7 @@ def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
     from vllm import envs
 
     from vllm_messages_plugin.engine.backend import Backend
-    from vllm_messages_plugin.http.ports import Service
+    from vllm_messages_plugin.http.ports import AppContext
     from vllm_messages_plugin.media.fetch import FetchRules, MiB
     from vllm_messages_plugin.translate.signature import signer
 
@@ -161,7 +161,7 @@ def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
         max_bytes=settings.max_body_mb * MiB,
         max_total_bytes=4 * settings.max_body_mb * MiB,
     )
-    return Service(backend, settings, signer(settings.signature_key or os.environ[START_KEY]), fetch)
+    return AppContext(backend, settings, signer(settings.signature_key or os.environ[START_KEY]), fetch)
 
 
 def _api_keys(app: Any) -> list[str]:

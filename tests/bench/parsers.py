@@ -16,10 +16,10 @@ from vllm.tokenizers.hf import get_cached_tokenizer
 
 from formats.samples import TOOLS, speak
 from vllm_messages_plugin.demo import smollm2
-from vllm_messages_plugin.engine.output.parsers import Reading, ScannedReading
+from vllm_messages_plugin.engine.output.parsers import OutputParser, ScannerOutputParser
 from vllm_messages_plugin.engine.vllm.compat import ChatCompletionRequest, ParserManager
 from vllm_messages_plugin.formats.probing.detectors import BY_NAME
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner
 
 # vLLM's parsers of these shapes, which our choice passes over because they lose calls when they stream.
@@ -93,10 +93,10 @@ class Pair:
             self.tokenizer, self.request.tools, model_config=None, chat_template_kwargs={}
         )
 
-    def ours(self) -> Reading:
+    def ours(self) -> OutputParser:
         """Our scanner for one reply."""
-        return ScannedReading(
-            Scanner(SHAPES[self.shape], tools=TOOLS), thinks=False, calls=True, counter=None
+        return ScannerOutputParser(
+            Scanner(FORMATS[self.shape], tools=TOOLS), thinks=False, calls=True, counter=None
         )
 
     def write(self, content: str) -> Written:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from bench.growth import extrapolated
 from bench.parsers import Chunk, Pair, Written
 from bench.source import source
-from vllm_messages_plugin.stream.deltas import CallPiece
+from vllm_messages_plugin.stream.deltas import EngineToolCall
 
 RUNS = 7
 ENOUGH_SECONDS = 3.0
@@ -161,7 +161,7 @@ def _ours(pair: Pair, written: Written) -> Run:
     def read(chunk: Chunk) -> Iterator[str]:
         text, ids, ends = chunk
         deltas = reading.read(text, ids, (), ends)
-        return (delta.arguments for delta in deltas if isinstance(delta, CallPiece))
+        return (delta.arguments for delta in deltas if isinstance(delta, EngineToolCall))
 
     return _run(read, written)
 

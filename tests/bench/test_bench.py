@@ -12,7 +12,7 @@ from bench.reading_table import table
 from bench.readings import Row, Timing, measure
 from bench.tables import Table, as_markdown, as_text
 from formats.samples import SPOKEN
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.testing.script import parse_playbook
 
@@ -34,7 +34,7 @@ def missed(found: Sequence[verdicts.Verdict]) -> list[str]:
 
 
 def test_every_shape_has_its_line_in_the_bench() -> None:
-    assert set(bench.arguments([]).shapes) == set(SHAPES) - {ANY}
+    assert set(bench.arguments([]).shapes) == set(FORMATS) - {ANY}
 
 
 @pytest.mark.parametrize("shape", sorted(SPOKEN))
@@ -70,7 +70,7 @@ def most_held(shape: str, kilobytes: int) -> int:
     content = "x < y\n" * (kilobytes * 1024 // len("x < y\n"))
     text = SPOKEN[shape]([("Write", {"file_path": "/a.py", "content": content})])
     tools = [{"type": "function", "function": {"name": "Write", "parameters": {"type": "object"}}}]
-    scanner = Scanner(SHAPES[shape], tools=tools)
+    scanner = Scanner(FORMATS[shape], tools=tools)
     most = 0
     for at in range(0, len(text), 4):
         scanner.feed(text[at : at + 4])

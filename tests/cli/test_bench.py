@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from cli.fake_anthropic import Fake, listening
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from conformance.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.bench import report
 from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Sample, Size, middle, sample

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cli.fake_anthropic import Fake
 
+from conformance.fake_anthropic import Fake
 from vllm_messages_plugin.conformance.checks import claude_code, claude_session
 from vllm_messages_plugin.conformance.client import Client
 from vllm_messages_plugin.conformance.outcome import CannotTellError, MismatchError, Outcome

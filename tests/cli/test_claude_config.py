@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cli.fake_anthropic import Fake, listening
 from typer.testing import CliRunner, Result
 
+from conformance.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_HELPER,

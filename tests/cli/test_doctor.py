@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx
 import pytest
-from cli.fake_anthropic import METRICS, Fake, listening
 from typer.testing import CliRunner, Result
 
+from conformance.fake_anthropic import METRICS, Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
 from vllm_messages_plugin.cli.doctor import installation as parts

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
-from cli.fake_anthropic import Fake, listening
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from conformance.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.conformance.checks import CHECKS, GROUPS, Check
 from vllm_messages_plugin.conformance.client import Client, Sent

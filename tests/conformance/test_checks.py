@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cli.fake_anthropic import Fake, to_sse
 
+from conformance.fake_anthropic import Fake, to_sse
 from vllm_messages_plugin.conformance.checks import CHECKS, streams
 from vllm_messages_plugin.conformance.checks.limits import pick_sequence
 from vllm_messages_plugin.conformance.checks.turns import png

@@ -4,8 +4,8 @@ import shlex
 
 import httpx
 import pytest
-from cli.fake_anthropic import Fake
 
+from conformance.fake_anthropic import Fake
 from vllm_messages_plugin.conformance.client import Client, Sent, base_url, curl, http_client, is_loopback
 from vllm_messages_plugin.conformance.served_models import Served, choose_model, list_models
 from vllm_messages_plugin.conformance.stream_rules import fold, parse_events

@@ -8,13 +8,13 @@ from vllm.exceptions import VLLMValidationError
 from translate.asking import conversation, user
 from vllm_messages_plugin.engine.generate import _refusal, chat_request
 from vllm_messages_plugin.engine.output.grammars import bound_tools
-from vllm_messages_plugin.engine.vllm.compat import in_our_words
+from vllm_messages_plugin.engine.vllm.compat import to_messages_error
 from vllm_messages_plugin.translate.sampling import sampling
-from vllm_messages_plugin.translate.tools.toolbox import Choice, Function
+from vllm_messages_plugin.translate.tools.toolbox import Function, ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError
 from wire.bodies import body, read
 
-DEMANDED = Choice("any")
+DEMANDED = ToolChoice("any")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_field_of_vllm_is_refused_by_name(fields: dict[str, Any], begins: str)
 
 
 def test_a_field_that_vllm_names_heads_the_message() -> None:
-    refusal = in_our_words(VLLMValidationError("is empty", parameter="allowed_token_ids", value=[]))
+    refusal = to_messages_error(VLLMValidationError("is empty", parameter="allowed_token_ids", value=[]))
     assert (refusal.kind, refusal.message) == ("invalid_request_error", "allowed_token_ids: is empty")
 
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from formats.samples import TOOLS
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import (
-    Call,
     CallEnd,
+    CallPiece,
     Piece,
     Scanner,
-    Text,
+    TextPiece,
+    ThinkingPiece,
     ThinkingTags,
-    Thought,
 )
 
 THINK = ThinkingTags("<think>", "</think>")
@@ -48,17 +48,17 @@ def join(pieces: Sequence[Piece]) -> Heard:
     is_open = False
     for piece in pieces:
         match piece:
-            case Text(text):
+            case TextPiece(text):
                 assert text
                 assert not is_open
                 heard.text += text
                 heard.order += "t" if heard.order[-1:] != "t" else ""
-            case Thought(text):
+            case ThinkingPiece(text):
                 assert text
                 assert not is_open
                 heard.thought += text
                 heard.order += "h" if heard.order[-1:] != "h" else ""
-            case Call(index, name, arguments):
+            case CallPiece(index, name, arguments):
                 assert is_open == (name is None)
                 if name is not None:
                     assert index == len(heard.calls)
@@ -92,7 +92,7 @@ def scan(
     repaired: Callable[[str], None] | None = None,
 ) -> Heard:
     """Scan a text and join what comes."""
-    scanner = Scanner(SHAPES[shape], tools=tools, thinking=thinking, calls=calls, repaired=repaired)
+    scanner = Scanner(FORMATS[shape], tools=tools, thinking=thinking, calls=calls, repaired=repaired)
     return join(pieces_of(scanner, split(chunks, size) if isinstance(chunks, str) else chunks))
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vllm_messages_plugin.http.diagnostics import PromptMemory, Remembered, common_prefix
-from vllm_messages_plugin.stream.deltas import Finished, PromptRead, TextPiece, ThinkingPiece
+from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 
-HELLO = (TextPiece("Hello"), Finished("stop", 2))
+HELLO = (EngineText("Hello"), ReplyFinished("stop", 2))
 ASK: dict[str, Any] = {
     "model": "fake",
     "max_tokens": 10,
@@ -70,7 +70,7 @@ async def test_count_tokens_tells_both_sizes() -> None:
 
 
 async def test_what_stands_before_a_mark_is_written_to_the_cache() -> None:
-    engine = FakeEngine((PromptRead(10, 4), *HELLO))
+    engine = FakeEngine((PromptProcessed(10, 4), *HELLO))
     plain = (await post(engine, ASK)).json()["usage"]
     assert (plain["input_tokens"], plain["cache_creation_input_tokens"]) == (6, 0)
     for ttl, lifetime in (("5m", "ephemeral_5m_input_tokens"), ("1h", "ephemeral_1h_input_tokens")):
@@ -90,7 +90,7 @@ async def test_what_stands_before_a_mark_is_written_to_the_cache() -> None:
 
 
 async def test_thinking_is_counted_where_the_beta_asks() -> None:
-    engine = FakeEngine((ThinkingPiece("a b", 2), ThinkingPiece(" c", 1), *HELLO))
+    engine = FakeEngine((EngineThinking("a b", 2), EngineThinking(" c", 1), *HELLO))
     body = ASK | {"stream": True, "thinking": {"type": "adaptive", "display": "omitted"}}
     beta = "thinking-token-count-2026-05-13"
     said = data(await post(engine, body, anthropic_beta=f"other-2020-01-01,{beta}"))

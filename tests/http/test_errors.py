@@ -9,13 +9,13 @@ import pytest
 from fastapi import FastAPI, HTTPException
 from starlette.responses import JSONResponse
 
-from vllm_messages_plugin.http.errors import Envelope
+from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 
 KEY = "right"
 
 
-def guarded() -> Envelope:
+def guarded() -> ErrorMiddleware:
     """An app that answers as vLLM's own layers do, under our envelope."""
     app = FastAPI()
 
@@ -31,7 +31,7 @@ def guarded() -> Envelope:
     async def who(key: Any = None) -> None:
         raise RuntimeError("a bug with a secret")
 
-    return Envelope(app, lambda: [KEY])
+    return ErrorMiddleware(app, lambda: [KEY])
 
 
 async def get(path: str, app: Any = None, method: str = "GET", **headers: str) -> httpx.Response:
@@ -176,7 +176,7 @@ async def seen_authorization(**headers: str) -> str | None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps({}).encode()})
 
-    await get("/v1/messages", Envelope(app, lambda: [KEY, "other"]), **headers)
+    await get("/v1/messages", ErrorMiddleware(app, lambda: [KEY, "other"]), **headers)
     return seen[0]
 
 

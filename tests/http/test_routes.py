@@ -8,11 +8,17 @@ from typing import Any
 import httpx
 import pytest
 
-from vllm_messages_plugin.stream.deltas import CallPiece, Failed, Finished, PromptRead, TextPiece
+from vllm_messages_plugin.stream.deltas import (
+    EngineText,
+    EngineToolCall,
+    PromptProcessed,
+    ReplyFailed,
+    ReplyFinished,
+)
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels, Pause, app_with
 from vllm_messages_plugin.wire.errors import MessagesError
 
-HELLO = (TextPiece("Hello"), TextPiece(" world"), Finished("stop", 2))
+HELLO = (EngineText("Hello"), EngineText(" world"), ReplyFinished("stop", 2))
 ASK: dict[str, Any] = {
     "model": "fake",
     "max_tokens": 10,
@@ -101,7 +107,7 @@ async def test_what_the_engine_refuses_is_a_status_and_no_stream(stream: bool) -
 
 
 async def test_a_failure_inside_the_stream_closes_the_block_and_is_an_error_event() -> None:
-    engine = FakeEngine((TextPiece("Hel"), Failed(MessagesError("api_error", "broken"))))
+    engine = FakeEngine((EngineText("Hel"), ReplyFailed(MessagesError("api_error", "broken"))))
     reply = await post(engine, ASK | {"stream": True})
     assert [name for name, _ in events(reply.text)][-2:] == ["content_block_stop", "error"]
     error = events(reply.text)[-1][1]
@@ -110,7 +116,9 @@ async def test_a_failure_inside_the_stream_closes_the_block_and_is_an_error_even
 
 
 async def test_a_failure_of_a_whole_reply_is_a_status() -> None:
-    reply = await post(FakeEngine((TextPiece("Hel"), Failed(MessagesError("api_error", "broken")))), ASK)
+    reply = await post(
+        FakeEngine((EngineText("Hel"), ReplyFailed(MessagesError("api_error", "broken")))), ASK
+    )
     assert reply.status_code == 500
     assert reply.json()["error"] == {"type": "api_error", "message": "broken"}
     assert reply.json()["request_id"] == reply.headers["request-id"]
@@ -118,13 +126,13 @@ async def test_a_failure_of_a_whole_reply_is_a_status() -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_bug_in_the_engine_side_tells_the_client_nothing_of_it(stream: bool) -> None:
-    reply = await post(FakeEngine((TextPiece("x"), RuntimeError("secret path"))), ASK | {"stream": stream})
+    reply = await post(FakeEngine((EngineText("x"), RuntimeError("secret path"))), ASK | {"stream": stream})
     assert "secret" not in reply.text
     assert "Internal server error" in reply.text
 
 
 async def test_a_reply_without_an_end_is_an_error() -> None:
-    reply = await post(FakeEngine((TextPiece("x"),)), ASK)
+    reply = await post(FakeEngine((EngineText("x"),)), ASK)
     assert reply.status_code == 500
 
 
@@ -181,7 +189,7 @@ async def test_a_refusal_after_the_admission_time_is_an_error_event(monkeypatch:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_aborts_the_reply(stream: bool) -> None:
-    engine = FakeEngine((PromptRead(1, 0), TextPiece("x"), Pause(30), *HELLO))
+    engine = FakeEngine((PromptProcessed(1, 0), EngineText("x"), Pause(30), *HELLO))
     body = json.dumps(ASK | {"stream": stream}).encode()
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     inbox.put_nowait({"type": "http.request", "body": body, "more_body": False})
@@ -199,7 +207,7 @@ async def test_a_client_that_goes_aborts_the_reply(stream: bool) -> None:
 
 
 async def test_calls_are_streamed_piece_by_piece() -> None:
-    call = (CallPiece(0, "f", '{"a":'), CallPiece(0, arguments="1}"), Finished("stop", 5))
+    call = (EngineToolCall(0, "f", '{"a":'), EngineToolCall(0, arguments="1}"), ReplyFinished("stop", 5))
     reply = await post(FakeEngine(call), ASK | {"stream": True})
     pieces = [d["delta"]["partial_json"] for n, d in events(reply.text) if n == "content_block_delta"]
     assert pieces == ["", '{"a":', "1}"]

@@ -9,11 +9,11 @@ import httpx2
 import pytest
 from anthropic.types.thread_unsupported_request_error import ThreadUnsupportedRequestError
 
-from vllm_messages_plugin.stream.deltas import Failed, Finished, TextPiece
+from vllm_messages_plugin.stream.deltas import EngineText, ReplyFailed, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 
-HELLO = (TextPiece("Hello"), Finished("stop", 1))
+HELLO = (EngineText("Hello"), ReplyFinished("stop", 1))
 ASK: Any = {"model": "fake", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
 
 CLASSES: dict[ErrorKind, tuple[int, type[anthropic.APIStatusError], int]] = {
@@ -102,7 +102,7 @@ async def test_a_tool_runner_goes_on_without_a_thread_after_one_refusal() -> Non
 
 
 async def test_a_failure_inside_a_stream_is_raised_with_its_body() -> None:
-    engine = FakeEngine((TextPiece("Hel"), Failed(MessagesError("overloaded_error", "gone"))))
+    engine = FakeEngine((EngineText("Hel"), ReplyFailed(MessagesError("overloaded_error", "gone"))))
     async with sdk(engine, retries=2) as (client, transport), client.messages.stream(**ASK) as stream:
         assert await anext(stream.text_stream) == "Hel"
         with pytest.raises(anthropic.APIStatusError) as raised:

@@ -6,7 +6,7 @@ import anthropic
 import httpx2
 import pytest
 
-from vllm_messages_plugin.stream.deltas import CallPiece, Finished, TextPiece, ThinkingPiece
+from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 
 TOOL: Any = {"name": "f", "input_schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}
@@ -18,9 +18,9 @@ ASK: Any = {
     "thinking": {"type": "adaptive"},
 }
 SAID = (
-    *(ThinkingPiece("Hm, "), ThinkingPiece("well."), TextPiece("I "), TextPiece("look.")),
-    *(CallPiece(0, "f", '{"a"'), CallPiece(0, arguments=": 12}"), CallPiece(1, "f", "{}")),
-    Finished("stop", 9),
+    *(EngineThinking("Hm, "), EngineThinking("well."), EngineText("I "), EngineText("look.")),
+    *(EngineToolCall(0, "f", '{"a"'), EngineToolCall(0, arguments=": 12}"), EngineToolCall(1, "f", "{}")),
+    ReplyFinished("stop", 9),
 )
 
 

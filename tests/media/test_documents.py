@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.wire.errors import MessagesError
-
-from .asking import (
+from translate.asking import (
     NATIVE,
     PNG_DATA,
     PROMPTED,
@@ -24,6 +22,7 @@ from .asking import (
     use,
     user,
 )
+from vllm_messages_plugin.wire.errors import MessagesError
 
 ASKED = user("Hi")
 

@@ -15,7 +15,7 @@ from transformers import AutoTokenizer
 
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
-from vllm_messages_plugin.http.ports import Service
+from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import read
 from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
@@ -23,7 +23,7 @@ from vllm_messages_plugin.testing import tiny
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.signature import signer
-from vllm_messages_plugin.translate.thinking import ThinkingWish
+from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.request import MessagesRequest
 
@@ -64,7 +64,7 @@ class Template:
             empty_call_content=profile.empty_call_content,
         )
 
-    def switches(self, wish: ThinkingWish) -> dict[str, Any]:
+    def switches(self, wish: ThinkingRequest) -> dict[str, Any]:
         thinking = self.profile.thinking
         if thinking is None or thinking.kwarg is None or wish.on is None:
             return {}
@@ -143,7 +143,7 @@ async def rendered(
     """
     spoken = template(name)
     backend = Renderer(traits=spoken.traits(images), models=FakeModels(NAMES), template=spoken)
-    service = Service(backend, Settings(), signer(key), rules or FetchRules())
+    service = AppContext(backend, Settings(), signer(key), rules or FetchRules())
     understood = await read(_request(json.dumps(body).encode()), service, MessagesRequest)
     found: Rendered = understood.prompt
     return found

@@ -14,10 +14,15 @@ from hypothesis import strategies as st
 from shapes.rendering import NAMES, TEMPLATES, Renderer, template
 from shapes.row import Json
 from shapes.shapes import SHAPES
-from vllm_messages_plugin.stream.deltas import CallPiece, Finished, TextPiece, ThinkingPiece
+from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeModels, app_with
 
-SAID = (ThinkingPiece("Hm."), TextPiece("Yes."), CallPiece(0, "get_weather", "{}"), Finished("stop", 9))
+SAID = (
+    EngineThinking("Hm."),
+    EngineText("Yes."),
+    EngineToolCall(0, "get_weather", "{}"),
+    ReplyFinished("stop", 9),
+)
 WINDOW = 100_000
 DEEP = 100
 

@@ -9,40 +9,40 @@ from itertools import count
 from typing import Any
 
 from vllm_messages_plugin.stream.deltas import (
-    CallPiece,
-    Delta,
     EndReason,
-    Failed,
-    Finished,
-    PromptRead,
-    TextPiece,
-    ThinkingPiece,
+    EngineDelta,
+    EngineText,
+    EngineThinking,
+    EngineToolCall,
+    PromptProcessed,
+    ReplyFailed,
+    ReplyFinished,
 )
 from vllm_messages_plugin.stream.machine import Machine
-from vllm_messages_plugin.stream.reply import Reply
+from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 from vllm_messages_plugin.wire.events import Event
 
 Compact = tuple[Any, ...]
 
-READ = PromptRead(prompt_tokens=100, cached_tokens=64)
+READ = PromptProcessed(prompt_tokens=100, cached_tokens=64)
 OUTPUT_TOKENS = 7
 MESSAGE_ID = "msg_1"
 REQUEST_ID = "req_1"
 
 # Deltas.
 
-says = TextPiece
-thinks = ThinkingPiece
-calls = CallPiece
+says = EngineText
+thinks = EngineThinking
+calls = EngineToolCall
 
 
-def done(reason: EndReason = "stop", stop_sequence: str | None = None) -> Finished:
-    return Finished(reason, OUTPUT_TOKENS, stop_sequence=stop_sequence)
+def done(reason: EndReason = "stop", stop_sequence: str | None = None) -> ReplyFinished:
+    return ReplyFinished(reason, OUTPUT_TOKENS, stop_sequence=stop_sequence)
 
 
-def fails(message: str = "engine died", kind: ErrorKind = "api_error") -> Failed:
-    return Failed(MessagesError(kind, message))
+def fails(message: str = "engine died", kind: ErrorKind = "api_error") -> ReplyFailed:
+    return ReplyFailed(MessagesError(kind, message))
 
 
 # The play.
@@ -53,7 +53,7 @@ def sign(thought: str) -> str:
     return f"<{thought}>"
 
 
-def reply(**options: Any) -> Reply:
+def reply(**options: Any) -> ReplyContext:
     """A reply with ids that are the same on every run: `toolu_0`, `toolu_1` and so on."""
     numbers = count()
     fixed: dict[str, Any] = {
@@ -63,16 +63,16 @@ def reply(**options: Any) -> Reply:
         "message_id": MESSAGE_ID,
         "new_tool_id": lambda: f"toolu_{next(numbers)}",
     }
-    return Reply(**{**fixed, **options})
+    return ReplyContext(**{**fixed, **options})
 
 
-def events_of(deltas: Iterable[Delta], **options: Any) -> list[Event]:
+def events_of(deltas: Iterable[EngineDelta], **options: Any) -> list[Event]:
     """The machine's events, in full, for exactly these deltas."""
     machine = Machine(reply(**options))
     return [event for delta in deltas for event in machine.feed(delta)]
 
 
-def play(*deltas: Delta, **options: Any) -> list[Compact]:
+def play(*deltas: EngineDelta, **options: Any) -> list[Compact]:
     """The compact events of a reply whose prompt has been read."""
     return [compact(event) for event in events_of([READ, *deltas], **options)]
 

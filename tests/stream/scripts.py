@@ -8,13 +8,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vllm_messages_plugin.stream.deltas import (
-    CallPiece,
-    Delta,
-    Failed,
-    Finished,
-    PromptRead,
-    TextPiece,
-    ThinkingPiece,
+    EngineDelta,
+    EngineText,
+    EngineThinking,
+    EngineToolCall,
+    PromptProcessed,
+    ReplyFailed,
+    ReplyFinished,
 )
 from vllm_messages_plugin.wire.errors import MessagesError
 
@@ -58,14 +58,14 @@ class Call:
 
     name: str | None
     arguments: str
-    pieces: list[CallPiece]
+    pieces: list[EngineToolCall]
 
 
 @dataclass
 class Script:
     """Deltas in a legal order, and what they say."""
 
-    deltas: list[Delta] = field(default_factory=list)
+    deltas: list[EngineDelta] = field(default_factory=list)
     text: str = ""
     thinking: str = ""
     calls: list[Call] = field(default_factory=list)
@@ -77,22 +77,22 @@ def _call(draw: st.DrawFn, number: int, *, named: bool) -> Call:
     pieces = draw(cut(text))
     name = draw(st.sampled_from(["f", "get_weather", "mcp__x__y"]))
     if not named and draw(st.integers(0, 4)) == 0:
-        return Call(None, text, [CallPiece(number, None, piece) for piece in pieces])
+        return Call(None, text, [EngineToolCall(number, None, piece) for piece in pieces])
     told = draw(st.sampled_from([0, 0, 0, len(pieces) - 1]))
     return Call(
         name,
         text,
-        [CallPiece(number, name if at == told else None, piece) for at, piece in enumerate(pieces)],
+        [EngineToolCall(number, name if at == told else None, piece) for at, piece in enumerate(pieces)],
     )
 
 
 @st.composite
-def scripts(draw: st.DrawFn, end: st.SearchStrategy[Delta], *, named: bool = False) -> Script:
+def scripts(draw: st.DrawFn, end: st.SearchStrategy[EngineDelta], *, named: bool = False) -> Script:
     """Any legal sequence of deltas: text, thinking and pieces of several calls in any mixture, and an end."""
-    script = Script([draw(st.builds(PromptRead, st.integers(64, 1000), st.integers(0, 64)))])
+    script = Script([draw(st.builds(PromptProcessed, st.integers(64, 1000), st.integers(0, 64)))])
     script.calls = [draw(_call(number, named=named)) for number in range(draw(st.integers(0, MOST_CALLS)))]
     waiting = [list(call.pieces) for call in script.calls]
-    moves = st.one_of(words.map(TextPiece), words.map(ThinkingPiece), st.integers(0, MOST_CALLS - 1))
+    moves = st.one_of(words.map(EngineText), words.map(EngineThinking), st.integers(0, MOST_CALLS - 1))
     begun = 0
     for move in draw(st.lists(moves, max_size=12)):
         if isinstance(move, int):
@@ -101,25 +101,25 @@ def scripts(draw: st.DrawFn, end: st.SearchStrategy[Delta], *, named: bool = Fal
             script.deltas += _next(waiting, number)
         else:
             script.deltas.append(move)
-            script.text += move.text if isinstance(move, TextPiece) else ""
-            script.thinking += move.text if isinstance(move, ThinkingPiece) else ""
+            script.text += move.text if isinstance(move, EngineText) else ""
+            script.thinking += move.text if isinstance(move, EngineThinking) else ""
     script.deltas += [piece for pieces in waiting for piece in pieces]
     script.deltas.append(draw(end))
     return script
 
 
-def _next(waiting: Sequence[list[CallPiece]], number: int) -> list[CallPiece]:
+def _next(waiting: Sequence[list[EngineToolCall]], number: int) -> list[EngineToolCall]:
     return [waiting[number].pop(0)] if number >= 0 and waiting[number] else []
 
 
 finishes = st.one_of(
     st.builds(
-        Finished,
+        ReplyFinished,
         st.sampled_from(["stop", "stop", "length", "window", "refusal"]),
         st.integers(0, 1000),
         st.none() | st.integers(0, 1000),
     ),
-    st.builds(Finished, st.just("stop_sequence"), st.integers(0, 1000), stop_sequence=st.just("END")),
+    st.builds(ReplyFinished, st.just("stop_sequence"), st.integers(0, 1000), stop_sequence=st.just("END")),
 )
-failures = st.builds(lambda message: Failed(MessagesError("api_error", message)), words)
-ends: st.SearchStrategy[Delta] = st.one_of(finishes, finishes, failures)
+failures = st.builds(lambda message: ReplyFailed(MessagesError("api_error", message)), words)
+ends: st.SearchStrategy[EngineDelta] = st.one_of(finishes, finishes, failures)

@@ -9,16 +9,15 @@ import anthropic
 import pytest
 from hypothesis import given, settings
 
+from stream.oracle import final_message
+from stream.playbook import READ, calls, done, events_of, fails, says, thinks
+from stream.scripts import Script, failures, finishes, scripts
 from vllm_messages_plugin.stream.collect import BROKEN_INPUT, collect, read_input
-from vllm_messages_plugin.stream.deltas import Delta
+from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.events import PING, Event
 from vllm_messages_plugin.wire.sse import dump
-
-from .oracle import final_message
-from .playbook import READ, calls, done, events_of, fails, says, thinks
-from .scripts import Script, failures, finishes, scripts
 
 
 async def _one_by_one(events: Sequence[Event]) -> AsyncIterator[list[Event]]:
@@ -30,7 +29,7 @@ def collected(events: Sequence[Event]) -> Any:
     return asyncio.run(collect(_one_by_one(events)))
 
 
-REPLIES: dict[str, tuple[Delta, ...]] = {
+REPLIES: dict[str, tuple[EngineDelta, ...]] = {
     "empty": (done(),),
     "text": (says("Hel"), says("lo"), done()),
     "text with blank edges": (says("a\n"), says("\n  b "), done()),
@@ -64,7 +63,7 @@ REPLIES: dict[str, tuple[Delta, ...]] = {
 
 
 @pytest.mark.parametrize("deltas", REPLIES.values(), ids=REPLIES.keys())
-def test_the_collected_reply_is_what_the_sdk_builds(deltas: tuple[Delta, ...]) -> None:
+def test_the_collected_reply_is_what_the_sdk_builds(deltas: tuple[EngineDelta, ...]) -> None:
     events = events_of([READ, *deltas], sign=signer("key").sign)
     assert collected(events) == final_message(events)
 

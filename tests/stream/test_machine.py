@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.stream.deltas import Delta, EndReason, Finished, PromptRead
-from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalOrderError, Machine, State
-from vllm_messages_plugin.stream.reply import usage_of
-from vllm_messages_plugin.wire.message import new_id
-
-from . import grammar
-from .playbook import (
+from stream import grammar
+from stream.playbook import (
     MESSAGE_ID,
     READ,
     REQUEST_ID,
@@ -33,6 +28,10 @@ from .playbook import (
     thinks,
     tool,
 )
+from vllm_messages_plugin.stream.deltas import EndReason, EngineDelta, PromptProcessed, ReplyFinished
+from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalOrderError, Machine, State
+from vllm_messages_plugin.stream.reply import usage_of
+from vllm_messages_plugin.wire.message import new_id
 
 # Blocks in their order.
 
@@ -292,7 +291,7 @@ def test_text_held_behind_a_cut_call_is_not_lost() -> None:
     ],
     ids=["before", "around", "blank-thinking", "inside"],
 )
-def test_white_space_around_a_call_gives_no_block(deltas: tuple[Delta, ...]) -> None:
+def test_white_space_around_a_call_gives_no_block(deltas: tuple[EngineDelta, ...]) -> None:
     opened = [event for event in play(*deltas, done()) if event[0] == "open"]
     assert opened == [("open", 0, "tool_use", "toolu_0", "f")]
 
@@ -349,7 +348,7 @@ def test_white_space_within_and_after_text_is_kept() -> None:
     ],
     ids=["whole", "split", "after-blank-thinking"],
 )
-def test_white_space_at_the_head_of_a_fresh_reply_is_the_templates(deltas: tuple[Delta, ...]) -> None:
+def test_white_space_at_the_head_of_a_fresh_reply_is_the_templates(deltas: tuple[EngineDelta, ...]) -> None:
     assert play(*deltas, done()) == [START, *text(0, "Hello"), *end("end_turn")]
 
 
@@ -358,7 +357,7 @@ def test_white_space_at_the_head_of_a_fresh_reply_is_the_templates(deltas: tuple
     [(says("    return x"),), (says("\n"), says("    return x")), (says(" \n"), says("\n    return x"))],
     ids=["alone", "after-a-line-end", "after-a-blank-line"],
 )
-def test_an_indentation_at_the_head_of_a_reply_is_the_models(deltas: tuple[Delta, ...]) -> None:
+def test_an_indentation_at_the_head_of_a_reply_is_the_models(deltas: tuple[EngineDelta, ...]) -> None:
     assert play(*deltas, done()) == [START, *text(0, "    return x"), *end("end_turn")]
 
 
@@ -410,7 +409,7 @@ WHOLE_CALL = calls(0, "f", "{}")
 CUT_CALL = calls(0, "f", '{"x":')
 
 
-STOP_REASONS: dict[str, tuple[tuple[Delta, ...], EndReason, tuple[str, ...]]] = {
+STOP_REASONS: dict[str, tuple[tuple[EngineDelta, ...], EndReason, tuple[str, ...]]] = {
     "nothing": ((), "stop", ("end_turn",)),
     "text": ((says("a"),), "stop", ("end_turn",)),
     "call": ((WHOLE_CALL,), "stop", ("tool_use",)),
@@ -443,7 +442,7 @@ STOP_REASONS: dict[str, tuple[tuple[Delta, ...], EndReason, tuple[str, ...]]] = 
 
 
 @pytest.mark.parametrize(("said", "reason", "expected"), STOP_REASONS.values(), ids=STOP_REASONS.keys())
-def test_stop_reason(said: tuple[Delta, ...], reason: EndReason, expected: tuple[str, ...]) -> None:
+def test_stop_reason(said: tuple[EngineDelta, ...], reason: EndReason, expected: tuple[str, ...]) -> None:
     matched = "END" if reason == "stop_sequence" else None
     assert play(*said, done(reason, matched))[-2:] == end(*expected)
 
@@ -498,7 +497,7 @@ def test_an_error_carries_its_details_and_the_request_id() -> None:
 
 # The table.
 
-REACHED: dict[State, list[Delta]] = {
+REACHED: dict[State, list[EngineDelta]] = {
     State.BEFORE: [],
     State.BETWEEN: [READ],
     State.TEXT: [READ, says("a")],
@@ -506,7 +505,7 @@ REACHED: dict[State, list[Delta]] = {
     State.TOOL_USE: [READ, CUT_CALL],
     State.ENDED: [READ, done()],
 }
-DELTAS: list[Delta] = [READ, says("b"), thinks("b"), calls(1, "g", "{}"), done(), fails()]
+DELTAS: list[EngineDelta] = [READ, says("b"), thinks("b"), calls(1, "g", "{}"), done(), fails()]
 STEPS = [(state, delta) for state in State for delta in DELTAS]
 
 
@@ -520,7 +519,7 @@ def in_state(state: State) -> tuple[Machine, list[Any]]:
     [step for step in STEPS if (step[0], type(step[1])) in TRANSITIONS],
     ids=lambda part: part.name if isinstance(part, State) else type(part).__name__,
 )
-def test_every_transition_of_the_table_leads_to_a_legal_reply(state: State, delta: Delta) -> None:
+def test_every_transition_of_the_table_leads_to_a_legal_reply(state: State, delta: EngineDelta) -> None:
     machine, events = in_state(state)
     events += machine.feed(delta)
     if not machine.ended:
@@ -534,7 +533,7 @@ def test_every_transition_of_the_table_leads_to_a_legal_reply(state: State, delt
     [step for step in STEPS if (step[0], type(step[1])) not in TRANSITIONS],
     ids=lambda part: part.name if isinstance(part, State) else type(part).__name__,
 )
-def test_a_step_that_is_not_in_the_table_raises(state: State, delta: Delta) -> None:
+def test_a_step_that_is_not_in_the_table_raises(state: State, delta: EngineDelta) -> None:
     machine, _ = in_state(state)
     with pytest.raises(IllegalOrderError, match=f"{type(delta).__name__} in state {state.name}"):
         machine.feed(delta)
@@ -617,7 +616,7 @@ def test_blocks_open_with_every_field_a_reader_adds_to() -> None:
 
 @pytest.mark.parametrize("cached", [0, 64, 100])
 def test_the_input_counters_are_disjoint(cached: int) -> None:
-    usage = usage_of(PromptRead(100, cached), 7)
+    usage = usage_of(PromptProcessed(100, cached), 7)
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] == 100
     assert usage["cache_read_input_tokens"] == cached
     assert usage["cache_creation_input_tokens"] == 0
@@ -625,7 +624,7 @@ def test_the_input_counters_are_disjoint(cached: int) -> None:
 
 
 def test_the_last_usage_repeats_the_input_and_counts_the_thinking() -> None:
-    ended = events_of([READ, thinks("a"), Finished("stop", 9, thinking_tokens=4)])[-2]
+    ended = events_of([READ, thinks("a"), ReplyFinished("stop", 9, thinking_tokens=4)])[-2]
     assert ended["type"] == "message_delta"
     assert ended["usage"] == usage_of(READ, 9, 4)
     assert ended["usage"]["output_tokens_details"] == {"thinking_tokens": 4}
@@ -659,7 +658,7 @@ def test_ids_are_fresh_and_carry_their_prefix() -> None:
 FEW, MANY = 2_500, 20_000
 
 
-def cost(deltas: Callable[[int], Iterable[Delta]], length: int) -> float:
+def cost(deltas: Callable[[int], Iterable[EngineDelta]], length: int) -> float:
     """Processor time of a reply, the best of three."""
 
     def once() -> float:
@@ -685,5 +684,5 @@ def cost(deltas: Callable[[int], Iterable[Delta]], length: int) -> float:
     ],
     ids=["text", "blanks", "blanks-after", "thinking", "arguments", "held", "interleaved", "nameless"],
 )
-def test_a_reply_costs_linear_time(deltas: Callable[[int], Iterable[Delta]]) -> None:
+def test_a_reply_costs_linear_time(deltas: Callable[[int], Iterable[EngineDelta]]) -> None:
     assert cost(deltas, MANY) < 3 * (MANY / FEW) * cost(deltas, FEW)

@@ -1,16 +1,16 @@
 """Calls to a toolset's members: named as the wire names them, their input in one piece."""
 
-from vllm_messages_plugin.stream.deltas import CallPiece, Delta, Finished, PromptRead
+from vllm_messages_plugin.stream.deltas import EngineDelta, EngineToolCall, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.stream.machine import Machine
-from vllm_messages_plugin.stream.reply import Reply
+from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.wire.events import Event
 
 MEMBERS = {"computer_key": ("key", "computer")}
 
 
-def play(*deltas: Delta) -> list[Event]:
-    machine = Machine(Reply(model="m", request_id="req_1", sign=str, members=MEMBERS))
-    return [event for delta in (PromptRead(1, 0), *deltas) for event in machine.feed(delta)]
+def play(*deltas: EngineDelta) -> list[Event]:
+    machine = Machine(ReplyContext(model="m", request_id="req_1", sign=str, members=MEMBERS))
+    return [event for delta in (PromptProcessed(1, 0), *deltas) for event in machine.feed(delta)]
 
 
 def pieces(events: list[Event]) -> list[str]:
@@ -19,7 +19,7 @@ def pieces(events: list[Event]) -> list[str]:
 
 
 def test_a_member_is_named_beside_its_toolset() -> None:
-    events = play(CallPiece(0, "computer_key", '{"text": "a"}'), Finished("stop", 1))
+    events = play(EngineToolCall(0, "computer_key", '{"text": "a"}'), ReplyFinished("stop", 1))
     block = next(event["content_block"] for event in events if event["type"] == "content_block_start")
     assert block["type"] == "tool_use"
     assert (block["name"], block["toolset_name"]) == ("key", "computer")
@@ -27,21 +27,21 @@ def test_a_member_is_named_beside_its_toolset() -> None:
 
 def test_a_members_input_comes_in_one_piece() -> None:
     call = (
-        CallPiece(0, "computer_key", '{"te'),
-        CallPiece(0, arguments='xt": "a"'),
-        CallPiece(0, arguments="}"),
+        EngineToolCall(0, "computer_key", '{"te'),
+        EngineToolCall(0, arguments='xt": "a"'),
+        EngineToolCall(0, arguments="}"),
     )
-    assert pieces(play(*call, Finished("stop", 1))) == ["", '{"text": "a"}']
+    assert pieces(play(*call, ReplyFinished("stop", 1))) == ["", '{"text": "a"}']
 
 
 def test_a_members_cut_input_is_not_lost() -> None:
-    call = (CallPiece(0, "computer_key", '{"te'), CallPiece(0, arguments='xt": "a'))
-    assert pieces(play(*call, Finished("length", 1))) == ["", '{"text": "a']
+    call = (EngineToolCall(0, "computer_key", '{"te'), EngineToolCall(0, arguments='xt": "a'))
+    assert pieces(play(*call, ReplyFinished("length", 1))) == ["", '{"text": "a']
 
 
 def test_other_calls_stream_on() -> None:
-    call = (CallPiece(0, "f", '{"te'), CallPiece(0, arguments='xt": "a"}'))
-    events = play(*call, Finished("stop", 1))
+    call = (EngineToolCall(0, "f", '{"te'), EngineToolCall(0, arguments='xt": "a"}'))
+    events = play(*call, ReplyFinished("stop", 1))
     assert pieces(events) == ["", '{"te', 'xt": "a"}']
     block = next(event["content_block"] for event in events if event["type"] == "content_block_start")
     assert "toolset_name" not in block

@@ -7,13 +7,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.stream.deltas import PromptRead
+from stream import grammar
+from stream.playbook import events_of
+from stream.scripts import Script, cut, ends, failures, finishes, json_texts, json_values, scripts
+from vllm_messages_plugin.stream.deltas import PromptProcessed
 from vllm_messages_plugin.stream.json_progress import JsonProgress
-from vllm_messages_plugin.stream.reply import Marks, usage_of
-
-from . import grammar
-from .playbook import events_of
-from .scripts import Script, cut, ends, failures, finishes, json_texts, json_values, scripts
+from vllm_messages_plugin.stream.reply import CachedLengths, usage_of
 
 thorough = settings(max_examples=150, deadline=None)
 
@@ -83,16 +82,18 @@ def test_a_hidden_thought_is_signed_as_if_it_were_shown(script: Script) -> None:
 
 
 @st.composite
-def prompts(draw: st.DrawFn) -> tuple[PromptRead, Marks]:
+def prompts(draw: st.DrawFn) -> tuple[PromptProcessed, CachedLengths]:
     """A prompt with a part of it cached, and cache breakpoints anywhere in it."""
     tokens = draw(st.integers(0, 1000))
     cached, until_5m, until_1h = (draw(st.integers(0, tokens)) for _ in range(3))
-    return PromptRead(tokens, cached), Marks(until_5m, until_1h)
+    return PromptProcessed(tokens, cached), CachedLengths(until_5m, until_1h)
 
 
 @thorough
 @given(prompts())
-def test_the_input_counters_are_disjoint_and_add_up_to_the_prompt(prompt: tuple[PromptRead, Marks]) -> None:
+def test_the_input_counters_are_disjoint_and_add_up_to_the_prompt(
+    prompt: tuple[PromptProcessed, CachedLengths],
+) -> None:
     read, marks = prompt
     usage = usage_of(read, 7, marks=marks)
     parts = [

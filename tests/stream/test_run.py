@@ -6,21 +6,20 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.stream.deltas import Delta
+from stream.playbook import READ, START, compact, done, end, error, fails, reply, says, text
+from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.run import events
 from vllm_messages_plugin.wire.errors import MessagesError
 
-from .playbook import READ, START, compact, done, end, error, fails, reply, says, text
 
-
-async def deltas_of(*deltas: Delta | Exception) -> AsyncIterator[Delta]:
+async def deltas_of(*deltas: EngineDelta | Exception) -> AsyncIterator[EngineDelta]:
     for delta in deltas:
         if isinstance(delta, Exception):
             raise delta
         yield delta
 
 
-async def run(*deltas: Delta | Exception) -> list[Any]:
+async def run(*deltas: EngineDelta | Exception) -> list[Any]:
     return [compact(event) async for together in events(reply(), deltas_of(*deltas)) for event in together]
 
 
@@ -59,7 +58,7 @@ async def test_what_is_raised_before_the_prompt_is_read_is_an_error_too() -> Non
 async def test_closing_the_events_closes_the_deltas() -> None:
     closed = asyncio.Event()
 
-    async def source() -> AsyncIterator[Delta]:
+    async def source() -> AsyncIterator[EngineDelta]:
         try:
             yield READ
             await asyncio.Event().wait()

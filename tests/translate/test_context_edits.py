@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.translate.context_edits import CLEARED_RESULT, Edit, edited, plan, wanted_edits
+from vllm_messages_plugin.translate.context_edits import (
+    CLEARED_RESULT,
+    PlannedEdit,
+    edited,
+    plan,
+    wanted_edits,
+)
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 
@@ -38,7 +44,7 @@ def request(messages: list[dict[str, Any]], *edits: dict[str, Any]) -> MessagesR
     return parse(json.dumps(body).encode(), MessagesRequest)
 
 
-def planned(asked: MessagesRequest, tokens: int = 200_000) -> Edit | None:
+def planned(asked: MessagesRequest, tokens: int = 200_000) -> PlannedEdit | None:
     ((path, edit),) = wanted_edits(asked)
     return plan(path, edit, asked.messages, tokens)
 

@@ -4,11 +4,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN
-from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.translate.turns import STAND_IN_LENGTH
-
-from .asking import (
+from translate.asking import (
     NATIVE,
     PROMPTED,
     SIGNER,
@@ -33,6 +29,9 @@ from .asking import (
     use,
     user,
 )
+from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN
+from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.translate.turns import STAND_IN_LENGTH
 
 ASKED = user("Hi")
 CALLED = assistant(use("a"), use("b", "g"))

@@ -7,9 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.translate.traits import TemplateTraits
-
-from .asking import (
+from translate.asking import (
     SIGNER,
     Json,
     assistant,
@@ -23,6 +21,7 @@ from .asking import (
     use,
     user,
 )
+from vllm_messages_plugin.translate.traits import TemplateTraits
 
 TOOLS = [tool("f", description="d"), tool("g"), tool("late", defer_loading=True)]
 SWITCHES = ["native_tools", "leading_system", "inline_system", "leading_assistant"]

@@ -4,9 +4,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.translate.traits import TemplateTraits
-
-from .asking import (
+from translate.asking import (
     FOLDING,
     NATIVE,
     PROMPTED,
@@ -25,6 +23,7 @@ from .asking import (
     use,
     user,
 )
+from vllm_messages_plugin.translate.traits import TemplateTraits
 
 BILLING = "x-anthropic-billing-header: cc_version=2.1.330.572; cc_entrypoint=cli; cch=00000;"
 ASKED = user("Hi")

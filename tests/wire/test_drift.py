@@ -19,8 +19,8 @@ import pytest
 from stream.playbook import calls, done, events_of, fails, says, thinks
 from translate.asking import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
-from vllm_messages_plugin.stream.deltas import EndReason, Finished, PromptRead
-from vllm_messages_plugin.translate.cache_breakpoints import marks
+from vllm_messages_plugin.stream.deltas import EndReason, PromptProcessed, ReplyFinished
+from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.context_edits import plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import converse
 from vllm_messages_plugin.translate.sampling import sampling
@@ -36,10 +36,9 @@ from vllm_messages_plugin.wire.support_entry import (
     Kind,
     Support,
 )
-
-from . import sdk_facts
-from .bodies import Json, read
-from .sdk_facts import MARK, minimal
+from wire import sdk_facts
+from wire.bodies import Json, read
+from wire.sdk_facts import MARK, minimal
 
 # The list and the SDK.
 
@@ -141,7 +140,7 @@ def effects(body: Json) -> Any:
     return (
         converse(request, VISION, SIGNER.restore),
         replace(sampling(request, request.max_tokens), extra={}),
-        marks(request),
+        cache_breakpoints(request),
         [plan(path, edit, request.messages, MANY_TOKENS) for path, edit in wanted_edits(request)],
         (request.model, request.stream, request.diagnostics),
     )
@@ -380,8 +379,8 @@ OPTIONS: Json = {
 def plays() -> list[Any]:
     """Every event that the machine has."""
     ends = [done(reason, "END" if reason == "stop_sequence" else None) for reason in get_args(EndReason)]
-    told = [event for end in ends for event in events_of([PromptRead(9, 5), says("Hi"), end], **OPTIONS)]
-    told += events_of([PromptRead(9, 5), *PLAY, Finished("stop", 7, thinking_tokens=3)], **OPTIONS)
+    told = [event for end in ends for event in events_of([PromptProcessed(9, 5), says("Hi"), end], **OPTIONS)]
+    told += events_of([PromptProcessed(9, 5), *PLAY, ReplyFinished("stop", 7, thinking_tokens=3)], **OPTIONS)
     return [*told, *events_of([fails()]), PING]
 
 

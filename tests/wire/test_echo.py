@@ -8,10 +8,9 @@ import pytest
 from anthropic.types import ContentBlock, Message
 from anthropic.types.beta import BetaContentBlock, BetaMessage
 
-from vllm_messages_plugin.wire.blocks import OtherBlock
+from vllm_messages_plugin.wire.blocks import OtherBlockParam
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
-
-from .bodies import Json, assistant, body, read, user
+from wire.bodies import Json, assistant, body, read, user
 
 DIRECT = {"type": "direct"}
 ERROR = {"error_code": "unavailable"}
@@ -224,7 +223,7 @@ def test_a_reply_without_signature_may_come_back_from_the_sdk() -> None:
 def test_server_blocks_are_kept_whole() -> None:
     block = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}}
     kept = read(body(assistant(block))).messages[0].content[0]
-    assert isinstance(kept, OtherBlock)
+    assert isinstance(kept, OtherBlockParam)
     assert kept.model_dump() == block
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import CountTokensRequest, MessagesRequest, parse
-
-from .bodies import Json, assistant, body, read, user
+from wire.bodies import Json, assistant, body, read, user
 
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 SCHEMA = {"type": "json_schema", "schema": {"type": "object"}}

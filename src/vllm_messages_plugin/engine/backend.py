@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from vllm_messages_plugin.engine.generate import Run, chat_request, deltas, sampling_params
-from vllm_messages_plugin.engine.output.factory import ReplyReaders
-from vllm_messages_plugin.engine.output.selection import Readers, choose_readers
+from vllm_messages_plugin.engine.generate import EngineRun, chat_request, deltas, sampling_params
+from vllm_messages_plugin.engine.output.factory import OutputParserFactory
+from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
 from vllm_messages_plugin.engine.output.thinking_budget import (
     Outputs,
     ThinkingBudget,
@@ -20,10 +20,10 @@ from vllm_messages_plugin.engine.output.thinking_budget import (
     wanted_budget,
 )
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
-from vllm_messages_plugin.engine.served_models import Models
+from vllm_messages_plugin.engine.served_models import ServedModels
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.deltas import Delta
+from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 
@@ -42,11 +42,11 @@ class Backend:
         core_reasoning = getattr(args.structured_outputs_config, "reasoning_parser", None)
         self.window: int = self._model_config.max_model_len
         images = bool(self._model_config.is_multimodal_model)
-        self.readers: Readers = choose_readers(
+        self.readers: ParserSelection = select_parsers(
             self._model_config, renderer.tokenizer, args, settings, online.chat_template
         )
         self.traits = self.readers.traits(images)
-        self.models = Models(state.openai_serving_models, self.readers, self.window, images)
+        self.models = ServedModels(state.openai_serving_models, self.readers, self.window, images)
         self._renderer = PromptRenderer(
             renderer, self._model_config, self.readers, online, grammar_waits=bool(core_reasoning)
         )
@@ -54,7 +54,7 @@ class Backend:
         self._defaults = self._model_config.get_diff_sampling_param()
         self._caches = bool(engine_client.vllm_config.cache_config.enable_prefix_caching)
         self._grammar_waits = bool(core_reasoning)
-        self._replies = ReplyReaders(
+        self._replies = OutputParserFactory(
             self.readers, renderer.tokenizer, self._model_config, self._grammar_waits
         )
 
@@ -93,7 +93,7 @@ class Backend:
         request_id: str,
         model: str,
         headers: Mapping[str, str],
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncIterator[EngineDelta]:
         """Start a reply. What vLLM refuses is refused here or by the first delta.
 
         Raises:
@@ -118,7 +118,7 @@ class Backend:
             **compat.accepted(self._client.generate, self._optional(prompt, bound.request, parser, headers)),
         )
         return deltas(
-            Run(
+            EngineRun(
                 outputs=start(prompt.engine_input, params, request_id),
                 reading=self._replies.reading(parser, prompt, bound.request, conversation),
                 prompt=prompt,
@@ -172,7 +172,7 @@ class Backend:
             if check is not None:
                 check(1)
         except Exception as error:
-            raise compat.in_our_words(error) from error
+            raise compat.to_messages_error(error) from error
 
     def _optional(
         self, prompt: Prompt, request: Any, parser: Any, headers: Mapping[str, str]

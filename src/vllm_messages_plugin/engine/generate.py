@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from vllm_messages_plugin.engine.output.grammars import bound_tools
-from vllm_messages_plugin.engine.output.parsers import Reading
+from vllm_messages_plugin.engine.output.parsers import OutputParser
 from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.stream.deltas import (
-    CallPiece,
-    Delta,
-    Failed,
-    Finished,
-    PromptRead,
+    EngineDelta,
+    EngineToolCall,
+    PromptProcessed,
+    ReplyFailed,
+    ReplyFinished,
 )
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
-from vllm_messages_plugin.translate.tools.toolbox import Choice
+from vllm_messages_plugin.translate.tools.toolbox import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 # Fields of vLLM's chat request that a client may set: all but those that Anthropic's API decides.
@@ -61,10 +61,10 @@ def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> 
     try:
         return compat.ChatCompletionRequest(**fields)
     except Exception as error:
-        raise compat.in_our_words(error) from error
+        raise compat.to_messages_error(error) from error
 
 
-def _tool_choice(choice: Choice) -> Any:
+def _tool_choice(choice: ToolChoice) -> Any:
     if choice.mode == "tool":
         return {"type": "function", "function": {"name": choice.name}}
     return "required" if choice.mode == "any" else choice.mode
@@ -80,7 +80,7 @@ def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any
         if budget is not None:
             params.thinking_token_budget = budget
     except Exception as error:
-        raise compat.in_our_words(error) from error
+        raise compat.to_messages_error(error) from error
     return params
 
 
@@ -93,11 +93,11 @@ def _with_stop(params: Any, sequences: list[str]) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class EngineRun:
     """One request on its way through the engine."""
 
     outputs: Outputs
-    reading: Reading
+    reading: OutputParser
     prompt: Prompt
     sampling: Sampling
     single_call: bool
@@ -105,7 +105,7 @@ class Run:
     budget: ThinkingBudget | None = None  # none where vLLM's engine bounds the thinking, or nothing does
 
 
-async def deltas(run: Run) -> AsyncIterator[Delta]:
+async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
     """The deltas of a run; closing the iterator aborts the request in the engine."""
     reader = _Reader(run)
     outputs: Outputs | None = run.outputs
@@ -119,7 +119,7 @@ async def deltas(run: Run) -> AsyncIterator[Delta]:
                 if reader.over_budget:
                     break
             else:
-                yield Failed(MessagesError("api_error", "The engine ended the reply without a reason"))
+                yield ReplyFailed(MessagesError("api_error", "The engine ended the reply without a reason"))
                 return
             await outputs.aclose()
             for delta in reader.end_thought():
@@ -128,7 +128,7 @@ async def deltas(run: Run) -> AsyncIterator[Delta]:
     except Exception as error:
         if not reader.begun:
             raise _refusal(error, run.has_schema) from error
-        yield Failed(compat.in_our_words(error))
+        yield ReplyFailed(compat.to_messages_error(error))
     finally:
         if outputs is not None:
             await outputs.aclose()
@@ -140,7 +140,7 @@ _OF_A_SCHEMA = (None, "structured_outputs", "response_format")
 
 def _refusal(error: Exception, has_schema: bool) -> MessagesError:
     """What vLLM refused when the request came to it: of a request with a schema, the schema."""
-    refusal = compat.in_our_words(error)
+    refusal = compat.to_messages_error(error)
     if has_schema and refusal.kind == "invalid_request_error" and refusal.param in _OF_A_SCHEMA:
         return invalid(refusal.message, "output_config.format.schema")
     return refusal
@@ -149,7 +149,7 @@ def _refusal(error: Exception, has_schema: bool) -> MessagesError:
 class _Reader:
     """Reads one run's RequestOutputs."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: EngineRun) -> None:
         self._run = run
         self._output_tokens = 0
         self._ids: list[int] = []  # kept for a budget's sake
@@ -163,19 +163,19 @@ class _Reader:
         budget, reading = self._run.budget, self._run.reading
         return budget is not None and (reading.thinking_tokens or 0) >= budget.tokens and reading.thinking
 
-    def read(self, result: Any) -> list[Delta]:
-        found: list[Delta] = []
+    def read(self, result: Any) -> list[EngineDelta]:
+        found: list[EngineDelta] = []
         if not self.begun:
             self.begun = True
             cached = min(result.num_cached_tokens or 0, self._run.prompt.tokens)
-            found.append(PromptRead(self._run.prompt.tokens, cached))
+            found.append(PromptProcessed(self._run.prompt.tokens, cached))
         if self._run.sampling.asked_tokens == 0:  # only the prompt was to be read, into the cache
             self.ended = True
-            return [*found, Finished("length", 0)]
+            return [*found, ReplyFinished("length", 0)]
         output = result.outputs[0]
         finished = output.finish_reason is not None
         for piece in self._pieces(output.text, output.token_ids, finished):
-            if self._run.single_call and isinstance(piece, CallPiece) and piece.call > 0:
+            if self._run.single_call and isinstance(piece, EngineToolCall) and piece.call > 0:
                 self.ended = True
                 return [*found, self._finished("stop", None)]
             found.append(piece)
@@ -184,14 +184,14 @@ class _Reader:
             found.append(self._end(output))
         return found
 
-    def _pieces(self, text: str, token_ids: Sequence[int], finished: bool) -> list[Delta]:
+    def _pieces(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
         self._output_tokens += len(token_ids)
         if self._run.budget is not None:
             self._ids += token_ids
             self._text.append(text)
         return self._run.reading.read(text, token_ids, self._run.prompt.token_ids, finished)
 
-    def end_thought(self) -> list[Delta]:
+    def end_thought(self) -> list[EngineDelta]:
         """End the thought for the model."""
         budget = self._run.budget
         assert budget is not None
@@ -208,24 +208,24 @@ class _Reader:
         budget = self._run.budget
         return None if budget is None or self.ended else budget.resume(self._ids)
 
-    def _end(self, output: Any) -> Delta:
+    def _end(self, output: Any) -> EngineDelta:
         sampling = self._run.sampling
         match str(output.finish_reason):
             case "length":
                 return self._cut()
             case "abort":
-                return Failed(MessagesError("api_error", "The request was aborted"))
+                return ReplyFailed(MessagesError("api_error", "The request was aborted"))
             case "error":
-                return Failed(MessagesError("api_error", "Internal server error"))
+                return ReplyFailed(MessagesError("api_error", "Internal server error"))
             case "content_filter":
                 return self._finished("refusal", None)
         if isinstance(output.stop_reason, str) and output.stop_reason in sampling.stop_sequences:
             return self._finished("stop_sequence", output.stop_reason)
         return self._finished("stop", None)
 
-    def _cut(self) -> Finished:
+    def _cut(self) -> ReplyFinished:
         clamped = self._run.sampling.max_tokens < self._run.sampling.asked_tokens
         return self._finished("window" if clamped else "length", None)
 
-    def _finished(self, reason: Any, stop_sequence: str | None) -> Finished:
-        return Finished(reason, self._output_tokens, self._run.reading.thinking_tokens, stop_sequence)
+    def _finished(self, reason: Any, stop_sequence: str | None) -> ReplyFinished:
+        return ReplyFinished(reason, self._output_tokens, self._run.reading.thinking_tokens, stop_sequence)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from vllm_messages_plugin.engine.output.selection import Readers
+from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.conversation import Conversation
-from vllm_messages_plugin.translate.thinking import ThinkingWish
+from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 LONG_REST = 8_192
@@ -49,7 +49,7 @@ class PromptRenderer:
     """Renders with one server's renderer, chat template and defaults."""
 
     def __init__(
-        self, renderer: Any, model_config: Any, readers: Readers, online: Any, grammar_waits: bool
+        self, renderer: Any, model_config: Any, readers: ParserSelection, online: Any, grammar_waits: bool
     ) -> None:
         """`online` is vLLM's OnlineRenderer; `grammar_waits` says that the engine's grammars begin
         after the reasoning, which takes --reasoning-parser."""
@@ -145,7 +145,7 @@ class PromptRenderer:
         """Template switches: the silent default, the operator's, the client's wish, its own kwargs."""
         wish = conversation.thinking
         if early_grammar:
-            wish = ThinkingWish(on=False, explicit=True, effort=wish.effort)
+            wish = ThinkingRequest(on=False, explicit=True, effort=wish.effort)
         switches = thinking_switches(self._readers.profile.thinking if self._readers.profile else None, wish)
         defaults = self._online.default_chat_template_kwargs or {}
         given = extra.get("chat_template_kwargs") or {}
@@ -166,10 +166,10 @@ def _refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:
     wrong_type = isinstance(error, TypeError) or isinstance(error.__cause__, TypeError)
     if wrong_type and extra.get("chat_template_kwargs"):
         return invalid(str(error), "chat_template_kwargs")
-    return compat.in_our_words(error)
+    return compat.to_messages_error(error)
 
 
-def thinking_switches(profile: ThinkingProfile | None, wish: ThinkingWish) -> dict[str, Any]:
+def thinking_switches(profile: ThinkingProfile | None, wish: ThinkingRequest) -> dict[str, Any]:
     """The template kwargs that grant a thinking wish, as far as the template has words for it."""
     if profile is None:
         return {}

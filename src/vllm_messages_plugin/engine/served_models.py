@@ -6,14 +6,14 @@ Used by `backend`; reads vLLM's own registry anew each time, for adapters come a
 import time
 from typing import Any
 
-from vllm_messages_plugin.engine.output.selection import Readers
+from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.wire.resources import ServedModel
 
 
-class Models:
+class ServedModels:
     """A view of vLLM's model registry (`state.openai_serving_models`)."""
 
-    def __init__(self, registry: Any, readers: Readers, window: int, images: bool) -> None:
+    def __init__(self, registry: Any, readers: ParserSelection, window: int, images: bool) -> None:
         self._registry = registry
         self._readers = readers
         self._window = window

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import request_id_of
-from vllm_messages_plugin.http.ports import service_of
+from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.http.reading import read
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import CountTokensRequest
@@ -20,7 +20,7 @@ async def count_tokens(request: Request) -> Response:
     """The number of input tokens the same body would cost as a message; above the window too."""
     request_id = request_id_of(request)
     try:
-        understood = await read(request, service_of(request), CountTokensRequest)
+        understood = await read(request, app_context(request), CountTokensRequest)
     except MessagesError as error:
         return error_response(error, request_id)
     counted: dict[str, Any] = {"input_tokens": understood.prompt.tokens}

@@ -1,6 +1,6 @@
 """Errors as the client sees them: the envelope on every path that is ours.
 
-`Envelope` is the outermost ASGI layer, wrapped around vLLM's whole stack by `plugin`: what vLLM's
+`ErrorMiddleware` is the outermost ASGI layer, wrapped around vLLM's whole stack by `plugin`: what vLLM's
 authentication, FastAPI's router or an exception handler answers is put into Anthropic's words there.
 """
 
@@ -71,7 +71,7 @@ def _said(body: bytes) -> str | None:
     return value if isinstance(value, str) and value != "Not Found" else None
 
 
-class Envelope:
+class ErrorMiddleware:
     """The outermost layer. `keys` returns the API keys vLLM was started with, if any."""
 
     def __init__(self, app: ASGIApp, keys: Callable[[], Sequence[str]]) -> None:

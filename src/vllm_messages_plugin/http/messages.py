@@ -14,13 +14,13 @@ from vllm_messages_plugin.http.diagnostics import remember
 from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import betas, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, Rhythm, unless_gone
-from vllm_messages_plugin.http.ports import Service, service_of
-from vllm_messages_plugin.http.reading import Read, read
+from vllm_messages_plugin.http.ports import AppContext, app_context
+from vllm_messages_plugin.http.reading import PreparedRequest, read
 from vllm_messages_plugin.stream.collect import collect
-from vllm_messages_plugin.stream.deltas import Delta
-from vllm_messages_plugin.stream.reply import Marks, Reply
+from vllm_messages_plugin.stream.deltas import EngineDelta
+from vllm_messages_plugin.stream.reply import CachedLengths, ReplyContext
 from vllm_messages_plugin.stream.run import events
-from vllm_messages_plugin.translate.cache_breakpoints import marks
+from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_long
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -41,7 +41,7 @@ router = APIRouter()
 @router.post("/v1/messages", response_model=None)
 async def create_message(request: Request) -> Response:
     """Answer a conversation, streamed or whole."""
-    service, request_id = service_of(request), request_id_of(request)
+    service, request_id = app_context(request), request_id_of(request)
     try:
         understood = await read(request, service, MessagesRequest)
         reply = await _reply(understood, service, request, request_id)
@@ -57,10 +57,10 @@ async def create_message(request: Request) -> Response:
 
 
 async def _reply(
-    understood: Read[MessagesRequest], service: Service, request: Request, request_id: str
-) -> Reply:
+    understood: PreparedRequest[MessagesRequest], service: AppContext, request: Request, request_id: str
+) -> ReplyContext:
     message_id = new_id("msg")
-    return Reply(
+    return ReplyContext(
         model=understood.asked.model,
         request_id=request_id,
         message_id=message_id,
@@ -75,16 +75,18 @@ async def _reply(
     )
 
 
-async def _marks(understood: Read[MessagesRequest], service: Service) -> Marks:
+async def _marks(understood: PreparedRequest[MessagesRequest], service: AppContext) -> CachedLengths:
     """How far the request's cache breakpoints reach into its prompt."""
     reach = {False: 0, True: 0}
-    last = {mark.long: mark for mark in marks(understood.asked)}
+    last = {mark.long: mark for mark in cache_breakpoints(understood.asked)}
     for long, mark in last.items():
         reach[long] = await service.backend.tokens_before(understood.prompt, mark.text)
-    return Marks(until_5m=reach[False], until_1h=reach[True])
+    return CachedLengths(until_5m=reach[False], until_1h=reach[True])
 
 
-def _diagnosed(understood: Read[MessagesRequest], service: Service, message_id: str) -> dict[str, Any] | None:
+def _diagnosed(
+    understood: PreparedRequest[MessagesRequest], service: AppContext, message_id: str
+) -> dict[str, Any] | None:
     """Where this prompt parts from an earlier one, for clients that ask; both are remembered."""
     asked, ids = understood.asked, understood.prompt.token_ids
     if asked.diagnostics is None or ids is None:
@@ -96,8 +98,8 @@ def _diagnosed(understood: Read[MessagesRequest], service: Service, message_id: 
 
 
 async def _begin(
-    understood: Read[MessagesRequest], service: Service, reply: Reply, request: Request
-) -> AsyncIterator[Delta]:
+    understood: PreparedRequest[MessagesRequest], service: AppContext, reply: ReplyContext, request: Request
+) -> AsyncIterator[EngineDelta]:
     """Hand the prompt to the engine, with a max_tokens that fits."""
     backend, prompt = service.backend, understood.prompt
     if (refusal := prompt_too_long(prompt.tokens, backend.window)) is not None:
@@ -115,11 +117,11 @@ async def _begin(
     )
 
 
-async def _whole(reply: Reply, deltas: AsyncIterator[Delta]) -> Message:
+async def _whole(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:
     return await collect(events(reply, await _admitted(deltas, None)))
 
 
-async def _admitted(deltas: AsyncIterator[Delta], seconds: float | None) -> AsyncIterator[Delta]:
+async def _admitted(deltas: AsyncIterator[EngineDelta], seconds: float | None) -> AsyncIterator[EngineDelta]:
     """The same deltas, once the engine has accepted the request or taken its time.
 
     Raises:
@@ -136,7 +138,9 @@ async def _admitted(deltas: AsyncIterator[Delta], seconds: float | None) -> Asyn
     return _from(first, deltas)
 
 
-async def _from(first: asyncio.Future[Delta], rest: AsyncIterator[Delta]) -> AsyncIterator[Delta]:
+async def _from(
+    first: asyncio.Future[EngineDelta], rest: AsyncIterator[EngineDelta]
+) -> AsyncIterator[EngineDelta]:
     try:
         yield await first
         async for delta in rest:
@@ -147,6 +151,6 @@ async def _from(first: asyncio.Future[Delta], rest: AsyncIterator[Delta]) -> Asy
             await rest.aclose()
 
 
-async def _frames(reply: Reply, deltas: AsyncIterator[Delta]) -> AsyncIterator[bytes]:
+async def _frames(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[bytes]:
     async for together in events(reply, deltas):
         yield b"".join(map(frame, together))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import request_id_of
-from vllm_messages_plugin.http.ports import Service, service_of
+from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import served_name
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.resources import model_info, model_page
@@ -21,7 +21,7 @@ router = APIRouter()
 async def list_models(request: Request) -> Response:
     """A page of the served models; all of them where no limit is given."""
     try:
-        found = _page(await _infos(service_of(request)), request.query_params)
+        found = _page(await _infos(app_context(request)), request.query_params)
     except MessagesError as error:
         return error_response(error, request_id_of(request))
     return _json(found, request)
@@ -30,7 +30,7 @@ async def list_models(request: Request) -> Response:
 @router.get("/v1/models/{model_id:path}", response_model=None)
 async def retrieve_model(model_id: str, request: Request) -> Response:
     """One served model, by its name or an alias."""
-    service = service_of(request)
+    service = app_context(request)
     try:
         name = await served_name(model_id, service)
     except MessagesError as error:
@@ -45,7 +45,7 @@ async def probe() -> Response:
     return Response()
 
 
-async def _infos(service: Service) -> list[dict[str, Any]]:
+async def _infos(service: AppContext) -> list[dict[str, Any]]:
     return [model_info(model, permission) for model, permission in await service.backend.models.cards()]
 
 

@@ -12,7 +12,7 @@ from fastapi import Request
 from vllm_messages_plugin.http.diagnostics import PromptMemory
 from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.deltas import Delta
+from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.signature import Signer
@@ -30,7 +30,7 @@ class Prompt(Protocol):
     def token_ids(self) -> Sequence[int] | None: ...
 
 
-class Models(Protocol):
+class ServedModels(Protocol):
     def names(self) -> list[str]: ...
 
     async def cards(self) -> list[tuple[ServedModel, list[Any]]]: ...
@@ -49,7 +49,7 @@ class Backend(Protocol):
     def most_output(self) -> int | None: ...
 
     @property
-    def models(self) -> Models: ...
+    def models(self) -> ServedModels: ...
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Any: ...
 
@@ -64,11 +64,11 @@ class Backend(Protocol):
         request_id: str,
         model: str,
         headers: Mapping[str, str],
-    ) -> AsyncIterator[Delta]: ...
+    ) -> AsyncIterator[EngineDelta]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class AppContext:
     """Everything the routes work with; stands in `app.state.messages_service`."""
 
     backend: Backend
@@ -78,7 +78,7 @@ class Service:
     memory: PromptMemory = field(default_factory=PromptMemory)
 
 
-def service_of(request: Request) -> Service:
+def app_context(request: Request) -> AppContext:
     """The service of the app a request came to."""
-    service: Service = request.app.state.messages_service
+    service: AppContext = request.app.state.messages_service
     return service

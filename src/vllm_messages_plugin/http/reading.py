@@ -11,12 +11,12 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 
 from vllm_messages_plugin.http.headers import read_body
-from vllm_messages_plugin.http.ports import Service
+from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.media.fetch import with_fetched
 from vllm_messages_plugin.translate.context_edits import edited, plan, wanted_edits
 from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
-from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlock, ToolResultBlock
+from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlockParam, ToolResultBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import Body, CountTokensRequest, parse
 
@@ -27,7 +27,7 @@ LARGE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Read(Generic[Body]):
+class PreparedRequest(Generic[Body]):
     """A request that was understood. `model` is the served name that answers it.
 
     `applied_edits` is None where no context management was asked for; `original_tokens` is the prompt's
@@ -42,7 +42,7 @@ class Read(Generic[Body]):
     applied_edits: tuple[Mapping[str, Any], ...] | None
 
 
-async def read(request: Request, service: Service, shape: type[Body]) -> Read[Body]:
+async def read(request: Request, service: AppContext, shape: type[Body]) -> PreparedRequest[Body]:
     """Parse, translate and render a request, its context edits done.
 
     Raises:
@@ -56,7 +56,7 @@ async def read(request: Request, service: Service, shape: type[Body]) -> Read[Bo
     slow = slow or has_documents(asked)
     conversation = await _run(slow, _conversation, asked, service)
     prompt = await service.backend.render(conversation, asked.extra)
-    plain = Read(asked, model, conversation, prompt, prompt.tokens, None)
+    plain = PreparedRequest(asked, model, conversation, prompt, prompt.tokens, None)
     return plain if asked.context_management is None else await _edited(plain, service, slow)
 
 
@@ -64,7 +64,7 @@ async def _run(slow: bool, work: Callable[..., Result], *values: Any) -> Result:
     return await asyncio.to_thread(work, *values) if slow else work(*values)
 
 
-def _conversation(asked: Body, service: Service) -> Conversation:
+def _conversation(asked: Body, service: AppContext) -> Conversation:
     return converse(asked, service.backend.traits, service.signer.restore, service.settings.default_thinking)
 
 
@@ -75,16 +75,16 @@ def has_documents(asked: CountTokensRequest) -> bool:
 
 def _holds_document(content: str | list[Block] | None) -> bool:
     for block in content if isinstance(content, list) else ():
-        if isinstance(block, ToolResultBlock) and _holds_document(block.content):
+        if isinstance(block, ToolResultBlockParam) and _holds_document(block.content):
             return True
-        if isinstance(block, DocumentBlock):
+        if isinstance(block, DocumentBlockParam):
             source = block.source
             if not isinstance(source, ContentSource) or _holds_document(source.content):
                 return True
     return False
 
 
-async def _edited(read: Read[Body], service: Service, slow: bool) -> Read[Body]:
+async def _edited(read: PreparedRequest[Body], service: AppContext, slow: bool) -> PreparedRequest[Body]:
     """The request with those of its context edits done that change something."""
     applied: list[Mapping[str, Any]] = []
     for path, wanted in wanted_edits(read.asked):
@@ -101,7 +101,7 @@ async def _edited(read: Read[Body], service: Service, slow: bool) -> Read[Body]:
     return replace(read, applied_edits=tuple(applied))
 
 
-async def served_name(asked: str, service: Service) -> str:
+async def served_name(asked: str, service: AppContext) -> str:
     """The served model that answers to a name.
 
     Raises:

@@ -10,12 +10,12 @@ from vllm_messages_plugin.media import pdf
 from vllm_messages_plugin.wire.blocks import (
     Base64Source,
     ContentSource,
-    DocumentBlock,
+    DocumentBlockParam,
     FileSource,
-    ImageBlock,
+    ImageBlockParam,
     PlainTextSource,
-    SearchResultBlock,
-    TextBlock,
+    SearchResultBlockParam,
+    TextBlockParam,
     UrlSource,
 )
 from vllm_messages_plugin.wire.errors import invalid
@@ -40,7 +40,7 @@ def image_type(data: str, declared: str, path: str) -> str:
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), declared)
 
 
-def image_part(block: ImageBlock, path: str, images: bool) -> dict[str, Any]:
+def image_part(block: ImageBlockParam, path: str, images: bool) -> dict[str, Any]:
     """An image as a part of a chat message.
 
     Raises:
@@ -57,7 +57,7 @@ def image_part(block: ImageBlock, path: str, images: bool) -> dict[str, Any]:
     return _image(f"data:{kind};base64,{source.data}")
 
 
-def document_parts(block: DocumentBlock, path: str, images: bool) -> list[dict[str, Any]]:
+def document_parts(block: DocumentBlockParam, path: str, images: bool) -> list[dict[str, Any]]:
     """A document as parts of a chat message: its text, and for a model that sees a PDF's pages too.
 
     Raises:
@@ -83,7 +83,7 @@ def _image(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def _document_text(block: DocumentBlock, path: str) -> str:
+def _document_text(block: DocumentBlockParam, path: str) -> str:
     source = block.source
     if isinstance(source, PlainTextSource):
         body = source.data
@@ -96,7 +96,7 @@ def _document_text(block: DocumentBlock, path: str) -> str:
     return _framed(block, body)
 
 
-def _framed(block: DocumentBlock, body: str) -> str:
+def _framed(block: DocumentBlockParam, body: str) -> str:
     """A document's text under its title and context."""
     attributes = f' title="{block.title}"' if block.title else ""
     context = f"<context>{block.context}</context>\n" if block.context else ""
@@ -115,7 +115,7 @@ def _bytes(data: str, path: str) -> bytes:
 
 
 def _content_parts(
-    block: DocumentBlock, source: ContentSource, path: str, images: bool
+    block: DocumentBlockParam, source: ContentSource, path: str, images: bool
 ) -> list[dict[str, Any]]:
     """A document of blocks, its images where they stand; to a model that sees none they are named."""
     opening, closing = _framed(block, "").removesuffix(CLOSING), CLOSING
@@ -123,7 +123,7 @@ def _content_parts(
     texts = [opening + (source.content if isinstance(source.content, str) else "")]
     parts: list[dict[str, Any]] = []
     for position, inner in enumerate(inside):
-        if images and isinstance(inner, ImageBlock):
+        if images and isinstance(inner, ImageBlockParam):
             parts += [
                 {"type": "text", "text": "".join(texts)},
                 image_part(inner, f"{path}.{position}", images),
@@ -131,11 +131,11 @@ def _content_parts(
             texts = []
         else:
             gap = "\n\n" if position else ""
-            texts.append(gap + (inner.text if isinstance(inner, TextBlock) else f"[{inner.type}]"))
+            texts.append(gap + (inner.text if isinstance(inner, TextBlockParam) else f"[{inner.type}]"))
     return [*parts, {"type": "text", "text": "".join([*texts, closing])}]
 
 
-def search_result_text(block: SearchResultBlock) -> str:
+def search_result_text(block: SearchResultBlockParam) -> str:
     """A search result as text, with its source and title."""
     body = "\n\n".join(text.text for text in block.content)
     return f'<search_result source="{block.source}" title="{block.title}">\n{body}\n</search_result>'

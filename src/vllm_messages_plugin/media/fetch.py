@@ -22,7 +22,7 @@ from vllm_messages_plugin.media.documents import image_type
 from vllm_messages_plugin.wire import blocks
 from vllm_messages_plugin.wire.blocks import Base64Source, Block, PlainTextSource, UrlSource
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import Body, Message
+from vllm_messages_plugin.wire.request import Body, MessageParam
 
 MiB: Final = 1024 * 1024
 MAX_URLS: Final = 100
@@ -108,7 +108,7 @@ Visit = Callable[[_Ask, UrlSource], Source]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _visited(messages: Sequence[Message], visit: Visit) -> list[Message]:
+def _visited(messages: Sequence[MessageParam], visit: Visit) -> list[MessageParam]:
     """The messages with each URL source of the user's as `visit` gives it back."""
     return [
         _with(message, "content", _visited_content(message.content, f"messages.{position}.content", visit))
@@ -122,7 +122,9 @@ def _visited_content(content: str | list[Block] | None, path: str, visit: Visit)
     if not isinstance(content, list):
         return content
     visited = [
-        block if isinstance(block, blocks.TextBlock) else _visited_block(block, f"{path}.{position}", visit)
+        block
+        if isinstance(block, blocks.TextBlockParam)
+        else _visited_block(block, f"{path}.{position}", visit)
         for position, block in enumerate(content)
     ]
     return visited if any(new is not old for new, old in zip(visited, content, strict=True)) else content
@@ -130,16 +132,16 @@ def _visited_content(content: str | list[Block] | None, path: str, visit: Visit)
 
 def _visited_block(block: Block, path: str, visit: Visit) -> Block:
     match block:
-        case blocks.ImageBlock(source=UrlSource() as source):
+        case blocks.ImageBlockParam(source=UrlSource() as source):
             ask = _Ask(f"{path}.image.source.url", "image", source.url)
             return _with(block, "source", visit(ask, source))
-        case blocks.DocumentBlock(source=UrlSource() as source):
+        case blocks.DocumentBlockParam(source=UrlSource() as source):
             ask = _Ask(f"{path}.document.source.url", "PDF", source.url)
             return _with(block, "source", visit(ask, source))
-        case blocks.DocumentBlock(source=blocks.ContentSource() as source):
+        case blocks.DocumentBlockParam(source=blocks.ContentSource() as source):
             inner = _visited_content(source.content, f"{path}.document.source.content", visit)
             return _with(block, "source", _with(source, "content", inner))
-        case blocks.ToolResultBlock():
+        case blocks.ToolResultBlockParam():
             inner = _visited_content(block.content, f"{path}.tool_result.content", visit)
             return _with(block, "content", inner)
         case _:

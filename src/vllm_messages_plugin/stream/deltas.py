@@ -10,7 +10,7 @@ from vllm_messages_plugin.wire.errors import MessagesError
 
 
 @dataclass(frozen=True, slots=True)
-class PromptRead:
+class PromptProcessed:
     """The engine has read the prompt. Always first. Counts are tokens; `cached` is part of `prompt`."""
 
     prompt_tokens: int
@@ -18,18 +18,18 @@ class PromptRead:
 
 
 @dataclass(frozen=True, slots=True)
-class TextPiece:
+class EngineText:
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class ThinkingPiece:
+class EngineThinking:
     text: str
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class CallPiece:
+class EngineToolCall:
     """A piece of the tool call number `call` (from 0, in the order the model began them).
 
     The name comes once, at the latest with the call's end; `arguments` is a piece of JSON text.
@@ -44,7 +44,7 @@ EndReason = Literal["stop", "stop_sequence", "length", "window", "refusal"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ReplyFinished:
     """The reply is complete. `thinking_tokens` is part of `output_tokens`.
 
     `length` says that max_tokens was reached, `window` that the context was full before it.
@@ -57,10 +57,10 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class ReplyFailed:
     """The engine failed or gave up; nothing follows."""
 
     error: MessagesError
 
 
-Delta = PromptRead | TextPiece | ThinkingPiece | CallPiece | Finished | Failed
+EngineDelta = PromptProcessed | EngineText | EngineThinking | EngineToolCall | ReplyFinished | ReplyFailed

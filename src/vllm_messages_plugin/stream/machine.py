@@ -12,19 +12,19 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from vllm_messages_plugin.stream.deltas import (
-    CallPiece,
-    Delta,
-    Failed,
-    Finished,
-    PromptRead,
-    TextPiece,
-    ThinkingPiece,
+    EngineDelta,
+    EngineText,
+    EngineThinking,
+    EngineToolCall,
+    PromptProcessed,
+    ReplyFailed,
+    ReplyFinished,
 )
 from vllm_messages_plugin.stream.json_progress import JsonProgress
-from vllm_messages_plugin.stream.reply import Reply, usage_of
+from vllm_messages_plugin.stream.reply import ReplyContext, usage_of
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
-from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, ToolUse, Usage
+from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, ToolUseBlock, Usage
 
 
 class State(Enum):
@@ -52,7 +52,7 @@ class _Call:
         self.waiting: list[str] = []
         self.said: list[str] = []
 
-    def take(self, piece: CallPiece) -> None:
+    def take(self, piece: EngineToolCall) -> None:
         self.name = self.name or piece.name
         arguments = piece.arguments if self.begun else piece.arguments.lstrip()  # no SDK reads blank JSON
         if arguments:
@@ -79,24 +79,24 @@ class _Call:
 class Machine:
     """Turns the deltas of one reply into its events. Feed it until `ended`."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: ReplyContext) -> None:
         self._reply = reply
         self._state = State.BEFORE
         self._index = -1
-        self._prompt = PromptRead(0, 0)
+        self._prompt = PromptProcessed(0, 0)
         self._finishing = False
         self._blanks: list[str] = []  # white space that opens a block only if more follows
         self._thought: list[str] = []
         self._open_call = -1  # the call streamed last
         self._made_call = -1  # the call that last became a block
         self._calls: dict[int, _Call] = {}
-        self._held: deque[TextPiece | ThinkingPiece] = deque()  # said while a call is still open
+        self._held: deque[EngineText | EngineThinking] = deque()  # said while a call is still open
 
     @property
     def ended(self) -> bool:
         return self._state is State.ENDED
 
-    def feed(self, delta: Delta) -> Iterator[events.Event]:
+    def feed(self, delta: EngineDelta) -> Iterator[events.Event]:
         """The events that follow from one delta.
 
         Raises:
@@ -109,7 +109,7 @@ class Machine:
 
     # Transitions. Each is one entry, or several, of the table below.
 
-    def _start(self, delta: PromptRead) -> Iterator[events.Event]:
+    def _start(self, delta: PromptProcessed) -> Iterator[events.Event]:
         self._prompt = delta
         self._state = State.BETWEEN
         message: Message = {
@@ -127,7 +127,7 @@ class Machine:
             message["diagnostics"] = dict(self._reply.diagnostics)
         yield {"type": "message_start", "message": message}
 
-    def _open_text(self, delta: TextPiece) -> Iterator[events.Event]:
+    def _open_text(self, delta: EngineText) -> Iterator[events.Event]:
         prefilled = self._reply.continues and self._index < 0
         if not delta.text or (delta.text.isspace() and not prefilled):
             self._blanks.append(delta.text)
@@ -138,20 +138,20 @@ class Machine:
             text = text[text.rfind("\n", 0, blank) + 1 :]
         yield from self._close()
         yield self._open({"type": "text", "text": ""}, State.TEXT)
-        yield from self._more_text(TextPiece(text))
+        yield from self._more_text(EngineText(text))
 
-    def _more_text(self, delta: TextPiece) -> Iterator[events.Event]:
+    def _more_text(self, delta: EngineText) -> Iterator[events.Event]:
         if delta.text:
             yield self._delta({"type": "text_delta", "text": delta.text})
 
-    def _open_thinking(self, delta: ThinkingPiece) -> Iterator[events.Event]:
+    def _open_thinking(self, delta: EngineThinking) -> Iterator[events.Event]:
         if not delta.text.strip():
             return
         yield from self._close()
         yield self._open({"type": "thinking", "thinking": "", "signature": ""}, State.THINKING)
-        yield from self._more_thinking(ThinkingPiece(delta.text.lstrip("\n"), delta.tokens))
+        yield from self._more_thinking(EngineThinking(delta.text.lstrip("\n"), delta.tokens))
 
-    def _more_thinking(self, delta: ThinkingPiece) -> Iterator[events.Event]:
+    def _more_thinking(self, delta: EngineThinking) -> Iterator[events.Event]:
         if delta.text:
             self._thought.append(delta.text)
             shown = delta.text if self._reply.show_thinking else ""
@@ -161,18 +161,18 @@ class Machine:
             elif shown:
                 yield self._delta({"type": "thinking_delta", "thinking": shown})
 
-    def _call(self, delta: CallPiece) -> Iterator[events.Event]:
+    def _call(self, delta: EngineToolCall) -> Iterator[events.Event]:
         self._calls.setdefault(delta.call, _Call()).take(delta)
         if self._state is State.TOOL_USE:
             yield from self._more_call()
         else:
             yield from self._next_call()
 
-    def _hold(self, delta: TextPiece | ThinkingPiece) -> Iterator[events.Event]:
+    def _hold(self, delta: EngineText | EngineThinking) -> Iterator[events.Event]:
         self._held.append(delta)
         yield from self._more_call()
 
-    def _finish(self, delta: Finished) -> Iterator[events.Event]:
+    def _finish(self, delta: ReplyFinished) -> Iterator[events.Event]:
         if delta.reason == "stop":
             self._end_open_strings()
         yield from self._flush()
@@ -194,7 +194,7 @@ class Machine:
         yield end
         yield {"type": "message_stop"}
 
-    def _fail(self, delta: Failed) -> Iterator[events.Event]:
+    def _fail(self, delta: ReplyFailed) -> Iterator[events.Event]:
         yield from self._close()
         self._state = State.ENDED
         body = error_body(delta.error, self._reply.request_id)
@@ -235,8 +235,8 @@ class Machine:
         yield self._delta({"type": "input_json_delta", "partial_json": ""})
         yield from self._more_call()
 
-    def _tool_use(self, name: str) -> ToolUse:
-        block: ToolUse = {
+    def _tool_use(self, name: str) -> ToolUseBlock:
+        block: ToolUseBlock = {
             "type": "tool_use",
             "id": self._reply.new_tool_id(),
             "name": name,
@@ -276,7 +276,7 @@ class Machine:
             if following.name is None:  # no call can be made of it: its text is not lost
                 self._open_call += 1
                 if text := following.release():
-                    self._held.append(TextPiece(text))
+                    self._held.append(EngineText(text))
             else:
                 yield from self._next_call()
                 yield from self._close()
@@ -287,9 +287,9 @@ class Machine:
         """A model that ended by itself inside a call's string: clients would drop that string unseen."""
         for call in self._calls.values():
             if call.begun and not call.progress.complete and (ending := call.ending()):
-                call.take(CallPiece(0, arguments=ending))
+                call.take(EngineToolCall(0, arguments=ending))
 
-    def _stop_reason(self, end: Finished) -> StopReason:
+    def _stop_reason(self, end: ReplyFinished) -> StopReason:
         if end.reason == "length":
             return "max_tokens"
         if end.reason == "window":
@@ -303,27 +303,27 @@ class Machine:
 
 
 TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator[events.Event]]]] = {
-    (State.BEFORE, PromptRead): Machine._start,
-    (State.BETWEEN, TextPiece): Machine._open_text,
-    (State.BETWEEN, ThinkingPiece): Machine._open_thinking,
-    (State.BETWEEN, CallPiece): Machine._call,
-    (State.TEXT, TextPiece): Machine._more_text,
-    (State.TEXT, ThinkingPiece): Machine._open_thinking,
-    (State.TEXT, CallPiece): Machine._call,
-    (State.THINKING, TextPiece): Machine._open_text,
-    (State.THINKING, ThinkingPiece): Machine._more_thinking,
-    (State.THINKING, CallPiece): Machine._call,
-    (State.TOOL_USE, TextPiece): Machine._hold,
-    (State.TOOL_USE, ThinkingPiece): Machine._hold,
-    (State.TOOL_USE, CallPiece): Machine._call,
-    (State.BETWEEN, Finished): Machine._finish,
-    (State.TEXT, Finished): Machine._finish,
-    (State.THINKING, Finished): Machine._finish,
-    (State.TOOL_USE, Finished): Machine._finish,
-    (State.BEFORE, Failed): Machine._fail,
-    (State.BETWEEN, Failed): Machine._fail,
-    (State.TEXT, Failed): Machine._fail,
-    (State.THINKING, Failed): Machine._fail,
-    (State.TOOL_USE, Failed): Machine._fail,
+    (State.BEFORE, PromptProcessed): Machine._start,
+    (State.BETWEEN, EngineText): Machine._open_text,
+    (State.BETWEEN, EngineThinking): Machine._open_thinking,
+    (State.BETWEEN, EngineToolCall): Machine._call,
+    (State.TEXT, EngineText): Machine._more_text,
+    (State.TEXT, EngineThinking): Machine._open_thinking,
+    (State.TEXT, EngineToolCall): Machine._call,
+    (State.THINKING, EngineText): Machine._open_text,
+    (State.THINKING, EngineThinking): Machine._more_thinking,
+    (State.THINKING, EngineToolCall): Machine._call,
+    (State.TOOL_USE, EngineText): Machine._hold,
+    (State.TOOL_USE, EngineThinking): Machine._hold,
+    (State.TOOL_USE, EngineToolCall): Machine._call,
+    (State.BETWEEN, ReplyFinished): Machine._finish,
+    (State.TEXT, ReplyFinished): Machine._finish,
+    (State.THINKING, ReplyFinished): Machine._finish,
+    (State.TOOL_USE, ReplyFinished): Machine._finish,
+    (State.BEFORE, ReplyFailed): Machine._fail,
+    (State.BETWEEN, ReplyFailed): Machine._fail,
+    (State.TEXT, ReplyFailed): Machine._fail,
+    (State.THINKING, ReplyFailed): Machine._fail,
+    (State.TOOL_USE, ReplyFailed): Machine._fail,
 }
 """Every legal step. A pair that is not here raises `IllegalOrderError`."""

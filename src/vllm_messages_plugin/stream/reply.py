@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vllm_messages_plugin.stream.deltas import PromptRead
+from vllm_messages_plugin.stream.deltas import PromptProcessed
 from vllm_messages_plugin.wire.message import Usage, new_id
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class CachedLengths:
     """How many tokens of the prompt stand before the last cache breakpoint of each lifetime."""
 
     until_5m: int = 0
@@ -20,7 +20,7 @@ class Marks:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ReplyContext:
     """What the machine must know of the reply beforehand.
 
     `sign` makes a thinking block's signature from its text. `continues` says that the reply continues
@@ -38,14 +38,17 @@ class Reply:
     count_thinking: bool = False
     applied_edits: Sequence[Mapping[str, Any]] | None = None
     diagnostics: Mapping[str, Any] | None = None
-    marks: Marks = Marks()
+    marks: CachedLengths = CachedLengths()
     members: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     message_id: str = field(default_factory=lambda: new_id("msg"))
     new_tool_id: Callable[[], str] = lambda: new_id("toolu")
 
 
 def usage_of(
-    prompt: PromptRead, output_tokens: int, thinking_tokens: int | None = None, marks: Marks = Marks()
+    prompt: PromptProcessed,
+    output_tokens: int,
+    thinking_tokens: int | None = None,
+    marks: CachedLengths = CachedLengths(),
 ) -> Usage:
     """Usage with disjoint input counters: read from the cache, written up to the last mark, the rest."""
     cached = prompt.cached_tokens

@@ -6,16 +6,16 @@ Called by `http.messages`, for a streamed reply and for one that is collected.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from vllm_messages_plugin.stream.deltas import Delta, Failed
+from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
 from vllm_messages_plugin.stream.machine import Machine
-from vllm_messages_plugin.stream.reply import Reply
+from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.events import Event
 
 log = logging.getLogger("vllm.messages")
 
 
-async def events(reply: Reply, deltas: AsyncIterator[Delta]) -> AsyncIterator[list[Event]]:
+async def events(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[list[Event]]:
     """The events of a reply, those of one delta together. Ends with `message_stop` or `error`."""
     machine = Machine(reply)
     try:
@@ -32,10 +32,10 @@ async def events(reply: Reply, deltas: AsyncIterator[Delta]) -> AsyncIterator[li
         failure = MessagesError("api_error", "Internal server error")
     finally:
         await _closed(deltas)
-    yield list(machine.feed(Failed(failure)))
+    yield list(machine.feed(ReplyFailed(failure)))
 
 
-async def _closed(deltas: AsyncIterator[Delta]) -> None:
+async def _closed(deltas: AsyncIterator[EngineDelta]) -> None:
     """Close the deltas at once, which is what aborts a reply that nobody reads on."""
     if isinstance(deltas, AsyncGenerator):
         await deltas.aclose()

@@ -13,10 +13,10 @@ from typing import Any
 from fastapi import FastAPI
 
 from vllm_messages_plugin.http import count_tokens, messages, models
-from vllm_messages_plugin.http.errors import Envelope
-from vllm_messages_plugin.http.ports import Service
+from vllm_messages_plugin.http.errors import ErrorMiddleware
+from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.deltas import Delta, PromptRead
+from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.signature import signer
@@ -63,7 +63,7 @@ class FakeEngine:
     iterator was closed, which is when a real engine aborts.
     """
 
-    script: Sequence[Delta | Pause | Exception] = ()
+    script: Sequence[EngineDelta | Pause | Exception] = ()
     refusal: MessagesError | None = None
     traits: TemplateTraits = field(default_factory=TemplateTraits)
     window: int = 1000
@@ -88,13 +88,13 @@ class FakeEngine:
         request_id: str,  # noqa: ARG002
         model: str,
         headers: Mapping[str, str],  # noqa: ARG002
-    ) -> AsyncIterator[Delta]:
+    ) -> AsyncIterator[EngineDelta]:
         if self.refusal is not None:
             raise self.refusal
         self.asked.append((conversation, sampling, model))
         return self._play(prompt)
 
-    async def _play(self, prompt: FakePrompt) -> AsyncIterator[Delta]:
+    async def _play(self, prompt: FakePrompt) -> AsyncIterator[EngineDelta]:
         begun = False
         try:
             for step in self.script:
@@ -103,8 +103,8 @@ class FakeEngine:
                     continue
                 if isinstance(step, Exception):
                     raise step
-                if not begun and not isinstance(step, PromptRead):
-                    yield PromptRead(prompt.tokens, 0)
+                if not begun and not isinstance(step, PromptProcessed):
+                    yield PromptProcessed(prompt.tokens, 0)
                 begun = True
                 yield step
         finally:
@@ -116,5 +116,5 @@ def app_with(engine: FakeEngine, *, keys: Sequence[str] = (), **settings: Any) -
     app = FastAPI()
     for part in (messages, count_tokens, models):
         app.include_router(part.router)
-    app.state.messages_service = Service(engine, Settings(**settings), signer("test"))
-    return Envelope(app, lambda: keys)
+    app.state.messages_service = AppContext(engine, Settings(**settings), signer("test"))
+    return ErrorMiddleware(app, lambda: keys)

@@ -8,41 +8,41 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_messages_plugin.wire.blocks import Block, TextBlock, ToolResultBlock, ToolUseBlock
+from vllm_messages_plugin.wire.blocks import Block, TextBlockParam, ToolResultBlockParam, ToolUseBlockParam
 from vllm_messages_plugin.wire.request import CountTokensRequest
 
 ONE_HOUR = "1h"
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CacheBreakpoint:
     """A breakpoint: behind `text`, or at the prompt's end where None; `long` for the lifetime of an hour."""
 
     text: str | None
     long: bool
 
 
-def marks(request: CountTokensRequest) -> list[Mark]:
+def cache_breakpoints(request: CountTokensRequest) -> list[CacheBreakpoint]:
     """The breakpoints of a request in the order of the prompt."""
     found = list(_marks(request))
     if isinstance(request.cache_control, Mapping):
-        found.append(Mark(None, _long(request.cache_control)))
+        found.append(CacheBreakpoint(None, _long(request.cache_control)))
     return found
 
 
-def _marks(request: CountTokensRequest) -> Iterator[Mark]:
+def _marks(request: CountTokensRequest) -> Iterator[CacheBreakpoint]:
     for tool in request.tools or ():
         control = (tool.model_extra or {}).get("cache_control")
         if isinstance(control, Mapping):
-            yield Mark(tool.name, _long(control))
+            yield CacheBreakpoint(tool.name, _long(control))
     for text in request.system if isinstance(request.system, list) else ():
         if isinstance(text.cache_control, Mapping):
-            yield Mark(text.text, _long(text.cache_control))
+            yield CacheBreakpoint(text.text, _long(text.cache_control))
     for message in request.messages:
         for block in message.content if isinstance(message.content, list) else ():
             control = getattr(block, "cache_control", None)
             if isinstance(control, Mapping):
-                yield Mark(_text(block), _long(control))
+                yield CacheBreakpoint(_text(block), _long(control))
 
 
 def _long(control: Mapping[str, Any]) -> bool:
@@ -51,13 +51,13 @@ def _long(control: Mapping[str, Any]) -> bool:
 
 def _text(block: Block) -> str | None:
     """The last text a block leaves in the prompt."""
-    if isinstance(block, TextBlock):
+    if isinstance(block, TextBlockParam):
         return block.text
-    if isinstance(block, ToolUseBlock):
+    if isinstance(block, ToolUseBlockParam):
         return block.name
-    if isinstance(block, ToolResultBlock):
+    if isinstance(block, ToolResultBlockParam):
         if isinstance(block.content, str):
             return block.content
-        texts = [inner.text for inner in block.content or () if isinstance(inner, TextBlock)]
+        texts = [inner.text for inner in block.content or () if isinstance(inner, TextBlockParam)]
         return texts[-1] if texts else None
     return None

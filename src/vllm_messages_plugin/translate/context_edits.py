@@ -8,9 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from vllm_messages_plugin.wire.blocks import Block, ThinkingBlock, ToolResultBlock, ToolUseBlock
+from vllm_messages_plugin.wire.blocks import (
+    Block,
+    ThinkingBlockParam,
+    ToolResultBlockParam,
+    ToolUseBlockParam,
+)
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import CountTokensRequest, Message
+from vllm_messages_plugin.wire.request import CountTokensRequest, MessageParam
 
 CLEARED_RESULT = "[Old tool result content cleared]"
 CLEAR_TOOL_USES = "clear_tool_uses_20250919"
@@ -24,7 +29,7 @@ Asked = TypeVar("Asked", bound=CountTokensRequest)
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class PlannedEdit:
     """An edit that would change something: `counted` names and counts what it takes out.
 
     It is to be left undone where it would clear fewer than `at_least` tokens.
@@ -32,7 +37,7 @@ class Edit:
 
     kind: str
     counted: Mapping[str, int]
-    messages: Sequence[Message]
+    messages: Sequence[MessageParam]
     at_least: int = 0
 
 
@@ -46,7 +51,9 @@ def wanted_edits(request: CountTokensRequest) -> list[tuple[str, Mapping[str, An
     ]
 
 
-def plan(path: str, edit: Mapping[str, Any], messages: Sequence[Message], tokens: int) -> Edit | None:
+def plan(
+    path: str, edit: Mapping[str, Any], messages: Sequence[MessageParam], tokens: int
+) -> PlannedEdit | None:
     """What one edit makes of a conversation of so many input tokens; None where it changes nothing.
 
     Raises:
@@ -55,7 +62,7 @@ def plan(path: str, edit: Mapping[str, Any], messages: Sequence[Message], tokens
     return _EDITS[str(edit["type"])](path, edit, messages, tokens)
 
 
-def edited(request: Asked, edit: Edit) -> Asked:
+def edited(request: Asked, edit: PlannedEdit) -> Asked:
     """The request with the edit done."""
     return request.model_copy(update={"messages": list(edit.messages)})
 
@@ -82,9 +89,9 @@ def _names(path: str, value: Any) -> list[str]:
 
 
 def _clear_tool_uses(
-    path: str, edit: Mapping[str, Any], messages: Sequence[Message], tokens: int
-) -> Edit | None:
-    uses = [block for block in _blocks(messages) if isinstance(block, ToolUseBlock)]
+    path: str, edit: Mapping[str, Any], messages: Sequence[MessageParam], tokens: int
+) -> PlannedEdit | None:
+    uses = [block for block in _blocks(messages) if isinstance(block, ToolUseBlockParam)]
     kinds = ("input_tokens", "tool_uses")
     kind, limit = _amount(f"{path}.trigger", edit.get("trigger"), kinds, ("input_tokens", DEFAULT_TRIGGER))
     _, kept = _amount(f"{path}.keep", edit.get("keep"), ("tool_uses",), ("tool_uses", DEFAULT_KEPT_USES))
@@ -101,10 +108,10 @@ def _clear_tool_uses(
     changed = [
         _mapped(message, lambda block: _without_result(block, cleared, emptied)) for message in messages
     ]
-    return Edit(CLEAR_TOOL_USES, {"cleared_tool_uses": len(cleared)}, changed, at_least)
+    return PlannedEdit(CLEAR_TOOL_USES, {"cleared_tool_uses": len(cleared)}, changed, at_least)
 
 
-def _inputs(path: str, wanted: Any, uses: Sequence[ToolUseBlock]) -> set[str]:
+def _inputs(path: str, wanted: Any, uses: Sequence[ToolUseBlockParam]) -> set[str]:
     """The ids of the calls whose inputs go too: of all, of none, or of the tools named."""
     if isinstance(wanted, bool):
         return {use.id for use in uses} if wanted else set()
@@ -113,16 +120,16 @@ def _inputs(path: str, wanted: Any, uses: Sequence[ToolUseBlock]) -> set[str]:
 
 
 def _without_result(block: Block, cleared: set[str], inputs: set[str]) -> Block:
-    if isinstance(block, ToolResultBlock) and block.tool_use_id in cleared:
+    if isinstance(block, ToolResultBlockParam) and block.tool_use_id in cleared:
         return block.model_copy(update={"content": CLEARED_RESULT})
-    if isinstance(block, ToolUseBlock) and block.id in inputs:
+    if isinstance(block, ToolUseBlockParam) and block.id in inputs:
         return block.model_copy(update={"input": {}})
     return block
 
 
 def _clear_thinking(
-    path: str, edit: Mapping[str, Any], messages: Sequence[Message], _tokens: int
-) -> Edit | None:
+    path: str, edit: Mapping[str, Any], messages: Sequence[MessageParam], _tokens: int
+) -> PlannedEdit | None:
     keep = edit.get("keep")
     if keep == "all" or (isinstance(keep, Mapping) and keep.get("type") == "all"):
         return None
@@ -133,23 +140,23 @@ def _clear_thinking(
     if not old:
         return None
     changed = [_thoughtless(message) if n in old else message for n, message in enumerate(messages)]
-    return Edit(CLEAR_THINKING, {"cleared_thinking_turns": len(old)}, changed)
+    return PlannedEdit(CLEAR_THINKING, {"cleared_thinking_turns": len(old)}, changed)
 
 
-def _thinks(message: Message) -> bool:
-    return any(isinstance(block, ThinkingBlock) for block in _blocks([message]))
+def _thinks(message: MessageParam) -> bool:
+    return any(isinstance(block, ThinkingBlockParam) for block in _blocks([message]))
 
 
-def _thoughtless(message: Message) -> Message:
-    content = [block for block in _blocks([message]) if not isinstance(block, ThinkingBlock)]
+def _thoughtless(message: MessageParam) -> MessageParam:
+    content = [block for block in _blocks([message]) if not isinstance(block, ThinkingBlockParam)]
     return message.model_copy(update={"content": content})
 
 
-def _blocks(messages: Sequence[Message]) -> list[Block]:
+def _blocks(messages: Sequence[MessageParam]) -> list[Block]:
     return [block for message in messages if isinstance(message.content, list) for block in message.content]
 
 
-def _mapped(message: Message, change: Any) -> Message:
+def _mapped(message: MessageParam, change: Any) -> MessageParam:
     if not isinstance(message.content, list):
         return message
     return message.model_copy(update={"content": [change(block) for block in message.content]})

@@ -12,18 +12,23 @@ from typing import Any
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.media import documents
 from vllm_messages_plugin.translate.earlier_reply import earlier_reply
-from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingWish, wish
+from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingRequest, thinking_request
 from vllm_messages_plugin.translate.tools.schema_cycles import is_endless
 from vllm_messages_plugin.translate.tools.toolbox import (
-    Choice,
     Function,
     Toolbox,
+    ToolChoice,
     callable_tools,
     choice,
     toolbox,
 )
 from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.translate.translation_context import ChatMessage, Reader, Restore, block_text
+from vllm_messages_plugin.translate.translation_context import (
+    ChatMessage,
+    Restore,
+    TranslationContext,
+    block_text,
+)
 from vllm_messages_plugin.translate.turns import (
     Placed,
     Turn,
@@ -32,13 +37,13 @@ from vllm_messages_plugin.translate.turns import (
 )
 from vllm_messages_plugin.wire.blocks import (
     Block,
-    DocumentBlock,
-    ImageBlock,
-    SearchResultBlock,
-    TextBlock,
-    ToolReferenceBlock,
-    ToolResultBlock,
-    ToolUseBlock,
+    DocumentBlockParam,
+    ImageBlockParam,
+    SearchResultBlockParam,
+    TextBlockParam,
+    ToolReferenceBlockParam,
+    ToolResultBlockParam,
+    ToolUseBlockParam,
 )
 from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.request import CountTokensRequest
@@ -59,8 +64,8 @@ class Conversation:
     messages: tuple[ChatMessage, ...]
     tools: tuple[Function, ...]
     callable_tools: tuple[Function, ...]
-    choice: Choice
-    thinking: ThinkingWish
+    choice: ToolChoice
+    thinking: ThinkingRequest
     schema: dict[str, Any] | None
     continues: bool
     members: Mapping[str, tuple[str, str]]
@@ -82,13 +87,13 @@ def converse(
     told = turns(request.messages, box, traits)
     continues = _continues(request, told)
     head = _head(request, told, box, traits)
-    body = list(_body(told, Reader(traits, box, restore, {})))
+    body = list(_body(told, TranslationContext(traits, box, restore, {})))
     return Conversation(
         messages=tuple(_opened(head, body, traits)),
         tools=box.shown if traits.native_tools else (),
         callable_tools=callables,
         choice=choice(request.tool_choice, callables, box.members),
-        thinking=wish(request.thinking, request.effort, default_thinking),
+        thinking=thinking_request(request.thinking, request.effort, default_thinking),
         schema=_schema(request),
         continues=continues,
         members={prompt: (member.name, member.toolset) for prompt, member in box.members.items()},
@@ -105,10 +110,10 @@ def _schema(request: CountTokensRequest) -> dict[str, Any] | None:
     return schema
 
 
-def _body(told: Sequence[Turn], reader: Reader) -> Iterator[ChatMessage]:
+def _body(told: Sequence[Turn], reader: TranslationContext) -> Iterator[ChatMessage]:
     for turn in told:
         yield from _TURNS[turn.role](turn, reader)
-        uses = [placed.block for placed in turn.blocks if isinstance(placed.block, ToolUseBlock)]
+        uses = [placed.block for placed in turn.blocks if isinstance(placed.block, ToolUseBlockParam)]
         reader.calls.update({use.id: (place, reader.prompt_name(use)) for place, use in enumerate(uses)})
 
 
@@ -116,7 +121,7 @@ def _continues(request: CountTokensRequest, told: Sequence[Turn]) -> bool:
     if request.messages[-1].role != "assistant" or not told or told[-1].role != "assistant":
         return False
     kinds = {type(placed.block) for placed in told[-1].blocks}
-    return TextBlock in kinds and ToolUseBlock not in kinds
+    return TextBlockParam in kinds and ToolUseBlockParam not in kinds
 
 
 def _head(request: CountTokensRequest, told: list[Turn], box: Toolbox, traits: TemplateTraits) -> str:
@@ -163,14 +168,16 @@ def _joined(parts: list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 # Turns into chat messages.
 
 
-def _system_messages(turn: Turn, _reader: Reader) -> Iterator[ChatMessage]:
+def _system_messages(turn: Turn, _reader: TranslationContext) -> Iterator[ChatMessage]:
     yield {"role": "system", "content": "\n\n".join(block_text(placed.block) for placed in turn.blocks)}
 
 
-def _user_messages(turn: Turn, reader: Reader) -> Iterator[ChatMessage]:
+def _user_messages(turn: Turn, reader: TranslationContext) -> Iterator[ChatMessage]:
     """User text and tool results in the order sent; a run of results in the order of its calls."""
     waiting: list[dict[str, Any]] = []
-    for are_results, run in groupby(turn.blocks, lambda placed: isinstance(placed.block, ToolResultBlock)):
+    for are_results, run in groupby(
+        turn.blocks, lambda placed: isinstance(placed.block, ToolResultBlockParam)
+    ):
         if not are_results:
             waiting += [part for placed in run for part in _shown(placed, reader)]
             continue
@@ -189,11 +196,11 @@ def _user_messages(turn: Turn, reader: Reader) -> Iterator[ChatMessage]:
         yield {"role": "user", "content": _joined(waiting)}
 
 
-def _assistant_messages(turn: Turn, reader: Reader) -> Iterator[ChatMessage]:
+def _assistant_messages(turn: Turn, reader: TranslationContext) -> Iterator[ChatMessage]:
     yield earlier_reply([placed.block for placed in turn.blocks], reader)
 
 
-_TURNS: dict[str, Callable[[Turn, Reader], Iterator[ChatMessage]]] = {
+_TURNS: dict[str, Callable[[Turn, TranslationContext], Iterator[ChatMessage]]] = {
     "system": _system_messages,
     "user": _user_messages,
     "assistant": _assistant_messages,
@@ -203,28 +210,28 @@ _TURNS: dict[str, Callable[[Turn, Reader], Iterator[ChatMessage]]] = {
 # Blocks into text and parts.
 
 
-def _shown(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
+def _shown(placed: Placed, reader: TranslationContext) -> list[dict[str, Any]]:
     """A block as parts of a user message."""
     block = placed.block
-    if isinstance(block, ImageBlock):
+    if isinstance(block, ImageBlockParam):
         return [documents.image_part(block, placed.path, reader.traits.images)]
-    if isinstance(block, DocumentBlock):
+    if isinstance(block, DocumentBlockParam):
         return documents.document_parts(block, placed.path, reader.traits.images)
-    if isinstance(block, SearchResultBlock):
+    if isinstance(block, SearchResultBlockParam):
         return [_part(documents.search_result_text(block))]
-    if isinstance(block, ToolReferenceBlock):
+    if isinstance(block, ToolReferenceBlockParam):
         return [_part(reader.box.definition(block.referred))]
     return [_part(block_text(block))]
 
 
-def _place(block: Block, reader: Reader) -> int:
-    assert isinstance(block, ToolResultBlock)
+def _place(block: Block, reader: TranslationContext) -> int:
+    assert isinstance(block, ToolResultBlockParam)
     return reader.calls.get(block.tool_use_id, (len(reader.calls), ""))[0]
 
 
-def _result_parts(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
+def _result_parts(placed: Placed, reader: TranslationContext) -> list[dict[str, Any]]:
     block = placed.block
-    assert isinstance(block, ToolResultBlock)
+    assert isinstance(block, ToolResultBlockParam)
     if not isinstance(block.content, list):
         return [_part(block.content or "")]
     return [
@@ -235,15 +242,15 @@ def _result_parts(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
 
 
 def _result_text(placed: Placed, parts: list[dict[str, Any]]) -> str:
-    assert isinstance(placed.block, ToolResultBlock)
+    assert isinstance(placed.block, ToolResultBlockParam)
     text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
     return FAILED_RESULT + text if placed.block.is_error else text
 
 
-def _result_message(placed: Placed, reader: Reader) -> tuple[ChatMessage, list[dict[str, Any]]]:
+def _result_message(placed: Placed, reader: TranslationContext) -> tuple[ChatMessage, list[dict[str, Any]]]:
     """A tool message, and the images of the result: templates show those in user turns only."""
     block = placed.block
-    assert isinstance(block, ToolResultBlock)
+    assert isinstance(block, ToolResultBlockParam)
     parts = _result_parts(placed, reader)
     images = [part for part in parts if part["type"] != "text"]
     text = _result_text(placed, parts) or ("(the result is the image that follows)" if images else "")
@@ -253,9 +260,9 @@ def _result_message(placed: Placed, reader: Reader) -> tuple[ChatMessage, list[d
     return message, images
 
 
-def _prompted_result(placed: Placed, reader: Reader) -> list[dict[str, Any]]:
+def _prompted_result(placed: Placed, reader: TranslationContext) -> list[dict[str, Any]]:
     block = placed.block
-    assert isinstance(block, ToolResultBlock)
+    assert isinstance(block, ToolResultBlockParam)
     parts = _result_parts(placed, reader)
     text = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
     name = reader.calls.get(block.tool_use_id, (0, ""))[1] or None

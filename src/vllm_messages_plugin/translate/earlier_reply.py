@@ -12,13 +12,13 @@ from typing import Any, Literal
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.translate.tools.toolbox import found_tools
 from vllm_messages_plugin.translate.traits import TemplateTraits
-from vllm_messages_plugin.translate.translation_context import ChatMessage, Reader, block_text
+from vllm_messages_plugin.translate.translation_context import ChatMessage, TranslationContext, block_text
 from vllm_messages_plugin.wire.blocks import (
     Block,
-    RedactedThinkingBlock,
-    TextBlock,
-    ThinkingBlock,
-    ToolUseBlock,
+    RedactedThinkingBlockParam,
+    TextBlockParam,
+    ThinkingBlockParam,
+    ToolUseBlockParam,
 )
 
 Kind = Literal["text", "call", "thought", "other"]
@@ -29,11 +29,11 @@ BESIDE_CALLS = "\n"
 """What parts two runs of a reply, and what parts calls from text; the model wrote them so."""
 
 
-def earlier_reply(blocks: Sequence[Block], reader: Reader) -> ChatMessage:
+def earlier_reply(blocks: Sequence[Block], reader: TranslationContext) -> ChatMessage:
     """The message of one assistant turn."""
     runs = [(kind, list(run)) for kind, run in groupby(blocks, _kind)]
     message = _thoughtful(_text(runs, reader), _thought(blocks, reader), reader.traits)
-    uses = [block for block in blocks if isinstance(block, ToolUseBlock)]
+    uses = [block for block in blocks if isinstance(block, ToolUseBlockParam)]
     if not uses or _calls_in_text(reader.traits):
         return message
     content = message["content"] or reader.traits.empty_call_content
@@ -45,18 +45,18 @@ def _calls_in_text(traits: TemplateTraits) -> bool:
 
 
 def _kind(block: Block) -> Kind:
-    if isinstance(block, ThinkingBlock | RedactedThinkingBlock):
+    if isinstance(block, ThinkingBlockParam | RedactedThinkingBlockParam):
         return "thought"
-    if isinstance(block, ToolUseBlock):
+    if isinstance(block, ToolUseBlockParam):
         return "call"
-    return "text" if isinstance(block, TextBlock) else "other"
+    return "text" if isinstance(block, TextBlockParam) else "other"
 
 
-def _thought(blocks: Sequence[Block], reader: Reader) -> str:
+def _thought(blocks: Sequence[Block], reader: TranslationContext) -> str:
     thoughts = (
         block.thinking or reader.restore(block.signature or "")
         for block in blocks
-        if isinstance(block, ThinkingBlock)
+        if isinstance(block, ThinkingBlockParam)
     )
     return "\n".join(filter(None, thoughts))
 
@@ -69,7 +69,7 @@ def _thoughtful(text: str, thought: str, traits: TemplateTraits) -> ChatMessage:
     return message | {"reasoning": thought} if thought else message
 
 
-def _text(runs: Sequence[tuple[Kind, Sequence[Block]]], reader: Reader) -> str:
+def _text(runs: Sequence[tuple[Kind, Sequence[Block]]], reader: TranslationContext) -> str:
     """The text of a reply: as it ran on where texts adjoin, parted where something else stood."""
     told: list[str] = []
     before: Kind = "text"
@@ -81,17 +81,17 @@ def _text(runs: Sequence[tuple[Kind, Sequence[Block]]], reader: Reader) -> str:
     return "".join(told)
 
 
-def _told_calls(uses: Sequence[Block], reader: Reader) -> str:
+def _told_calls(uses: Sequence[Block], reader: TranslationContext) -> str:
     """Calls as text, where the template does not write them."""
     if not _calls_in_text(reader.traits):
         return ""
-    calls = [(reader.prompt_name(use), _input(use)) for use in uses if isinstance(use, ToolUseBlock)]
+    calls = [(reader.prompt_name(use), _input(use)) for use in uses if isinstance(use, ToolUseBlockParam)]
     if reader.traits.write_calls is not None:
         return reader.traits.write_calls(calls)
     return "\n".join(prompted.call_text(name, arguments) for name, arguments in calls)
 
 
-def _told_others(blocks: Sequence[Block], reader: Reader) -> str:
+def _told_others(blocks: Sequence[Block], reader: TranslationContext) -> str:
     """Blocks that only have a stand-in, and the tools that a server's search found."""
     return BETWEEN.join(
         text
@@ -100,7 +100,7 @@ def _told_others(blocks: Sequence[Block], reader: Reader) -> str:
     )
 
 
-_TOLD: dict[Kind, Callable[[Sequence[Block], Reader], str]] = {
+_TOLD: dict[Kind, Callable[[Sequence[Block], TranslationContext], str]] = {
     "text": lambda run, _: "".join(block_text(block) for block in run),
     "call": _told_calls,
     "thought": lambda _run, _reader: "",
@@ -108,14 +108,14 @@ _TOLD: dict[Kind, Callable[[Sequence[Block], Reader], str]] = {
 }
 
 
-def _input(use: ToolUseBlock) -> dict[str, Any]:
+def _input(use: ToolUseBlockParam) -> dict[str, Any]:
     """A call's arguments; what a client sends in the place of an object is kept under a name."""
     if isinstance(use.input, dict):
         return use.input
     return {} if use.input is None else {"input": use.input}
 
 
-def _call(use: ToolUseBlock, reader: Reader) -> dict[str, Any]:
+def _call(use: ToolUseBlockParam, reader: TranslationContext) -> dict[str, Any]:
     arguments = json.dumps(_input(use), ensure_ascii=False)
     function = {"name": reader.prompt_name(use), "arguments": arguments}
     return {"id": use.id, "type": "function", "function": function}

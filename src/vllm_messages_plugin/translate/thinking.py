@@ -6,14 +6,14 @@ Called by `conversation`; `engine.render` turns the wish into what the template 
 from dataclasses import dataclass
 from typing import Literal
 
-from vllm_messages_plugin.wire.request import Thinking
+from vllm_messages_plugin.wire.request import ThinkingConfigParam
 
 DefaultThinking = Literal["off", "on", "template"]
 """What an absent `thinking` means: agents' side requests leave it out and want an answer at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class ThinkingWish:
+class ThinkingRequest:
     """`on` is None where the template's own default is to decide; `budget` is in tokens.
 
     `explicit` says that the client asked, so that its word goes before the operator's defaults.
@@ -26,11 +26,13 @@ class ThinkingWish:
     shown: bool = True
 
 
-def wish(thinking: Thinking | None, effort: str | None, default: DefaultThinking) -> ThinkingWish:
+def thinking_request(
+    thinking: ThinkingConfigParam | None, effort: str | None, default: DefaultThinking
+) -> ThinkingRequest:
     """The wish a request expresses, with the server's default where it is silent."""
     if thinking is None:
-        return ThinkingWish({"off": False, "on": True, "template": None}[default], effort=effort)
-    return ThinkingWish(
+        return ThinkingRequest({"off": False, "on": True, "template": None}[default], effort=effort)
+    return ThinkingRequest(
         on=thinking.type in ("enabled", "adaptive"),
         explicit=True,
         budget=thinking.budget_tokens if thinking.type == "enabled" else None,

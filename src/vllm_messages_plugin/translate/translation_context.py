@@ -14,10 +14,10 @@ from vllm_messages_plugin.translate.turns import stand_in
 from vllm_messages_plugin.wire.blocks import (
     Block,
     ContentSource,
-    DocumentBlock,
+    DocumentBlockParam,
     PlainTextSource,
-    TextBlock,
-    ToolUseBlock,
+    TextBlockParam,
+    ToolUseBlockParam,
 )
 
 ChatMessage = dict[str, Any]
@@ -28,7 +28,7 @@ Restore = Callable[[str], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Reader:
+class TranslationContext:
     """`calls` maps the tool_use ids so far to (the call's place in its turn, its tool's name)."""
 
     traits: TemplateTraits
@@ -36,13 +36,13 @@ class Reader:
     restore: Restore
     calls: dict[str, tuple[int, str]]
 
-    def prompt_name(self, use: ToolUseBlock) -> str:
+    def prompt_name(self, use: ToolUseBlockParam) -> str:
         """The name that a call's tool has in the prompt."""
         return self.box.prompt_name(use.name, use.toolset_name)
 
 
 def block_text(block: Block) -> str:
     """A block that is to stand in a text."""
-    if isinstance(block, DocumentBlock) and isinstance(block.source, PlainTextSource | ContentSource):
+    if isinstance(block, DocumentBlockParam) and isinstance(block.source, PlainTextSource | ContentSource):
         return str(documents.document_parts(block, "", images=False)[0]["text"])
-    return block.text if isinstance(block, TextBlock) else stand_in(block)
+    return block.text if isinstance(block, TextBlockParam) else stand_in(block)

@@ -13,13 +13,13 @@ from vllm_messages_plugin.translate.tools.toolbox import Toolbox, changed_tool
 from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.blocks import (
     Block,
-    DocumentBlock,
-    ImageBlock,
-    OtherBlock,
-    TextBlock,
-    ToolChangeBlock,
+    DocumentBlockParam,
+    ImageBlockParam,
+    OtherBlockParam,
+    TextBlockParam,
+    ToolChangeBlockParam,
 )
-from vllm_messages_plugin.wire.request import Message
+from vllm_messages_plugin.wire.request import MessageParam
 
 _BILLING_LINE = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 """Claude Code's attribution line: differs from session to session, so it would move the prompt's head."""
@@ -52,7 +52,7 @@ SUMMARY = "<summary>\n{}\n</summary>"
 """How the summary of a compacted conversation stands in a user turn."""
 
 
-def _since_compaction(messages: Sequence[Message]) -> tuple[Sequence[Message], int]:
+def _since_compaction(messages: Sequence[MessageParam]) -> tuple[Sequence[MessageParam], int]:
     """The conversation from its last compaction block on: its summary stands for all that went before.
 
     What went before is blank, not gone, so that later blocks keep their paths; the number says how many
@@ -64,7 +64,7 @@ def _since_compaction(messages: Sequence[Message]) -> tuple[Sequence[Message], i
         for place in range(len(content) - 1, -1, -1):
             summary = _summary(content[place])
             if summary is not None:
-                opening = Message(role="user", content=SUMMARY.format(summary))
+                opening = MessageParam(role="user", content=SUMMARY.format(summary))
                 blank = [message.model_copy(update={"content": ""}) for message in messages[:position]]
                 rest = [_BLANK] * (place + 1) + list(content[place + 1 :])
                 kept = messages[position].model_copy(update={"content": rest})
@@ -72,17 +72,17 @@ def _since_compaction(messages: Sequence[Message]) -> tuple[Sequence[Message], i
     return messages, 0
 
 
-_BLANK = TextBlock(type="text", text="")
+_BLANK = TextBlockParam(type="text", text="")
 
 
 def _summary(block: Block) -> str | None:
-    if not isinstance(block, OtherBlock) or block.type != "compaction":
+    if not isinstance(block, OtherBlockParam) or block.type != "compaction":
         return None
     content = (block.model_extra or {}).get("content")
     return content if isinstance(content, str) else None
 
 
-def turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> list[Turn]:
+def turns(messages: Sequence[MessageParam], box: Toolbox, traits: TemplateTraits) -> list[Turn]:
     """The conversation's turns in their order, without empty ones."""
     merged: list[Turn] = []
     for turn in _single_turns(messages, box, traits):
@@ -93,7 +93,7 @@ def turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> 
     return merged
 
 
-def _single_turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTraits) -> Iterator[Turn]:
+def _single_turns(messages: Sequence[MessageParam], box: Toolbox, traits: TemplateTraits) -> Iterator[Turn]:
     messages, shift = _since_compaction(messages)
     last_user = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
     at_head = True
@@ -106,9 +106,13 @@ def _single_turns(messages: Sequence[Message], box: Toolbox, traits: TemplateTra
             yield _system_turn(_system_text(message, box), path, traits.inline_system or at_head)
 
 
-def _placed(message: Message, path: str) -> list[Placed]:
+def _placed(message: MessageParam, path: str) -> list[Placed]:
     if isinstance(message.content, str):
-        return [Placed(path, TextBlock(type="text", text=message.content))] if message.content.strip() else []
+        return (
+            [Placed(path, TextBlockParam(type="text", text=message.content))]
+            if message.content.strip()
+            else []
+        )
     return [
         Placed(f"{path}.{position}", block)
         for position, block in enumerate(message.content)
@@ -118,28 +122,28 @@ def _placed(message: Message, path: str) -> list[Placed]:
 
 def _says_nothing(block: Block) -> bool:
     """Blank text, and what only tells of the API's own doings."""
-    if isinstance(block, TextBlock):
+    if isinstance(block, TextBlockParam):
         return not block.text.strip()
-    return isinstance(block, OtherBlock) and block.type in ("fallback", "compaction")
+    return isinstance(block, OtherBlockParam) and block.type in ("fallback", "compaction")
 
 
 def _system_turn(text: str, path: str, in_place: bool) -> Turn:
     if not text:
         return Turn("system")
-    block = TextBlock(type="text", text=text if in_place else REMINDER.format(text))
+    block = TextBlockParam(type="text", text=text if in_place else REMINDER.format(text))
     return Turn("system" if in_place else "user", [Placed(path, block)])
 
 
-def _system_text(message: Message, box: Toolbox) -> str:
+def _system_text(message: MessageParam, box: Toolbox) -> str:
     if isinstance(message.content, str):
         return "\n\n".join(without_billing([message.content]))
     return "\n\n".join(without_billing(_system_block(block, box) for block in message.content))
 
 
 def _system_block(block: Block, box: Toolbox) -> str:
-    if isinstance(block, TextBlock):
+    if isinstance(block, TextBlockParam):
         return block.text
-    if isinstance(block, ToolChangeBlock):
+    if isinstance(block, ToolChangeBlockParam):
         if block.type == "tool_addition":
             return box.addition(block)
         return f"The tool {changed_tool(block)} is no longer available."
@@ -148,9 +152,9 @@ def _system_block(block: Block, box: Toolbox) -> str:
 
 def stand_in(block: Block) -> str:
     """A short text in the place of a block that can't be rendered: history must never fail a request."""
-    if isinstance(block, ImageBlock):
+    if isinstance(block, ImageBlockParam):
         return "[image]"
-    if isinstance(block, DocumentBlock):
+    if isinstance(block, DocumentBlockParam):
         return f"[document: {block.title}]" if block.title else "[document]"
     content = json.dumps(
         _readable(block.model_dump(mode="json", exclude_none=True)), ensure_ascii=False, separators=(",", ":")

@@ -1,7 +1,7 @@
 """Content blocks as a request carries them.
 
 Called by `request`. Known blocks are typed; a block whose `type` we don't know is kept whole as
-`OtherBlock`, for a session's history must never fail a request. Shapes follow
+`OtherBlockParam`, for a session's history must never fail a request. Shapes follow
 `anthropic.types.ContentBlockParam` and its beta twin.
 """
 
@@ -11,56 +11,56 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 
-class Wire(BaseModel):
+class WireModel(BaseModel):
     """Strict about the types of what it knows, silent about what it doesn't."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
-class Marked(Wire):
+class CacheableBlock(WireModel):
     """A block that may carry a cache breakpoint, in whatever form a client writes it."""
 
     cache_control: Any = None
 
 
-class TextBlock(Marked):
+class TextBlockParam(CacheableBlock):
     type: Literal["text"]
     text: str
 
 
-class Base64Source(Wire):
+class Base64Source(WireModel):
     type: Literal["base64"]
     media_type: str
     data: str
 
 
-class UrlSource(Wire):
+class UrlSource(WireModel):
     type: Literal["url"]
     url: str
 
 
-class FileSource(Wire):
+class FileSource(WireModel):
     type: Literal["file"]
     file_id: str
 
 
-class PlainTextSource(Wire):
+class PlainTextSource(WireModel):
     type: Literal["text"]
     data: str
     media_type: str = "text/plain"
 
 
-class ImageBlock(Marked):
+class ImageBlockParam(CacheableBlock):
     type: Literal["image"]
     source: Annotated[Base64Source | UrlSource | FileSource, Field(discriminator="type")]
 
 
-class ContentSource(Wire):
+class ContentSource(WireModel):
     type: Literal["content"]
     content: "Content"
 
 
-class DocumentBlock(Marked):
+class DocumentBlockParam(CacheableBlock):
     type: Literal["document"]
     source: Annotated[
         Base64Source | UrlSource | FileSource | PlainTextSource | ContentSource, Field(discriminator="type")
@@ -69,25 +69,25 @@ class DocumentBlock(Marked):
     context: str | None = None
 
 
-class SearchResultBlock(Marked):
+class SearchResultBlockParam(CacheableBlock):
     type: Literal["search_result"]
     source: str
     title: str
-    content: list[TextBlock]
+    content: list[TextBlockParam]
 
 
-class ThinkingBlock(Wire):
+class ThinkingBlockParam(WireModel):
     type: Literal["thinking"]
     thinking: str
     signature: str | None = None
 
 
-class RedactedThinkingBlock(Wire):
+class RedactedThinkingBlockParam(WireModel):
     type: Literal["redacted_thinking"]
     data: str | None = None
 
 
-class ToolUseBlock(Marked):
+class ToolUseBlockParam(CacheableBlock):
     type: Literal["tool_use"]
     id: str
     name: str
@@ -95,14 +95,14 @@ class ToolUseBlock(Marked):
     input: Any = None  # an object; what a broken reply left in a history is no reason to refuse it
 
 
-class ToolResultBlock(Marked):
+class ToolResultBlockParam(CacheableBlock):
     type: Literal["tool_result"]
     tool_use_id: str
     content: "Content | None" = None
     is_error: bool | None = None
 
 
-class ToolReferenceBlock(Wire):
+class ToolReferenceBlockParam(WireModel):
     """Names a deferred tool: `tool_name` inside a tool result, `name` inside `tool_addition`."""
 
     type: Literal["tool_reference"]
@@ -114,14 +114,14 @@ class ToolReferenceBlock(Wire):
         return self.tool_name or self.name or ""
 
 
-class ToolChangeBlock(Wire):
+class ToolChangeBlockParam(WireModel):
     """A `tool_addition` or `tool_removal` in a system message."""
 
     type: Literal["tool_addition", "tool_removal"]
     tool: dict[str, Any]
 
 
-class OtherBlock(BaseModel):
+class OtherBlockParam(BaseModel):
     """A block we don't know, kept whole."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -145,21 +145,21 @@ def _block_tag(value: Any) -> str | None:
         return "tool_change"
     if kind in _KNOWN:
         return kind
-    return "<other>" if isinstance(value, Mapping | OtherBlock) else None
+    return "<other>" if isinstance(value, Mapping | OtherBlockParam) else None
 
 
 Block = Annotated[
-    Annotated[TextBlock, Tag("text")]
-    | Annotated[ImageBlock, Tag("image")]
-    | Annotated[DocumentBlock, Tag("document")]
-    | Annotated[SearchResultBlock, Tag("search_result")]
-    | Annotated[ThinkingBlock, Tag("thinking")]
-    | Annotated[RedactedThinkingBlock, Tag("redacted_thinking")]
-    | Annotated[ToolUseBlock, Tag("tool_use")]
-    | Annotated[ToolResultBlock, Tag("tool_result")]
-    | Annotated[ToolReferenceBlock, Tag("tool_reference")]
-    | Annotated[ToolChangeBlock, Tag("tool_change")]
-    | Annotated[OtherBlock, Tag("<other>")],
+    Annotated[TextBlockParam, Tag("text")]
+    | Annotated[ImageBlockParam, Tag("image")]
+    | Annotated[DocumentBlockParam, Tag("document")]
+    | Annotated[SearchResultBlockParam, Tag("search_result")]
+    | Annotated[ThinkingBlockParam, Tag("thinking")]
+    | Annotated[RedactedThinkingBlockParam, Tag("redacted_thinking")]
+    | Annotated[ToolUseBlockParam, Tag("tool_use")]
+    | Annotated[ToolResultBlockParam, Tag("tool_result")]
+    | Annotated[ToolReferenceBlockParam, Tag("tool_reference")]
+    | Annotated[ToolChangeBlockParam, Tag("tool_change")]
+    | Annotated[OtherBlockParam, Tag("<other>")],
     Discriminator(
         _block_tag,
         custom_error_type="block",
@@ -183,5 +183,5 @@ Content = Annotated[
     ),
 ]
 
-for _model in (ContentSource, DocumentBlock, ToolResultBlock):
+for _model in (ContentSource, DocumentBlockParam, ToolResultBlockParam):
     _model.model_rebuild()

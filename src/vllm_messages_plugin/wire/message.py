@@ -18,12 +18,12 @@ StopReason = Literal[
 ]
 
 
-class Text(TypedDict):
+class TextBlock(TypedDict):
     type: Literal["text"]
     text: str
 
 
-class Thinking(TypedDict):
+class ThinkingBlock(TypedDict):
     type: Literal["thinking"]
     thinking: str
     signature: str
@@ -33,7 +33,7 @@ class Caller(TypedDict):
     type: Literal["direct"]
 
 
-class ToolUse(TypedDict):
+class ToolUseBlock(TypedDict):
     type: Literal["tool_use"]
     id: str
     name: str
@@ -42,7 +42,7 @@ class ToolUse(TypedDict):
     toolset_name: NotRequired[str]
 
 
-ContentBlock = Text | Thinking | ToolUse
+ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock
 
 
 class CacheCreation(TypedDict):

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from vllm_messages_plugin.wire.blocks import Content, TextBlock, Wire, _content_tag
+from vllm_messages_plugin.wire.blocks import Content, TextBlockParam, WireModel, _content_tag
 from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid
 
 MAX_MESSAGES = 100_000
 
 
-class Message(Wire):
+class MessageParam(WireModel):
     """One turn of the conversation. `output_config` sets the effort from a system message on."""
 
     role: Literal["user", "assistant", "system"]
@@ -25,7 +25,7 @@ class Message(Wire):
     output_config: "OutputConfig | None" = None
 
 
-class Tool(Wire):
+class ToolParam(WireModel):
     """An entry of `tools`: a custom tool, or one of Anthropic's dated types.
 
     What only some types have (`display_width_px`, `configs`, `input_examples`, ...) is in `model_extra`.
@@ -53,7 +53,7 @@ class Tool(Wire):
         return self
 
 
-class ToolChoice(Wire):
+class ToolChoiceParam(WireModel):
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
@@ -65,23 +65,23 @@ class ToolChoice(Wire):
         return self
 
 
-class Thinking(Wire):
+class ThinkingConfigParam(WireModel):
     type: Literal["enabled", "adaptive", "disabled", "between_tools"]
     budget_tokens: int | None = None
     display: str | None = None
 
 
-class OutputFormat(Wire):
+class OutputFormat(WireModel):
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
 
 
-class OutputConfig(Wire):
+class OutputConfig(WireModel):
     effort: str | None = None
     format: OutputFormat | None = None
 
 
-class ContextEdit(Wire):
+class ContextEdit(WireModel):
     """An edit as it came; `translate.context` reads those it knows and leaves the rest alone."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -89,16 +89,16 @@ class ContextEdit(Wire):
     type: str
 
 
-class ContextManagement(Wire):
+class ContextManagement(WireModel):
     edits: list[ContextEdit] = Field(default_factory=list)
 
 
-class Diagnostics(Wire):
+class Diagnostics(WireModel):
     previous_message_id: str | None = None
 
 
 System = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[TextBlock], Tag("<blocks>")],
+    Annotated[str, Tag("<text>")] | Annotated[list[TextBlockParam], Tag("<blocks>")],
     Discriminator(
         _content_tag,
         custom_error_type="system",
@@ -107,17 +107,17 @@ System = Annotated[
 ]
 
 
-class CountTokensRequest(Wire):
+class CountTokensRequest(WireModel):
     """What is read before a token is generated: the conversation and how to render it."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str = Field(min_length=1)
-    messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[MessageParam] = Field(min_length=1, max_length=MAX_MESSAGES)
     system: System | None = None
-    tools: list[Tool] | None = None
-    tool_choice: ToolChoice | None = None
-    thinking: Thinking | None = None
+    tools: list[ToolParam] | None = None
+    tool_choice: ToolChoiceParam | None = None
+    thinking: ThinkingConfigParam | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     cache_control: Any = None
@@ -194,7 +194,7 @@ def _refuse_unsupported(request: CountTokensRequest) -> None:
         raise invalid("compaction is not supported by this server", "compaction")
 
 
-def _refuse_same_names(tools: list[Tool]) -> None:
+def _refuse_same_names(tools: list[ToolParam]) -> None:
     names = [tool.name for tool in tools if tool.name]
     if len(set(names)) < len(names):
         raise invalid("Tool names must be unique.", "tools")

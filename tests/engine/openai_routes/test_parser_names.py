@@ -15,7 +15,7 @@ from engine.parsing import SIZES, Told, chat, make, parser_of, streamed, tokeniz
 from formats.whole_scan import split
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import MessagesAutoReasoning
-from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_PARSER_FORMATS
 
 CALLS = [("Read", {"file_path": "/a", "limit": 5}), ("Write", {"file_path": "/b", "content": 'say "é"\n  x'})]
 WRITTEN = r'"content": "say \"é\"\n  x"'
@@ -139,7 +139,7 @@ SAMPLES = {
     "spark25": re.sub(r"\n(?=<arg|</tool)", "", GLM),
     "trinity": HERMES,
 }
-SHAPED = list(TOOL_SHAPES)
+SHAPED = list(TOOL_PARSER_FORMATS)
 
 
 def by_name(name: str) -> Any:
@@ -218,6 +218,6 @@ def test_a_model_that_drifts_into_another_dialect_is_understood(name: str, text:
 
 
 def test_the_shape_of_a_name_is_the_shape_of_its_class() -> None:
-    for name, shape in TOOL_SHAPES.items():
+    for name, shape in TOOL_PARSER_FORMATS.items():
         assert by_name(name).tool_parser.shape == shape
     assert make("qwen_xml").tool_parser.shape == "qwen_xml"

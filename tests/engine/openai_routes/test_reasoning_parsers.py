@@ -13,8 +13,8 @@ from engine.parsing import READ, SIZES, WRITE, Told, chat, make, parser_of, stre
 from formats.samples import SPOKEN, TOOLS, speak
 from formats.whole_scan import THINK, THINKING, split
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import MessagesAutoReasoning, Splitter
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.scanning.scanner import Scanner, Thought
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingPiece
 
 CLOSED = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
 OPEN = "<|im_start|>assistant\n<think>\n"
@@ -215,9 +215,9 @@ def test_the_splitter_is_blind_to_chunks(reply: str, opened: bool, size: int) ->
 @settings(max_examples=500, deadline=None)
 @given(reply=replies, opened=st.booleans())
 def test_the_splitter_hears_the_thoughts_the_scanner_hears_first(reply: str, opened: bool) -> None:
-    scanner = Scanner(SHAPES["hermes_json"], thinking=THINKING if opened else THINK)
+    scanner = Scanner(FORMATS["hermes_json"], thinking=THINKING if opened else THINK)
     pieces = scanner.feed(reply) + scanner.finish()
-    first = takewhile(lambda piece: isinstance(piece, Thought), pieces)
+    first = takewhile(lambda piece: isinstance(piece, ThinkingPiece), pieces)
     thought, rest = parted([reply], opened)
     assert thought == "".join(piece.text for piece in first)
     assert reply.endswith(rest)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.engine.openai_routes import registration
-from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_PARSER_FORMATS
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 PACKAGES = sorted(registration.REGISTRIES)
 packages = pytest.mark.parametrize("package", PACKAGES)
@@ -55,7 +55,7 @@ def registry(package: str) -> dict[str, Any]:
 
 
 def hooks() -> list[Any]:
-    return [finder for finder in sys.meta_path if isinstance(finder, registration.Awaited)]
+    return [finder for finder in sys.meta_path if isinstance(finder, registration.RegistryImportHook)]
 
 
 @packages
@@ -105,7 +105,7 @@ def test_a_package_that_is_missing_is_missing_still(tmp_path: Path) -> None:
 
 
 def test_every_name_means_a_shape_we_know() -> None:
-    assert set(TOOL_SHAPES.values()) <= set(SHAPES)
+    assert set(TOOL_PARSER_FORMATS.values()) <= set(FORMATS)
 
 
 def test_registering_imports_nothing_of_vllms() -> None:

@@ -13,9 +13,9 @@ from xgrammar import Grammar
 from engine.parsing import READ, SIZES, WRITE, chat, make, parser_of, streamed, tokenizer_of, whole
 from formats.samples import SPOKEN, TOOLS, speak
 from formats.whole_scan import completed, split
-from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import speech_of
+from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import template_format
 from vllm_messages_plugin.engine.openai_routes.tool_parsers import STRUCTURAL_TAGS, MessagesAuto, parser_class
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.testing import tiny
 
 BIG_SECONDS = 6.0  # of a processor
@@ -130,7 +130,7 @@ SPECIAL = tuple(
         {
             mark
             for shape in THEIRS.values()
-            for mark in SHAPES[shape].markers
+            for mark in FORMATS[shape].markers
             if mark[:1] + mark[-1:] in ("<>", "[]")
         }
         | {"<|python_tag|>"}
@@ -175,7 +175,7 @@ def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatc
     tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory())
     written = "<|plamo:begin_tool_request:plamo|>{{ call.function.name }}{{ call.function.arguments }}"
     tokenizer.chat_template = tokenizer.chat_template.replace("<tool_call>", written)
-    assert speech_of(tokenizer).tool_parser == "plamo3"
+    assert template_format(tokenizer).tool_parser == "plamo3"
     monkeypatch.setitem(ToolParserManager.tool_parsers, "plamo3", parser_class("mistral"))
     assert MessagesAuto(tokenizer).shape == "mistral"
 
@@ -197,7 +197,7 @@ def tag_of(shape: str, **fields: Any) -> dict[str, Any] | None:
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "Read"}}])
-@pytest.mark.parametrize("shape", sorted(SHAPES))
+@pytest.mark.parametrize("shape", sorted(FORMATS))
 def test_a_demanded_call_is_bound_by_a_grammar(shape: str, choice: Any) -> None:
     tag = tag_of(shape, tool_choice=choice)
     assert tag is not None

@@ -9,14 +9,14 @@ import pytest
 
 from engine.parsing import tokenizer_of
 from vllm_messages_plugin.engine.openai_routes import registration
-from vllm_messages_plugin.engine.output.selection import Readers, choose_readers
-from vllm_messages_plugin.formats.probing.parser_names import TOOL_SHAPES
+from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_PARSER_FORMATS
 from vllm_messages_plugin.settings import Settings
 
 
 def chosen(
     tool: str | None = None, reasoning: str = "", template: str = "qwen_like", **settings: Any
-) -> Readers:
+) -> ParserSelection:
     """The readers of a server that was started with two flags; what was said of them is left out."""
     model = SimpleNamespace(
         hf_config=SimpleNamespace(architectures=["LlamaForCausalLM"], model_type="llama"),
@@ -28,7 +28,7 @@ def chosen(
         enable_auto_tool_choice=tool is not None,
         structured_outputs_config=SimpleNamespace(reasoning_parser=reasoning),
     )
-    readers = choose_readers(model, tokenizer_of(template), args, Settings(**settings), None)
+    readers = select_parsers(model, tokenizer_of(template), args, Settings(**settings), None)
     return replace(readers, reasons=(), full=None, plain=None)
 
 
@@ -42,9 +42,9 @@ def test_auto_may_also_be_a_setting() -> None:
     assert chosen(tool_call_parser="messages_auto", reasoning_parser="messages_auto") == chosen()
 
 
-@pytest.mark.parametrize("name", list(TOOL_SHAPES))
+@pytest.mark.parametrize("name", list(TOOL_PARSER_FORMATS))
 def test_a_name_of_ours_means_our_scanner_and_no_adapter(name: str) -> None:
-    shape = TOOL_SHAPES[name]
+    shape = TOOL_PARSER_FORMATS[name]
     readers = chosen(name, "messages_auto")
     assert (readers.tool_parser, readers.shape) == (name, shape)
     assert readers.reasoning_parser == chosen().reasoning_parser

@@ -14,36 +14,36 @@ from vllm_messages_plugin.engine.output.thinking_budget import (
     wanted_budget,
 )
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
-from vllm_messages_plugin.translate.thinking import ThinkingWish
+from vllm_messages_plugin.translate.thinking import ThinkingRequest
 
 PLAIN = ThinkingProfile("enable_thinking", True, False, True, "<think>", "</think>", False, True)
 LEVELLED = ThinkingProfile(
     None, None, None, True, "<think>", "</think>", True, False, "reasoning_effort", efforts=("low", "high")
 )
-WANTED: dict[str, tuple[ThinkingWish, ThinkingProfile | None, int | None]] = {
-    "a budget": (ThinkingWish(True, budget=1024), PLAIN, 1024),
-    "no bound": (ThinkingWish(True), PLAIN, None),
-    "thinking off": (ThinkingWish(False, budget=1024), PLAIN, None),
-    "the template's own default": (ThinkingWish(None, effort="low"), PLAIN, None),
-    "no thinking": (ThinkingWish(True, budget=1024), None, None),
-    "low effort": (ThinkingWish(True, effort="low"), PLAIN, EFFORT_BUDGETS["low"]),
-    "high effort": (ThinkingWish(True, effort="high"), PLAIN, None),
-    "an effort that the template knows": (ThinkingWish(True, effort="low"), LEVELLED, None),
-    "a budget beside an effort": (ThinkingWish(True, budget=9000, effort="low"), PLAIN, 9000),
-    "more than fits": (ThinkingWish(True, budget=64_000), PLAIN, 16_000),
-    "as much as fits": (ThinkingWish(True, budget=32_000), PLAIN, 16_000),
+WANTED: dict[str, tuple[ThinkingRequest, ThinkingProfile | None, int | None]] = {
+    "a budget": (ThinkingRequest(True, budget=1024), PLAIN, 1024),
+    "no bound": (ThinkingRequest(True), PLAIN, None),
+    "thinking off": (ThinkingRequest(False, budget=1024), PLAIN, None),
+    "the template's own default": (ThinkingRequest(None, effort="low"), PLAIN, None),
+    "no thinking": (ThinkingRequest(True, budget=1024), None, None),
+    "low effort": (ThinkingRequest(True, effort="low"), PLAIN, EFFORT_BUDGETS["low"]),
+    "high effort": (ThinkingRequest(True, effort="high"), PLAIN, None),
+    "an effort that the template knows": (ThinkingRequest(True, effort="low"), LEVELLED, None),
+    "a budget beside an effort": (ThinkingRequest(True, budget=9000, effort="low"), PLAIN, 9000),
+    "more than fits": (ThinkingRequest(True, budget=64_000), PLAIN, 16_000),
+    "as much as fits": (ThinkingRequest(True, budget=32_000), PLAIN, 16_000),
 }
 
 
 @pytest.mark.parametrize(("wish", "profile", "wanted"), WANTED.values(), ids=WANTED.keys())
 def test_the_thinking_gets_the_budget_that_was_asked_for(
-    wish: ThinkingWish, profile: ThinkingProfile | None, wanted: int | None
+    wish: ThinkingRequest, profile: ThinkingProfile | None, wanted: int | None
 ) -> None:
     assert wanted_budget(wish, profile, 32_000) == wanted
 
 
 def test_there_is_always_room_for_one_token_of_thinking() -> None:
-    assert wanted_budget(ThinkingWish(True, budget=1024), PLAIN, 1) == 1
+    assert wanted_budget(ThinkingRequest(True, budget=1024), PLAIN, 1) == 1
 
 
 def test_only_a_prompt_of_tokens_can_be_longer() -> None:

@@ -8,7 +8,7 @@ from formats.conftest import TOKENS
 from vllm_messages_plugin.formats.probing.detectors import BY_NAME
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
-from vllm_messages_plugin.formats.scanning.formats import SHAPES as OWN
+from vllm_messages_plugin.formats.scanning.formats import FORMATS as OWN
 
 Ask = Callable[[str], ParserChoice]
 

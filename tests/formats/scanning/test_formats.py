@@ -10,10 +10,10 @@ from formats.whole_scan import Heard, join, pieces_of, scan, split
 from vllm_messages_plugin.formats.probing import sentinels as say
 from vllm_messages_plugin.formats.probing import template_probe
 from vllm_messages_plugin.formats.probing.detectors import BY_NAME
-from vllm_messages_plugin.formats.probing.detectors import SHAPES as PROBED
+from vllm_messages_plugin.formats.probing.detectors import DETECTORS as PROBED
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.scanning.patterns import Mark
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
 from vllm_messages_plugin.formats.scanning.scanner import Scanner
 
 OWN = {"any", "invoke"}
@@ -30,15 +30,15 @@ BROKEN = {
 
 
 def test_a_shape_is_named_as_the_probe_names_it():
-    assert set(SHAPES) - OWN == set(BY_NAME) - NOT_OURS
-    assert all(shape.name == name for name, shape in SHAPES.items())
+    assert set(FORMATS) - OWN == set(BY_NAME) - NOT_OURS
+    assert all(shape.name == name for name, shape in FORMATS.items())
 
 
 def test_every_shape_has_a_sample():
-    assert set(SPOKEN) == set(SHAPES) - {"any"}
+    assert set(SPOKEN) == set(FORMATS) - {"any"}
 
 
-@pytest.mark.parametrize("name", sorted(set(SHAPES) - {"any", "invoke"}))
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"any", "invoke"}))
 def test_the_samples_are_what_the_probe_calls_by_that_name(name: str):
     text = speak(name, [(say.NAME, {say.KEY: say.VALUE, say.OTHER_KEY: say.NUMBER})])
     known = next(shape for shape in PROBED if shape.name == name)
@@ -54,7 +54,7 @@ def test_the_samples_are_what_the_probe_calls_by_that_name(name: str):
 def test_any_reads_what_can_be_told_from_text(name: str):
     text = speak(name, [("Read", {"file_path": "/a", "limit": 5})])
     heard = scan("any", text, size=1)
-    if SHAPES[name].sections[0].open in {section.open for section in SHAPES["any"].sections}:
+    if FORMATS[name].sections[0].open in {section.open for section in FORMATS["any"].sections}:
         assert heard.made == [("Read", {"file_path": "/a", "limit": 5})]
     elif not heard.made:
         assert heard.text == text
@@ -76,21 +76,21 @@ def test_any_reads_what_can_be_told_from_text(name: str):
     ],
 )
 def test_markers_are_the_pieces_a_tokenizer_may_hide(shape: str, marker: str):
-    assert marker in SHAPES[shape].markers
+    assert marker in FORMATS[shape].markers
 
 
 def test_bare_shapes_have_no_markers():
-    assert SHAPES["json_array"].markers == ()
-    assert SHAPES["python_list"].markers == ()
+    assert FORMATS["json_array"].markers == ()
+    assert FORMATS["python_list"].markers == ()
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
+@pytest.mark.parametrize("name", sorted(FORMATS))
 def test_every_mark_begins_with_what_can_be_searched_for(name: str):
-    for section in SHAPES[name].sections:
-        assert not section.open or Mark(section.open).head
+    for section in FORMATS[name].sections:
+        assert not section.open or MarkupPattern(section.open).head
         for form in section.forms:
-            assert not form.param or Mark(form.end).head
-            assert not form.alone or Mark(form.head).head
+            assert not form.param or MarkupPattern(form.end).head
+            assert not form.alone or MarkupPattern(form.head).head
 
 
 def test_solar_writes_arguments_between_tokens():
@@ -130,7 +130,7 @@ def _assistant_turn(template: str) -> str | None:
 
 
 def _heard(shape: str, text: str, size: int) -> Heard:
-    return join(pieces_of(Scanner(SHAPES[shape], tools=[say.TOOL]), split(text, size)))
+    return join(pieces_of(Scanner(FORMATS[shape], tools=[say.TOOL]), split(text, size)))
 
 
 def test_the_scanner_reads_what_real_templates_write(corpus: Mapping[str, str]):
@@ -139,7 +139,7 @@ def test_the_scanner_reads_what_real_templates_write(corpus: Mapping[str, str]):
     for model, template in corpus.items():
         segment = _assistant_turn(template)
         shape = next((s.name for s in PROBED if segment and s.pattern.search(segment)), None)
-        if not segment or shape not in SHAPES or model in BROKEN:
+        if not segment or shape not in FORMATS or model in BROKEN:
             continue
         for size in (0, 1):
             heard = _heard(shape, segment, size)

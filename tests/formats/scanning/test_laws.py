@@ -4,19 +4,27 @@ import json
 import sys
 
 import pytest
-from formats.test_scanner import check_arguments, is_ambiguous, prose, reads, some_calls, soup, strings_in
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from formats.samples import SPOKEN, TOOLS, dumps, speak
+from formats.scanning.test_scanner import (
+    check_arguments,
+    is_ambiguous,
+    prose,
+    reads,
+    some_calls,
+    soup,
+    strings_in,
+)
 from formats.whole_scan import THINK, completed, pieces_of, scan, split
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Scanner
 
 shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
 few = settings(max_examples=8, deadline=None)
 marked = pytest.mark.parametrize(
-    "shape", [shape for shape in sorted(SPOKEN) if SHAPES[shape].sections[0].open]
+    "shape", [shape for shape in sorted(SPOKEN) if FORMATS[shape].sections[0].open]
 )
 JSON = sorted(shape for shape in SPOKEN if '"limit": 5}' in speak(shape, [("Read", {"limit": 5})]))
 DIALECTS = ("hermes_json", "qwen_xml", "glm_xml", "invoke")
@@ -28,7 +36,7 @@ def unambiguous(shape: str, calls: list) -> None:
 
 def work(shape: str, text: str) -> int:
     """What a reply costs, without a clock: the calls made, and the characters held from chunk to chunk."""
-    scanner = Scanner(SHAPES[shape], tools=TOOLS)
+    scanner = Scanner(FORMATS[shape], tools=TOOLS)
     cost = 0
 
     def count(frame: object, event: str, argument: object) -> None:
@@ -81,8 +89,8 @@ def test_law_3_mode_blind(shape: str, calls: list, before: str):
 @given(text=soup)
 def test_law_4_every_fragment_is_a_prefix_of_valid_json(shape: str, text: str):
     said: dict[int, str] = {}
-    for piece in pieces_of(Scanner(SHAPES[shape], tools=TOOLS), text):
-        if isinstance(piece, Call):
+    for piece in pieces_of(Scanner(FORMATS[shape], tools=TOOLS), text):
+        if isinstance(piece, CallPiece):
             said[piece.index] = said.get(piece.index, "") + piece.arguments
             if said[piece.index]:
                 assert isinstance(completed(said[piece.index]), dict)
@@ -143,7 +151,7 @@ def test_law_8_values_take_the_schemas_types(shape: str, number: int, flag: bool
 def test_law_9_closing_tags_inside_values_are_the_values(
     shape: str, data: st.DataObject, before: str, after: str
 ):
-    mark = data.draw(st.sampled_from(sorted(SHAPES[shape].markers) or ["</x>"]))
+    mark = data.draw(st.sampled_from(sorted(FORMATS[shape].markers) or ["</x>"]))
     call = ("Write", {"content": f"{before}{mark}{after}", "file_path": "/a"})
     unambiguous(shape, [call])
     assert scan(shape, speak(shape, [call])).made == [call]

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from formats.samples import SPOKEN, TOOLS, speak
 from formats.whole_scan import THINK, THINKING, Heard, completed, join, pieces_of, scan, split
-from vllm_messages_plugin.formats.scanning.compiled import grammar_of
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT, Found
-from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner
+from vllm_messages_plugin.formats.scanning.compiled import compiled_format
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT, PatternMatch
+from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Scanner
 
 BIG = 256 * 1024
 LONGEST_MARK = 64
 shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
 every_shape = st.sampled_from(sorted(SPOKEN))
-MARKUP = sorted({mark for shape in SHAPES.values() for mark in shape.markers})
+MARKUP = sorted({mark for shape in FORMATS.values() for mark in shape.markers})
 
 
 ODD = ["\n", "\n\n", " ", '"', "'", "\\", "\\n", "\\u00e9", "é", "😀", "</", "<", "`", "\t", "\r\n"]
@@ -49,15 +49,15 @@ some_calls = st.lists(st.one_of(reads, writes, edits, nows), min_size=1, max_siz
 
 def is_ambiguous(shape: str, value: str) -> bool:
     """Whether a value holds the very words that end one: no reader could tell."""
-    for section in SHAPES[shape].sections:
+    for section in FORMATS[shape].sections:
         for form in section.forms:
             quotes = {form.quote} - {""}
             if any(quote in value for quote in quotes):
                 return True
-    for trigger in grammar_of(SHAPES[shape]).triggers.values():
+    for trigger in compiled_format(FORMATS[shape]).triggers.values():
         for spelling in trigger.chapter.spellings.values():
             for at in range(len(value) if spelling.form.param else 0):
-                if any(isinstance(mark.match(value + "\0", at), Found) for mark in spelling.follows):
+                if any(isinstance(mark.match(value + "\0", at), PatternMatch) for mark in spelling.follows):
                     return True
     return False
 
@@ -121,7 +121,7 @@ soup = st.lists(
 
 
 @settings(max_examples=600, deadline=None)
-@given(data=st.data(), shape=st.sampled_from(sorted(SHAPES)), text=soup)
+@given(data=st.data(), shape=st.sampled_from(sorted(FORMATS)), text=soup)
 def test_soup_gives_the_same_for_every_split_and_is_never_lost(data: st.DataObject, shape: str, text: str):
     thinking = data.draw(st.sampled_from([None, THINK, THINKING]))
     whole = scan(shape, text, thinking=thinking)
@@ -148,11 +148,11 @@ def check_arguments(heard: Heard) -> None:
 @settings(max_examples=10, deadline=None)
 @given(calls=some_calls)
 def test_arguments_are_at_every_moment_the_beginning_of_an_object(shape: str, calls: list):
-    scanner = Scanner(SHAPES[shape], tools=TOOLS)
+    scanner = Scanner(FORMATS[shape], tools=TOOLS)
     sofar: dict[int, str] = {}
     for char in speak(shape, calls):
         for piece in scanner.feed(char):
-            if isinstance(piece, Call):
+            if isinstance(piece, CallPiece):
                 sofar[piece.index] = sofar.get(piece.index, "") + piece.arguments
                 if sofar[piece.index]:
                     assert isinstance(completed(sofar[piece.index]), dict)
@@ -178,19 +178,19 @@ def test_a_cut_call_stays_visibly_cut(shape: str, data: st.DataObject, call: tup
 def test_a_long_string_streams_as_it_is_written(shape: str, size: int):
     content = "a line of text, é and so on.\n" * 200
     text = speak(shape, [("Write", {"file_path": "/a", "content": content})])
-    scanner = Scanner(SHAPES[shape], tools=TOOLS)
+    scanner = Scanner(FORMATS[shape], tools=TOOLS)
     fed = said = 0
     begins = text.index("a line")
     for chunk in split(text, size):
         fed += len(chunk)
-        said += sum(len(piece.arguments) for piece in scanner.feed(chunk) if isinstance(piece, Call))
+        said += sum(len(piece.arguments) for piece in scanner.feed(chunk) if isinstance(piece, CallPiece))
         if begins + LONGEST_MARK < fed < begins + len(content):
             assert said >= fed - begins - SPACE_LIMIT - LONGEST_MARK - size
 
 
-@pytest.mark.parametrize("shape", sorted(SHAPES))
+@pytest.mark.parametrize("shape", sorted(FORMATS))
 def test_plain_text_is_held_back_only_while_it_may_be_markup(shape: str):
-    scanner = Scanner(SHAPES[shape], tools=TOOLS)
+    scanner = Scanner(FORMATS[shape], tools=TOOLS)
     text = "A < b, `x` and 'y' (f(1))? Yes. " * 20
     said = sum(len(piece.text) for char in text for piece in scanner.feed(char))
     assert said >= len(text) - SPACE_LIMIT - LONGEST_MARK
@@ -217,7 +217,7 @@ def test_two_calls_unicode_and_line_ends(shape: str, size: int):
 
 @shapes
 def test_a_call_inside_an_open_thought_ends_it(shape: str):
-    if any(not section.open and not section.foreign for section in SHAPES[shape].sections):
+    if any(not section.open and not section.foreign for section in FORMATS[shape].sections):
         pytest.skip("a call without marks is not told from a draft in a thought")
     text = f"<think>\nI should read.\n{speak(shape, [('Now', {})])}</think>\n\nDone."
     heard = scan(shape, text, thinking=THINK, size=1)
@@ -229,6 +229,6 @@ def test_a_call_inside_an_open_thought_ends_it(shape: str):
 def test_a_long_argument_is_read_whole(shape: str):
     content = ('def f(x):\n    return {"a": x < 3}  # it\'s </b>\n' * (BIG // 40))[:BIG]
     text = speak(shape, [("Write", {"file_path": "/a.py", "content": content})])
-    scanner = Scanner(SHAPES[shape], tools=TOOLS)
+    scanner = Scanner(FORMATS[shape], tools=TOOLS)
     heard = join(pieces_of(scanner, split(text, 4)))
     assert heard.made == [("Write", {"file_path": "/a.py", "content": content})]

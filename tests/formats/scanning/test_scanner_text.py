@@ -5,8 +5,8 @@ import pytest
 from formats.samples import speak
 from formats.whole_scan import THINK, THINKING, scan
 from vllm_messages_plugin.formats.probing.reasoning_probe import PROSE_TAGS
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.scanning.scanner import Scanner, Text, ThinkingTags
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.scanner import Scanner, TextPiece, ThinkingTags
 
 NOW = speak("qwen_xml", [("Now", {})])
 both = pytest.mark.parametrize("size", [0, 1], ids=["at once", "by character"])
@@ -137,7 +137,7 @@ def test_a_long_attempt_that_fails_is_text(size: int):
 
 
 def test_an_empty_feed_says_nothing():
-    scanner = Scanner(SHAPES["any"])
+    scanner = Scanner(FORMATS["any"])
     assert scanner.feed("") == []
-    assert scanner.feed("a") == [Text("a")]
+    assert scanner.feed("a") == [TextPiece("a")]
     assert scanner.finish() == []

@@ -10,7 +10,7 @@ import pytest
 
 from formats.samples import SPOKEN, dumps, speak
 from formats.whole_scan import Heard, completed, scan
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 PATH = {"file_path": "/a"}
 READ = ("Read", {"file_path": "/a", "limit": 5})
@@ -173,7 +173,7 @@ def test_arguments_as_a_json_string(shape: str, size: int):
 @each([shape for shape in OBJECTS if shape not in ("llama_json", "json_array", "tool_call_array")])
 def test_a_missing_last_brace_before_the_closing_mark(shape: str, size: int):
     text = speak(shape, [READ])
-    closing = SHAPES[shape].sections[0].close
+    closing = FORMATS[shape].sections[0].close
     if not closing or not text.endswith(closing) or "}]" in text or "}\n]" in text:
         pytest.skip("there is no closing mark behind the brace")
     heard, told = heard_repairs(shape, text.replace("}}", "}"), size)
@@ -191,14 +191,14 @@ def test_a_closing_tag_inside_a_value(shape: str, inside: str, around: str, size
 
 
 @both
-@each([shape for shape in sorted(SPOKEN) if SHAPES[shape].sections[0].open])
+@each([shape for shape in sorted(SPOKEN) if FORMATS[shape].sections[0].open])
 def test_an_unknown_tool_is_passed_on(shape: str, size: int):
     call = ("NoSuchTool", {"file_path": "/a"})
     assert scan(shape, speak(shape, [call]), size=size).made == [call]
 
 
 @both
-@each(sorted(SHAPES))
+@each(sorted(FORMATS))
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_another_dialect_is_understood(shape: str, dialect: str, size: int):
     if (shape, dialect) in KEEPS_LINE_ENDS:
@@ -209,7 +209,7 @@ def test_another_dialect_is_understood(shape: str, dialect: str, size: int):
 
 
 @both
-@each(sorted(SHAPES))
+@each(sorted(FORMATS))
 def test_another_dialect_without_an_offered_tool_is_text_if_it_is_foreign(shape: str, size: int):
     text = 'An example:\n```json\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n```\nThat is all.'
     heard = scan(shape, text, size=size)
@@ -217,9 +217,9 @@ def test_another_dialect_without_an_offered_tool_is_text_if_it_is_foreign(shape:
 
 
 @both
-@each(sorted(SHAPES))
+@each(sorted(FORMATS))
 def test_a_mark_that_is_only_talked_about_is_text(shape: str, size: int):
-    marks = " and ".join(f"`{mark}`" for mark in SHAPES[shape].markers)
+    marks = " and ".join(f"`{mark}`" for mark in FORMATS[shape].markers)
     text = f"Calls stand between {marks}, as in `<tool_call>`."
     heard = scan(shape, text, size=size)
     assert (heard.text, heard.calls) == (text, [])

@@ -6,7 +6,7 @@ import pytest
 
 from formats.whole_scan import completed, scan
 from vllm_messages_plugin.formats.scanning.schema import (
-    Node,
+    SchemaNode,
     from_literal,
     from_text,
     parameters_of,
@@ -15,7 +15,7 @@ from vllm_messages_plugin.formats.scanning.schema import (
 
 
 def types(schema: Any, root: dict[str, Any] | None = None) -> set[str] | None:
-    found = Node(schema, root or {}).types
+    found = SchemaNode(schema, root or {}).types
     return None if found is None else set(found)
 
 
@@ -58,7 +58,7 @@ def test_a_schema_that_refers_to_itself_has_an_end():
     loop: dict[str, Any] = {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
     assert types({"$ref": "#/$defs/a"}, loop) is None
     tree: dict[str, Any] = {"type": "object", "properties": {"child": {"$ref": "#"}}}
-    place: Node | None = Node(tree, tree)
+    place: SchemaNode | None = SchemaNode(tree, tree)
     for _ in range(100):
         place = place.property("child") if place else None
     assert place is not None
@@ -77,7 +77,7 @@ def test_properties_are_found_behind_references_and_alternatives():
         "anyOf": [{"$ref": "#/$defs/one"}, {"properties": {"b": {"type": "integer"}}}],
         "$defs": {"one": {"properties": {"a": {"type": "array", "items": {"type": "boolean"}}}}},
     }
-    place = Node(root, root)
+    place = SchemaNode(root, root)
     assert (items := place.property("a").items()) is not None  # type: ignore[union-attr]
     assert items.types == {"boolean"}
     assert place.property("b").types == {"integer"}  # type: ignore[union-attr]
@@ -86,8 +86,8 @@ def test_properties_are_found_behind_references_and_alternatives():
 
 def test_other_properties_have_the_schema_for_others():
     schema = {"type": "object", "additionalProperties": {"type": "integer"}}
-    assert Node(schema, schema).property("x").types == {"integer"}  # type: ignore[union-attr]
-    assert Node({"additionalProperties": False}, {}).property("x") is None
+    assert SchemaNode(schema, schema).property("x").types == {"integer"}  # type: ignore[union-attr]
+    assert SchemaNode({"additionalProperties": False}, {}).property("x") is None
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_an_unknown_argument_is_text_unless_the_markup_says_otherwise():
     ],
 )
 def test_listed_strings_of_a_schema(schema: Any, choices: set[str] | None):
-    assert Node(schema, schema).choices == choices
+    assert SchemaNode(schema, schema).choices == choices
 
 
 CHOOSING = [

@@ -19,7 +19,7 @@ from vllm_messages_plugin.translate.tools.client_tools import (
     input_examples,
 )
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import Tool
+from vllm_messages_plugin.wire.request import ToolParam
 
 Json = dict[str, Any]
 
@@ -43,8 +43,8 @@ def sdk_types() -> dict[str, type]:
 SDK_TYPES = sdk_types()
 
 
-def tool(type_: str | None, **fields: Any) -> Tool:
-    return Tool.model_validate({"type": type_, **fields})
+def tool(type_: str | None, **fields: Any) -> ToolParam:
+    return ToolParam.model_validate({"type": type_, **fields})
 
 
 def read(type_: str, **fields: Any) -> ClientTool:
@@ -114,8 +114,8 @@ def test_the_same_tool_gives_the_same_bytes(type_: str) -> None:
 @pytest.mark.parametrize("type_", sorted(SDK_TYPES))
 def test_the_order_of_the_fields_sent_changes_nothing(type_: str) -> None:
     fields = {"type": type_, **SCREEN, "display_number": 1, "enable_zoom": True}
-    forth = client_tool(Tool.model_validate(fields), 0)
-    back = client_tool(Tool.model_validate(dict(reversed(fields.items()))), 0)
+    forth = client_tool(ToolParam.model_validate(fields), 0)
+    back = client_tool(ToolParam.model_validate(dict(reversed(fields.items()))), 0)
     assert forth is not None
     assert back is not None
     assert json.dumps(forth.function) == json.dumps(back.function)

@@ -4,10 +4,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.translate.tools.toolbox import Choice
-from vllm_messages_plugin.wire.errors import MessagesError
-
-from .asking import (
+from translate.asking import (
     FOLDING,
     NATIVE,
     PROMPTED,
@@ -24,6 +21,8 @@ from .asking import (
     use,
     user,
 )
+from vllm_messages_plugin.translate.tools.toolbox import ToolChoice
+from vllm_messages_plugin.wire.errors import MessagesError
 
 ASKED = user("Hi")
 SEARCHED = assistant(use("a", "search"))
@@ -65,7 +64,7 @@ def test_tools_keep_their_order() -> None:
 @pytest.mark.parametrize("tools", [None, []], ids=["null", "empty"])
 def test_no_tools(tools: Any) -> None:
     found = conversation(ASKED, tools=tools)
-    assert (found.tools, found.callable_tools, found.choice) == ((), (), Choice("auto"))
+    assert (found.tools, found.callable_tools, found.choice) == ((), (), ToolChoice("auto"))
 
 
 def test_a_type_we_do_not_know_is_a_tool_if_it_has_a_schema() -> None:
@@ -207,20 +206,24 @@ def test_a_tool_that_is_added_again_may_be_called_again() -> None:
 # Choice.
 
 F, G = tool("f"), tool("g", defer_loading=True)
-CHOICES: dict[str, tuple[Any, Choice, bool]] = {
-    "none given": (None, Choice("auto"), False),
-    "auto": ({"type": "auto"}, Choice("auto"), False),
-    "one at most": ({"type": "auto", "disable_parallel_tool_use": True}, Choice("auto", single=True), False),
-    "any": ({"type": "any"}, Choice("any"), True),
-    "exactly one": ({"type": "any", "disable_parallel_tool_use": True}, Choice("any", single=True), True),
-    "a certain one": ({"type": "tool", "name": "f"}, Choice("tool", "f"), True),
-    "none": ({"type": "none"}, Choice("none"), False),
-    "a name that means nothing": ({"type": "any", "name": "zzz"}, Choice("any"), True),
+CHOICES: dict[str, tuple[Any, ToolChoice, bool]] = {
+    "none given": (None, ToolChoice("auto"), False),
+    "auto": ({"type": "auto"}, ToolChoice("auto"), False),
+    "one at most": (
+        {"type": "auto", "disable_parallel_tool_use": True},
+        ToolChoice("auto", single=True),
+        False,
+    ),
+    "any": ({"type": "any"}, ToolChoice("any"), True),
+    "exactly one": ({"type": "any", "disable_parallel_tool_use": True}, ToolChoice("any", single=True), True),
+    "a certain one": ({"type": "tool", "name": "f"}, ToolChoice("tool", "f"), True),
+    "none": ({"type": "none"}, ToolChoice("none"), False),
+    "a name that means nothing": ({"type": "any", "name": "zzz"}, ToolChoice("any"), True),
 }
 
 
 @pytest.mark.parametrize(("given", "expected", "forced"), CHOICES.values(), ids=CHOICES.keys())
-def test_the_choice(given: Any, expected: Choice, forced: bool) -> None:
+def test_the_choice(given: Any, expected: ToolChoice, forced: bool) -> None:
     found = conversation(ASKED, tools=[F, G], tool_choice=given).choice
     assert (found, found.forced) == (expected, forced)
 
@@ -228,7 +231,7 @@ def test_the_choice(given: Any, expected: Choice, forced: bool) -> None:
 def test_a_deferred_tool_may_be_demanded_once_it_was_referred_to() -> None:
     referred = user(result("a", [reference("g")]))
     found = conversation(referred, tools=[F, G], tool_choice={"type": "tool", "name": "g"})
-    assert found.choice == Choice("tool", "g")
+    assert found.choice == ToolChoice("tool", "g")
 
 
 @pytest.mark.parametrize(
@@ -249,4 +252,4 @@ def test_a_call_of_a_tool_that_is_not_there_is_refused(tools: Any, given: Json, 
 
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_a_choice_that_demands_nothing_needs_no_tools(choice: str) -> None:
-    assert conversation(ASKED, tool_choice={"type": choice}).choice == Choice(choice)  # type: ignore[arg-type]
+    assert conversation(ASKED, tool_choice={"type": choice}).choice == ToolChoice(choice)  # type: ignore[arg-type]

@@ -11,10 +11,14 @@ from anthropic.types.browser_member_name import BROWSER_MEMBER_NAME_VALUES
 from anthropic.types.computer_member_name import COMPUTER_MEMBER_NAME_VALUES
 from pydantic import BaseModel
 
-from vllm_messages_plugin.translate.tools.toolset_members import BROWSER_MEMBERS, COMPUTER_MEMBERS, Shape
+from vllm_messages_plugin.translate.tools.toolset_members import (
+    BROWSER_MEMBERS,
+    COMPUTER_MEMBERS,
+    MemberSchema,
+)
 from vllm_messages_plugin.translate.tools.toolsets import Member, prompt_name, toolset_functions
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import Tool
+from vllm_messages_plugin.wire.request import ToolParam
 
 Json = dict[str, Any]
 Found = list[tuple[Json, Member]]
@@ -28,7 +32,7 @@ ON = {"enabled": True}
 
 
 def read(type_: str, taken: tuple[str, ...] = (), **fields: Any) -> Found:
-    found = toolset_functions(Tool.model_validate({"type": type_, **fields}), 0, taken)
+    found = toolset_functions(ToolParam.model_validate({"type": type_, **fields}), 0, taken)
     assert found is not None
     return found
 
@@ -37,7 +41,7 @@ def names(found: Found) -> list[str]:
     return [member.name for _, member in found]
 
 
-def shape_of(family: str, name: str) -> Shape:
+def shape_of(family: str, name: str) -> MemberSchema:
     return OURS[family][name]
 
 
@@ -165,7 +169,7 @@ def test_the_order_of_configs_changes_nothing(type_: str) -> None:
     [None, "custom", "computer_20251124", "mcp_toolset", "agent_toolset_20260401", "computer_toolset"],
 )
 def test_other_tools_are_left_alone(type_: str | None) -> None:
-    assert toolset_functions(Tool(type=type_, name="n", input_schema={}), 0) is None
+    assert toolset_functions(ToolParam(type=type_, name="n", input_schema={}), 0) is None
 
 
 @pytest.mark.parametrize(
@@ -222,7 +226,7 @@ def test_strict_is_every_members() -> None:
     ],
 )
 def test_configs_that_are_amiss_are_refused_by_name(configs: Any, message: str) -> None:
-    tool = Tool.model_validate({"type": COMPUTER, "configs": configs})
+    tool = ToolParam.model_validate({"type": COMPUTER, "configs": configs})
     with pytest.raises(MessagesError) as refused:
         toolset_functions(tool, 2)
     expected = f"tools.2.computer_toolset_20260801.configs{message}"

@@ -8,7 +8,7 @@ from vllm_messages_plugin.cli.flags.model_files import Model
 from vllm_messages_plugin.formats.probing import parser_names
 from vllm_messages_plugin.formats.probing.builtin_renderers import native_of
 from vllm_messages_plugin.formats.probing.detectors import REASONING_BY_TAG
-from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose, spoken_shape
+from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose, format_of_template
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 
@@ -74,7 +74,7 @@ def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
     """vLLM's tool parser, else ours where the template speaks of tools in a form that we read."""
     if not choice.prompted:
         return choice.tool_parser, choice.reasons[0]
-    spoken = spoken_shape(choice)
+    spoken = format_of_template(choice)
     return (parser_names.AUTO, OURS.format(f"calls written as {spoken}")) if spoken else (None, "")
 
 
@@ -132,8 +132,8 @@ def _tools(profile: TemplateProfile) -> str:
     listed = "listed" if profile.lists_tools else "not listed, so prompted as text"
     if profile.call_shape:
         return f"{listed}, calls written as {profile.call_shape}"
-    if profile.hinted_shape:
-        return f"{listed}, calls asked for as {profile.hinted_shape}"
+    if profile.hinted_format:
+        return f"{listed}, calls asked for as {profile.hinted_format}"
     return listed
 
 

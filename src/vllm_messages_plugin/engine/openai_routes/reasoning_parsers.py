@@ -1,6 +1,6 @@
 """`--reasoning-parser messages_auto`: thinking by what the chat template shows, on vLLM's own routes.
 
-Loaded by vLLM through `mappings`; the tool parsers ask `speech_of` here too. vLLM builds a parser per
+Loaded by vLLM through `mappings`; the tool parsers ask `template_format` here too. vLLM builds a parser per
 request, and once at start-up with the tokenizer only. The thoughts are read by our scanner, which knows
 the model's calls: one that begins inside an unclosed thought ends it.
 """
@@ -15,12 +15,12 @@ from vllm.reasoning import ReasoningParser
 
 from vllm_messages_plugin.engine.output.selection import facts_of
 from vllm_messages_plugin.engine.vllm.compat import of_protocol
-from vllm_messages_plugin.formats.probing.detectors import NATIVES, shape_by_token
+from vllm_messages_plugin.formats.probing.detectors import NATIVES, format_by_token
 from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
-from vllm_messages_plugin.formats.scanning.scanner import Piece, Scanner, ThinkingTags, Thought
+from vllm_messages_plugin.formats.scanning.scanner import Piece, Scanner, ThinkingPiece, ThinkingTags
 
 DeltaMessage = of_protocol("DeltaMessage")
 
@@ -35,7 +35,7 @@ State = Literal["open", "closed", "free"]
 
 
 @dataclass(frozen=True, slots=True)
-class Speech:
+class TemplateFormat:
     """How a model speaks, by its chat template. Without a shape of ours, `tool_parser` is vLLM's name."""
 
     shape: str | None
@@ -51,10 +51,10 @@ class Speech:
         return thinking.open_tag, thinking.close_tag
 
 
-_heard: dict[object, Speech] = {}
+_heard: dict[object, TemplateFormat] = {}
 
 
-def speech_of(tokenizer: Any) -> Speech:
+def template_format(tokenizer: Any) -> TemplateFormat:
     """How the model of a tokenizer speaks; probed once a template. `--chat-template` is not seen here."""
     template = getattr(tokenizer, "chat_template", None)
     name = str(getattr(tokenizer, "name_or_path", ""))
@@ -65,7 +65,7 @@ def speech_of(tokenizer: Any) -> Speech:
         choice = choose(facts)
         shape = _shape_of(choice, facts.vocabulary)
         thinking = choice.profile.thinking if choice.profile else None
-        _heard[key] = speech = Speech(shape, choice.tool_parser if not shape else None, thinking)
+        _heard[key] = speech = TemplateFormat(shape, choice.tool_parser if not shape else None, thinking)
         log.info("messages_auto: calls as %s, thoughts in %s. %s", shape or speech.tool_parser, speech.tags,
                  choice.reasons[0])  # fmt: skip
     return _heard[key]
@@ -86,13 +86,13 @@ def _mode_of(tokenizer: Any) -> str:
 def _shape_of(choice: ParserChoice, vocabulary: Any) -> str | None:
     """The shape of our own for a model's calls; None where only vLLM's parser reads them."""
     profile = choice.profile
-    name = (profile.call_shape or profile.hinted_shape) if profile else None
-    if name in SHAPES:
+    name = (profile.call_shape or profile.hinted_format) if profile else None
+    if name in FORMATS:
         return name
     if choice.tool_parser and not choice.prompted:
         return None
-    hint = shape_by_token(vocabulary)
-    return hint if hint in SHAPES else EVERY_SHAPE
+    hint = format_by_token(vocabulary)
+    return hint if hint in FORMATS else EVERY_SHAPE
 
 
 class Splitter:
@@ -100,7 +100,7 @@ class Splitter:
 
     def __init__(self, tags: tuple[str, str], shape: str | None, starts_open: bool) -> None:
         thinking = ThinkingTags(*tags, starts_open=starts_open)
-        self._scanner = Scanner(SHAPES[shape or EVERY_SHAPE], thinking=thinking, calls=shape is not None)
+        self._scanner = Scanner(FORMATS[shape or EVERY_SHAPE], thinking=thinking, calls=shape is not None)
         self._come: list[str] = []
         self.over = False
 
@@ -119,7 +119,7 @@ class Splitter:
         """Take the thoughts; whatever else comes ends the thinking."""
         thoughts: list[str] = []
         for piece in pieces:
-            if not isinstance(piece, Thought):
+            if not isinstance(piece, ThinkingPiece):
                 self.over = True
                 break
             thoughts.append(piece.text)
@@ -142,7 +142,7 @@ class MessagesAutoReasoning(ReasoningParser):  # type: ignore[misc] # vLLM is no
 
     def __init__(self, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(tokenizer, *args, **kwargs)
-        self._speech = speech_of(tokenizer)
+        self._speech = template_format(tokenizer)
         self._template_kwargs: Mapping[str, Any] = kwargs.get("chat_template_kwargs") or {}
         self._prompt: State | None = None  # how the prompt ended, once it has been shown
         self._prompt_length: int | None = None

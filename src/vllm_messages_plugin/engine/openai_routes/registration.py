@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.probing.parser_names import AUTO, REASONING_ALIASES, TOOL_SHAPES
+from vllm_messages_plugin.formats.probing.parser_names import AUTO, REASONING_ALIASES, TOOL_PARSER_FORMATS
 
 log = logging.getLogger("vllm.messages")
 
@@ -25,7 +25,7 @@ SHAPED: Final = "Shape_"
 """What `tool_parsers` makes a class of, before the name of a shape."""
 
 TOOL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {AUTO: "MessagesAuto"} | {name: SHAPED + shape for name, shape in TOOL_SHAPES.items()}
+    {AUTO: "MessagesAuto"} | {name: SHAPED + shape for name, shape in TOOL_PARSER_FORMATS.items()}
 )
 REASONING_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys((AUTO, *REASONING_ALIASES), "MessagesAutoReasoning")
@@ -44,8 +44,10 @@ def register() -> None:
     for package in REGISTRIES:
         if package in sys.modules:
             enter(sys.modules[package])
-        elif not any(isinstance(finder, Awaited) and finder.package == package for finder in sys.meta_path):
-            sys.meta_path.insert(0, Awaited(package))
+        elif not any(
+            isinstance(finder, RegistryImportHook) and finder.package == package for finder in sys.meta_path
+        ):
+            sys.meta_path.insert(0, RegistryImportHook(package))
 
 
 def enter(package: ModuleType) -> None:
@@ -61,7 +63,7 @@ def enter(package: ModuleType) -> None:
         log.warning("The messages_* parsers can't be registered in this vLLM", exc_info=True)
 
 
-class Awaited:
+class RegistryImportHook:
     """An import hook for one package: loads it as ever, enters our names, and takes itself away."""
 
     def __init__(self, package: str) -> None:

@@ -13,12 +13,16 @@ from typing import Any, ClassVar, Final
 
 from vllm.tool_parsers import ToolParser, ToolParserManager
 
-from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import EVERY_SHAPE, special_of, speech_of
+from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import (
+    EVERY_SHAPE,
+    special_of,
+    template_format,
+)
 from vllm_messages_plugin.engine.openai_routes.registration import SHAPED
-from vllm_messages_plugin.engine.output.parsers import told_of_repair
+from vllm_messages_plugin.engine.output.parsers import log_repair
 from vllm_messages_plugin.engine.vllm.compat import MissingFeatureError, of_protocol, pick
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
-from vllm_messages_plugin.formats.scanning.scanner import Call, Piece, Scanner, Text, ThinkingTags
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Piece, Scanner, TextPiece, ThinkingTags
 
 DeltaFunctionCall = of_protocol("DeltaFunctionCall")
 DeltaMessage = of_protocol("DeltaMessage")
@@ -85,9 +89,9 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
         ids = CallIds(self.shape, request)
         calls: dict[int, tuple[str, list[str]]] = {}
         for piece in pieces:
-            if isinstance(piece, Call):
+            if isinstance(piece, CallPiece):
                 calls.setdefault(piece.index, (piece.name or "", []))[1].append(piece.arguments)
-        text = "".join(piece.text for piece in pieces if isinstance(piece, Text))
+        text = "".join(piece.text for piece in pieces if isinstance(piece, TextPiece))
         return ExtractedToolCallInformation(
             tools_called=bool(calls),
             tool_calls=[
@@ -121,14 +125,14 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
         return to_delta(self._stream.finish(), self._ids)
 
     def _scanner(self, request: Any) -> Scanner:
-        tags = speech_of(self.model_tokenizer).tags
+        tags = template_format(self.model_tokenizer).tags
         return Scanner(
-            SHAPES[self.shape],
+            FORMATS[self.shape],
             tools=functions_of(self._tools or request.tools or ()),
             # Thoughts are the reasoning parser's; of one that a call broke into, the closing tag comes here.
             thinking=ThinkingTags("", tags[1]) if tags else None,
             calls=_may_call(request),
-            repaired=told_of_repair,
+            repaired=log_repair,
         )
 
 
@@ -151,12 +155,12 @@ def to_delta(pieces: Sequence[Piece], ids: CallIds) -> Any:
     text = ""
     calls: dict[int, Any] = {}
     for piece in pieces:
-        if isinstance(piece, Call):
+        if isinstance(piece, CallPiece):
             if piece.name is None and piece.index in calls:
                 calls[piece.index].function.arguments += piece.arguments
             else:
                 calls[piece.index] = _call_delta(piece, ids)
-        elif isinstance(piece, Text):
+        elif isinstance(piece, TextPiece):
             text += piece.text
     if calls:
         listed = list(calls.values())
@@ -164,7 +168,7 @@ def to_delta(pieces: Sequence[Piece], ids: CallIds) -> Any:
     return DeltaMessage(content=text) if text else None
 
 
-def _call_delta(piece: Call, ids: CallIds) -> Any:
+def _call_delta(piece: CallPiece, ids: CallIds) -> Any:
     if piece.name is None:
         return DeltaToolCall(index=piece.index, function=DeltaFunctionCall(arguments=piece.arguments))
     return DeltaToolCall(
@@ -192,7 +196,7 @@ def _may_call(request: Any) -> bool:
 @lru_cache(maxsize=128)
 def _marks(shape: str) -> frozenset[str]:
     """What may mark a call: the shape's own marks, and those of a call that is demanded."""
-    return frozenset((*SHAPES[shape].markers, *SHAPES["hermes_json"].markers))
+    return frozenset((*FORMATS[shape].markers, *FORMATS["hermes_json"].markers))
 
 
 @lru_cache(maxsize=128)
@@ -216,7 +220,7 @@ def _structural_tag(shape: str) -> str | None:
 def __getattr__(name: str) -> Any:
     """The class of any shape, as `mappings` names it."""
     shape = name.removeprefix(SHAPED)
-    if not name.startswith(SHAPED) or shape not in SHAPES:
+    if not name.startswith(SHAPED) or shape not in FORMATS:
         raise AttributeError(name)
     return parser_class(shape)
 
@@ -225,7 +229,7 @@ class MessagesAuto(ToolParser):  # type: ignore[misc] # vLLM is not seen by the 
     """Reads calls as the chat template writes them; where that is no shape of ours, vLLM's parser does."""
 
     def __new__(cls, tokenizer: Any, tools: Any = None, **_: Any) -> Any:
-        speech = speech_of(tokenizer)
+        speech = template_format(tokenizer)
         chosen = (
             parser_class(speech.shape)
             if speech.shape

@@ -10,35 +10,37 @@ from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine.output.grammars import after_thinking
 from vllm_messages_plugin.engine.output.parsers import (
-    ParsedReading,
-    PlainReading,
-    Reading,
-    ScannedReading,
+    OutputParser,
+    PlainOutputParser,
+    ScannerOutputParser,
     ThinkingCounter,
-    told_of_repair,
+    VllmOutputParser,
+    log_repair,
 )
-from vllm_messages_plugin.engine.output.reasoning_start import Opening
-from vllm_messages_plugin.engine.output.selection import Readers
+from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
+from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
 from vllm_messages_plugin.translate.conversation import Conversation
 
 log = logging.getLogger("vllm.messages")
 
 
-class Bound(NamedTuple):
+class ConstrainedRequest(NamedTuple):
     """A request with its grammar, and the grammar that is left once the thinking is over, if it waits so."""
 
     request: Any
     behind_thinking: Any
 
 
-class ReplyReaders:
+class OutputParserFactory:
     """Makes them for one server. `grammar_waits`: the engine's grammars begin after the reasoning."""
 
-    def __init__(self, readers: Readers, tokenizer: Any, model_config: Any, grammar_waits: bool) -> None:
+    def __init__(
+        self, readers: ParserSelection, tokenizer: Any, model_config: Any, grammar_waits: bool
+    ) -> None:
         self._readers = readers
         self._tokenizer = tokenizer
         self._model_config = model_config
@@ -61,7 +63,9 @@ class ReplyReaders:
             chat_template_kwargs=dict(prompt.template_kwargs),
         )
 
-    def bound(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> Bound:
+    def bound(
+        self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation
+    ) -> ConstrainedRequest:
         """The request with the grammar that its tools, tool choice and schema ask for.
 
         Raises:
@@ -79,8 +83,8 @@ class ReplyReaders:
             if self._own_shape(conversation) and not self._special.isdisjoint(self._marks()):
                 request.skip_special_tokens = False
         except Exception as error:
-            raise compat.in_our_words(error) from error
-        return Bound(request, behind_thinking)
+            raise compat.to_messages_error(error) from error
+        return ConstrainedRequest(request, behind_thinking)
 
     def _let_think(self, parser: Any, prompt: Prompt, request: Any) -> Any:
         """Have a grammar that binds the reply begin after its thinking; return what it is from there on."""
@@ -107,14 +111,14 @@ class ReplyReaders:
             return True
         return bool(parser.is_reasoning_end(prompt.token_ids or []))
 
-    def reading(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> Reading:
+    def reading(self, parser: Any, prompt: Prompt, request: Any, conversation: Conversation) -> OutputParser:
         """What reads the reply to a request."""
         if self._own_shape(conversation):
             return self._scanned(prompt, conversation)
         if parser is None:
-            return PlainReading()
+            return PlainOutputParser()
         opening = None if conversation.continues else self._opening(parser)
-        return ParsedReading(
+        return VllmOutputParser(
             parser, request, opening, lambda: self._made(self._readers.plain, prompt, request)
         )
 
@@ -131,18 +135,18 @@ class ReplyReaders:
     def _marks(self) -> set[str]:
         thinking = self._readers.profile.thinking if self._readers.profile else None
         tags = {thinking.open_tag or "", thinking.close_tag or ""} if thinking else set()
-        return tags | set(SHAPES[self._readers.shape or ""].markers)
+        return tags | set(FORMATS[self._readers.shape or ""].markers)
 
-    def _scanned(self, prompt: Prompt, conversation: Conversation) -> ScannedReading:
+    def _scanned(self, prompt: Prompt, conversation: Conversation) -> ScannerOutputParser:
         tags = self._thinking_tags(prompt)
         scanner = Scanner(
-            SHAPES[self._shape_of(conversation) or ""],
+            FORMATS[self._shape_of(conversation) or ""],
             tools=conversation.callable_tools,
             thinking=tags,
-            repaired=told_of_repair,
+            repaired=log_repair,
         )
         calls = conversation.choice.mode != "none"
-        return ScannedReading(scanner, tags is not None, calls, self._counter(tags))
+        return ScannerOutputParser(scanner, tags is not None, calls, self._counter(tags))
 
     def _counter(self, tags: ThinkingTags | None) -> ThinkingCounter | None:
         """A counter of thinking tokens, where the tags are tokens of their own."""
@@ -161,7 +165,7 @@ class ReplyReaders:
             starts_open = prompt.text.rstrip().endswith(thinking.open_tag)
         return ThinkingTags(thinking.open_tag, thinking.close_tag, starts_open)
 
-    def _opening(self, parser: Any) -> Opening | None:
+    def _opening(self, parser: Any) -> ReasoningStartDetector | None:
         """Watches the head of the reply, if the template leaves it to the model to begin thinking."""
         thinking = self._readers.profile.thinking if self._readers.profile else None
         if parser.reasoning_parser is None or thinking is None:
@@ -169,7 +173,7 @@ class ReplyReaders:
         if thinking.prompt_opens or not thinking.open_tag:
             return None
         token = self._tokenizer.get_vocab().get(thinking.open_tag)
-        return Opening(thinking.open_tag, frozenset() if token is None else frozenset({token}))
+        return ReasoningStartDetector(thinking.open_tag, frozenset() if token is None else frozenset({token}))
 
 
 def _hold_calls_to_their_form(parser: Any) -> None:

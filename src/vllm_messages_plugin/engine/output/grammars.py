@@ -15,12 +15,12 @@ from typing import Any
 from vllm_messages_plugin.engine.vllm.compat import MissingFeatureError, pick, pick_if_there
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.tools.schema_cycles import is_endless
-from vllm_messages_plugin.translate.tools.toolbox import Choice, Function
+from vllm_messages_plugin.translate.tools.toolbox import Function, ToolChoice
 
 log = logging.getLogger("vllm.messages")
 
 
-def bound_tools(functions: Sequence[Function], choice: Choice) -> list[dict[str, Any]]:
+def bound_tools(functions: Sequence[Function], choice: ToolChoice) -> list[dict[str, Any]]:
     """The tools as the parser gets them, `strict` where arguments are to be held to their schema."""
     return [_bound(function, choice.forced) for function in functions]
 

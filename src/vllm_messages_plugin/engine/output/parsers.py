@@ -9,14 +9,14 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from vllm_messages_plugin.engine.output.reasoning_start import Opening
-from vllm_messages_plugin.formats.scanning.scanner import Call, Scanner, Text, Thought
-from vllm_messages_plugin.stream.deltas import CallPiece, Delta, TextPiece, ThinkingPiece
+from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
+from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Scanner, TextPiece, ThinkingPiece
+from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineThinking, EngineToolCall
 
 log = logging.getLogger("vllm.messages")
 
 
-class Reading(Protocol):
+class OutputParser(Protocol):
     """Reads one reply. `thinking_tokens` is None where nothing is read for thinking."""
 
     thinking_tokens: int | None
@@ -26,7 +26,9 @@ class Reading(Protocol):
         """Whether the reply, as far as it goes, ends inside a thought."""
         ...
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]: ...
+    def read(
+        self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool
+    ) -> list[EngineDelta]: ...
 
 
 class ThinkingCounter:
@@ -55,17 +57,17 @@ class ThinkingCounter:
         return found
 
 
-class PlainReading:
+class PlainOutputParser:
     """A reply without markup: all is text."""
 
     thinking_tokens: int | None = None
     thinking = False
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]:  # noqa: ARG002
-        return [TextPiece(text)] if text else []
+    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[EngineDelta]:  # noqa: ARG002
+        return [EngineText(text)] if text else []
 
 
-class ScannedReading:
+class ScannerOutputParser:
     """A reply in a shape of our own."""
 
     def __init__(self, scanner: Scanner, thinks: bool, calls: bool, counter: ThinkingCounter | None) -> None:
@@ -79,37 +81,39 @@ class ScannedReading:
     def thinking(self) -> bool:
         return self._scanner.thinking
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]:  # noqa: ARG002
+    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[EngineDelta]:  # noqa: ARG002
         pieces = self._scanner.feed(text)
         if finished:
             pieces += self._scanner.finish()
         tokens = len(token_ids)
         if self._counter is not None:
             self._counter.count(token_ids)
-        found: list[Delta] = []
+        found: list[EngineDelta] = []
         for piece in pieces:
-            if isinstance(piece, Text):
-                found.append(TextPiece(piece.text))
-            elif isinstance(piece, Thought):
+            if isinstance(piece, TextPiece):
+                found.append(EngineText(piece.text))
+            elif isinstance(piece, ThinkingPiece):
                 told = self._counter.untold() if self._counter is not None else tokens
-                found.append(ThinkingPiece(piece.text, told))
+                found.append(EngineThinking(piece.text, told))
                 self.thinking_tokens = (self.thinking_tokens or 0) + tokens
                 tokens = 0
-            elif isinstance(piece, Call) and self._calls:
-                found.append(CallPiece(piece.index, piece.name, piece.arguments))
+            elif isinstance(piece, CallPiece) and self._calls:
+                found.append(EngineToolCall(piece.index, piece.name, piece.arguments))
         if self._counter is not None:
             self.thinking_tokens = self._counter.total
         return found
 
 
-class ParsedReading:
+class VllmOutputParser:
     """A reply that vLLM's Parser reads.
 
     `opening` decides whether the reply begins with thinking, where the prompt leaves that to the model;
     `plain` then makes the parser of a reply that doesn't.
     """
 
-    def __init__(self, parser: Any, request: Any, opening: Opening | None, plain: Callable[[], Any]) -> None:
+    def __init__(
+        self, parser: Any, request: Any, opening: ReasoningStartDetector | None, plain: Callable[[], Any]
+    ) -> None:
         self._parser = parser
         self._request = request
         self._opening = opening
@@ -125,7 +129,7 @@ class ParsedReading:
             return False
         return not self._parser.is_reasoning_end(self._thought_ids)
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[Delta]:
+    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[EngineDelta]:
         ids = list(token_ids)
         if self._opening is not None:
             held = self._opening.take(text, ids, finished)
@@ -136,7 +140,7 @@ class ParsedReading:
             if not thinks:
                 self._parser = self._plain()
         if self._parser is None:
-            return [TextPiece(text)] if text else []
+            return [EngineText(text)] if text else []
         message = self._parser.parse_delta(
             delta_text=text,
             delta_token_ids=ids,
@@ -148,24 +152,24 @@ class ParsedReading:
             self._thought_ids += ids
         return [] if message is None else self._of_message(message, ids)
 
-    def _of_message(self, message: Any, ids: list[int]) -> list[Delta]:
-        found: list[Delta] = []
+    def _of_message(self, message: Any, ids: list[int]) -> list[EngineDelta]:
+        found: list[EngineDelta] = []
         if message.reasoning:
             self.thinking_tokens = (self.thinking_tokens or 0) + len(ids)
             self._thought_ids = ids
-            found.append(ThinkingPiece(message.reasoning, len(ids)))
+            found.append(EngineThinking(message.reasoning, len(ids)))
         if message.content or message.tool_calls:
             self._thought_ids = None
         if message.content:
-            found.append(TextPiece(message.content))
+            found.append(EngineText(message.content))
         for call in message.tool_calls or ():
             number = self._calls.setdefault(call.index, len(self._calls))
             function = call.function
             if function is not None:
-                found.append(CallPiece(number, function.name or None, function.arguments or ""))
+                found.append(EngineToolCall(number, function.name or None, function.arguments or ""))
         return found
 
 
-def told_of_repair(repair: str) -> None:
+def log_repair(repair: str) -> None:
     """Log a repair of a call that the model wrote badly."""
     log.info("A tool call was mended: %s", repair)

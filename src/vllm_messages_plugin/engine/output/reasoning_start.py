@@ -8,7 +8,7 @@ LONGEST = 64
 """Deltas after which a reply of nothing but white space is taken not to think."""
 
 
-class Opening:
+class ReasoningStartDetector:
     """Holds the head of a reply back until it shows whether it is the opening tag."""
 
     def __init__(self, tag: str, token_ids: frozenset[int]) -> None:

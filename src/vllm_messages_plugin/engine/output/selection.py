@@ -23,11 +23,11 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
     ParserChoice,
     choose,
-    spoken_shape,
+    format_of_template,
 )
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.translate.traits import TemplateTraits
 
@@ -38,7 +38,7 @@ log = logging.getLogger("vllm.messages")
 
 
 @dataclass(frozen=True, slots=True)
-class Readers:
+class ParserSelection:
     """The parser classes for a reply. `plain` reads no reasoning: for replies that a grammar binds whole."""
 
     full: Any
@@ -118,9 +118,9 @@ def _added_tokens(tokenizer: Any) -> list[str]:
     return list(added()) if callable(added) else []
 
 
-def choose_readers(
+def select_parsers(
     model_config: Any, tokenizer: Any, args: Any, settings: Settings, template: str | None
-) -> Readers:
+) -> ParserSelection:
     """Decide on the parsers and log why."""
     choice = choose(facts_of(model_config, tokenizer, template))
     reasons = list(choice.reasons)
@@ -132,7 +132,7 @@ def choose_readers(
     reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, reasons)
     if reasoning is None or _goes_by_template(reasoning):
         reasoning = choice.reasoning_parser
-    spoken = spoken_shape(choice) if settings.formats == "auto" else None
+    spoken = format_of_template(choice) if settings.formats == "auto" else None
     prompted = choice.prompted and tool == choice.tool_parser and spoken is None
     readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
     readers = replace(readers, shape=_own_shape(readers, choice, settings))
@@ -152,7 +152,9 @@ def choose_readers(
     return readers
 
 
-def _with_foreign_grammar(readers: Readers, model_config: Any, tokenizer: Any, reasons: list[str]) -> Readers:
+def _with_foreign_grammar(
+    readers: ParserSelection, model_config: Any, tokenizer: Any, reasons: list[str]
+) -> ParserSelection:
     """Have a demanded call written in the markup that we prompt for: vLLM has no grammar for the model's."""
     reasons.append(
         f"A demanded call is written as {PROMPTED_SHAPE}: no grammar for {readers.shape} is known."
@@ -193,7 +195,7 @@ def _compose(
     prompted: bool,
     choice: ParserChoice,
     reasons: list[str],
-) -> Readers:
+) -> ParserSelection:
     """Parser classes for the names; a name that this model's tokenizer can't serve is done without."""
     try:
         plain = _parser_class(model_config, tokenizer, tool, None)
@@ -206,7 +208,7 @@ def _compose(
     except Exception as error:  # noqa: BLE001 - and reasoning is done without
         reasons.append(f"Reasoning parser {reasoning} can't be used ({error}).")
         full, reasoning = plain, None
-    return Readers(
+    return ParserSelection(
         full,
         plain,
         tool,
@@ -221,7 +223,7 @@ def _compose(
     )
 
 
-def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> str | None:
+def _own_shape(readers: ParserSelection, choice: ParserChoice, settings: Settings) -> str | None:
     """The shape of our own for the replies; none where a flag or a setting names another reader."""
     if settings.formats == "vllm" or readers.reasoning_parser != choice.reasoning_parser:
         return None
@@ -230,11 +232,11 @@ def _own_shape(readers: Readers, choice: ParserChoice, settings: Settings) -> st
         return named
     if readers.prompted:
         return _prompted_shape(choice.profile)
-    shape = choice.profile.call_shape or choice.profile.hinted_shape if choice.profile else None
-    return shape if shape in SHAPES else None
+    shape = choice.profile.call_shape or choice.profile.hinted_format if choice.profile else None
+    return shape if shape in FORMATS else None
 
 
-def _named_shape(readers: Readers) -> str | None:
+def _named_shape(readers: ParserSelection) -> str | None:
     """The shape of a tool parser of ours that a flag or a setting names."""
     parser = getattr(readers.plain, "tool_parser_cls", None)
     return str(parser.shape) if parser and parser.__module__ == TOOL_MODULE else None
@@ -242,8 +244,8 @@ def _named_shape(readers: Readers) -> str | None:
 
 def _prompted_shape(profile: TemplateProfile | None) -> str:
     """The shape for calls that were asked for as text: the model's own, if it reads these as well."""
-    own = SHAPES.get(profile.call_shape or "") if profile else None
-    asked = SHAPES[PROMPTED_SHAPE].sections[0]
+    own = FORMATS.get(profile.call_shape or "") if profile else None
+    asked = FORMATS[PROMPTED_SHAPE].sections[0]
     return own.name if own and asked in own.sections else PROMPTED_SHAPE
 
 

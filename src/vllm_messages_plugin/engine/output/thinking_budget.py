@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
-from vllm_messages_plugin.translate.thinking import ThinkingWish
+from vllm_messages_plugin.translate.thinking import ThinkingRequest
 
 EFFORT_BUDGETS: Mapping[str, int] = MappingProxyType({"low": 2_048, "medium": 8_192})
 """Tokens of thinking for an effort that the model's template has no word for; above these, no bound."""
@@ -21,7 +21,7 @@ CONTEXT_TOKENS = 8
 """Tokens of the prompt that are decoded with a reply, so that its first one is decoded as it stands."""
 
 
-def wanted_budget(wish: ThinkingWish, profile: ThinkingProfile | None, max_tokens: int) -> int | None:
+def wanted_budget(wish: ThinkingRequest, profile: ThinkingProfile | None, max_tokens: int) -> int | None:
     """How many tokens the thinking may take; None without a bound.
 
     One that leaves no room for an answer is lowered: clients send 1,024 with a max_tokens of 200.

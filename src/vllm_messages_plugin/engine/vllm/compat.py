@@ -102,7 +102,7 @@ _KINDS: tuple[tuple[str, ErrorKind], ...] = (
 RETRY_AFTER = 2  # seconds, told to clients of an overloaded server
 
 
-def in_our_words(error: Exception) -> MessagesError:
+def to_messages_error(error: Exception) -> MessagesError:
     """Any exception of vLLM's as one the client can be told of. Details of a 5xx stay in the log."""
     if isinstance(error, MessagesError):
         return error

@@ -16,7 +16,7 @@ from vllm_messages_plugin.formats.probing import sentinels as say
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class FormatDetector:
     """One way to write a tool call, and the vLLM parser that reads it."""
 
     name: str
@@ -26,16 +26,18 @@ class Shape:
     trouble: str = ""  # why there is no parser
 
 
-def _shape(name: str, pattern: str, tool_parser: str | None, *needs: str, trouble: str = "") -> Shape:
+def _shape(
+    name: str, pattern: str, tool_parser: str | None, *needs: str, trouble: str = ""
+) -> FormatDetector:
     for word, sentinel in (("NAME", say.NAME), ("KEY", say.KEY), ("VALUE", say.VALUE)):
         pattern = pattern.replace(word, re.escape(sentinel))
-    return Shape(name, re.compile(pattern, re.DOTALL), tool_parser, needs, trouble)
+    return FormatDetector(name, re.compile(pattern, re.DOTALL), tool_parser, needs, trouble)
 
 
 _NONE: Final = "vLLM has no parser for it"
 
 # The first pattern found in the assistant's turn decides, so narrower ones come first.
-SHAPES: Final[tuple[Shape, ...]] = (
+DETECTORS: Final[tuple[FormatDetector, ...]] = (
     _shape("dsml_function_calls", r"<｜DSML｜function_calls>", "deepseek_v32"),
     _shape("dsml_calls", r"<｜DSML｜ calls>", "deepseek_v41"),
     _shape("dsml_tool_calls", r"<｜DSML｜tool_calls>", "deepseek_v4"),
@@ -202,7 +204,7 @@ NATIVES: Final[dict[str, tuple[str, str | None]]] = {
 RESPONSE_TEMPLATE_PARSER: Final = "hf"
 
 TOOL_PARSERS: Final[frozenset[str]] = frozenset(
-    {shape.tool_parser for shape in SHAPES if shape.tool_parser}
+    {shape.tool_parser for shape in DETECTORS if shape.tool_parser}
     | {parser for _, _, parser in TOOL_TWINS}
     | {tool for tool, _ in NATIVES.values()}
     | {RESPONSE_TEMPLATE_PARSER}
@@ -212,20 +214,20 @@ REASONING_PARSERS: Final[frozenset[str]] = frozenset(
     | {parser for _, _, parser in REASONING_TWINS}
     | {reasoning for _, reasoning in NATIVES.values() if reasoning}
 )
-BY_NAME: Final = {shape.name: shape for shape in SHAPES}
+BY_NAME: Final = {shape.name: shape for shape in DETECTORS}
 
 
-def shape_of(segment: str) -> str | None:
+def detect_format(segment: str) -> str | None:
     """Name the markup of a rendered call; "unknown" if it has none we know."""
-    return next((shape.name for shape in SHAPES if shape.pattern.search(segment)), "unknown")
+    return next((shape.name for shape in DETECTORS if shape.pattern.search(segment)), "unknown")
 
 
-def hinted_shape(prompt: str) -> str | None:
+def format_hinted_by_prompt(prompt: str) -> str | None:
     """Name the markup that a prompt asks for when it lists tools without showing a call."""
     return next((name for mark, name in LISTED if mark in prompt), None)
 
 
-def shape_by_token(vocabulary: Container[str]) -> str | None:
+def format_by_token(vocabulary: Container[str]) -> str | None:
     """Name the markup that a tokenizer has tokens for."""
     return next((name for token, name in TOKENS if token in vocabulary), None)
 

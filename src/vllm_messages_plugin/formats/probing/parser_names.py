@@ -46,7 +46,7 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Names by which other engines, or plugin files that models ship, call a format we read, and its shape."""
-TOOL_SHAPES: Final[Mapping[str, str]] = MappingProxyType({**OWN_NAMES, **ALIASES})
+TOOL_PARSER_FORMATS: Final[Mapping[str, str]] = MappingProxyType({**OWN_NAMES, **ALIASES})
 REASONING_ALIASES: Final = (
     "deepseek-r1",
     "deepseek-v3",

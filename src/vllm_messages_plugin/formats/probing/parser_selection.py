@@ -18,13 +18,13 @@ from vllm_messages_plugin.formats.probing.detectors import (
     NATIVES,
     RESPONSE_TEMPLATE_PARSER,
     TOOL_TWINS,
-    shape_by_token,
+    format_by_token,
     twin,
 )
 from vllm_messages_plugin.formats.probing.reasoning_selection import Case, Decision, choose_reasoning
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, probe
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
-from vllm_messages_plugin.formats.scanning.formats import SHAPES
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 # Native families of which only some models think: those that have this token.
 THOUGHT_TOKENS: Final = {"mistral": "[THINK]"}
@@ -94,13 +94,13 @@ def choose(facts: ModelFacts) -> ParserChoice:
     return ParserChoice(tools.parser, reasoning, tools.prompted, profile, reasons, written_as)
 
 
-def spoken_shape(choice: ParserChoice) -> str | None:
+def format_of_template(choice: ParserChoice) -> str | None:
     """The shape of a template that speaks of tools in full, in markup that we read and vLLM does not."""
     profile = choice.profile
     if not choice.prompted or profile is None or profile.arguments_as != "object":
         return None
     whole = profile.lists_tools and profile.renders_results
-    return profile.call_shape if whole and profile.call_shape in SHAPES else None
+    return profile.call_shape if whole and profile.call_shape in FORMATS else None
 
 
 def _choose_reasoning(profile: TemplateProfile | None, tools: _Tools, facts: ModelFacts) -> Decision:
@@ -146,7 +146,7 @@ def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _Tools:
         return _prompt(_unlisted(profile.call_shape))
     if profile.call_shape == "unknown":
         return _prompt("The chat template writes calls in a form no vLLM parser reads")
-    name = profile.call_shape or profile.hinted_shape or shape_by_token(facts.vocabulary)
+    name = profile.call_shape or profile.hinted_format or format_by_token(facts.vocabulary)
     if name is None:
         return _prompt("The chat template lists tools but shows no call")
     if not profile.call_shape and not profile.renders_results:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.probing import sentinels as say
-from vllm_messages_plugin.formats.probing.detectors import hinted_shape, shape_of
+from vllm_messages_plugin.formats.probing.detectors import detect_format, format_hinted_by_prompt
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile, Thought, probe_thinking
 from vllm_messages_plugin.formats.probing.renderer import NO_KWARGS, Message, Renderer
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
@@ -42,7 +42,7 @@ class TemplateProfile:
     leading_assistant: bool
     empty_call_content: object
     error: str | None = None
-    hinted_shape: str | None = None  # the markup the listing asks for, where no call is rendered
+    hinted_format: str | None = None  # the markup the listing asks for, where no call is rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
     field = _reasoning_field(tooled, call) or _reasoning_field(plain, None)
     return TemplateProfile(
         lists_tools=say.NAME in listing,
-        call_shape=shape_of(call.segment) if call else None,
+        call_shape=detect_format(call.segment) if call else None,
         renders_results=_renders_results(tooled, call),
         arguments_as=call.arguments_as if call else "object",
         thinking=probe_thinking(plain, _thought(plain, tooled, call, field)),
@@ -131,7 +131,7 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
         consecutive_users=_tells(ways, [say.user(), say.user(say.USER_AGAIN)], [say.USER, say.USER_AGAIN]),
         leading_assistant=_tells(ways, [say.assistant(), say.user()], [say.ANSWER, say.USER]),
         empty_call_content=_empty_content(tooled, call),
-        hinted_shape=None if call else hinted_shape(listing),
+        hinted_format=None if call else format_hinted_by_prompt(listing),
     )
 
 

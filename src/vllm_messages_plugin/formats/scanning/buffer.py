@@ -11,12 +11,12 @@ from collections.abc import Generator
 from typing import Final, TypeVar
 
 T = TypeVar("T")
-Reading = Generator[None, None, T]
+ReadGenerator = Generator[None, None, T]
 
 _SPACE: Final = re.compile(r"\s*")
 
 
-class Tape:
+class InputBuffer:
     """A window on the text: what lies before `at` has been read.
 
     `text` and `at` are open to readers, which move `at` forward. `mark` begins to remember what is
@@ -82,7 +82,7 @@ class Tape:
         self._kept = None
 
 
-def next_char(tape: Tape) -> Reading[str]:
+def next_char(tape: InputBuffer) -> ReadGenerator[str]:
     """Skip white space and look at the next character; "" at the end."""
     while True:
         found = _SPACE.match(tape.text, tape.at)
@@ -95,7 +95,7 @@ def next_char(tape: Tape) -> Reading[str]:
         yield
 
 
-def run(reading: Reading[T]) -> T:
+def run(reading: ReadGenerator[T]) -> T:
     """The result of a reading from a tape that has ended."""
     try:
         while True:

@@ -11,24 +11,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from vllm_messages_plugin.formats.scanning.patterns import Mark
-from vllm_messages_plugin.formats.scanning.syntax import Form, Section, Shape
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
+from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
-OBJECT_BODY: Final = Mark(" {")
-FENCED_BODY: Final = Mark(" ```{word} {")
-PYTHON_BODY: Final = Mark(" (")
-LIST: Final = Mark(" [")
-LIST_END: Final = Mark(" ]")
-FENCE: Final = Mark(" ```{word}")
-FENCE_AT_END: Final = Mark(" ```")
-COMMA: Final = Mark(" ,")
-SEMICOLON: Final = Mark(" ;")
+OBJECT_BODY: Final = MarkupPattern(" {")
+FENCED_BODY: Final = MarkupPattern(" ```{word} {")
+PYTHON_BODY: Final = MarkupPattern(" (")
+LIST: Final = MarkupPattern(" [")
+LIST_END: Final = MarkupPattern(" ]")
+FENCE: Final = MarkupPattern(" ```{word}")
+FENCE_AT_END: Final = MarkupPattern(" ```")
+COMMA: Final = MarkupPattern(" ,")
+SEMICOLON: Final = MarkupPattern(" ;")
 # What may stand around and between calls.
 NOISE: Final = (LIST, LIST_END, FENCE, FENCE_AT_END, COMMA, SEMICOLON)
 BARE_HEADS: Final = ("{", "[", "```")
 
 
-class Spelling:
+class CompiledCallSyntax:
     """A form's marks within its section."""
 
     __slots__ = (
@@ -46,14 +46,14 @@ class Spelling:
         "tail",
     )
 
-    def __init__(self, form: Form, close: str) -> None:
+    def __init__(self, form: CallSyntax, close: str) -> None:
         self.form = form
-        self.head = Mark(" " + form.head)
+        self.head = MarkupPattern(" " + form.head)
         self.name = re.compile(form.name)
         self.param = _mark(form.param)
         self.tail = _mark(form.tail)
         self.section_close = _mark(close)
-        self.end = Mark(form.end)
+        self.end = MarkupPattern(form.end)
         self.follow_param = _mark(form.param, form.end)
         self.follow_tail = _mark(form.tail, form.end)
         self.follow_close = _mark(close, form.end)
@@ -63,30 +63,30 @@ class Spelling:
         self.closers = tuple(_given((self.tail, self.section_close)))
 
     @property
-    def follows(self) -> tuple[Mark, ...]:
+    def follows(self) -> tuple[MarkupPattern, ...]:
         """What ends a value: its closing tag, with what the template would write next."""
         return tuple(_given((self.follow_param, self.follow_tail, self.follow_close)))
 
 
-def _mark(source: str, before: str = "") -> Mark | None:
+def _mark(source: str, before: str = "") -> MarkupPattern | None:
     """A mark behind white space, or None for nothing."""
-    return Mark(f"{before} {source}") if source else None
+    return MarkupPattern(f"{before} {source}") if source else None
 
 
-def _given(marks: Iterable[Mark | None]) -> Iterable[Mark]:
+def _given(marks: Iterable[MarkupPattern | None]) -> Iterable[MarkupPattern]:
     return (mark for mark in marks if mark is not None)
 
 
-class Chapter:
+class CompiledSection:
     """A section's marks."""
 
     __slots__ = ("close", "marks", "open", "section", "spellings", "tails")
 
-    def __init__(self, section: Section) -> None:
+    def __init__(self, section: SectionSyntax) -> None:
         self.section = section
-        self.open = Mark(section.open) if section.open else None
+        self.open = MarkupPattern(section.open) if section.open else None
         self.close = _mark(section.close)
-        spellings = [Spelling(form, section.close) for form in section.forms]
+        spellings = [CompiledCallSyntax(form, section.close) for form in section.forms]
         self.spellings = {spelling.head: spelling for spelling in spellings}
         tails = [spelling.tail for spelling in spellings] + [_mark(mark) for mark in section.between]
         self.tails = tuple(_given(tails))
@@ -94,15 +94,15 @@ class Chapter:
 
 
 @dataclass(frozen=True, slots=True)
-class Trigger:
+class SectionStart:
     """Where a literal leads: to a chapter, whose opening mark is then read, unless a call stands alone."""
 
-    chapter: Chapter
+    chapter: CompiledSection
     alone: bool
     bare: bool
 
 
-class Finder:
+class LiteralFinder:
     """Finds the first of several literals, and knows what of a text may yet become one."""
 
     def __init__(self, literals: Iterable[str]) -> None:
@@ -139,30 +139,30 @@ class Finder:
         return len(text)
 
 
-class Grammar:
+class CompiledFormat:
     """A shape's chapters, by the literals that lead to them."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.triggers: dict[str, Trigger] = {}
+    def __init__(self, shape: ToolCallFormat) -> None:
+        self.triggers: dict[str, SectionStart] = {}
         self.closes: set[str] = set()
         for section in shape.sections:
-            chapter = Chapter(section)
+            chapter = CompiledSection(section)
             self._lead(chapter)
             self.closes |= {mark.literals[0] for mark in _given([chapter.close])}
 
-    def _lead(self, chapter: Chapter) -> None:
+    def _lead(self, chapter: CompiledSection) -> None:
         if chapter.open:
-            self.triggers.setdefault(chapter.open.head, Trigger(chapter, alone=False, bare=False))
+            self.triggers.setdefault(chapter.open.head, SectionStart(chapter, alone=False, bare=False))
         else:
             for head in BARE_HEADS:
-                self.triggers.setdefault(head, Trigger(chapter, alone=True, bare=True))
+                self.triggers.setdefault(head, SectionStart(chapter, alone=True, bare=True))
         for spelling in chapter.spellings.values():
             if spelling.form.alone:
-                head = Mark(spelling.form.head).head
-                self.triggers.setdefault(head, Trigger(chapter, alone=True, bare=False))
+                head = MarkupPattern(spelling.form.head).head
+                self.triggers.setdefault(head, SectionStart(chapter, alone=True, bare=False))
 
 
 @lru_cache(maxsize=64)
-def grammar_of(shape: Shape) -> Grammar:
+def compiled_format(shape: ToolCallFormat) -> CompiledFormat:
     """The grammar of a shape, made once."""
-    return Grammar(shape)
+    return CompiledFormat(shape)

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from vllm_messages_plugin.formats.scanning.buffer import Tape
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
-from vllm_messages_plugin.formats.scanning.pieces import Piece, Pieces, Text, Thought
-from vllm_messages_plugin.formats.scanning.schema import Node, parameters_of
+from vllm_messages_plugin.formats.scanning.pieces import Piece, Pieces, TextPiece, ThinkingPiece
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode, parameters_of
 
 
-class Reply:
+class ScanOutput:
     """Takes what the readers found."""
 
     def __init__(
-        self, tape: Tape, tools: Sequence[Mapping[str, Any]], repaired: Callable[[str], None] | None
+        self, tape: InputBuffer, tools: Sequence[Mapping[str, Any]], repaired: Callable[[str], None] | None
     ) -> None:
         self.tape = tape
         self.thinking = False
@@ -92,7 +92,7 @@ class Reply:
     def _emit(self, text: str) -> None:
         if text:
             self.answered = self.answered or not self.thinking
-            self._pieces.say(Thought if self.thinking else Text, text)
+            self._pieces.say(ThinkingPiece if self.thinking else TextPiece, text)
 
     def _track_line(self, text: str) -> None:
         line = text[text.rfind("\n") + 1 :]
@@ -104,7 +104,7 @@ class Reply:
         """Whether a tool is offered."""
         return name in self._tools
 
-    def node(self, name: str) -> Node | None:
+    def node(self, name: str) -> SchemaNode | None:
         """The schema of a tool's arguments."""
         return self._tools.get(name)
 

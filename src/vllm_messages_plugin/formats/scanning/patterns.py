@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
 
 # How long a blank may be. Each is bounded, and so is what a reader holds back to decide.
 BLANKS: Final[dict[str, str]] = {
@@ -30,23 +30,23 @@ _FILL: Final = {f"{{{blank}}}": (blank, re.compile(pattern)) for blank, pattern 
 _FILL[" "] = ("", re.compile(rf"\s{{0,{SPACE_LIMIT}}}"))
 
 
-class Miss(Enum):
+class NoMatch(Enum):
     """No match: surely not, or not yet."""
 
     NO = 0
-    PERHAPS = 1
+    PARTIAL = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PatternMatch:
     """A match: which mark, where it ends, and its blanks."""
 
-    mark: Mark
+    mark: MarkupPattern
     end: int
     filled: Mapping[str, str]
 
 
-class Mark:
+class MarkupPattern:
     """A piece of markup, ready to be matched."""
 
     __slots__ = ("head", "parts", "source")
@@ -59,25 +59,25 @@ class Mark:
         )
         self.head = next((part for part in self.parts[:1] if isinstance(part, str)), "")
 
-    def match(self, text: str, at: int) -> Found | Miss:
+    def match(self, text: str, at: int) -> PatternMatch | NoMatch:
         """Match the mark at a position."""
         filled: dict[str, str] = {}
         for part in self.parts:
             if isinstance(part, str):
                 if not text.startswith(part, at):
-                    return Miss.PERHAPS if part.startswith(text[at : at + len(part)]) else Miss.NO
+                    return NoMatch.PARTIAL if part.startswith(text[at : at + len(part)]) else NoMatch.NO
                 at += len(part)
             else:
                 blank, pattern = part
                 run = pattern.match(text, at)
                 if run is None:
-                    return Miss.PERHAPS if at >= len(text) else Miss.NO
+                    return NoMatch.PARTIAL if at >= len(text) else NoMatch.NO
                 if run.end() >= len(text):
-                    return Miss.PERHAPS
+                    return NoMatch.PARTIAL
                 at = run.end()
                 if blank:
                     filled[blank] = run[0]
-        return Found(self, at, filled)
+        return PatternMatch(self, at, filled)
 
     @property
     def literals(self) -> tuple[str, ...]:
@@ -85,31 +85,33 @@ class Mark:
         return tuple(part for part in self.parts if isinstance(part, str))
 
 
-def match_first(marks: Iterable[Mark], text: str, at: int, ended: bool = False) -> Found | Miss:
+def match_first(
+    marks: Iterable[MarkupPattern], text: str, at: int, ended: bool = False
+) -> PatternMatch | NoMatch:
     """The first of several marks that matches; perhaps, while one before it still may."""
     for mark in marks:
         found = mark.match(text, at)
-        if isinstance(found, Found) or (found is Miss.PERHAPS and not ended):
+        if isinstance(found, PatternMatch) or (found is NoMatch.PARTIAL and not ended):
             return found
-    return Miss.NO
+    return NoMatch.NO
 
 
-def expect(tape: Tape, marks: Sequence[Mark]) -> Reading[Found | None]:
+def expect(tape: InputBuffer, marks: Sequence[MarkupPattern]) -> ReadGenerator[PatternMatch | None]:
     """Wait until it is sure which mark stands here, and read it; None if none does."""
     while True:
         found = match_first(marks, tape.text, tape.at, tape.ended)
-        if isinstance(found, Found):
+        if isinstance(found, PatternMatch):
             tape.at = found.end
             return found
-        if found is Miss.NO:
+        if found is NoMatch.NO:
             return None
         yield
 
 
-def stands(tape: Tape, marks: Sequence[Mark]) -> Reading[bool]:
+def stands(tape: InputBuffer, marks: Sequence[MarkupPattern]) -> ReadGenerator[bool]:
     """Wait until it is sure whether one of some marks stands here, and leave it there."""
     while True:
         found = match_first(marks, tape.text, tape.at, tape.ended)
-        if found is not Miss.PERHAPS:
-            return found is not Miss.NO
+        if found is not NoMatch.PARTIAL:
+            return found is not NoMatch.NO
         yield

@@ -9,21 +9,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextPiece:
     """A piece of the answer."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Thought:
+class ThinkingPiece:
     """A piece of the thinking."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallPiece:
     """A piece of the call number `index`: its name, once and first, then pieces of its arguments.
 
     Put together the arguments are JSON text: at every moment the beginning of an object.
@@ -42,7 +42,7 @@ class CallEnd:
     whole: bool
 
 
-Piece = Text | Thought | Call | CallEnd
+Piece = TextPiece | ThinkingPiece | CallPiece | CallEnd
 
 
 class Pieces:
@@ -52,12 +52,12 @@ class Pieces:
 
     def __init__(self) -> None:
         self._done: list[Piece] = []
-        self._kind: type[Text | Thought | Call] = Text
+        self._kind: type[TextPiece | ThinkingPiece | CallPiece] = TextPiece
         self._index = 0
         self._name: str | None = None
         self._parts: list[str] = []
 
-    def say(self, kind: type[Text | Thought], text: str) -> None:
+    def say(self, kind: type[TextPiece | ThinkingPiece], text: str) -> None:
         """Add to the text or the thought."""
         if kind is not self._kind:
             self._join()
@@ -67,13 +67,13 @@ class Pieces:
     def begin(self, index: int, name: str) -> None:
         """Begin a call."""
         self._join()
-        self._kind, self._index, self._name = Call, index, name
+        self._kind, self._index, self._name = CallPiece, index, name
 
     def argue(self, index: int, arguments: str) -> None:
         """Add to a call's arguments."""
-        if self._kind is not Call:
+        if self._kind is not CallPiece:
             self._join()
-            self._kind, self._index = Call, index
+            self._kind, self._index = CallPiece, index
         self._parts.append(arguments)
 
     def end(self, index: int, whole: bool) -> None:
@@ -90,10 +90,10 @@ class Pieces:
     def _join(self) -> None:
         text = "".join(self._parts)
         self._parts.clear()
-        if self._kind is Call:
+        if self._kind is CallPiece:
             if text or self._name:
-                self._done.append(Call(self._index, self._name, text))
+                self._done.append(CallPiece(self._index, self._name, text))
             self._name = None
         elif text:
-            self._done.append(Thought(text) if self._kind is Thought else Text(text))
-        self._kind = Text
+            self._done.append(ThinkingPiece(text) if self._kind is ThinkingPiece else TextPiece(text))
+        self._kind = TextPiece

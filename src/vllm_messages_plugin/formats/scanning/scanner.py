@@ -10,15 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape
-from vllm_messages_plugin.formats.scanning.compiled import Finder, Grammar, Trigger, grammar_of
-from vllm_messages_plugin.formats.scanning.output import Reply
-from vllm_messages_plugin.formats.scanning.patterns import Mark, expect
-from vllm_messages_plugin.formats.scanning.pieces import Call, CallEnd, Piece, Text, Thought
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
+from vllm_messages_plugin.formats.scanning.compiled import (
+    CompiledFormat,
+    LiteralFinder,
+    SectionStart,
+    compiled_format,
+)
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, expect
+from vllm_messages_plugin.formats.scanning.pieces import CallEnd, CallPiece, Piece, TextPiece, ThinkingPiece
 from vllm_messages_plugin.formats.scanning.sections import read_section
-from vllm_messages_plugin.formats.scanning.syntax import Shape
+from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
-__all__ = ["Call", "CallEnd", "Piece", "Scanner", "Text", "ThinkingTags", "Thought"]
+__all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
 # An attempt that failed is looked at again, from its second character, only if it was short: so each
 # character is looked at a bounded number of times.
@@ -53,23 +58,25 @@ class Scanner:
 
     def __init__(
         self,
-        shape: Shape,
+        shape: ToolCallFormat,
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         thinking: ThinkingTags | None = None,
         calls: bool = True,
         repaired: Callable[[str], None] | None = None,
     ) -> None:
-        self._tape = Tape()
-        self._reply = Reply(self._tape, tools, repaired)
+        self._tape = InputBuffer()
+        self._reply = ScanOutput(self._tape, tools, repaired)
         self._thinking = thinking
-        grammar: Grammar | None = grammar_of(shape) if calls else None
+        grammar: CompiledFormat | None = compiled_format(shape) if calls else None
         self._triggers = grammar.triggers if grammar else {}
         self._answer_end = ANSWER_ENDS.get(thinking.close, "") if thinking else ""
         literals = (thinking.open, thinking.close, self._answer_end) if thinking else ()
         tags = [tag for tag in literals if tag]
-        self._finder = Finder((*self._triggers, *(grammar.closes if grammar else ()), *tags))
-        self._owed: Mark | None = None  # the closing mark of a section that something else broke into
+        self._finder = LiteralFinder((*self._triggers, *(grammar.closes if grammar else ()), *tags))
+        self._owed: MarkupPattern | None = (
+            None  # the closing mark of a section that something else broke into
+        )
         if thinking and thinking.starts_open:
             self._reply.boundary(thinking=True)
         self._reading = self._read()
@@ -97,7 +104,7 @@ class Scanner:
         next(self._reading, None)
         return self._reply.drain()
 
-    def _read(self) -> Reading[None]:
+    def _read(self) -> ReadGenerator[None]:
         """Read to the end: prose, and at each literal that may begin or end something, what it is."""
         tape, find = self._tape, self._finder.find
         while True:
@@ -113,7 +120,7 @@ class Scanner:
                 yield
         self._reply.finish()
 
-    def _meet(self, literal: str) -> Reading[None]:
+    def _meet(self, literal: str) -> ReadGenerator[None]:
         """Read what a literal begins or ends; if it is nothing, its first character is text."""
         if self._ends_answer(literal):
             self._tape.at += len(literal)
@@ -132,7 +139,7 @@ class Scanner:
         else:
             self._reply.say(self._tape.take(self._tape.at + 1))
 
-    def _is_owed(self, literal: str) -> Reading[bool]:
+    def _is_owed(self, literal: str) -> ReadGenerator[bool]:
         """Whether this closes a section that something else broke into; then it is read."""
         if self._owed is None or literal != self._owed.literals[0]:
             return False
@@ -155,14 +162,14 @@ class Scanner:
     def _ends_answer(self, literal: str) -> bool:
         return literal == self._answer_end and not self._reply.thinking
 
-    def _may_begin(self, trigger: Trigger) -> bool:
+    def _may_begin(self, trigger: SectionStart) -> bool:
         """Whether markup counts here: without marks a call is no thought, and a foreign one has its line."""
         if not trigger.bare:
             return True
         foreign = trigger.chapter.section.foreign
         return not self._reply.thinking and (self._reply.line_start or not foreign)
 
-    def _attempt(self, trigger: Trigger) -> Reading[None]:
+    def _attempt(self, trigger: SectionStart) -> ReadGenerator[None]:
         """Try to read calls; what is none of them goes back to where prose is read."""
         tape, reply = self._tape, self._reply
         tape.mark()

@@ -1,6 +1,6 @@
 """Values in the types that a tool's schema asks for, as far as that is beyond doubt.
 
-Used by the readers of arguments. A schema is looked at through `Node`, which understands anyOf, oneOf,
+Used by the readers of arguments. A schema is looked at through `SchemaNode`, which understands anyOf, oneOf,
 allOf, $ref (also cyclic), lists of types, enum and const. Whatever does not fit stays as it is.
 """
 
@@ -48,7 +48,7 @@ ANY: Final[Types] = frozenset(FIRST_CHARS)
 _ROUND: Final = 2  # the parts of a decimal number
 
 
-class Node:
+class SchemaNode:
     """A place in a schema. `types` is None where any type will do."""
 
     __slots__ = ("_flat", "_root", "types")
@@ -69,20 +69,20 @@ class Node:
         found = frozenset(value for value in listed if isinstance(value, str))
         return found if listed and all(isinstance(value, str) for value in listed) else None
 
-    def property(self, key: str) -> Node | None:
+    def property(self, key: str) -> SchemaNode | None:
         """The place of a property; None if the schema says nothing of it."""
         for flat in self._flat:
             properties = flat.get("properties")
             if isinstance(properties, Mapping) and key in properties:
-                return Node(properties[key], self._root)
+                return SchemaNode(properties[key], self._root)
         others = [flat["additionalProperties"] for flat in self._flat if "additionalProperties" in flat]
-        return next((Node(other, self._root) for other in others if isinstance(other, Mapping)), None)
+        return next((SchemaNode(other, self._root) for other in others if isinstance(other, Mapping)), None)
 
-    def items(self) -> Node | None:
+    def items(self) -> SchemaNode | None:
         """The place of an array's items."""
         found = (flat["items"] for flat in self._flat if isinstance(flat.get("items"), Mapping))
         schema = next(found, None)
-        return None if schema is None else Node(schema, self._root)
+        return None if schema is None else SchemaNode(schema, self._root)
 
     def keys(self) -> Iterator[str]:
         """The properties that are named."""
@@ -92,15 +92,15 @@ class Node:
                 yield from properties
 
 
-def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, Node]:
+def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, SchemaNode]:
     """The parameters of each tool, by its name."""
-    found: dict[str, Node] = {}
+    found: dict[str, SchemaNode] = {}
     for tool in tools:
         function = tool.get("function", tool)
         name = function.get("name")
         schema = function.get("parameters") or function.get("input_schema") or {}
         if isinstance(name, str) and isinstance(schema, Mapping):
-            found[name] = Node(schema, schema)
+            found[name] = SchemaNode(schema, schema)
     return found
 
 
@@ -156,7 +156,7 @@ def _types(flat: Sequence[Mapping[str, Any]]) -> Types | None:
     return frozenset().union(*each) if each and all(each) else None
 
 
-def takes_text(node: Node | None) -> bool:
+def takes_text(node: SchemaNode | None) -> bool:
     """Whether a string may stand here."""
     return node is None or node.types is None or "string" in node.types
 

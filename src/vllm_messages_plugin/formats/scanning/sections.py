@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 
-from vllm_messages_plugin.formats.scanning.buffer import Reading, next_char
+from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, next_char
 from vllm_messages_plugin.formats.scanning.compiled import (
     COMMA,
     FENCE,
@@ -20,13 +20,13 @@ from vllm_messages_plugin.formats.scanning.compiled import (
     OBJECT_BODY,
     PYTHON_BODY,
     SEMICOLON,
-    Chapter,
-    Spelling,
+    CompiledCallSyntax,
+    CompiledSection,
 )
-from vllm_messages_plugin.formats.scanning.output import Reply
-from vllm_messages_plugin.formats.scanning.patterns import Found, expect
-from vllm_messages_plugin.formats.scanning.readers.gemma_object import BracesReader
-from vllm_messages_plugin.formats.scanning.readers.json_call import Envelope
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import PatternMatch, expect
+from vllm_messages_plugin.formats.scanning.readers.gemma_object import GemmaObjectReader
+from vllm_messages_plugin.formats.scanning.readers.json_call import JsonCallReader
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.readers.tagged import read_tagged
@@ -35,7 +35,7 @@ BRACKETS_LIMIT = 4
 
 
 @dataclass(slots=True)
-class Visit:
+class SectionProgress:
     """How far the reading of a section has come."""
 
     made: bool = False  # a call was made
@@ -43,12 +43,12 @@ class Visit:
     brackets: list[str] = field(default_factory=list)  # lists and fences still open
 
 
-def read_section(reply: Reply, chapter: Chapter) -> Reading[Visit]:
+def read_section(reply: ScanOutput, chapter: CompiledSection) -> ReadGenerator[SectionProgress]:
     """Read calls until the section ends or something else comes.
 
     The tape is marked behind the last call: what was read since is not part of any.
     """
-    visit = Visit()
+    visit = SectionProgress()
     while not visit.closed:
         found = yield from expect(reply.tape, chapter.marks)
         if found is None:
@@ -69,7 +69,7 @@ def read_section(reply: Reply, chapter: Chapter) -> Reading[Visit]:
     return visit
 
 
-def _pass_bracket(reply: Reply, found: Found, visit: Visit) -> bool:
+def _pass_bracket(reply: ScanOutput, found: PatternMatch, visit: SectionProgress) -> bool:
     """Pass what stands around and between calls; False if it has no place here."""
     closes_fence = found.mark in (FENCE, FENCE_AT_END) and visit.made and not found.filled.get("word")
     if found.mark is LIST_END or (closes_fence and "```" in visit.brackets):
@@ -86,12 +86,16 @@ def _pass_bracket(reply: Reply, found: Found, visit: Visit) -> bool:
 
 
 def _read_call(
-    reply: Reply, chapter: Chapter, spelling: Spelling, head: Found, visit: Visit
-) -> Reading[bool]:
+    reply: ScanOutput,
+    chapter: CompiledSection,
+    spelling: CompiledCallSyntax,
+    head: PatternMatch,
+    visit: SectionProgress,
+) -> ReadGenerator[bool]:
     """Read one call behind its head; False, with nothing handed out, if it is none."""
     section = chapter.section
     if spelling.form.kind != "call":
-        envelope = Envelope(reply, spelling, guarded=section.foreign or chapter.open is None)
+        envelope = JsonCallReader(reply, spelling, guarded=section.foreign or chapter.open is None)
         return (yield from envelope.read())
     found = spelling.name.fullmatch(head.filled["name"])
     name = found[found.lastindex or 0] if found else head.filled["name"]
@@ -110,7 +114,7 @@ def _read_call(
     return True
 
 
-def _read_object(reply: Reply, spelling: Spelling, name: str) -> Reading[bool]:
+def _read_object(reply: ScanOutput, spelling: CompiledCallSyntax, name: str) -> ReadGenerator[bool]:
     """Read arguments that are a JSON object, from behind its brace."""
     quote = spelling.form.quote
     char = yield from next_char(reply.tape)
@@ -118,7 +122,7 @@ def _read_object(reply: Reply, spelling: Spelling, name: str) -> Reading[bool]:
         return False
     reply.begin(name)
     reply.write("{")
-    kind = partial(BracesReader, quote) if quote else JsonReader
+    kind = partial(GemmaObjectReader, quote) if quote else JsonReader
     reader = kind(reply.tape, reply.write, reply.told, spelling.closers)
     whole = yield from reader.members(reply.node(name))
     if whole:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vllm_messages_plugin.formats.scanning.patterns import Mark
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CallSyntax:
     """How one call is written.
 
     `head` begins it and has its {name}. Then come tagged arguments (`param`, a value, `end`; `tail` ends
@@ -35,13 +35,13 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SectionSyntax:
     """What stands around calls. Without `open` the calls stand bare in the text.
 
     Calls of a foreign section, and bare ones, count only if they name a tool that is offered.
     """
 
-    forms: tuple[Form, ...]
+    forms: tuple[CallSyntax, ...]
     open: str = ""
     close: str = ""
     between: tuple[str, ...] = ()  # marks around single calls that say nothing
@@ -49,11 +49,11 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ToolCallFormat:
     """How a family of models marks its calls."""
 
     name: str
-    sections: tuple[Section, ...]
+    sections: tuple[SectionSyntax, ...]
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -64,5 +64,5 @@ class Shape:
             for form in section.forms:
                 sources += [form.head, form.param, form.end, form.tail, form.quote]
             if not section.foreign:
-                found |= dict.fromkeys(word for source in sources for word in Mark(source).literals)
+                found |= dict.fromkeys(word for source in sources for word in MarkupPattern(source).literals)
         return tuple(word for word in found if not word.isalnum() and len(word) > 1)

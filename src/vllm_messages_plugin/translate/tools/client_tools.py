@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from vllm_messages_plugin.translate.tools import client_schemas as known
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import Tool
+from vllm_messages_plugin.wire.request import ToolParam
 
 _TYPE: Final = re.compile(r"(bash|text_editor|memory|computer)_([0-9]{8})")
 
@@ -41,7 +41,7 @@ class _Shape:
     system: str | None = None
 
 
-def client_tool(tool: Tool, position: int) -> ClientTool | None:
+def client_tool(tool: ToolParam, position: int) -> ClientTool | None:
     """The tool with its family's schema; None if it is of no family we know.
 
     A description, schema or name that the tool brings along stands in the place of ours.
@@ -64,11 +64,11 @@ def client_tool(tool: Tool, position: int) -> ClientTool | None:
     return ClientTool({"type": "function", "function": function}, shape.system)
 
 
-def _bash(_tool: Tool, _date: str, _path: str) -> _Shape:
+def _bash(_tool: ToolParam, _date: str, _path: str) -> _Shape:
     return _Shape("bash", known.BASH, known.BASH_SCHEMA)
 
 
-def _text_editor(tool: Tool, date: str, path: str) -> _Shape:
+def _text_editor(tool: ToolParam, date: str, path: str) -> _Shape:
     renamed = date >= EDITOR_RENAMED
     commands = known.EDITOR_COMMANDS if renamed else known.OLD_EDITOR_COMMANDS
     lines = [known.EDITOR, known.command_lines(commands)]
@@ -84,7 +84,7 @@ def _text_editor(tool: Tool, date: str, path: str) -> _Shape:
     )
 
 
-def _memory(_tool: Tool, _date: str, _path: str) -> _Shape:
+def _memory(_tool: ToolParam, _date: str, _path: str) -> _Shape:
     commands = known.MEMORY_COMMANDS
     return _Shape(
         "memory",
@@ -94,7 +94,7 @@ def _memory(_tool: Tool, _date: str, _path: str) -> _Shape:
     )
 
 
-def _computer(tool: Tool, date: str, path: str) -> _Shape:
+def _computer(tool: ToolParam, date: str, path: str) -> _Shape:
     screen = known.COMPUTER.format(
         width=_needed(tool, "display_width_px", path),
         height=_needed(tool, "display_height_px", path),
@@ -113,7 +113,7 @@ def _computer(tool: Tool, date: str, path: str) -> _Shape:
     )
 
 
-_FAMILIES: Final[Mapping[str, Callable[[Tool, str, str], _Shape]]] = {
+_FAMILIES: Final[Mapping[str, Callable[[ToolParam, str, str], _Shape]]] = {
     "bash": _bash,
     "text_editor": _text_editor,
     "memory": _memory,
@@ -128,11 +128,11 @@ def _display(number: int | None) -> str:
 # Fields that only some types have.
 
 
-def _extra(tool: Tool, field: str) -> Any:
+def _extra(tool: ToolParam, field: str) -> Any:
     return (tool.model_extra or {}).get(field)
 
 
-def _integer(tool: Tool, field: str, path: str, minimum: int) -> int | None:
+def _integer(tool: ToolParam, field: str, path: str, minimum: int) -> int | None:
     value = _extra(tool, field)
     if value is None:
         return None
@@ -143,14 +143,14 @@ def _integer(tool: Tool, field: str, path: str, minimum: int) -> int | None:
     return value
 
 
-def _needed(tool: Tool, field: str, path: str) -> int:
+def _needed(tool: ToolParam, field: str, path: str) -> int:
     value = _integer(tool, field, path, minimum=1)
     if value is None:
         raise invalid("Field required", f"{path}.{field}")
     return value
 
 
-def _flag(tool: Tool, field: str, path: str) -> bool:
+def _flag(tool: ToolParam, field: str, path: str) -> bool:
     value = _extra(tool, field)
     if value is not None and not isinstance(value, bool):
         raise invalid("Input should be a valid boolean", f"{path}.{field}")
@@ -162,7 +162,7 @@ def _flag(tool: Tool, field: str, path: str) -> bool:
 EXAMPLES: Final = "Examples of its input:"
 
 
-def input_examples(tool: Tool, position: int) -> list[dict[str, Any]]:
+def input_examples(tool: ToolParam, position: int) -> list[dict[str, Any]]:
     """The tool's `input_examples`.
 
     Raises:
@@ -196,7 +196,7 @@ def _with_description(inner: Mapping[str, Any], description: str) -> dict[str, A
     }
 
 
-def callable_directly(tool: Tool) -> bool:
+def callable_directly(tool: ToolParam) -> bool:
     """Whether the model itself may call the tool, and not only code that it writes."""
     callers = _extra(tool, "allowed_callers")
     return callers is None or (isinstance(callers, list) and "direct" in callers)

@@ -19,20 +19,20 @@ from vllm_messages_plugin.translate.tools.client_tools import (
 from vllm_messages_plugin.translate.tools.toolsets import Member, is_toolset, prompt_name, toolset_functions
 from vllm_messages_plugin.wire.blocks import (
     Block,
-    OtherBlock,
-    ToolChangeBlock,
-    ToolReferenceBlock,
-    ToolResultBlock,
+    OtherBlockParam,
+    ToolChangeBlockParam,
+    ToolReferenceBlockParam,
+    ToolResultBlockParam,
 )
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-from vllm_messages_plugin.wire.request import CountTokensRequest, Message, Tool, ToolChoice
+from vllm_messages_plugin.wire.request import CountTokensRequest, MessageParam, ToolChoiceParam, ToolParam
 
 Function = dict[str, Any]
 """`{"type": "function", "function": {"name", "description", "parameters"}}`"""
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ToolChoice:
     """`name` is set for "tool". `single`: at most one call (with "any" and "tool": exactly one)."""
 
     mode: Literal["auto", "any", "tool", "none"]
@@ -71,7 +71,7 @@ class Toolbox:
         tool = self.hidden.get(name)
         return f"The tool {name} is available now." if tool is None else definition_text(tool["function"])
 
-    def addition(self, block: ToolChangeBlock) -> str:
+    def addition(self, block: ToolChangeBlockParam) -> str:
         """A `tool_addition` as text: its own definition, or that of the tool it refers to."""
         definition = block.tool.get("definition")
         if not isinstance(definition, Mapping):
@@ -89,7 +89,7 @@ def definition_text(definition: Mapping[str, Any]) -> str:
 def defined(definition: Mapping[str, Any]) -> Function | None:
     """The tool that a `tool_addition` brings along; None for one we can't offer, which is only told of."""
     try:
-        return _entry(Tool.model_validate(definition), 0).function
+        return _entry(ToolParam.model_validate(definition), 0).function
     except (ValidationError, MessagesError):
         return None
 
@@ -108,7 +108,7 @@ class _Entry:
         return str(self.function["function"]["name"])
 
 
-def _entry(tool: Tool, position: int) -> _Entry:
+def _entry(tool: ToolParam, position: int) -> _Entry:
     """A tool that is no toolset: one of Anthropic's own by its family, or one with a schema."""
     made = client_tool(tool, position)
     function = made.function if made else _function(tool, f"tools.{position}")
@@ -118,7 +118,7 @@ def _entry(tool: Tool, position: int) -> _Entry:
     return _Entry(function, bool(tool.defer_loading), system=made.system if made else None)
 
 
-def _function(tool: Tool, path: str) -> Function:
+def _function(tool: ToolParam, path: str) -> Function:
     if not tool.is_custom and tool.input_schema is None:
         raise invalid(f"tool type '{tool.type}' is not supported by this server", path)
     if not tool.name:
@@ -150,7 +150,7 @@ def toolbox(request: CountTokensRequest) -> Toolbox:
     )
 
 
-def _entries(tools: Sequence[Tool]) -> list[_Entry]:
+def _entries(tools: Sequence[ToolParam]) -> list[_Entry]:
     """What each tool makes, in the request's order; toolsets give way to the names of the others."""
     single = {n: _entry(tool, n) for n, tool in enumerate(tools) if not is_toolset(tool)}
     taken = [entry.name for entry in single.values()]
@@ -164,13 +164,13 @@ def _entries(tools: Sequence[Tool]) -> list[_Entry]:
     return found
 
 
-def _blocks(messages: Sequence[Message]) -> Iterator[Block]:
+def _blocks(messages: Sequence[MessageParam]) -> Iterator[Block]:
     for message in messages:
         if isinstance(message.content, list):
             yield from message.content
 
 
-def changed_tool(block: ToolChangeBlock) -> str:
+def changed_tool(block: ToolChangeBlockParam) -> str:
     """The name a `tool_addition` or `tool_removal` speaks of."""
     definition = block.tool.get("definition")
     if isinstance(definition, Mapping):
@@ -178,12 +178,12 @@ def changed_tool(block: ToolChangeBlock) -> str:
     return str(block.tool.get("name") or block.tool.get("tool_name") or block.tool.get("server_name") or "")
 
 
-def callable_tools(box: Toolbox, messages: Sequence[Message]) -> tuple[Function, ...]:
+def callable_tools(box: Toolbox, messages: Sequence[MessageParam]) -> tuple[Function, ...]:
     """What may be called at the conversation's end: tools shown or referred to, less those removed."""
     shown = {str(function["function"]["name"]): function for function in box.shown}
     known, offered = {**box.hidden, **shown}, dict(shown)
     for block in _blocks(messages):
-        if isinstance(block, ToolChangeBlock) and block.type == "tool_removal":
+        if isinstance(block, ToolChangeBlockParam) and block.type == "tool_removal":
             offered.pop(changed_tool(block), None)
             continue
         known.update(_brought(block))
@@ -192,22 +192,22 @@ def callable_tools(box: Toolbox, messages: Sequence[Message]) -> tuple[Function,
 
 
 def _brought(block: Block) -> dict[str, Function]:
-    definition = block.tool.get("definition") if isinstance(block, ToolChangeBlock) else None
+    definition = block.tool.get("definition") if isinstance(block, ToolChangeBlockParam) else None
     function = defined(definition) if isinstance(definition, Mapping) else None
     return {str(function["function"]["name"]): function} if function else {}
 
 
 def _referred(block: Block) -> list[str]:
-    if isinstance(block, ToolChangeBlock):
+    if isinstance(block, ToolChangeBlockParam):
         return [changed_tool(block)]
-    if isinstance(block, ToolResultBlock) and isinstance(block.content, list):
-        return [inner.referred for inner in block.content if isinstance(inner, ToolReferenceBlock)]
+    if isinstance(block, ToolResultBlockParam) and isinstance(block.content, list):
+        return [inner.referred for inner in block.content if isinstance(inner, ToolReferenceBlockParam)]
     return found_tools(block)
 
 
 def found_tools(block: Block) -> list[str]:
     """The names that a server's tool search of an earlier turn found."""
-    if not isinstance(block, OtherBlock) or block.type != "tool_search_tool_result":
+    if not isinstance(block, OtherBlockParam) or block.type != "tool_search_tool_result":
         return []
     content = (block.model_extra or {}).get("content")
     found = content.get("tool_references") if isinstance(content, Mapping) else None
@@ -216,22 +216,24 @@ def found_tools(block: Block) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def choice(asked: ToolChoice | None, functions: Sequence[Function], members: Mapping[str, Member]) -> Choice:
+def choice(
+    asked: ToolChoiceParam | None, functions: Sequence[Function], members: Mapping[str, Member]
+) -> ToolChoice:
     """The tool choice in force; a member of a toolset may be named as the wire or the prompt names it.
 
     Raises:
         MessagesError: 400, a call is demanded of a tool that is not there.
     """
     if asked is None:
-        return Choice("auto")
+        return ToolChoice("auto")
     names = {function["function"]["name"] for function in functions}
     single = bool(asked.disable_parallel_tool_use)
     if asked.type == "any" and not names:
         raise invalid("a tool call is demanded but no tools are provided", "tool_choice")
     if asked.type != "tool":
-        return Choice(asked.type, None, single)
+        return ToolChoice(asked.type, None, single)
     of_members = (prompt for prompt, member in members.items() if member.name == asked.name)
     name = asked.name if asked.name in names else next(of_members, None)
     if name is None:
         raise invalid(f"Tool '{asked.name}' not found in provided tools", "tool_choice")
-    return Choice("tool", name, single)
+    return ToolChoice("tool", name, single)

@@ -21,7 +21,7 @@ from vllm_messages_plugin.translate.tools.client_schemas import (
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class MemberSchema:
     """A member of a toolset; `enabled` unless the request's `configs` say otherwise."""
 
     description: str
@@ -34,8 +34,8 @@ def _shape(
     required: Mapping[str, Schema] | None = None,
     optional: Mapping[str, Schema] | None = None,
     enabled: bool = True,
-) -> Shape:
-    return Shape(description, object_schema(required or {}, optional), enabled)
+) -> MemberSchema:
+    return MemberSchema(description, object_schema(required or {}, optional), enabled)
 
 
 _CHORD: Final = "The key, such as Return, or the chord, such as ctrl+s."
@@ -52,7 +52,7 @@ _SECONDS: Final = integer("Seconds.", 0)
 _AT: Final = {"coordinate": _POINT, "text": text(_HELD)}
 _HERE: Final = "on the screen at coordinate, or where the cursor is."
 
-COMPUTER_MEMBERS: Final[Mapping[str, Shape]] = {
+COMPUTER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
     "key": _shape("Press a key or a chord on the computer.", {"text": text(_CHORD)}, {"repeat": _REPEAT}),
     "hold_key": _shape(
         "Hold a key or a chord down on the computer.", {"text": text(_CHORD), "duration": _SECONDS}
@@ -114,11 +114,11 @@ _AT_EITHER: Final[dict[str, Schema]] = {
 _STRINGS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 
 
-def _click(how: str) -> Shape:
+def _click(how: str) -> MemberSchema:
     return _shape(f"{how} at a point or on an element of the page.", _AT_EITHER, _MODIFIERS | _TAB)
 
 
-BROWSER_MEMBERS: Final[Mapping[str, Shape]] = {
+BROWSER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
     "navigate": _shape(
         "Open a URL in the browser, or go back, forward or reload.",
         {"url": text("The URL (https:// by default), or one of the words back, forward and reload.")},

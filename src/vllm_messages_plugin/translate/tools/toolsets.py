@@ -11,13 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vllm_messages_plugin.translate.tools.toolset_members import BROWSER_MEMBERS, COMPUTER_MEMBERS, Shape
+from vllm_messages_plugin.translate.tools.toolset_members import (
+    BROWSER_MEMBERS,
+    COMPUTER_MEMBERS,
+    MemberSchema,
+)
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import Tool
+from vllm_messages_plugin.wire.request import ToolParam
 
 _TYPE: Final = re.compile(r"(computer|browser)_toolset_([0-9]{8})")
 
-_MEMBERS: Final[Mapping[str, Mapping[str, Shape]]] = {
+_MEMBERS: Final[Mapping[str, Mapping[str, MemberSchema]]] = {
     "computer": COMPUTER_MEMBERS,
     "browser": BROWSER_MEMBERS,
 }
@@ -35,13 +39,13 @@ class Member:
     deferred: bool = False
 
 
-def is_toolset(tool: Tool) -> bool:
+def is_toolset(tool: ToolParam) -> bool:
     """Whether an entry of `tools` stands for many functions."""
     return _TYPE.fullmatch(tool.type or "") is not None
 
 
 def toolset_functions(
-    tool: Tool, position: int, taken: Collection[str] = ()
+    tool: ToolParam, position: int, taken: Collection[str] = ()
 ) -> list[tuple[dict[str, Any], Member]] | None:
     """The toolset's enabled members as functions; None if the tool is no toolset.
 
@@ -72,7 +76,7 @@ def prompt_name(name: str, toolset: str, taken: Collection[str] = ()) -> str:
     return prompted
 
 
-def _function(tool: Tool, name: str, shape: Shape) -> dict[str, Any]:
+def _function(tool: ToolParam, name: str, shape: MemberSchema) -> dict[str, Any]:
     function: dict[str, Any] = {
         "name": name,
         "description": shape.description,
@@ -83,12 +87,14 @@ def _function(tool: Tool, name: str, shape: Shape) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _standing(config: Mapping[str, bool], shape: Shape, tool: Tool) -> tuple[bool, bool]:
+def _standing(config: Mapping[str, bool], shape: MemberSchema, tool: ToolParam) -> tuple[bool, bool]:
     """Whether a member is enabled, and whether it is deferred."""
     return config.get("enabled", shape.enabled), config.get("defer_loading", bool(tool.defer_loading))
 
 
-def _configs(tool: Tool, path: str, members: Mapping[str, Shape], date: str) -> dict[str, dict[str, bool]]:
+def _configs(
+    tool: ToolParam, path: str, members: Mapping[str, MemberSchema], date: str
+) -> dict[str, dict[str, bool]]:
     configs = (tool.model_extra or {}).get("configs")
     if configs is None:
         return {}

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats.whole_scan import completed
-from vllm_messages_plugin.formats.scanning.buffer import Tape, run
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, run
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, read_whole, typed
-from vllm_messages_plugin.formats.scanning.schema import Node
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -19,13 +19,13 @@ json_values = st.recursive(
 )
 
 
-def node(schema: dict[str, Any]) -> Node:
-    return Node(schema, schema)
+def node(schema: dict[str, Any]) -> SchemaNode:
+    return SchemaNode(schema, schema)
 
 
 def fed(text: str, size: int, ended: bool = True) -> tuple[str, bool | None]:
     """What a reader of members has written, and whether they are whole; None while it waits."""
-    tape, parts = Tape(), list[str]()
+    tape, parts = InputBuffer(), list[str]()
     reading = JsonReader(tape, parts.append).members(None)
     try:
         for at in range(0, len(text), size):
@@ -156,4 +156,4 @@ def test_a_string_is_written_before_its_end_and_a_number_is_not():
 
 
 def test_a_reading_that_ends_gives_its_result():
-    assert run(JsonReader(Tape("[1]", ended=True), lambda _: None).value(None)) is True
+    assert run(JsonReader(InputBuffer("[1]", ended=True), lambda _: None).value(None)) is True

@@ -11,9 +11,9 @@ import re
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char, run
-from vllm_messages_plugin.formats.scanning.compiled import Spelling
-from vllm_messages_plugin.formats.scanning.output import Reply
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, run
+from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import BLANKS, stands
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, copy_string
 
@@ -24,10 +24,10 @@ NEST: Final = "function"  # OpenAI's own form has name and arguments inside a se
 _NAME: Final = re.compile(BLANKS["name"])
 
 
-class Envelope:
+class JsonCallReader:
     """Reads one call object."""
 
-    def __init__(self, reply: Reply, spelling: Spelling, guarded: bool) -> None:
+    def __init__(self, reply: ScanOutput, spelling: CompiledCallSyntax, guarded: bool) -> None:
         self._reply = reply
         self._tape = reply.tape
         self._spelling = spelling
@@ -39,7 +39,7 @@ class Envelope:
         self._begun = False
         self._whole = False  # the arguments are
 
-    def read(self) -> Reading[bool]:
+    def read(self) -> ReadGenerator[bool]:
         """Read the object; whether it is a call. If not, nothing has been handed out."""
         ended = yield from self._members()
         if self._begun:
@@ -48,7 +48,7 @@ class Envelope:
             self._begin_late(self._name)
         return self._begun
 
-    def _members(self) -> Reading[bool]:
+    def _members(self) -> ReadGenerator[bool]:
         """Read member after member; False if the object is broken, cut, or no call."""
         while True:
             char = yield from next_char(self._tape)
@@ -66,7 +66,7 @@ class Envelope:
             else:
                 return (yield from self._lacks_brace())
 
-    def _member(self) -> Reading[bool]:
+    def _member(self) -> ReadGenerator[bool]:
         key = yield from self._text()
         if key is None or (yield from next_char(self._tape)) != ":":
             return False
@@ -90,7 +90,7 @@ class Envelope:
         self._other_keys |= key not in OTHER_KEYS
         return not (self._guarded and self._other_keys) and (yield from self._skip())
 
-    def _text(self) -> Reading[str | None]:
+    def _text(self) -> ReadGenerator[str | None]:
         """Read a string from behind its quote; None if it is cut."""
         parts: list[str] = []
         if not (yield from copy_string(self._tape, parts.append, self._reply.told)):
@@ -98,10 +98,10 @@ class Envelope:
         text: str = json.loads(f'"{"".join(parts)}"')
         return text
 
-    def _skip(self) -> Reading[bool]:
+    def _skip(self) -> ReadGenerator[bool]:
         return (yield from JsonReader(self._tape, _drop).value(None))
 
-    def _take_name(self) -> Reading[bool]:
+    def _take_name(self) -> ReadGenerator[bool]:
         self._tape.at += 1
         name = yield from self._text()
         if not name or not _NAME.fullmatch(name) or (self._guarded and not self._reply.offers(name)):
@@ -109,7 +109,7 @@ class Envelope:
         self._name = name
         return True
 
-    def _arguments(self, char: str) -> Reading[bool]:
+    def _arguments(self, char: str) -> ReadGenerator[bool]:
         """Read the arguments: an object, the text of one, or null."""
         if self._name is None:
             return (yield from self._keep(char))
@@ -128,7 +128,7 @@ class Envelope:
             return (yield from self._text_arguments(self._name))
         return (yield from self._null_arguments())
 
-    def _null_arguments(self) -> Reading[bool]:
+    def _null_arguments(self) -> ReadGenerator[bool]:
         if not (yield from self._skip()):
             return False
         self._begin()
@@ -136,7 +136,7 @@ class Envelope:
         self._reply.told(repair.NO_ARGUMENTS)
         return True
 
-    def _text_arguments(self, name: str) -> Reading[bool]:
+    def _text_arguments(self, name: str) -> ReadGenerator[bool]:
         """Read an object that is written as a string, while it is being written."""
         inner = TextArguments(self._reply, name)
         closed = yield from copy_string(self._tape, inner.push, self._reply.told)
@@ -146,7 +146,7 @@ class Envelope:
         self._whole = closed and inner.whole
         return self._whole
 
-    def _keep(self, char: str) -> Reading[bool]:
+    def _keep(self, char: str) -> ReadGenerator[bool]:
         """Keep the arguments until the name comes."""
         parts: list[str] = []
         if char == '"':
@@ -160,7 +160,7 @@ class Envelope:
         self._kept = "".join(parts)
         return whole
 
-    def _lacks_brace(self) -> Reading[bool]:
+    def _lacks_brace(self) -> ReadGenerator[bool]:
         """Whether the mark that ends the call stands here, so that only the last brace is missing."""
         if self._depth != 1 or not (self._begun or self._name):
             return False
@@ -178,7 +178,7 @@ class Envelope:
         """Begin a call of which the arguments came first, or not at all."""
         parts: list[str] = []
         if self._kept is not None:
-            tape = Tape(self._kept or "{}", ended=True)
+            tape = InputBuffer(self._kept or "{}", ended=True)
             if run(next_char(tape)) not in ("{", "n"):
                 return
             reader = JsonReader(tape, parts.append, self._reply.told)
@@ -204,12 +204,12 @@ class Envelope:
 class TextArguments:
     """Arguments that come as the inside of a JSON string, read while they come."""
 
-    def __init__(self, reply: Reply, name: str) -> None:
+    def __init__(self, reply: ScanOutput, name: str) -> None:
         self.begun = False
         self.whole = False
         self._reply = reply
         self._name = name
-        self._tape = Tape()
+        self._tape = InputBuffer()
         self._done = False
         self._reading = self._read()
         next(self._reading)
@@ -225,7 +225,7 @@ class TextArguments:
         self._tape.ended = True
         next(self._reading, None)
 
-    def _read(self) -> Reading[None]:
+    def _read(self) -> ReadGenerator[None]:
         char = yield from next_char(self._tape)
         if char not in ("{", ""):
             self._done = True

@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char, run
-from vllm_messages_plugin.formats.scanning.patterns import Mark, stands
-from vllm_messages_plugin.formats.scanning.schema import ANY, Node, from_literal, from_text, takes_text
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, run
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, stands
+from vllm_messages_plugin.formats.scanning.schema import ANY, SchemaNode, from_literal, from_text, takes_text
 
 Write = Callable[[str], None]
-State = Callable[[], Reading[object]]  # object: the next State, or None
+State = Callable[[], ReadGenerator[object]]  # object: the next State, or None
 
 SCALAR_LIMIT: Final = 400
 LITERAL_LIMIT: Final = 65_536  # of a Python literal, which is read as a whole
@@ -31,7 +31,7 @@ def silent(_: str) -> None:
     """Take no notice."""
 
 
-def copy_string(tape: Tape, write: Write, told: Write) -> Reading[bool]:
+def copy_string(tape: InputBuffer, write: Write, told: Write) -> ReadGenerator[bool]:
     """Copy a JSON string's inside, mended where JSON forbids it, and read its closing quote.
 
     False if the text ends before it.
@@ -58,7 +58,7 @@ def copy_string(tape: Tape, write: Write, told: Write) -> Reading[bool]:
             yield
 
 
-def _copy_escape(tape: Tape, write: Write, told: Write) -> bool:
+def _copy_escape(tape: InputBuffer, write: Write, told: Write) -> bool:
     """Copy an escape; False if its end has not come."""
     whole = repair.ESCAPE.match(tape.text, tape.at)
     if whole:
@@ -79,7 +79,7 @@ class _Frame:
 
     __slots__ = ("closing", "empty", "keys", "node")
 
-    def __init__(self, closing: str, node: Node | None) -> None:
+    def __init__(self, closing: str, node: SchemaNode | None) -> None:
         self.closing = closing
         self.node = node
         self.empty = True
@@ -89,34 +89,36 @@ class _Frame:
 class JsonReader:
     """Reads JSON off a tape. `closers` are marks before which one last brace may be missing."""
 
-    def __init__(self, tape: Tape, write: Write, told: Write = silent, closers: Sequence[Mark] = ()) -> None:
+    def __init__(
+        self, tape: InputBuffer, write: Write, told: Write = silent, closers: Sequence[MarkupPattern] = ()
+    ) -> None:
         self._tape = tape
         self._write = write
         self._told = told
         self._closers = closers
         self._frames: list[_Frame] = []
-        self._node: Node | None = None
+        self._node: SchemaNode | None = None
         self._whole = False
         self._inside = False  # began behind an object's brace
 
-    def value(self, node: Node | None) -> Reading[bool]:
+    def value(self, node: SchemaNode | None) -> ReadGenerator[bool]:
         """Read a value; False if it is broken or cut."""
         self._node = node
         return (yield from self._go(self._value))
 
-    def members(self, node: Node | None) -> Reading[bool]:
+    def members(self, node: SchemaNode | None) -> ReadGenerator[bool]:
         """Read an object from behind its brace to its closing brace, which is read and not written."""
         self._frames, self._inside = [_Frame("}", node)], True
         return (yield from self._go(self._key))
 
-    def _go(self, state: State) -> Reading[bool]:
+    def _go(self, state: State) -> ReadGenerator[bool]:
         self._whole = False
         now: object = state
         while callable(now):
             now = yield from now()
         return self._whole
 
-    def _value(self) -> Reading[object]:
+    def _value(self) -> ReadGenerator[object]:
         char = yield from next_char(self._tape)
         if char == '"':
             self._tape.at += 1
@@ -128,7 +130,7 @@ class JsonReader:
             return self._key if char == "{" else self._item
         return (yield from self._scalar())
 
-    def _key(self) -> Reading[object]:
+    def _key(self) -> ReadGenerator[object]:
         frame = self._frames[-1]
         char = yield from next_char(self._tape)
         if char == "}":
@@ -150,7 +152,7 @@ class JsonReader:
     def _begins_key(self, char: str) -> bool:
         return char == '"'
 
-    def _read_key(self) -> Reading[str | None]:
+    def _read_key(self) -> ReadGenerator[str | None]:
         self._tape.at += 1
         parts: list[str] = []
         if not (yield from copy_string(self._tape, parts.append, self._told)):
@@ -158,7 +160,7 @@ class JsonReader:
         key: str = json.loads(f'"{"".join(parts)}"')
         return key
 
-    def _item(self) -> Reading[object]:
+    def _item(self) -> ReadGenerator[object]:
         frame = self._frames[-1]
         char = yield from next_char(self._tape)
         if char == "]":
@@ -171,7 +173,7 @@ class JsonReader:
         self._node = frame.node.items() if frame.node else None
         return self._value
 
-    def _after(self) -> Reading[object]:
+    def _after(self) -> ReadGenerator[object]:
         """What follows a value: the end, a comma, or the closing bracket."""
         if not self._frames:
             self._whole = True
@@ -196,7 +198,7 @@ class JsonReader:
         self._write(frame.closing)
         return self._after
 
-    def _stuck(self) -> Reading[object]:
+    def _stuck(self) -> ReadGenerator[object]:
         """Nothing may stand here, unless it is markup and all that lacks is the last brace."""
         if len(self._frames) > 1 or not self._inside:
             return None
@@ -205,7 +207,7 @@ class JsonReader:
             self._whole = True
         return None
 
-    def _string(self) -> Reading[object]:
+    def _string(self) -> ReadGenerator[object]:
         if takes_text(self._node):
             self._write('"')
             if not (yield from copy_string(self._tape, self._write, self._told)):
@@ -219,7 +221,7 @@ class JsonReader:
         self._write(typed(json.loads(written), self._node, self._told) or written)
         return self._after
 
-    def _scalar(self) -> Reading[object]:
+    def _scalar(self) -> ReadGenerator[object]:
         while True:
             token = _TOKEN.match(self._tape.text, self._tape.at)
             if token is None:
@@ -247,7 +249,7 @@ class JsonReader:
         return from_literal(literal, token, self._node.types if self._node else None)
 
 
-def typed(text: str, node: Node | None, told: Write = silent) -> str | None:
+def typed(text: str, node: SchemaNode | None, told: Write = silent) -> str | None:
     """The JSON that text stands for in the schema's types; None if it is only text."""
     types = node.types if node and node.types is not None else ANY
     scalar = from_text(text, types)
@@ -265,15 +267,15 @@ def typed(text: str, node: Node | None, told: Write = silent) -> str | None:
     return found
 
 
-def read_whole(text: str, node: Node | None) -> tuple[str | None, list[str]]:
+def read_whole(text: str, node: SchemaNode | None) -> tuple[str | None, list[str]]:
     """A text that is one JSON value, in the schema's types, and the repairs it took."""
-    tape, parts, repairs = Tape(text, ended=True), list[str](), list[str]()
+    tape, parts, repairs = InputBuffer(text, ended=True), list[str](), list[str]()
     reader = JsonReader(tape, parts.append, repairs.append)
     whole = run(reader.value(node))
     return ("".join(parts) if whole and not tape.text[tape.at :].strip() else None), repairs
 
 
-def from_python(text: str, node: Node | None) -> str | None:
+def from_python(text: str, node: SchemaNode | None) -> str | None:
     """A Python list or dict as JSON."""
     if len(text) > LITERAL_LIMIT:
         return None

@@ -11,21 +11,27 @@ from collections.abc import Mapping
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import Reading, Tape, next_char
-from vllm_messages_plugin.formats.scanning.output import Reply
-from vllm_messages_plugin.formats.scanning.patterns import Found, Mark, Miss, expect, match_first
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import (
+    MarkupPattern,
+    NoMatch,
+    PatternMatch,
+    expect,
+    match_first,
+)
 from vllm_messages_plugin.formats.scanning.readers.json_value import Write, from_python, read_whole
-from vllm_messages_plugin.formats.scanning.readers.values import Value, string_value
-from vllm_messages_plugin.formats.scanning.schema import Node, from_literal
+from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, string_value
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode, from_literal
 
-_FIRST: Final = Mark(" {argument} =")
-_NEXT: Final = Mark(" , {argument} =")
-_END: Final = Mark(" )")
-_COMMA_END: Final = Mark(" , )")
+_FIRST: Final = MarkupPattern(" {argument} =")
+_NEXT: Final = MarkupPattern(" , {argument} =")
+_END: Final = MarkupPattern(" )")
+_COMMA_END: Final = MarkupPattern(" , )")
 _AFTER: Final = (_NEXT, _END, _COMMA_END)
 _QUOTES: Final = ('"""', "'''", '"', "'")
-_AFTER_QUOTE: Final[Mapping[str, tuple[Mark, ...]]] = {
-    quote: tuple(Mark(quote + mark.source) for mark in _AFTER) for quote in _QUOTES
+_AFTER_QUOTE: Final[Mapping[str, tuple[MarkupPattern, ...]]] = {
+    quote: tuple(MarkupPattern(quote + mark.source) for mark in _AFTER) for quote in _QUOTES
 }
 _OPENING: Final = re.compile(r"([rRbBuUfF]{0,2})(\"\"\"|'''|\"(?!\")|'(?!')|\"\"(?!\")|''(?!'))")
 _OPENING_BEGUN: Final = re.compile(r"[rRbBuUfF]{0,2}(?:\"{0,2}|'{0,2})\Z")
@@ -47,7 +53,7 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 _OUTSIDE: Final = re.compile(r"[^'\"\[\](){},]+")
 
 
-def read_python(reply: Reply, name: str) -> Reading[bool]:
+def read_python(reply: ScanOutput, name: str) -> ReadGenerator[bool]:
     """Read a call's arguments; False, with nothing handed out, if they are none."""
     found = yield from expect(reply.tape, (_END, _FIRST))
     if found is None:
@@ -68,7 +74,7 @@ def read_python(reply: Reply, name: str) -> Reading[bool]:
     return True
 
 
-def _read_value(reply: Reply, node: Node | None) -> Reading[Found | None]:
+def _read_value(reply: ScanOutput, node: SchemaNode | None) -> ReadGenerator[PatternMatch | None]:
     """Read a value and what follows it; None if the call is broken or cut."""
     tape = reply.tape
     yield from next_char(tape)
@@ -90,7 +96,7 @@ def _read_value(reply: Reply, node: Node | None) -> Reading[Found | None]:
 class _String:
     """A string under way, behind its opening quote."""
 
-    def __init__(self, reply: Reply, quote: str, raw: bool, value: Value) -> None:
+    def __init__(self, reply: ScanOutput, quote: str, raw: bool, value: ValueWriter) -> None:
         self._tape = reply.tape
         self._told = reply.told
         self._raw = raw
@@ -98,9 +104,9 @@ class _String:
         self._plain = _PLAIN[quote[0]]
         self._after = _AFTER_QUOTE[quote]
         self._single = len(quote) == 1
-        self._found: Found | None = None
+        self._found: PatternMatch | None = None
 
-    def read(self) -> Reading[Found | None]:
+    def read(self) -> ReadGenerator[PatternMatch | None]:
         """Read to the closing quote, and what follows it; None if the output ends before."""
         tape = self._tape
         while True:
@@ -141,9 +147,9 @@ class _String:
         """Read a quote, which ends the string if the call can go on; False if that is not sure yet."""
         tape = self._tape
         found = match_first(self._after, tape.text, tape.at, tape.ended)
-        if found is Miss.PERHAPS:
+        if found is NoMatch.PARTIAL:
             return False
-        if isinstance(found, Found):
+        if isinstance(found, PatternMatch):
             self._found = found
             tape.at = found.end
         else:
@@ -163,7 +169,7 @@ def _unescaped(inside: str) -> str:
     return "�" if code in _SURROGATES or code > _LAST_CODE else chr(code)
 
 
-def _collect(tape: Tape) -> Reading[str | None]:
+def _collect(tape: InputBuffer) -> ReadGenerator[str | None]:
     """Read a value that is no string up to the comma or bracket behind it; None if the output ends."""
     parts: list[str] = []
     depth, quote = 0, ""
@@ -190,7 +196,7 @@ def _collect(tape: Tape) -> Reading[str | None]:
         parts.append(tape.take(tape.at + 1 + bool(escape)))
 
 
-def _write_literal(text: str, node: Node | None, write: Write, told: Write) -> None:
+def _write_literal(text: str, node: SchemaNode | None, write: Write, told: Write) -> None:
     """Write a value that is no string as JSON."""
     types = node.types if node else None
     literal = repair.to_literal(text)

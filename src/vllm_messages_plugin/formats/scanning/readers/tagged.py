@@ -11,24 +11,26 @@ from collections.abc import Mapping
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import Reading, sure_end
-from vllm_messages_plugin.formats.scanning.compiled import Spelling
-from vllm_messages_plugin.formats.scanning.output import Reply
-from vllm_messages_plugin.formats.scanning.patterns import Found, Miss, match_first
-from vllm_messages_plugin.formats.scanning.readers.values import Value, text_value
-from vllm_messages_plugin.formats.scanning.schema import Node
+from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, sure_end
+from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import NoMatch, PatternMatch, match_first
+from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, text_value
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode
 
 # DeepSeek says in an attribute whether a value is text or JSON; it decides where the schema is silent.
 _TEXT_OR_NOT: Final = re.compile(r'\bstring="(true|false)"')
-_UNTYPED: Final = Node({}, {})
+_UNTYPED: Final = SchemaNode({}, {})
 
 
-def read_tagged(reply: Reply, spelling: Spelling, name: str, first: Found) -> Reading[bool]:
+def read_tagged(
+    reply: ScanOutput, spelling: CompiledCallSyntax, name: str, first: PatternMatch
+) -> ReadGenerator[bool]:
     """Read a call's arguments from the first mark behind its head; whether the section ended with it."""
     reply.begin(name)
     reply.write("{")
     node, keys = reply.node(name), set[str]()
-    found: Found | None = first
+    found: PatternMatch | None = first
     while found and found.mark in (spelling.param, spelling.follow_param):
         key = found.filled["key"].strip()
         if key in keys:
@@ -43,7 +45,7 @@ def read_tagged(reply: Reply, spelling: Spelling, name: str, first: Found) -> Re
     return found is not None and found.mark in (spelling.section_close, spelling.follow_close)
 
 
-def _node_of(node: Node | None, key: str, filled: Mapping[str, str]) -> Node | None:
+def _node_of(node: SchemaNode | None, key: str, filled: Mapping[str, str]) -> SchemaNode | None:
     known = node.property(key) if node else None
     kind = _TEXT_OR_NOT.search(filled.get("attributes", ""))
     if kind and (known is None or known.types is None):
@@ -51,7 +53,9 @@ def _node_of(node: Node | None, key: str, filled: Mapping[str, str]) -> Node | N
     return known
 
 
-def _read_value(reply: Reply, spelling: Spelling, value: Value) -> Reading[Found | None]:
+def _read_value(
+    reply: ScanOutput, spelling: CompiledCallSyntax, value: ValueWriter
+) -> ReadGenerator[PatternMatch | None]:
     """Read a value to its end, and what follows it; None if the output ends first."""
     tape, head, follows = reply.tape, spelling.end.head, spelling.follows
     lines = spelling.form.lines
@@ -65,11 +69,11 @@ def _read_value(reply: Reply, spelling: Spelling, value: Value) -> Reading[Found
         else:
             value.add(tape.take(_before(text, tape.at, place, lines)))
             found = match_first(follows, text, place, tape.ended)
-            if isinstance(found, Found):
+            if isinstance(found, PatternMatch):
                 value.close()
                 tape.at = found.end
                 return found
-            if found is Miss.NO and not tape.ended:
+            if found is NoMatch.NO and not tape.ended:
                 value.add(tape.take(place + len(head)))
                 continue
         if tape.ended:
@@ -78,7 +82,7 @@ def _read_value(reply: Reply, spelling: Spelling, value: Value) -> Reading[Found
         yield
 
 
-def _skip_line_end(reply: Reply) -> Reading[None]:
+def _skip_line_end(reply: ScanOutput) -> ReadGenerator[None]:
     """Skip the line end that the template puts before a value."""
     tape = reply.tape
     while tape.spent and not tape.ended:
@@ -91,7 +95,7 @@ def _before(text: str, at: int, place: int, lines: bool) -> int:
     return place - (lines and place > at and text[place - 1] == "\n")
 
 
-def _cut(reply: Reply, spelling: Spelling, value: Value) -> None:
+def _cut(reply: ScanOutput, spelling: CompiledCallSyntax, value: ValueWriter) -> None:
     """The output ends inside a value, or just behind its closing tag."""
     tape = reply.tape
     text = tape.text
@@ -100,7 +104,7 @@ def _cut(reply: Reply, spelling: Spelling, value: Value) -> None:
         if place < 0:
             break
         rest = spelling.end.match(text, place)
-        if isinstance(rest, Found) and _may_follow(spelling, text, rest.end):
+        if isinstance(rest, PatternMatch) and _may_follow(spelling, text, rest.end):
             value.add(tape.take(_before(text, tape.at, place, spelling.form.lines)))
             value.close()
             tape.at = len(text)
@@ -110,7 +114,7 @@ def _cut(reply: Reply, spelling: Spelling, value: Value) -> None:
     value.cut()
 
 
-def _may_follow(spelling: Spelling, text: str, at: int) -> bool:
+def _may_follow(spelling: CompiledCallSyntax, text: str, at: int) -> bool:
     """Whether what the output ends with could have become what follows a value."""
     marks = (spelling.param, spelling.tail, spelling.section_close)
-    return any(mark is not None and mark.match(text, at) is not Miss.NO for mark in marks)
+    return any(mark is not None and mark.match(text, at) is not NoMatch.NO for mark in marks)

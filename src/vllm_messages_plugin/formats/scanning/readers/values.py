@@ -10,12 +10,12 @@ from typing import Final, Protocol
 
 from vllm_messages_plugin.formats.scanning.readers.json_value import Write, typed
 from vllm_messages_plugin.formats.scanning.repair import quote, quoted
-from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, Node, Types, takes_text
+from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, SchemaNode, Types, takes_text
 
 GUESS_LIMIT: Final = 32  # a text longer than this is no number
 
 
-class Value(Protocol):
+class ValueWriter(Protocol):
     """A value under way."""
 
     def add(self, text: str) -> None:
@@ -28,7 +28,7 @@ class Value(Protocol):
         """The output ends here, inside the value."""
 
 
-class Streamed:
+class StreamedValue:
     """A string, written as it comes."""
 
     def __init__(self, write: Write) -> None:
@@ -48,7 +48,7 @@ class Streamed:
         """The output ends here, inside the value."""
 
 
-class Chosen:
+class EnumValue:
     """A string of those that the schema lists: held while it can be one, and then without blanks around it.
 
     Models put blanks inside a tag, and grammars let them.
@@ -58,7 +58,7 @@ class Chosen:
         self._write, self._choices = write, choices
         self._longest = max(map(len, choices)) + GUESS_LIMIT
         self._held = ""
-        self._text: Streamed | None = None
+        self._text: StreamedValue | None = None
 
     def add(self, text: str) -> None:
         """Take a piece."""
@@ -66,7 +66,7 @@ class Chosen:
             self._held += text
             if len(self._held) <= self._longest:
                 return
-            text, self._text = self._held, Streamed(self._write)
+            text, self._text = self._held, StreamedValue(self._write)
         self._text.add(text)
 
     def close(self) -> None:
@@ -80,13 +80,13 @@ class Chosen:
     def cut(self) -> None:
         """The output ends here, inside the value."""
         if self._text is None and self._held:
-            Streamed(self._write).add(self._held)
+            StreamedValue(self._write).add(self._held)
 
 
-class Held:
+class BufferedValue:
     """A value of which the type shows only at its end."""
 
-    def __init__(self, write: Write, node: Node | None, told: Write) -> None:
+    def __init__(self, write: Write, node: SchemaNode | None, told: Write) -> None:
         self._write, self._node, self._told = write, node, told
         self._parts: list[str] = []
 
@@ -103,14 +103,14 @@ class Held:
         """The output ends here, inside the value."""
 
 
-class Guessed:
+class DeferredValue:
     """A value that may be a string or something else: held while it can be something else."""
 
-    def __init__(self, write: Write, node: Node | None, told: Write, types: Types) -> None:
+    def __init__(self, write: Write, node: SchemaNode | None, told: Write, types: Types) -> None:
         self._write = write
-        self._held = Held(write, node, told)
+        self._held = BufferedValue(write, node, told)
         self._firsts = "".join(FIRST_CHARS[kind] for kind in types if kind in FIRST_CHARS)
-        self._text: Streamed | None = None
+        self._text: StreamedValue | None = None
         self._beginning = ""
         self._boxed = False
 
@@ -135,7 +135,7 @@ class Guessed:
     def cut(self) -> None:
         """The output ends here, inside the value."""
         if not self._text and not self._boxed and self._beginning:
-            Streamed(self._write).add(self._beginning)
+            StreamedValue(self._write).add(self._beginning)
 
     def _decide(self) -> None:
         word = self._beginning.lstrip()
@@ -145,23 +145,23 @@ class Guessed:
             self._held.add(self._beginning)
             self._beginning = ""
         elif (word and word[0] not in self._firsts) or len(self._beginning) > GUESS_LIMIT:
-            self._text = Streamed(self._write)
+            self._text = StreamedValue(self._write)
             self._text.add(self._beginning)
 
 
-def text_value(write: Write, node: Node | None, told: Write) -> Value:
+def text_value(write: Write, node: SchemaNode | None, told: Write) -> ValueWriter:
     """A value of which only the schema knows the type."""
     choices = node.choices if node else None
     if choices:
-        return Chosen(write, choices)
+        return EnumValue(write, choices)
     if node is None or node.types == frozenset(("string",)):
-        return Streamed(write)
+        return StreamedValue(write)
     if not takes_text(node):
-        return Held(write, node, told)
+        return BufferedValue(write, node, told)
     types = node.types if node.types is not None else frozenset(FIRST_CHARS)
-    return Guessed(write, node, told, types)
+    return DeferredValue(write, node, told, types)
 
 
-def string_value(write: Write, node: Node | None, told: Write) -> Value:
+def string_value(write: Write, node: SchemaNode | None, told: Write) -> ValueWriter:
     """A value that was written as a string."""
-    return Streamed(write) if takes_text(node) else Held(write, node, told)
+    return StreamedValue(write) if takes_text(node) else BufferedValue(write, node, told)
