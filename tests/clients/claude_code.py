@@ -10,7 +10,7 @@ from typing import Any
 from clients import npm
 from support.server import Server
 
-PACKAGE, VERSION = "@anthropic-ai/claude-code", "2.1.330"
+PACKAGE, VERSION = "@anthropic-ai/claude-code", "2.1.332"
 MAX_OUTPUT_TOKENS = 4096
 RUN_SECONDS = 180
 ALIASES = ("OPUS", "SONNET", "HAIKU", "FABLE")

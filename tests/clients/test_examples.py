@@ -22,7 +22,7 @@ from vllm_messages_plugin.settings import Settings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = [path for path in sorted(EXAMPLES.rglob("*")) if path.is_file() and path.name != "README.md"]
-TYPESCRIPT_SDK = "@anthropic-ai/sdk@1.12.0"
+TYPESCRIPT_SDK = "@anthropic-ai/sdk@1.14.0"
 MANIFESTS = sorted((EXAMPLES / "kubernetes").glob("*.yaml"))
 
 

@@ -17,7 +17,7 @@ from shapes.row import Json, Shape
 from shapes.shapes import RENDERED
 from support.server import Server
 
-PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")  # as `test_typescript_sdk` installs them
+PACKAGES = ("@anthropic-ai/sdk@1.14.0", "zod@4.6.7")  # as `test_typescript_sdk` installs them
 SENT = (
     "model",
     "messages",

@@ -27,7 +27,7 @@ from clients.replies import (
 )
 from support.server import Server
 
-PACKAGES = ("@anthropic-ai/sdk@1.12.0", "zod@4.6.7")
+PACKAGES = ("@anthropic-ai/sdk@1.14.0", "zod@4.6.7")
 WEATHER = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
 SAID = """<think>
 Let me look.

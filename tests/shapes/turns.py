@@ -23,7 +23,7 @@ from shapes.row import (
     user,
 )
 
-BILLING = "x-anthropic-billing-header: cc_version=2.1.330.572; cc_entrypoint=cli; cch=a1b2c;"
+BILLING = "x-anthropic-billing-header: cc_version=2.1.332.572; cc_entrypoint=cli; cch=a1b2c;"
 HEAD = "<|im_start|>system\n"
 LATE = tool("late", defer_loading=True)
 CALL_LATE = '<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</tool_call>'

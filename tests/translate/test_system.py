@@ -25,7 +25,7 @@ from translate.asking import (
 )
 from vllm_messages_plugin.translate.traits import TemplateTraits
 
-BILLING = "x-anthropic-billing-header: cc_version=2.1.330.572; cc_entrypoint=cli; cch=00000;"
+BILLING = "x-anthropic-billing-header: cc_version=2.1.332.572; cc_entrypoint=cli; cch=00000;"
 ASKED = user("Hi")
 TOLD_ASKED = says_user("Hi")
 REMINDED = "<system-reminder>\ns\n</system-reminder>"

@@ -30,7 +30,6 @@ from vllm_messages_plugin.wire.support import SUPPORT, VERDICTS, entries
 from vllm_messages_plugin.wire.support_entry import (
     HANDLED,
     NEVER_SENT,
-    PLANNED,
     REFUSED,
     STAND_IN,
     Kind,
@@ -415,6 +414,6 @@ def test_all_that_is_handled_is_sent_and_nothing_else(kind: Kind):
 
 def test_what_comes_in_and_what_goes_out_have_verdicts_of_their_own():
     sent = {entry.verdict for entry in SUPPORT if entry.kind in SENT}
-    assert sent <= {HANDLED, NEVER_SENT, PLANNED}
+    assert sent <= {HANDLED, NEVER_SENT}
     asked = {entry.verdict for entry in SUPPORT if entry.kind not in {*SENT, "count_tokens field"}}
     assert NEVER_SENT not in asked

@@ -16,7 +16,6 @@ from vllm_messages_plugin.wire.support_entry import (
     ACCEPTED,
     HANDLED,
     NEVER_SENT,
-    PLANNED,
     REFUSED,
     STAND_IN,
     Kind,
@@ -34,7 +33,6 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     STAND_IN: "shown to the model as a short text",
     REFUSED: "answered with an error that names it",
     NEVER_SENT: "read by clients, never part of our replies",
-    PLANNED: "not there yet; until then it is taken without effect, or never sent",
 }
 
 TITLES: Final[Mapping[Kind, str]] = {
@@ -173,7 +171,7 @@ COLUMNS: Final[Mapping[str, Sequence[Verdict]]] = {
     "Works": (HANDLED,),
     "Taken without effect, or as short text": (ACCEPTED, STAND_IN),
     "Refused by name": (REFUSED,),
-    "Not yet, or never sent": (PLANNED, NEVER_SENT),
+    "Never sent": (NEVER_SENT,),
 }
 
 

@@ -7,14 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Verdict = Literal["handled", "accepted", "stand-in", "refused", "never sent", "planned"]
+Verdict = Literal["handled", "accepted", "stand-in", "refused", "never sent"]
 
 HANDLED: Final = "handled"
 ACCEPTED: Final = "accepted"
 STAND_IN: Final = "stand-in"
 REFUSED: Final = "refused"
 NEVER_SENT: Final = "never sent"
-PLANNED: Final = "planned"
 
 Kind = Literal[
     "content block in",

@@ -260,6 +260,7 @@ ENDPOINTS = table(
         ("/v1/skills/*", REFUSED, ROUTE_404),
         ("/v1/user_profiles/*", REFUSED, ROUTE_404),
         ("/v1/organizations/*", REFUSED, ROUTE_404),
+        ("/v1/compliance/*", REFUSED, ROUTE_404),
         ("/v1/agents/*", REFUSED, ROUTE_404),
         ("/v1/sessions/*", REFUSED, ROUTE_404),
         ("/v1/environments/*", REFUSED, ROUTE_404),

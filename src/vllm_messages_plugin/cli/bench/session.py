@@ -47,7 +47,7 @@ def _text(words: str) -> Block:
 
 
 def _system(name: str, tokens: int) -> list[Block]:
-    billing = f"x-anthropic-billing-header: cc_version=2.1.330.{name[:3]}; cc_entrypoint=cli;"
+    billing = f"x-anthropic-billing-header: cc_version=2.1.332.{name[:3]}; cc_entrypoint=cli;"
     return [_text(billing), _text("You are a coding agent."), _text(text_of_tokens(tokens - FRAME_TOKENS))]
 
 

@@ -14,7 +14,7 @@ BETAS = (
     "advanced-tool-use-2025-11-20,effort-2025-11-24"
 )
 CACHED = {"cache_control": {"type": "ephemeral"}}
-BILLING = "x-anthropic-billing-header: cc_version=2.1.330.572; cc_entrypoint=sdk-cli;"
+BILLING = "x-anthropic-billing-header: cc_version=2.1.332.572; cc_entrypoint=sdk-cli;"
 USER_ID = '{"device_id":"d","account_uuid":"","session_id":"s"}'
 
 

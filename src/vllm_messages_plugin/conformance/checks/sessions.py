@@ -69,7 +69,7 @@ def billing_line(client: Client) -> Outcome:
     run = uuid.uuid4().hex
     usages = []
     for session in ("572", "ab1"):
-        line = f"x-anthropic-billing-header: cc_version=2.1.330.{session}; cc_entrypoint=cli;"
+        line = f"x-anthropic-billing-header: cc_version=2.1.332.{session}; cc_entrypoint=cli;"
         usages.append(expect_ok(client.message(_session(run, 1, line)), "with a billing line")["usage"])
     read = usages[1].get("cache_read_input_tokens") or 0
     if not read and (why := cache_is_off(client, input_total(usages[1]))):
