@@ -18,7 +18,7 @@ from formats.samples import TOOLS, speak
 from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.engine.output.parsers import OutputParser, ScannerOutputParser
 from vllm_messages_plugin.engine.vllm.compat import ChatCompletionRequest, ParserManager
-from vllm_messages_plugin.formats.probing.detectors import BY_NAME
+from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner
 
@@ -114,7 +114,7 @@ class Pair:
 
 
 def _chosen(shape: str) -> str | None:
-    family = BY_NAME.get(shape)
+    family = DETECTORS_BY_NAME.get(shape)
     return family.tool_parser if family else None
 
 

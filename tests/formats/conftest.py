@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose_parsers
 
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
 
@@ -34,12 +34,12 @@ def trl() -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def chosen(corpus: Mapping[str, str]) -> Callable[[str], ParserChoice]:
-    """What `choose` makes of a template of the corpus; each is asked once."""
+    """What `choose_parsers` makes of a template of the corpus; each is asked once."""
     known: dict[str, ParserChoice] = {}
 
     def ask(name: str) -> ParserChoice:
         if name not in known:
-            known[name] = choose(ModelFacts(corpus[name], special_tokens=TOKENS, name=name))
+            known[name] = choose_parsers(ModelFacts(corpus[name], special_tokens=TOKENS, name=name))
         return known[name]
 
     return ask

@@ -2,8 +2,8 @@
 
 import pytest
 
-from vllm_messages_plugin.formats.call_rendering import WRITERS, write_calls
-from vllm_messages_plugin.formats.probing.detectors import BY_NAME, LISTED, TOKENS
+from vllm_messages_plugin.formats.call_rendering import CALL_RENDERERS, render_calls
+from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME, PROMPT_HINTS, TOKEN_HINTS
 
 CALLS = [("Read", {"path": "a", "limit": 3}), ("Now", {})]
 
@@ -23,9 +23,9 @@ GOLDEN = {
 
 @pytest.mark.parametrize("shape", GOLDEN)
 def test_calls_are_written_in_the_models_own_markup(shape: str) -> None:
-    assert write_calls(shape, CALLS) == GOLDEN[shape]
+    assert render_calls(shape, CALLS) == GOLDEN[shape]
 
 
 def test_every_writer_is_tested_and_every_hint_is_a_known_shape() -> None:
-    assert WRITERS.keys() == GOLDEN.keys()
-    assert {name for _, name in (*LISTED, *TOKENS)} <= BY_NAME.keys()
+    assert CALL_RENDERERS.keys() == GOLDEN.keys()
+    assert {name for _, name in (*PROMPT_HINTS, *TOKEN_HINTS)} <= DETECTORS_BY_NAME.keys()

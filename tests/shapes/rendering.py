@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import Request
 from transformers import AutoTokenizer
 
-from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose_parsers
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import read
@@ -87,7 +87,7 @@ class Template:
 def template(name: str) -> Template:
     tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory(name))
     facts = ModelFacts(template=tokenizer.chat_template, vocabulary=frozenset(tokenizer.get_added_vocab()))
-    choice = choose(facts)
+    choice = choose_parsers(facts)
     assert choice.profile is not None
     return Template(tokenizer, choice.profile, choice.prompted)
 

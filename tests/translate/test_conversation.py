@@ -340,7 +340,7 @@ def test_without_tools_nothing_is_said_of_tools() -> None:
 
 # Templates that drop what was called and thought earlier.
 
-WRITING = TemplateTraits(write_calls=lambda calls: "|".join(f"{name}{given}" for name, given in calls))
+WRITING = TemplateTraits(render_calls=lambda calls: "|".join(f"{name}{given}" for name, given in calls))
 TAGGING = TemplateTraits(thought_tags=("<think>", "</think>"))
 
 

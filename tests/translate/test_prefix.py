@@ -28,7 +28,7 @@ SWITCHES = ["native_tools", "leading_system", "inline_system", "leading_assistan
 HISTORIES: dict[str, dict[str, Any]] = {
     "plain": {},
     "null content": {"empty_call_content": None},
-    "written calls": {"write_calls": lambda calls: f"CALLS {[name for name, _ in calls]}"},
+    "written calls": {"render_calls": lambda calls: f"CALLS {[name for name, _ in calls]}"},
     "thought tags": {"thought_tags": ("<think>", "</think>")},
 }
 TRAITS: dict[str, TemplateTraits] = {

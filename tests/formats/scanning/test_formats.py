@@ -9,8 +9,8 @@ from formats.samples import SPOKEN, speak
 from formats.whole_scan import Heard, join, pieces_of, scan, split
 from vllm_messages_plugin.formats.probing import sentinels as say
 from vllm_messages_plugin.formats.probing import template_probe
-from vllm_messages_plugin.formats.probing.detectors import BY_NAME
 from vllm_messages_plugin.formats.probing.detectors import DETECTORS as PROBED
+from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
@@ -30,7 +30,7 @@ BROKEN = {
 
 
 def test_a_shape_is_named_as_the_probe_names_it():
-    assert set(FORMATS) - OWN == set(BY_NAME) - NOT_OURS
+    assert set(FORMATS) - OWN == set(DETECTORS_BY_NAME) - NOT_OURS
     assert all(shape.name == name for name, shape in FORMATS.items())
 
 
@@ -122,7 +122,7 @@ def test_kimi_writes_the_name_with_a_number():
 def _assistant_turn(template: str) -> str | None:
     """What a template writes for a message that calls the sentinel tool, up to the tool's answer."""
     try:
-        tooled = template_probe._opened(template, {"bos_token": "<s>", "eos_token": "</s>"})
+        tooled = template_probe._renderer_for(template, {"bos_token": "<s>", "eos_token": "</s>"})
         call = template_probe._rendered_call(tooled)
     except RenderError:
         return None

@@ -6,13 +6,17 @@ from typing import Any
 
 from vllm_messages_plugin.cli.flags.model_files import Model
 from vllm_messages_plugin.formats.probing import parser_names
-from vllm_messages_plugin.formats.probing.builtin_renderers import native_of
-from vllm_messages_plugin.formats.probing.detectors import REASONING_BY_TAG
-from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose, format_of_template
+from vllm_messages_plugin.formats.probing.builtin_renderers import builtin_renderer_of
+from vllm_messages_plugin.formats.probing.detectors import REASONING_PARSER_BY_TAG
+from vllm_messages_plugin.formats.probing.parser_selection import (
+    ParserChoice,
+    choose_parsers,
+    scanner_only_format,
+)
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 
-READ_BY_VLLM = ("<think>", *REASONING_BY_TAG)
+READ_BY_VLLM = ("<think>", *REASONING_PARSER_BY_TAG)
 AUTO = "--enable-auto-tool-choice"
 AUTO_REASON = 'without it vLLM answers tool_choice "auto" with a 400'
 OURS = "vLLM has no parser that reads {} while they stream; this one of ours asks the chat template"
@@ -46,9 +50,9 @@ class Advice:
 
 def advise(model: Model, given: Sequence[str] = ()) -> Advice:
     """Choose the parsers for a model and say what that means on the command line."""
-    choice = choose(model.facts)
+    choice = choose_parsers(model.facts)
     plain = ["vllm", "serve", model.name, *given]
-    if model.facts.tokenizer_mode and native_of(None, None, model.facts.tokenizer_mode) is None:
+    if model.facts.tokenizer_mode and builtin_renderer_of(None, None, model.facts.tokenizer_mode) is None:
         plain += ["--tokenizer-mode", model.facts.tokenizer_mode]
     flags = _flags(choice)
     words = [word for flag in flags for word in flag.words]
@@ -74,7 +78,7 @@ def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
     """vLLM's tool parser, else ours where the template speaks of tools in a form that we read."""
     if not choice.prompted:
         return choice.tool_parser, choice.reasons[0]
-    spoken = format_of_template(choice)
+    spoken = scanner_only_format(choice)
     return (parser_names.AUTO, OURS.format(f"calls written as {spoken}")) if spoken else (None, "")
 
 
@@ -94,12 +98,12 @@ def _notes(choice: ParserChoice) -> list[str]:
     notes = [NO_TOOLS, choice.reasons[0]] if choice.prompted and not _tool_parser(choice)[0] else []
     if not _reasoning_parser(choice)[0]:
         notes.append(f"No reasoning parser: {choice.reasons[-1]}")
-    return [*notes, DROPPED_CALLS] if choice.written_as else notes
+    return [*notes, DROPPED_CALLS] if choice.rendered_call_format else notes
 
 
 def _found(model: Model, choice: ParserChoice) -> dict[str, str]:
     facts = model.facts
-    native = native_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
+    native = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
     found = {
         "architecture": facts.architecture or facts.model_type or "not told",
         "window": f"{model.window} tokens" if model.window else "not told",
@@ -130,8 +134,8 @@ def _template_says(profile: TemplateProfile) -> dict[str, str]:
 
 def _tools(profile: TemplateProfile) -> str:
     listed = "listed" if profile.lists_tools else "not listed, so prompted as text"
-    if profile.call_shape:
-        return f"{listed}, calls written as {profile.call_shape}"
+    if profile.call_format:
+        return f"{listed}, calls written as {profile.call_format}"
     if profile.hinted_format:
         return f"{listed}, calls asked for as {profile.hinted_format}"
     return listed
@@ -175,7 +179,7 @@ def to_json(model: Model, advice: Advice) -> dict[str, Any]:
         "tool_parser": choice.tool_parser,
         "reasoning_parser": choice.reasoning_parser,
         "prompted": choice.prompted,
-        "written_as": choice.written_as,
+        "rendered_call_format": choice.rendered_call_format,
         "reasons": list(choice.reasons),
         "template": asdict(choice.profile) if choice.profile else None,
     }

@@ -15,8 +15,8 @@ from vllm.reasoning import ReasoningParser
 
 from vllm_messages_plugin.engine.output.selection import facts_of
 from vllm_messages_plugin.engine.vllm.compat import of_protocol
-from vllm_messages_plugin.formats.probing.detectors import NATIVES, format_by_token
-from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose
+from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS, format_by_token
+from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose_parsers
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
@@ -62,7 +62,7 @@ def template_format(tokenizer: Any) -> TemplateFormat:
     if key not in _heard:
         model = SimpleNamespace(hf_config=None, tokenizer_mode=_mode_of(tokenizer), model=name)
         facts = facts_of(model, tokenizer, None)
-        choice = choose(facts)
+        choice = choose_parsers(facts)
         shape = _shape_of(choice, facts.vocabulary)
         thinking = choice.profile.thinking if choice.profile else None
         _heard[key] = speech = TemplateFormat(shape, choice.tool_parser if not shape else None, thinking)
@@ -80,13 +80,13 @@ def _mode_of(tokenizer: Any) -> str:
     """The tokenizer mode, as far as the class tells."""
     modules = (cls.__module__ for cls in type(tokenizer).__mro__ if cls.__module__.startswith("vllm."))
     modes = (module.rpartition(".")[2] for module in modules)
-    return next((mode for mode in modes if mode in NATIVES), "auto")
+    return next((mode for mode in modes if mode in BUILTIN_RENDERER_PARSERS), "auto")
 
 
 def _shape_of(choice: ParserChoice, vocabulary: Any) -> str | None:
     """The shape of our own for a model's calls; None where only vLLM's parser reads them."""
     profile = choice.profile
-    name = (profile.call_shape or profile.hinted_format) if profile else None
+    name = (profile.call_format or profile.hinted_format) if profile else None
     if name in FORMATS:
         return name
     if choice.tool_parser and not choice.prompted:

@@ -17,13 +17,13 @@ from vllm_messages_plugin.engine.vllm.compat import (
     accepted,
     is_mistral_tokenizer,
 )
-from vllm_messages_plugin.formats.call_rendering import write_calls
+from vllm_messages_plugin.formats.call_rendering import render_calls
 from vllm_messages_plugin.formats.probing.parser_names import AUTO
 from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
     ParserChoice,
-    choose,
-    format_of_template,
+    choose_parsers,
+    scanner_only_format,
 )
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
@@ -48,7 +48,7 @@ class ParserSelection:
     prompted: bool
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
-    written_as: str | None = None
+    rendered_call_format: str | None = None
     shape: str | None = None  # the shape of our own that reads the replies
     native_grammar: bool = False  # a demanded call is written in the model's own markup
     forced_shape: str | None = None  # the shape of a demanded call, if not in that markup
@@ -71,7 +71,9 @@ class ParserSelection:
             leading_assistant=profile.leading_assistant,
             images=images,
             empty_call_content=profile.empty_call_content,
-            write_calls=partial(write_calls, self.written_as) if self.written_as else None,
+            render_calls=partial(render_calls, self.rendered_call_format)
+            if self.rendered_call_format
+            else None,
             thought_tags=_thought_tags(profile),
         )
 
@@ -122,7 +124,7 @@ def select_parsers(
     model_config: Any, tokenizer: Any, args: Any, settings: Settings, template: str | None
 ) -> ParserSelection:
     """Decide on the parsers and log why."""
-    choice = choose(facts_of(model_config, tokenizer, template))
+    choice = choose_parsers(facts_of(model_config, tokenizer, template))
     reasons = list(choice.reasons)
     flag = args.tool_call_parser if args.enable_auto_tool_choice else None
     tool = _said("--tool-call-parser", flag, settings.tool_call_parser, reasons)
@@ -132,7 +134,7 @@ def select_parsers(
     reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, reasons)
     if reasoning is None or _goes_by_template(reasoning):
         reasoning = choice.reasoning_parser
-    spoken = format_of_template(choice) if settings.formats == "auto" else None
+    spoken = scanner_only_format(choice) if settings.formats == "auto" else None
     prompted = choice.prompted and tool == choice.tool_parser and spoken is None
     readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
     readers = replace(readers, shape=_own_shape(readers, choice, settings))
@@ -216,7 +218,7 @@ def _compose(
         prompted,
         choice.profile,
         tuple(reasons),
-        written_as=None if prompted else choice.written_as,
+        rendered_call_format=None if prompted else choice.rendered_call_format,
         native_grammar=getattr(plain.tool_parser_cls, "structural_tag_model", None) is not None
         if plain is not None
         else False,
@@ -232,7 +234,7 @@ def _own_shape(readers: ParserSelection, choice: ParserChoice, settings: Setting
         return named
     if readers.prompted:
         return _prompted_shape(choice.profile)
-    shape = choice.profile.call_shape or choice.profile.hinted_format if choice.profile else None
+    shape = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
     return shape if shape in FORMATS else None
 
 
@@ -244,7 +246,7 @@ def _named_shape(readers: ParserSelection) -> str | None:
 
 def _prompted_shape(profile: TemplateProfile | None) -> str:
     """The shape for calls that were asked for as text: the model's own, if it reads these as well."""
-    own = FORMATS.get(profile.call_shape or "") if profile else None
+    own = FORMATS.get(profile.call_format or "") if profile else None
     asked = FORMATS[PROMPTED_SHAPE].sections[0]
     return own.name if own and asked in own.sections else PROMPTED_SHAPE
 

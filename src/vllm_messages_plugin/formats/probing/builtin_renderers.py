@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from vllm_messages_plugin.formats.probing.detectors import NATIVES
+from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 
 # vLLM sets the tokenizer mode by these architectures; gpt-oss goes by its model type.
-ARCHITECTURES: Final[dict[str, str]] = {
+RENDERER_BY_ARCHITECTURE: Final[dict[str, str]] = {
     "KimiK3ForConditionalGeneration": "kimi_k3",
     "DeepseekV32ForCausalLM": "deepseek_v32",
     "DeepseekV4ForCausalLM": "deepseek_v4",
@@ -37,7 +37,7 @@ _THINK: Final = ThinkingProfile(
 )
 _PROFILE: Final = TemplateProfile(
     lists_tools=True,
-    call_shape=None,
+    call_format=None,
     renders_results=True,
     arguments_as="object",
     thinking=_THINK,
@@ -75,23 +75,23 @@ _INKLING: Final = replace(
 )
 
 PROFILES: Final[dict[str, TemplateProfile]] = {
-    "kimi_k3": replace(_PROFILE, call_shape="kimi_k3", thinking=_KIMI_3, inline_system=False),
+    "kimi_k3": replace(_PROFILE, call_format="kimi_k3", thinking=_KIMI_3, inline_system=False),
     # In V3.2 a system message at the end would land behind the generation prompt.
     "deepseek_v32": replace(
         _PROFILE,
-        call_shape="dsml_function_calls",
+        call_format="dsml_function_calls",
         thinking=replace(_THINK, default_on=False),
         inline_system=False,
     ),
-    "deepseek_v4": replace(_PROFILE, call_shape="dsml_tool_calls", thinking=_DEEPSEEK_4),
-    "deepseek_v41": replace(_PROFILE, call_shape="dsml_calls", thinking=_DEEPSEEK_4),
-    "inkling": replace(_PROFILE, call_shape="inkling", thinking=_INKLING),
+    "deepseek_v4": replace(_PROFILE, call_format="dsml_tool_calls", thinking=_DEEPSEEK_4),
+    "deepseek_v41": replace(_PROFILE, call_format="dsml_calls", thinking=_DEEPSEEK_4),
+    "inkling": replace(_PROFILE, call_format="inkling", thinking=_INKLING),
     "gpt_oss": replace(
-        _PROFILE, call_shape="harmony", arguments_as="string", thinking=_HARMONY, inline_system=False
+        _PROFILE, call_format="harmony", arguments_as="string", thinking=_HARMONY, inline_system=False
     ),
     "mistral": replace(
         _PROFILE,
-        call_shape="mistral",
+        call_format="mistral",
         thinking=_MISTRAL,
         inline_system=False,
         leading_assistant=False,
@@ -99,15 +99,17 @@ PROFILES: Final[dict[str, TemplateProfile]] = {
 }
 
 
-def native_of(architecture: str | None, model_type: str | None, tokenizer_mode: str | None) -> str | None:
+def builtin_renderer_of(
+    architecture: str | None, model_type: str | None, tokenizer_mode: str | None
+) -> str | None:
     """Name vLLM's own renderer for a model, if it has one."""
-    if tokenizer_mode in NATIVES:
+    if tokenizer_mode in BUILTIN_RENDERER_PARSERS:
         return tokenizer_mode
     if model_type == "gpt_oss":
         return "gpt_oss"
-    return ARCHITECTURES.get(architecture or "")
+    return RENDERER_BY_ARCHITECTURE.get(architecture or "")
 
 
-def native_profile(native: str) -> TemplateProfile:
+def builtin_renderer_profile(native: str) -> TemplateProfile:
     """Return what is known about a native renderer."""
     return PROFILES[native]

@@ -11,24 +11,31 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vllm_messages_plugin.formats.call_rendering import WRITERS
-from vllm_messages_plugin.formats.probing.builtin_renderers import native_of, native_profile
-from vllm_messages_plugin.formats.probing.detectors import (
-    BY_NAME,
-    NATIVES,
-    RESPONSE_TEMPLATE_PARSER,
-    TOOL_TWINS,
-    format_by_token,
-    twin,
+from vllm_messages_plugin.formats.call_rendering import CALL_RENDERERS
+from vllm_messages_plugin.formats.probing.builtin_renderers import (
+    builtin_renderer_of,
+    builtin_renderer_profile,
 )
-from vllm_messages_plugin.formats.probing.reasoning_selection import Case, Decision, choose_reasoning
+from vllm_messages_plugin.formats.probing.detectors import (
+    BUILTIN_RENDERER_PARSERS,
+    DETECTORS_BY_NAME,
+    RESPONSE_TEMPLATE_PARSER,
+    TOOL_PARSER_OVERRIDES,
+    format_by_token,
+    overriding_parser,
+)
+from vllm_messages_plugin.formats.probing.reasoning_selection import (
+    ReasoningDecision,
+    ReasoningFacts,
+    choose_reasoning_parser,
+)
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, probe
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 # Native families of which only some models think: those that have this token.
-THOUGHT_TOKENS: Final = {"mistral": "[THINK]"}
-NO_WORDS: Final[Container[str]] = frozenset()
+THINKING_TOKENS: Final = {"mistral": "[THINK]"}
+EMPTY_VOCABULARY: Final[Container[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class ModelFacts:
     template: str | None
     tool_template: str | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
-    vocabulary: Container[str] = NO_WORDS
+    vocabulary: Container[str] = EMPTY_VOCABULARY
     architecture: str | None = None
     model_type: str | None = None
     tokenizer_mode: str | None = None
@@ -63,12 +70,12 @@ class ParserChoice:
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
     # The template lists tools but drops earlier calls: write them into the content with
-    # `written.write_calls(written_as, ...)`.
-    written_as: str | None = None
+    # `written.render_calls(rendered_call_format, ...)`.
+    rendered_call_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Tools:
+class _ToolDecision:
     """The decision about tools."""
 
     parser: str
@@ -77,11 +84,11 @@ class _Tools:
     shape: str | None = None
 
 
-def choose(facts: ModelFacts) -> ParserChoice:
+def choose_parsers(facts: ModelFacts) -> ParserChoice:
     """Choose the parsers for a model."""
-    native = native_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
+    native = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
     if native:
-        return _native_choice(native, facts)
+        return _builtin_renderer_choice(native, facts)
     profile = _probed(facts)
     if facts.response_template:
         parser = RESPONSE_TEMPLATE_PARSER
@@ -89,41 +96,45 @@ def choose(facts: ModelFacts) -> ParserChoice:
         return ParserChoice(parser, parser, False, profile, (reason,))
     tools = _choose_tools(profile, facts)
     reasoning, why = _choose_reasoning(profile, tools, facts)
-    written_as = tools.shape if profile and not profile.call_shape and tools.shape in WRITERS else None
+    rendered_call_format = (
+        tools.shape if profile and not profile.call_format and tools.shape in CALL_RENDERERS else None
+    )
     reasons = (tools.reason, why)
-    return ParserChoice(tools.parser, reasoning, tools.prompted, profile, reasons, written_as)
+    return ParserChoice(tools.parser, reasoning, tools.prompted, profile, reasons, rendered_call_format)
 
 
-def format_of_template(choice: ParserChoice) -> str | None:
+def scanner_only_format(choice: ParserChoice) -> str | None:
     """The shape of a template that speaks of tools in full, in markup that we read and vLLM does not."""
     profile = choice.profile
     if not choice.prompted or profile is None or profile.arguments_as != "object":
         return None
     whole = profile.lists_tools and profile.renders_results
-    return profile.call_shape if whole and profile.call_shape in FORMATS else None
+    return profile.call_format if whole and profile.call_format in FORMATS else None
 
 
-def _choose_reasoning(profile: TemplateProfile | None, tools: _Tools, facts: ModelFacts) -> Decision:
+def _choose_reasoning(
+    profile: TemplateProfile | None, tools: _ToolDecision, facts: ModelFacts
+) -> ReasoningDecision:
     if profile is None or profile.error:
         return None, "Without a template to read, no reasoning parser is safe."
     if profile.thinking is None:
         return None, "The template never thinks, and a reasoning parser would swallow the answers."
-    case = Case(
+    case = ReasoningFacts(
         thinking=profile.thinking,
-        shape=profile.call_shape or tools.shape or "",
+        shape=profile.call_format or tools.shape or "",
         tool_parser=tools.parser,
         prompted=tools.prompted,
         words=facts.words,
         vocabulary=facts.vocabulary,
     )
-    return choose_reasoning(case)
+    return choose_reasoning_parser(case)
 
 
-def _native_choice(native: str, facts: ModelFacts) -> ParserChoice:
-    tool, reasoning = NATIVES[native]
-    profile = native_profile(native)
+def _builtin_renderer_choice(native: str, facts: ModelFacts) -> ParserChoice:
+    tool, reasoning = BUILTIN_RENDERER_PARSERS[native]
+    profile = builtin_renderer_profile(native)
     reasons = [f"vLLM renders {native} prompts itself, and {tool} reads the answers."]
-    tag = THOUGHT_TOKENS.get(native)
+    tag = THINKING_TOKENS.get(native)
     if tag and facts.vocabulary and tag not in facts.vocabulary:
         reasoning, profile = None, replace(profile, thinking=None, reasoning_field=None)
         reasons.append(f"The tokenizer has no {tag}, so the model does not think.")
@@ -136,26 +147,26 @@ def _probed(facts: ModelFacts) -> TemplateProfile | None:
     return probe(facts.template, tool_template=facts.tool_template, special_tokens=facts.special_tokens)
 
 
-def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _Tools:
+def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _ToolDecision:
     """Choose the tool parser by what the template renders."""
     if profile is None:
-        return _prompt("There is no chat template to read")
+        return _prompted("There is no chat template to read")
     if profile.error:
-        return _prompt(f"The chat template could not be probed ({profile.error})")
+        return _prompted(f"The chat template could not be probed ({profile.error})")
     if not profile.lists_tools:
-        return _prompt(_unlisted(profile.call_shape))
-    if profile.call_shape == "unknown":
-        return _prompt("The chat template writes calls in a form no vLLM parser reads")
-    name = profile.call_shape or profile.hinted_format or format_by_token(facts.vocabulary)
+        return _prompted(_why_not_listed(profile.call_format))
+    if profile.call_format == "unknown":
+        return _prompted("The chat template writes calls in a form no vLLM parser reads")
+    name = profile.call_format or profile.hinted_format or format_by_token(facts.vocabulary)
     if name is None:
-        return _prompt("The chat template lists tools but shows no call")
-    if not profile.call_shape and not profile.renders_results:
-        return _prompt("The chat template lists tools but shows neither calls nor results")
-    return _read_by_shape(name, profile, facts)
+        return _prompted("The chat template lists tools but shows no call")
+    if not profile.call_format and not profile.renders_results:
+        return _prompted("The chat template lists tools but shows neither calls nor results")
+    return _tools_in_format(name, profile, facts)
 
 
-def _unlisted(name: str | None) -> str:
-    parser = BY_NAME[name].tool_parser if name in BY_NAME else None
+def _why_not_listed(name: str | None) -> str:
+    parser = DETECTORS_BY_NAME[name].tool_parser if name in DETECTORS_BY_NAME else None
     if name is None or parser is None or parser == PROMPTED_PARSER:
         return "The chat template never lists tools"
     return (
@@ -163,21 +174,23 @@ def _unlisted(name: str | None) -> str:
     )
 
 
-def _read_by_shape(name: str, profile: TemplateProfile, facts: ModelFacts) -> _Tools:
-    shape = BY_NAME[name]
-    parser = twin(TOOL_TWINS, name, facts.words) or shape.tool_parser
+def _tools_in_format(name: str, profile: TemplateProfile, facts: ModelFacts) -> _ToolDecision:
+    shape = DETECTORS_BY_NAME[name]
+    parser = overriding_parser(TOOL_PARSER_OVERRIDES, name, facts.words) or shape.tool_parser
     if parser is None:
-        return _prompt(f"The chat template writes calls as {name}, but {shape.trouble}")
+        return _prompted(f"The chat template writes calls as {name}, but {shape.trouble}")
     if profile.arguments_as == "string":
-        return _prompt("The chat template wants arguments as JSON text, and vLLM passes objects")
+        return _prompted("The chat template wants arguments as JSON text, and vLLM passes objects")
     missing = [token for token in shape.needs if facts.vocabulary and token not in facts.vocabulary]
     if missing:
-        return _prompt(f"{parser} needs the token {missing[0]}, which this tokenizer lacks")
+        return _prompted(f"{parser} needs the token {missing[0]}, which this tokenizer lacks")
     if parser == "openai" and facts.model_type not in (None, "gpt_oss"):
-        return _prompt(f"vLLM reads Harmony only for gpt_oss, and this is {facts.model_type}")
-    return _Tools(parser, False, f"The chat template writes calls as {name}, which {parser} reads.", name)
+        return _prompted(f"vLLM reads Harmony only for gpt_oss, and this is {facts.model_type}")
+    return _ToolDecision(
+        parser, False, f"The chat template writes calls as {name}, which {parser} reads.", name
+    )
 
 
-def _prompt(because: str) -> _Tools:
+def _prompted(because: str) -> _ToolDecision:
     reason = f"{because}, so tools are prompted as text and {PROMPTED_PARSER} reads the calls."
-    return _Tools(PROMPTED_PARSER, True, reason)
+    return _ToolDecision(PROMPTED_PARSER, True, reason)

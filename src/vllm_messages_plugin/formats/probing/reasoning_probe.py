@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from vllm_messages_plugin.formats.probing import sentinels as say
+from vllm_messages_plugin.formats.probing import sentinels
 from vllm_messages_plugin.formats.probing.renderer import Message, Renderer, Tools
 
 # kwarg -> values to try for on and off. A free-text kwarg counts only if the template acts on it.
@@ -39,9 +39,9 @@ OFF_BY_DEFAULT: Final = re.compile(r"\bthinking off\b")
 NONSENSE: Final = "zqnonsense"
 
 Tags = tuple[str, str]
-Level = TypeVar("Level", str, int)
+KwargValue = TypeVar("KwargValue", str, int)
 # A renderer with a conversation and tools in which it renders a reasoning sentinel.
-Thought = tuple[Renderer, list[Message], Tools | None]
+ReasoningProbe = tuple[Renderer, list[Message], Tools | None]
 PROSE_TAGS: Final[Tags] = ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]")
 FIXED_TAGS: Final[tuple[Tags, ...]] = (
     ("[THINK]", "[/THINK]"),
@@ -88,9 +88,9 @@ class _Switch:
     off_prompt: str
 
 
-def probe_thinking(renderer: Renderer, thought: Thought | None) -> ThinkingProfile | None:
+def probe_thinking(renderer: Renderer, thought: ReasoningProbe | None) -> ThinkingProfile | None:
     """Return how the template thinks, or None if it does not."""
-    prompt = renderer.attempt([say.user()])
+    prompt = renderer.try_render([sentinels.user()])
     if prompt is None:
         return None
     switch = _switch(renderer, prompt)
@@ -98,11 +98,13 @@ def probe_thinking(renderer: Renderer, thought: Thought | None) -> ThinkingProfi
     off_prompt = switch.off_prompt if switch else prompt
     off_words = None if switch else _off_words(renderer)
     if off_words:
-        off_prompt = renderer.attempt([say.system(off_words), say.user()]) or prompt
+        off_prompt = renderer.try_render([sentinels.system(off_words), sentinels.user()]) or prompt
     evidence, tags = _tags(renderer, [prompt, on_prompt, off_prompt], thought)
     if switch is None and (tags is None or _state(prompt, tags) == "closed"):
         return None
-    effort_kwarg, efforts = _reads(renderer, ("reasoning_effort", "thinking_effort"), EFFORTS, switch)
+    effort_kwarg, efforts = _effective_kwarg(
+        renderer, ("reasoning_effort", "thinking_effort"), EFFORTS, switch
+    )
     return ThinkingProfile(
         kwarg=switch.kwarg if switch else None,
         on=switch.on if switch else None,
@@ -113,7 +115,7 @@ def probe_thinking(renderer: Renderer, thought: Thought | None) -> ThinkingProfi
         prompt_opens=_state(on_prompt, tags) == "open",
         prompt_closes=_state(off_prompt, tags) == "closed",
         effort_kwarg=effort_kwarg,
-        budget_kwarg=_reads(renderer, ("thinking_budget", "reasoning_budget"), BUDGETS, switch)[0],
+        budget_kwarg=_effective_kwarg(renderer, ("thinking_budget", "reasoning_budget"), BUDGETS, switch)[0],
         off_words=off_words,
         efforts=efforts,
         evidence=evidence,
@@ -125,7 +127,7 @@ def _switch(renderer: Renderer, prompt: str) -> _Switch | None:
     changes words."""
     found = list(_switches(renderer))
     moving = (switch for switch in found if _moves_tags(switch, prompt))
-    return next(moving, next((switch for switch in found if _is_heeded(renderer, switch)), None))
+    return next(moving, next((switch for switch in found if _is_acted_on(renderer, switch)), None))
 
 
 def _switches(renderer: Renderer) -> Iterator[_Switch]:
@@ -133,8 +135,8 @@ def _switches(renderer: Renderer) -> Iterator[_Switch]:
         if kwarg not in renderer.variables:
             continue
         for on, off in pairs:
-            on_prompt = renderer.attempt([say.user()], kwargs={kwarg: on})
-            off_prompt = renderer.attempt([say.user()], kwargs={kwarg: off})
+            on_prompt = renderer.try_render([sentinels.user()], kwargs={kwarg: on})
+            off_prompt = renderer.try_render([sentinels.user()], kwargs={kwarg: off})
             if on_prompt is not None and off_prompt is not None and on_prompt != off_prompt:
                 yield _Switch(kwarg, on, off, on_prompt, off_prompt)
 
@@ -144,11 +146,11 @@ def _moves_tags(switch: _Switch, prompt: str) -> bool:
     return tags is not None and _state(switch.on_prompt, tags) != _state(switch.off_prompt, tags)
 
 
-def _is_heeded(renderer: Renderer, switch: _Switch) -> bool:
+def _is_acted_on(renderer: Renderer, switch: _Switch) -> bool:
     """Tell whether the template acts on the kwarg's values instead of merely repeating any text."""
     if isinstance(switch.on, bool):
-        return not _repeats(renderer, switch.kwarg)
-    return renderer.attempt([say.user()], kwargs={switch.kwarg: NONSENSE}) is None
+        return not _echoes(renderer, switch.kwarg)
+    return renderer.try_render([sentinels.user()], kwargs={switch.kwarg: NONSENSE}) is None
 
 
 def _default_on(prompt: str, switch: _Switch | None, tags: Tags | None) -> bool:
@@ -159,33 +161,34 @@ def _default_on(prompt: str, switch: _Switch | None, tags: Tags | None) -> bool:
     return _state(prompt, tags) == _state(switch.on_prompt, tags)
 
 
-def _reads(
-    renderer: Renderer, kwargs: tuple[str, ...], values: tuple[Level, ...], switch: _Switch | None
-) -> tuple[str | None, tuple[Level, ...]]:
+def _effective_kwarg(
+    renderer: Renderer, kwargs: tuple[str, ...], values: tuple[KwargValue, ...], switch: _Switch | None
+) -> tuple[str | None, tuple[KwargValue, ...]]:
     """Return the first kwarg whose value shows while thinking is on, and the values it takes."""
     thinking = {switch.kwarg: switch.on} if switch else {}
     for kwarg in kwargs:
         if kwarg not in renderer.variables:
             continue
         prompts = {
-            value: renderer.attempt([say.user()], kwargs={**thinking, kwarg: value}) for value in values
+            value: renderer.try_render([sentinels.user()], kwargs={**thinking, kwarg: value})
+            for value in values
         }
         taken = tuple(value for value in values if prompts[value] is not None)
-        if _repeats(renderer, kwarg):
+        if _echoes(renderer, kwarg):
             taken = tuple(value for value in taken if value not in RARE_EFFORTS)
         if len({prompts[value] for value in taken}) > 1:
             return kwarg, taken
     return None, ()
 
 
-def _repeats(renderer: Renderer, kwarg: str) -> bool:
+def _echoes(renderer: Renderer, kwarg: str) -> bool:
     """Tell whether the template prints whatever text the kwarg holds, so that it refuses none."""
-    return NONSENSE in (renderer.attempt([say.user()], kwargs={kwarg: NONSENSE}) or "")
+    return NONSENSE in (renderer.try_render([sentinels.user()], kwargs={kwarg: NONSENSE}) or "")
 
 
 def _tail(prompt: str) -> str:
     """Return what follows the user's words: the generation prompt."""
-    return prompt[prompt.rfind(say.USER) + len(say.USER) :]
+    return prompt[prompt.rfind(sentinels.USER) + len(sentinels.USER) :]
 
 
 def _state(prompt: str, tags: Tags | None) -> str:
@@ -199,7 +202,7 @@ def _state(prompt: str, tags: Tags | None) -> str:
     return "closed" if closed > opened and not tail[closed + len(tags[1]) :].strip() else "none"
 
 
-def _tags(renderer: Renderer, prompts: list[str], thought: Thought | None) -> tuple[str, Tags | None]:
+def _tags(renderer: Renderer, prompts: list[str], thought: ReasoningProbe | None) -> tuple[str, Tags | None]:
     """Find the tags around thoughts and say where, most reliable evidence first."""
     found = (
         ("prompt", _tags_in([_tail(prompt) for prompt in prompts])),
@@ -213,7 +216,7 @@ def _tags(renderer: Renderer, prompts: list[str], thought: Thought | None) -> tu
 def _off_words(renderer: Renderer) -> str | None:
     """Find the words that make the template close the thought at once when the system prompt holds them."""
     for words in OFF_WORDS:
-        prompt = renderer.attempt([say.system(words), say.user()])
+        prompt = renderer.try_render([sentinels.system(words), sentinels.user()])
         tags = _tags_in([_tail(prompt)]) if prompt else None
         if prompt and _state(prompt, tags) == "closed":
             return words
@@ -233,8 +236,8 @@ def _tags_in(texts: list[str]) -> Tags | None:
 
 def _tags_of_reasoning(renderer: Renderer, messages: list[Message], tools: Tools | None) -> Tags | None:
     """Read the tags off a rendered reasoning field."""
-    text = renderer.attempt(messages, tools, prompt=False) or ""
-    before, found, after = text.partition(say.REASONING)
+    text = renderer.try_render(messages, tools, prompt=False) or ""
+    before, found, after = text.partition(sentinels.REASONING)
     if not found:
         return None
     for tags in FIXED_TAGS:
@@ -246,16 +249,16 @@ def _tags_of_reasoning(renderer: Renderer, messages: list[Message], tools: Tools
 
 def _tags_of_stripping(renderer: Renderer) -> Tags | None:
     """Tell whether the template drops <think> blocks from earlier answers."""
-    thought = f"<think>{say.REASONING}</think>{say.ANSWER}"
-    turns = [say.user(), say.assistant(thought), say.user(say.USER_AGAIN)]
-    text = renderer.attempt([*turns, say.assistant("."), say.user(".")]) or ""
-    return ("<think>", "</think>") if say.ANSWER in text and say.REASONING not in text else None
+    thought = f"<think>{sentinels.REASONING}</think>{sentinels.ANSWER}"
+    turns = [sentinels.user(), sentinels.assistant(thought), sentinels.user(sentinels.USER_AGAIN)]
+    text = renderer.try_render([*turns, sentinels.assistant("."), sentinels.user(".")]) or ""
+    return ("<think>", "</think>") if sentinels.ANSWER in text and sentinels.REASONING not in text else None
 
 
 def _tags_in_head(prompts: list[str]) -> Tags | None:
     """Find a tag pair that the template's own system prompts explain to the model."""
     for prompt in prompts:
-        head = prompt[: prompt.rfind(say.USER)]
+        head = prompt[: prompt.rfind(sentinels.USER)]
         tags = _tags_in([head])
         if tags and tags[0] in head and tags[1] in head:
             return tags

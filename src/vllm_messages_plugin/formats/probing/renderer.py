@@ -57,7 +57,7 @@ class Renderer:
         }
         return _guarded(lambda: self._collect(variables))
 
-    def attempt(
+    def try_render(
         self,
         messages: Sequence[Message],
         tools: Tools | None = None,
