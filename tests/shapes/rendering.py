@@ -15,6 +15,9 @@ from transformers import AutoTokenizer
 
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose_parsers
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.thinking_switches import thinking_switches
+from vllm_messages_plugin.formats.probing.traits import template_traits
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import read
 from vllm_messages_plugin.media.fetch import FetchRules
@@ -24,7 +27,6 @@ from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.request import MessagesRequest
 
 TEMPLATES = ("qwen_like", "strict_alternation")
@@ -53,22 +55,12 @@ class Template:
     prompted: bool
 
     def traits(self, images: bool) -> TemplateTraits:
-        """As the engine room makes them, for templates like ours."""
-        profile = self.profile
-        return TemplateTraits(
-            native_tools=not self.prompted,
-            leading_system=profile.leading_system,
-            inline_system=profile.inline_system,
-            leading_assistant=profile.leading_assistant,
-            images=images,
-            empty_call_content=profile.empty_call_content,
-        )
+        return template_traits(self.profile, prompted=self.prompted, images=images)
 
-    def switches(self, wish: ThinkingRequest) -> dict[str, Any]:
-        thinking = self.profile.thinking
-        if thinking is None or thinking.kwarg is None or wish.on is None:
-            return {}
-        return {thinking.kwarg: thinking.on if wish.on else thinking.off}
+    def switches(self, requested: ThinkingRequest) -> dict[str, Any]:
+        return thinking_switches(
+            self.profile.thinking, on=requested.on, effort=requested.effort, budget=requested.budget
+        )
 
     def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Rendered:
         prompt = self.tokenizer.apply_chat_template(

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.conversation import ChatMessage, Conversation, converse
 from vllm_messages_plugin.translate.signature import signer
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 
 Json = dict[str, Any]

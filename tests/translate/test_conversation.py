@@ -29,8 +29,8 @@ from translate.asking import (
     use,
     user,
 )
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.turns import STAND_IN_LENGTH
 
 ASKED = user("Hi")
@@ -341,7 +341,7 @@ def test_without_tools_nothing_is_said_of_tools() -> None:
 # Templates that drop what was called and thought earlier.
 
 WRITING = TemplateTraits(render_calls=lambda calls: "|".join(f"{name}{given}" for name, given in calls))
-TAGGING = TemplateTraits(thought_tags=("<think>", "</think>"))
+TAGGING = TemplateTraits(thinking_tags=("<think>", "</think>"))
 
 
 def test_calls_are_written_out_for_a_template_that_drops_them() -> None:

@@ -21,7 +21,7 @@ from translate.asking import (
     use,
     user,
 )
-from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 
 TOOLS = [tool("f", description="d"), tool("g"), tool("late", defer_loading=True)]
 SWITCHES = ["native_tools", "leading_system", "inline_system", "leading_assistant"]
@@ -29,7 +29,7 @@ HISTORIES: dict[str, dict[str, Any]] = {
     "plain": {},
     "null content": {"empty_call_content": None},
     "written calls": {"render_calls": lambda calls: f"CALLS {[name for name, _ in calls]}"},
-    "thought tags": {"thought_tags": ("<think>", "</think>")},
+    "thought tags": {"thinking_tags": ("<think>", "</think>")},
 }
 TRAITS: dict[str, TemplateTraits] = {
     " ".join([name, *(switch for switch, on in zip(SWITCHES, values, strict=True) if on)]): TemplateTraits(

@@ -23,7 +23,7 @@ from translate.asking import (
     use,
     user,
 )
-from vllm_messages_plugin.translate.traits import TemplateTraits
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 
 BILLING = "x-anthropic-billing-header: cc_version=2.1.332.572; cc_entrypoint=cli; cch=00000;"
 ASKED = user("Hi")

@@ -5,32 +5,20 @@ and tokeniser run in the renderer's own threads; no request waits behind inferen
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.vllm import compat
-from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.thinking_switches import thinking_switches
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 LONG_REST = 8_192
 """Characters from which on a text is tokenised in a thread."""
-
-LEVELS: Sequence[str] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Efforts in their order; templates know some of them, Anthropic's API those from low on."""
-
-
-def nearest_effort(asked: str | None, known: Sequence[str]) -> str | None:
-    """The effort a template knows that is nearest to the one asked for; of two, the greater."""
-    ranked = [level for level in known if level in LEVELS]
-    if asked not in LEVELS or not ranked:
-        return None
-    place = LEVELS.index(asked)
-    return min(ranked, key=lambda level: (abs(LEVELS.index(level) - place), -LEVELS.index(level)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +134,12 @@ class PromptRenderer:
         wish = conversation.thinking
         if early_grammar:
             wish = ThinkingRequest(on=False, explicit=True, effort=wish.effort)
-        switches = thinking_switches(self._readers.profile.thinking if self._readers.profile else None, wish)
+        switches = thinking_switches(
+            self._readers.profile.thinking if self._readers.profile else None,
+            on=wish.on,
+            effort=wish.effort,
+            budget=wish.budget,
+        )
         defaults = self._online.default_chat_template_kwargs or {}
         given = extra.get("chat_template_kwargs") or {}
         merged = {**defaults, **switches} if wish.explicit else {**switches, **defaults}
@@ -167,21 +160,6 @@ def _refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:
     if wrong_type and extra.get("chat_template_kwargs"):
         return invalid(str(error), "chat_template_kwargs")
     return compat.to_messages_error(error)
-
-
-def thinking_switches(profile: ThinkingProfile | None, wish: ThinkingRequest) -> dict[str, Any]:
-    """The template kwargs that grant a thinking wish, as far as the template has words for it."""
-    if profile is None:
-        return {}
-    switches: dict[str, Any] = {}
-    if profile.kwarg is not None and wish.on is not None:
-        switches[profile.kwarg] = profile.on if wish.on else profile.off
-    effort = nearest_effort(wish.effort, profile.efforts)
-    if wish.on and effort and profile.effort_kwarg and profile.effort_kwarg not in switches:
-        switches[profile.effort_kwarg] = effort
-    if profile.budget_kwarg and wish.budget is not None:
-        switches[profile.budget_kwarg] = wish.budget
-    return switches
 
 
 def _shorten_call_ids(messages: list[dict[str, Any]]) -> None:

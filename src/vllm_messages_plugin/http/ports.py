@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from fastapi import Request
 
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http.diagnostics import PromptMemory
 from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
@@ -16,7 +17,6 @@ from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.signature import Signer
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.resources import ServedModel
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http import count_tokens, messages, models
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.http.ports import AppContext
@@ -20,7 +21,6 @@ from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.signature import signer
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.resources import ServedModel
 

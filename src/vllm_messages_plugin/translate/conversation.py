@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from vllm_messages_plugin.formats import prompted
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.media import documents
 from vllm_messages_plugin.translate.earlier_reply import earlier_reply
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingRequest, thinking_request
@@ -22,7 +23,6 @@ from vllm_messages_plugin.translate.tools.toolbox import (
     choice,
     toolbox,
 )
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.translation_context import (
     ChatMessage,
     Restore,

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Any, Literal
 
 from vllm_messages_plugin.formats import prompted
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.tools.toolbox import found_tools
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.translation_context import ChatMessage, TranslationContext, block_text
 from vllm_messages_plugin.wire.blocks import (
     Block,
@@ -62,8 +62,8 @@ def _thought(blocks: Sequence[Block], reader: TranslationContext) -> str:
 
 
 def _thoughtful(text: str, thought: str, traits: TemplateTraits) -> ChatMessage:
-    if thought and traits.thought_tags is not None:
-        opening, closing = traits.thought_tags
+    if thought and traits.thinking_tags is not None:
+        opening, closing = traits.thinking_tags
         return {"role": "assistant", "content": f"{opening}\n{thought}\n{closing}\n\n{text}"}
     message: ChatMessage = {"role": "assistant", "content": text}
     return message | {"reasoning": thought} if thought else message

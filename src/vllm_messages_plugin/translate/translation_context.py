@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.media import documents
 from vllm_messages_plugin.translate.tools.toolbox import Toolbox
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.translate.turns import stand_in
 from vllm_messages_plugin.wire.blocks import (
     Block,

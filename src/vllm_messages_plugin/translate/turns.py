@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.tools.toolbox import Toolbox, changed_tool
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.blocks import (
     Block,
     DocumentBlockParam,

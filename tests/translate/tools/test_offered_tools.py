@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.conversation import Conversation, converse
-from vllm_messages_plugin.translate.traits import TemplateTraits
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 

@@ -17,7 +17,6 @@ from vllm_messages_plugin.engine.vllm.compat import (
     accepted,
     is_mistral_tokenizer,
 )
-from vllm_messages_plugin.formats.call_rendering import render_calls
 from vllm_messages_plugin.formats.probing.parser_names import AUTO
 from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
@@ -26,10 +25,11 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     scanner_only_format,
 )
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile
+from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.translate.traits import TemplateTraits
 
 PROMPTED_SHAPE = "hermes_json"
 """The shape of the calls that `formats.prompted` asks for."""
@@ -60,34 +60,12 @@ class ParserSelection:
 
     def traits(self, images: bool) -> TemplateTraits:
         """What translation must know of the template."""
-        profile = self.profile
-        if profile is None or profile.error is not None:
-            native = profile is None and not self.prompted
-            return TemplateTraits(native_tools=native, images=images, inline_system=profile is None)
-        return TemplateTraits(
-            native_tools=not self.prompted,
-            leading_system=profile.leading_system,
-            inline_system=profile.inline_system,
-            leading_assistant=profile.leading_assistant,
+        return template_traits(
+            self.profile,
+            prompted=self.prompted,
+            rendered_call_format=self.rendered_call_format,
             images=images,
-            empty_call_content=profile.empty_call_content,
-            render_calls=partial(render_calls, self.rendered_call_format)
-            if self.rendered_call_format
-            else None,
-            thought_tags=_thought_tags(profile),
         )
-
-
-READ_FIELDS = ("reasoning", "reasoning_content")
-"""The assistant fields that vLLM hands to a chat template."""
-
-
-def _thought_tags(profile: TemplateProfile) -> tuple[str, str] | None:
-    """Tags for thoughts in the content, where the template shows no field that vLLM can fill."""
-    thinking = profile.thinking
-    if thinking is None or profile.reasoning_field in READ_FIELDS:
-        return None
-    return (thinking.open_tag, thinking.close_tag) if thinking.open_tag and thinking.close_tag else None
 
 
 def facts_of(model_config: Any, tokenizer: Any, template: str | None) -> ModelFacts:

@@ -1,0 +1,36 @@
+"""What the translation of a request must know about the chat template: `TemplateTraits`.
+
+A plain value without behaviour, so that `translate` depends on no probe and no engine.
+`formats.probing.traits.template_traits` makes it from a probed template.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateTraits:
+    """What a chat template can render, and in which form it takes it.
+
+    Attributes:
+        native_tools: the template lists tools and renders calls and results; otherwise tools are
+            prompted as text.
+        leading_system: it renders a system message at the head of the conversation.
+        inline_system: it renders a system message in any later place, where it stands.
+        leading_assistant: it renders an assistant message before the first user message.
+        images: the model takes images.
+        empty_call_content: the content of an assistant message that has calls and no text.
+        render_calls: renders one turn's calls as text, for a template that drops earlier calls.
+        thinking_tags: opening and closing tag to put around earlier thinking in the content, for a
+            template without a field for it.
+    """
+
+    native_tools: bool = True
+    leading_system: bool = True
+    inline_system: bool = True
+    leading_assistant: bool = True
+    images: bool = False
+    empty_call_content: Any = ""
+    render_calls: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
+    thinking_tags: tuple[str, str] | None = None
