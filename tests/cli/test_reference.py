@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.reference import reference
-from vllm_messages_plugin.conformance.checks import CHECKS
+from vllm_messages_plugin.cli.smoke_test.checks import all_checks
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 COMMANDS = [str(info.name) for info in app.registered_commands]
@@ -26,14 +26,14 @@ def test_every_command_has_a_heading() -> None:
 
 
 ROWS = [
-    "| `URL` | The server's root; a /v1 at its end is cut. Default: `http://localhost:8000`. |",
+    "| `URL` | The server's URL; a trailing /v1 is removed. Default: `http://localhost:8000`. |",
     "| `--shell bash/zsh/fish/powershell` | Print only variables, as this shell sets them. |",
-    "| `--api-key API_KEY` | The server's key. Also read from `VLLM_API_KEY`. |",
+    "| `--api-key API_KEY` | The server's API key. Also read from `VLLM_API_KEY`. |",
     "| `--model MODEL` | The model's name. Default: the first one served. |",
-    "| `--json` | Print only JSON, for programs. |",
-    "| `--list` | List the checks and make none. |",
+    "| `--json` | Print JSON only, for programs. |",
+    "| `--list` | List the checks and run none. |",
     "| `--chat-template CHAT_TEMPLATE` | A template in the place of the model's own. |",
-    "| `--only NAME` | Make only this check; repeatable. |",
+    "| `--only NAME` | Run only this check; repeatable. |",
     "| `--undo` | Take back the last --write; no server is asked. |",
     "$ vllm-messages claude [URL] [OPTIONS] [-- ARGUMENTS OF CLAUDE]",
     "$ vllm-messages flags MODEL_OR_DIR [OPTIONS]",
@@ -55,7 +55,7 @@ def test_every_option_on_the_page_is_one_that_the_command_takes() -> None:
 
 
 def test_every_check_is_listed() -> None:
-    assert all(f"| `{check.name}` | {check.title} |" in reference() for check in CHECKS)
+    assert all(f"| `{check.name}` | {check.title} |" in reference() for check in all_checks())
 
 
 def test_the_page_can_be_written_by_a_program() -> None:

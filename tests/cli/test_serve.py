@@ -2,13 +2,20 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from vllm_messages_plugin.cli import serve as serve_module
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.serve import OUR_LAUNCHER, VLLM_MAIN, command_line, plugin_warning
+from vllm_messages_plugin.cli.serve import (
+    OUR_LAUNCHER,
+    VLLM_MAIN,
+    command_line,
+    plugin_warning,
+    serve_command,
+)
 
 
 @pytest.fixture
@@ -88,3 +95,11 @@ def test_the_warning_is_printed_and_the_server_started(
     result = CliRunner().invoke(app, ["serve", "model"])
     assert "keeps this plugin out" in result.output
     assert len(executed) == 1
+
+
+def test_plain_vllm_is_started_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve_module, "has_distribution", lambda name: False)
+    assert serve_command(["m"])[1:3] == ["-m", OUR_LAUNCHER]
+    monkeypatch.setattr(serve_module, "has_distribution", lambda name: True)
+    script = Path(sys.executable).with_name("vllm")
+    assert (serve_command(["m"]) == [str(script), "serve", "m"]) == script.exists()

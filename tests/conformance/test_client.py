@@ -6,8 +6,15 @@ import httpx
 import pytest
 
 from conformance.fake_anthropic import Fake
-from vllm_messages_plugin.conformance.client import Client, Sent, base_url, curl, http_client, is_loopback
-from vllm_messages_plugin.conformance.served_models import Served, choose_model, list_models
+from vllm_messages_plugin.conformance.client import (
+    Client,
+    SentRequest,
+    base_url,
+    curl,
+    http_client,
+    is_loopback,
+)
+from vllm_messages_plugin.conformance.served_models import ServedModel, choose_model, list_models
 from vllm_messages_plugin.conformance.stream_rules import fold, parse_events
 
 ASK = {"max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}
@@ -71,7 +78,7 @@ def test_events_are_read_with_any_line_ends_and_comments_are_not(ends: str) -> N
 
 def test_curl_repeats_the_request_and_hides_the_key() -> None:
     headers = {"authorization": "Bearer s3cret", "x-api-key": "s3cret", "anthropic-beta": "a,b"}
-    line = curl(Sent("POST", "http://h/v1/messages?beta=true", {"text": "it's"}, headers), "s3cret")
+    line = curl(SentRequest("POST", "http://h/v1/messages?beta=true", {"text": "it's"}, headers), "s3cret")
     assert "s3cret" not in line
     words = shlex.split(line)
     assert "http://h/v1/messages?beta=true" in words
@@ -83,7 +90,7 @@ def test_curl_repeats_the_request_and_hides_the_key() -> None:
     ("method", "words"), [("GET", []), ("DELETE", ["-X", "DELETE"]), ("POST", ["-d", ""])]
 )
 def test_curl_names_a_method_where_curl_would_not_choose_it(method: str, words: list[str]) -> None:
-    split = shlex.split(curl(Sent(method, "http://h/x", None, {}), None))
+    split = shlex.split(curl(SentRequest(method, "http://h/x", None, {}), None))
     assert [word for word in split if word not in {"curl", "-sS", "-i", "http://h/x"}] == words
 
 
@@ -101,7 +108,7 @@ def test_curl_names_a_method_where_curl_would_not_choose_it(method: str, words: 
 def test_a_name_that_claude_code_does_not_know_is_preferred(
     names: list[str], given: str, chosen: str
 ) -> None:
-    assert choose_model([Served(name) for name in names], given).name == chosen
+    assert choose_model([ServedModel(name) for name in names], given).name == chosen
 
 
 @pytest.mark.parametrize(
@@ -111,11 +118,11 @@ def test_a_name_that_claude_code_does_not_know_is_preferred(
 def test_the_window_is_read_from_either_shape(entry: dict[str, int], window: int | None) -> None:
     answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [{"id": "a", **entry}]}))
     with httpx.Client(base_url="http://fake", transport=answer) as http:
-        assert list_models(http, None) == [Served("a", window)]
+        assert list_models(http, None) == [ServedModel("a", window)]
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"data": null}'])
 def test_a_list_that_makes_no_sense_is_an_empty_one(content: bytes) -> None:
     answer = httpx.MockTransport(lambda request: httpx.Response(200, content=content))
     with httpx.Client(base_url="http://fake", transport=answer) as http:
-        assert list_models(http, None, given="a") == [Served("a")]
+        assert list_models(http, None, given="a") == [ServedModel("a")]

@@ -43,7 +43,7 @@ def test_every_check_passes_on_our_server(smollm2_server: Server) -> None:
     checks = json.loads(result.stdout)["checks"]
     failed = {check["name"]: check["reason"] for check in checks if check["result"] != "pass"}
     thinks_not = "the model does not think (capabilities)"
-    no_claude = "not asked for (--claude-code), or claude is not installed"
+    no_claude = "needs --claude-code and an installed Claude Code"
     assert failed == {
         "auth": "no --api-key was given",
         "thought": thinks_not,

@@ -14,7 +14,7 @@ from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.claude.command import RestIsClaudes
-from vllm_messages_plugin.conformance.checks import CHECKS
+from vllm_messages_plugin.cli.smoke_test.checks import all_checks
 
 HEAD = """\
 # The command line
@@ -128,7 +128,7 @@ def _checks() -> Iterator[str]:
     """The smoke test's checks, a table for all groups."""
     yield "### The checks"
     rows = ["| Group | Check | |", "|---|---|---|"]
-    for group, found in groupby(CHECKS, key=lambda check: check.group):
+    for group, found in groupby(all_checks(), key=lambda check: check.group):
         rows += [
             f"| {'' if place else group} | `{check.name}` | {check.title} |"
             for place, check in enumerate(found)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -34,6 +35,14 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     """The command that runs `vllm serve` with these arguments under this interpreter."""
     main = VLLM_MAIN if has_distribution("vllm") else OUR_LAUNCHER
     return [sys.executable, "-m", main, "serve", *arguments]
+
+
+def serve_command(arguments: Sequence[str]) -> list[str]:
+    """Return plain `vllm serve` where this environment's own `vllm` script works, else `command_line`."""
+    script = Path(sys.executable).with_name("vllm")
+    if script.exists() and has_distribution("vllm"):
+        return [str(script), "serve", *arguments]
+    return command_line(arguments)
 
 
 def plugin_warning(environ: Mapping[str, str]) -> str | None:

@@ -20,7 +20,7 @@ from vllm_messages_plugin.conformance.stream_rules import Event, parse_events
 MESSAGES = "/v1/messages"
 VERSION = "2023-06-01"
 KEY_IN_SHELL = "$VLLM_API_KEY"
-BEGUN = re.compile(r"^event: ?(content_block_delta|message_delta|error)\r?\n.*\r?\n\r?\n", re.MULTILINE)
+FIRST_DELTA = re.compile(r"^event: ?(content_block_delta|message_delta|error)\r?\n.*\r?\n\r?\n", re.MULTILINE)
 
 
 class UnreachableError(Exception):
@@ -28,7 +28,7 @@ class UnreachableError(Exception):
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentRequest:
     """One request, as it went out."""
 
     method: str
@@ -36,7 +36,7 @@ class Sent:
     body: Mapping[str, Any] | str | None
     headers: Mapping[str, str]
 
-    def data(self) -> str:
+    def text(self) -> str:
         """The body as text: JSON, unless it was meant to be none."""
         return self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
 
@@ -45,7 +45,7 @@ class Sent:
 class Reply:
     """One answer, read whole (or up to its first delta), with the request it answers."""
 
-    sent: Sent
+    sent: SentRequest
     status: int
     headers: httpx.Headers
     text: str
@@ -73,7 +73,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Watched:
+class TimedReply:
     """A stream's opening, and the seconds after which each of its pieces came."""
 
     reply: Reply
@@ -95,8 +95,7 @@ class Client:
     key: str | None = None
     images: bool | None = None
     thinking: bool | None = None
-    claude: str | None = None
-    last: Sent | None = field(default=None, init=False)
+    last_request: SentRequest | None = field(default=None, init=False)
 
     def send(
         self, method: str, path: str, body: Mapping[str, Any] | str | None = None, **headers: str | None
@@ -119,7 +118,7 @@ class Client:
         """Open a stream and hang up at its first delta: enough to see that a request is accepted."""
         return self.watch(body, path, **headers).reply
 
-    def watch(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Watched:
+    def watch(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> TimedReply:
         """The same, with the times at which its pieces came."""
         sent = self._record("POST", path, {"model": self.model, **body, "stream": True}, headers)
         start, times = time.perf_counter(), []
@@ -128,17 +127,17 @@ class Client:
             for chunk in response.iter_text():
                 times.append(time.perf_counter() - start)
                 text += chunk
-                if BEGUN.search(text):
+                if FIRST_DELTA.search(text):
                     break
-            return Watched(Reply(sent, response.status_code, response.headers, text), times)
+            return TimedReply(Reply(sent, response.status_code, response.headers, text), times)
 
-    def ask_aside(self, method: str, path: str) -> Reply:
+    def send_unrecorded(self, method: str, path: str) -> Reply:
         """A request beside the check's own: it is not the one a curl line repeats."""
-        kept = self.last
+        kept = self.last_request
         try:
             return self.send(method, path)
         finally:
-            self.last = kept
+            self.last_request = kept
 
     def _record(
         self,
@@ -146,20 +145,20 @@ class Client:
         path: str,
         body: Mapping[str, Any] | str | None,
         headers: Mapping[str, str | None],
-    ) -> Sent:
+    ) -> SentRequest:
         usual = {"anthropic-version": VERSION, **auth_headers(self.key)}
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         kept = {name: value for name, value in {**usual, **named}.items() if value is not None}
-        self.last = Sent(method, str(self.http.base_url).rstrip("/") + path, body, kept)
-        return self.last
+        self.last_request = SentRequest(method, str(self.http.base_url).rstrip("/") + path, body, kept)
+        return self.last_request
 
     @contextmanager
-    def _exchange(self, sent: Sent) -> Iterator[httpx.Response]:
+    def _exchange(self, sent: SentRequest) -> Iterator[httpx.Response]:
         """The answer as it comes; leaving early closes the connection."""
         headers = dict(sent.headers)
         if sent.body is not None:
             headers["content-type"] = "application/json"
-        content = sent.data().encode() if sent.body is not None else None
+        content = sent.text().encode() if sent.body is not None else None
         with self.http.stream(sent.method, sent.url, content=content, headers=headers) as response:
             yield response
 
@@ -190,7 +189,7 @@ def http_client(url: str, timeout: float) -> httpx.Client:
     return httpx.Client(base_url=base_url(url), timeout=limits, trust_env=not is_loopback(base_url(url)))
 
 
-def curl(sent: Sent, key: str | None, body_file: str | None = None) -> str:
+def curl(sent: SentRequest, key: str | None, body_file: str | None = None) -> str:
     """The curl line that repeats a request; the key is left to the shell."""
     parts = ["curl", "-sS", "-i"]
     parts += [] if sent.method in {"GET", "POST"} else ["-X", sent.method]
@@ -199,7 +198,7 @@ def curl(sent: Sent, key: str | None, body_file: str | None = None) -> str:
         parts += ["-H", _quoted_header(f"{name}: {value}", key)]
     if sent.body is not None:
         parts += ["-H", "'content-type: application/json'", "-d"]
-        parts.append(f"@{shlex.quote(body_file)}" if body_file else shlex.quote(sent.data()))
+        parts.append(f"@{shlex.quote(body_file)}" if body_file else shlex.quote(sent.text()))
     elif sent.method == "POST":
         parts += ["-d", "''"]
     return " ".join(parts)

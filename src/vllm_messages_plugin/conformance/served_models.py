@@ -17,7 +17,7 @@ CAPABILITIES = {"thinking": "thinking", "effort": "effort", "images": "image_inp
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """One model: its name, and its window and capabilities if the server tells them; None is not told."""
 
     name: str
@@ -27,7 +27,7 @@ class Served:
     images: bool | None = None
 
 
-def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[Served]:
+def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[ServedModel]:
     """The models a server lists; only the given one if it has no list."""
     root = str(http.base_url).rstrip("/")
     try:
@@ -38,14 +38,14 @@ def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequenc
         raise UnreachableError(f"{root} refuses the key (HTTP {response.status_code}): give --api-key KEY")
     served = _entries(response) if response.status_code == 200 else []
     if served or given:
-        return served or [Served(given)]
+        return served or [ServedModel(given)]
     raise UnreachableError(
         f"{root}/v1/models lists no model (HTTP {response.status_code}): give --model NAME, "
         "or look whether this is a Messages server"
     )
 
 
-def _entries(response: httpx.Response) -> list[Served]:
+def _entries(response: httpx.Response) -> list[ServedModel]:
     try:
         body = response.json()
     except ValueError:
@@ -54,13 +54,13 @@ def _entries(response: httpx.Response) -> list[Served]:
     return [_served(entry) for entry in entries or [] if isinstance(entry, dict) and "id" in entry]
 
 
-def _served(entry: dict[str, Any]) -> Served:
+def _served(entry: dict[str, Any]) -> ServedModel:
     """One entry; vLLM's own list calls the window max_model_len."""
     windows = (entry.get(name) for name in ("max_input_tokens", "max_model_len"))
     window = next((window for window in windows if isinstance(window, int)), None)
     told = entry.get("capabilities")
     can = {name: _supported(told, key) for name, key in CAPABILITIES.items()}
-    return Served(str(entry["id"]), window, **can)
+    return ServedModel(str(entry["id"]), window, **can)
 
 
 def _supported(capabilities: Any, key: str) -> bool | None:
@@ -70,13 +70,13 @@ def _supported(capabilities: Any, key: str) -> bool | None:
     return supported if isinstance(supported, bool) else None
 
 
-def choose_model(served: Sequence[Served], given: str = "") -> Served:
+def choose_model(served: Sequence[ServedModel], given: str = "") -> ServedModel:
     """The model asked for, or the first one whose name Claude Code does not know."""
     if given:
-        return next((model for model in served if model.name == given), Served(given))
-    return next((model for model in served if not is_known(model.name)), served[0])
+        return next((model for model in served if model.name == given), ServedModel(given))
+    return next((model for model in served if not is_known_to_claude_code(model.name)), served[0])
 
 
-def is_known(name: str) -> bool:
+def is_known_to_claude_code(name: str) -> bool:
     """Whether Claude Code takes the name for one of Anthropic's models."""
     return KNOWN_TO_CLAUDE_CODE.search(name) is not None

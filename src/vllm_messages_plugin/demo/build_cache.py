@@ -5,16 +5,18 @@ manifest in it names the recipe asked for and every file has the size noted ther
 cut short or partly deleted is built again.
 """
 
-import fcntl
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from vllm_messages_plugin.file_lock import locked
+
 MANIFEST = ".built.json"
+# How long one process waits for another that builds the same directory.
+LONGEST_BUILD_SECONDS = 900.0
 
 
 def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -34,7 +36,7 @@ def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> Path
     if is_complete(target, recipe):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(target.parent / f".{target.name}.lock"):
+    with locked(target.parent / f".{target.name}.lock", patience=LONGEST_BUILD_SECONDS):
         if not is_complete(target, recipe):
             _build_and_rename(target, recipe, build)
     return target
@@ -66,11 +68,3 @@ def _build_and_rename(target: Path, recipe: str, build: Callable[[Path], None]) 
 def _sizes(directory: Path) -> dict[str, int]:
     files = (path for path in directory.rglob("*") if path.is_file() and path.name != MANIFEST)
     return {str(path.relative_to(directory)): path.stat().st_size for path in sorted(files)}
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold an advisory lock that the system drops when the process dies."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -4,26 +4,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from vllm_messages_plugin.cli.serve import PLUGIN_NAME, command_line, has_distribution
-
 HOST = "127.0.0.1"
 # Given time to end by itself, a server stops its engine processes too.
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.5
-# On a CPU the cache takes part of all memory unless told; a demo needs no more. No telemetry from a demo.
-DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-# Meant for the user's own server: a key the demo does not know, a port it did not choose.
-DROPPED = ("VLLM_API_KEY", "VLLM_PORT")
 
 
 class ServerFailedError(Exception):
@@ -51,30 +44,14 @@ def free_port() -> int:
         return port
 
 
-def serve_command(arguments: Sequence[str]) -> list[str]:
-    """Plain `vllm serve` of this environment where it works, or our launcher."""
-    script = Path(sys.executable).with_name("vllm")
-    if script.exists() and has_distribution("vllm"):
-        return [str(script), "serve", *arguments]
-    return command_line(arguments)
-
-
-def environment() -> dict[str, str]:
-    """The server's environment: ours, with the demo's defaults and this plugin let in."""
-    env = DEFAULTS | {name: value for name, value in os.environ.items() if name not in DROPPED}
-    if (allowed := env.get("VLLM_PLUGINS")) is not None and PLUGIN_NAME not in allowed.split(","):
-        env["VLLM_PLUGINS"] = f"{allowed},{PLUGIN_NAME}"
-    return env
-
-
 @contextmanager
-def running(command: Sequence[str], port: int) -> Iterator[Server]:
+def running(command: Sequence[str], port: int, environ: Mapping[str, str]) -> Iterator[Server]:
     """The server that a command starts; it is stopped on the way out, whatever happened."""
     handle, name = tempfile.mkstemp(prefix="vllm-messages-demo-", suffix=".log")
     with os.fdopen(handle, "wb") as log:
         # A session of its own: Ctrl-C reaches us alone, and we stop the server in good order.
         process = subprocess.Popen(  # noqa: S603 - no shell; our own interpreter or vLLM's script
-            command, stdout=log, stderr=subprocess.STDOUT, env=environment(), start_new_session=True
+            command, stdout=log, stderr=subprocess.STDOUT, env=environ, start_new_session=True
         )
     try:
         yield Server(process, f"http://{HOST}:{port}", Path(name))

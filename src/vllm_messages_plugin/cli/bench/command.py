@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vllm_messages_plugin.cli.smoke_test.command import DEFAULT_URL, AsJson, Key, Model, Url
+from vllm_messages_plugin.cli.options import DEFAULT_URL, AsJson, Key, Model, Url
 
 
 def bench(

@@ -6,8 +6,16 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from vllm_messages_plugin.cli.claude_config.command import SmallModel, Traffic, Window
-from vllm_messages_plugin.cli.smoke_test.command import DEFAULT_URL, Key, Model, Url
+from vllm_messages_plugin.cli.options import (
+    DEFAULT_URL,
+    Key,
+    Model,
+    Program,
+    SmallModel,
+    Traffic,
+    Url,
+    Window,
+)
 
 REST = "vllm_messages_plugin.rest"
 INSTALL = (
@@ -37,7 +45,7 @@ def claude(
     window: Window = 0,
     small_model: SmallModel = "",
     allow_traffic: Traffic = False,
-    program: Annotated[str, typer.Option("--program", help="Claude Code's program.")] = "claude",
+    program: Program = "claude",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the command and start nothing.")] = False,
 ) -> None:
     """Start Claude Code with a running server, for this one run.
@@ -51,7 +59,7 @@ def claude(
     """
     from vllm_messages_plugin.cli.claude import launch as run
     from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError
-    from vllm_messages_plugin.cli.claude_config.steps import Wish, ask_server, settings_of
+    from vllm_messages_plugin.cli.claude_config.steps import ConfigRequest, ask_server, settings_of
     from vllm_messages_plugin.conformance.client import UnreachableError
 
     try:
@@ -60,7 +68,8 @@ def claude(
             typer.echo(INSTALL, err=True)
             raise typer.Exit(2)
         served = ask_server(url, model, api_key, window)
-        settings = settings_of(served, Wish(url, api_key, small_model, traffic=allow_traffic, keyless=True))
+        request = ConfigRequest(url, api_key, small_model, traffic=allow_traffic, keyless=True)
+        settings = settings_of(served, request)
         command = run.command_line(path, served.window or 0, settings, ctx.meta[REST])
         environ = run.environment(settings, api_key, os.environ)
     except (UnreachableError, UnusableSettingsError) as error:

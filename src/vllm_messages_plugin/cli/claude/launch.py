@@ -15,7 +15,7 @@ import typer
 from vllm_messages_plugin.cli.claude_config.recommended_settings import KEY_VARIABLE, command_for, notes_for
 from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError, merge, read
 from vllm_messages_plugin.conformance.client import base_url, is_loopback
-from vllm_messages_plugin.conformance.served_models import Served, is_known
+from vllm_messages_plugin.conformance.served_models import ServedModel, is_known_to_claude_code
 
 # A user's own account, provider or server: none of it is meant for this run.
 DROPPED = ("ANTHROPIC_", "CLAUDE_CODE_USE_")
@@ -75,12 +75,12 @@ def _direct(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
-def announce(served: Served, url: str) -> None:
+def announce(served: ServedModel, url: str) -> None:
     """Say which model it will be, and what the settings cannot mend."""
     typer.secho(
         f"Claude Code with {served.name} ({served.window} tokens) at {base_url(url)}", bold=True, err=True
     )
-    for note in notes_for(served, served.window or 0, known=is_known(served.name)):
+    for note in notes_for(served, served.window or 0, known=is_known_to_claude_code(served.name)):
         typer.echo(f"Note: {note}", err=True)
 
 

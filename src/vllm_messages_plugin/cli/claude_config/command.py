@@ -7,17 +7,7 @@ from typing import Annotated
 import typer
 
 from vllm_messages_plugin.cli.claude_config.shells import Shell
-from vllm_messages_plugin.cli.smoke_test.command import DEFAULT_URL, Key, Model, Url
-
-Window = Annotated[
-    int, typer.Option("--window", help="The window in tokens.", show_default="what the server tells", min=0)
-]
-SmallModel = Annotated[
-    str, typer.Option("--small-model", help="Another served model for small tasks.", show_default="the model")
-]
-Traffic = Annotated[
-    bool, typer.Option("--allow-traffic", help="Let Claude Code send telemetry and ask for updates.")
-]
+from vllm_messages_plugin.cli.options import DEFAULT_URL, Key, Model, SmallModel, Traffic, Url, Window
 
 
 def claude_config(
@@ -62,7 +52,7 @@ def claude_config(
             run.take_back(path, os.environ, force=force, as_json=as_json)
             return
         served = run.ask_server(url, model, api_key, window)
-        wish = run.Wish(url, api_key, small_model, traffic=allow_traffic, keyless=project)
+        wish = run.ConfigRequest(url, api_key, small_model, traffic=allow_traffic, keyless=project)
         settings = run.settings_of(served, wish)
         run.show(served, settings, path, shell=shell, as_json=as_json)
         if write:

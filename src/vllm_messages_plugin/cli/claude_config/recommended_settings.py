@@ -12,7 +12,7 @@ from typing import Any
 
 from vllm_messages_plugin.cli.claude_config.shells import Shell, quoted
 from vllm_messages_plugin.cli.claude_config.shells import exports as shell_exports
-from vllm_messages_plugin.conformance.served_models import Served
+from vllm_messages_plugin.conformance.served_models import ServedModel
 
 NO_KEY = "vllm"
 KEY_VARIABLE = "VLLM_API_KEY"
@@ -181,7 +181,7 @@ def command_for(window: int) -> str:
     return "claude --bare" if size_of(window).bare else "claude"
 
 
-def notes_for(served: Served, window: int, *, known: bool) -> list[str]:
+def notes_for(served: ServedModel, window: int, *, known: bool) -> list[str]:
     """What the settings alone cannot mend."""
     notes = []
     if known:

@@ -38,7 +38,12 @@ from vllm_messages_plugin.cli.claude_config.settings_file import write as write_
 from vllm_messages_plugin.cli.claude_config.settings_undo import records, to_json, undo
 from vllm_messages_plugin.cli.claude_config.shells import Shell
 from vllm_messages_plugin.conformance.client import UnreachableError, base_url, http_client
-from vllm_messages_plugin.conformance.served_models import Served, choose_model, is_known, list_models
+from vllm_messages_plugin.conformance.served_models import (
+    ServedModel,
+    choose_model,
+    is_known_to_claude_code,
+    list_models,
+)
 
 ANSWER_SECONDS = 10.0
 # The longest name of a setting: broken in two, a name cannot be copied.
@@ -46,7 +51,7 @@ NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
 
 
 @dataclass(frozen=True)
-class Wish:
+class ConfigRequest:
     """What the user asked for, besides what the server tells."""
 
     url: str
@@ -61,14 +66,14 @@ def settings_path(project: Path | None, environ: Mapping[str, str]) -> Path:
     return project_settings_path(project) if project else user_settings_path(environ)
 
 
-def ask_server(url: str, model: str, key: str, window: int) -> Served:
+def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
     """The model, its window and capabilities, as the server tells them or the user says."""
     with http_client(url, timeout=ANSWER_SECONDS) as http:
         listed = list_models(http, key or None, given=model)
     served = choose_model(listed, model)
     if not (window or served.window):
         raise UnreachableError(_windowless(served.name, [entry.name for entry in listed]))
-    return Served(served.name, window or served.window, served.thinking, served.effort, served.images)
+    return ServedModel(served.name, window or served.window, served.thinking, served.effort, served.images)
 
 
 def _windowless(name: str, listed: Sequence[str]) -> str:
@@ -80,7 +85,7 @@ def _windowless(name: str, listed: Sequence[str]) -> str:
     )
 
 
-def settings_of(served: Served, wish: Wish) -> dict[str, Any]:
+def settings_of(served: ServedModel, wish: ConfigRequest) -> dict[str, Any]:
     """The settings for a served model."""
     settings = settings_for(
         served.name,
@@ -95,7 +100,7 @@ def settings_of(served: Served, wish: Wish) -> dict[str, Any]:
 
 
 def show(
-    served: Served, settings: Mapping[str, Any], path: Path, *, shell: Shell | None, as_json: bool
+    served: ServedModel, settings: Mapping[str, Any], path: Path, *, shell: Shell | None, as_json: bool
 ) -> None:
     """Print the settings: for a shell, for a program or for a reader."""
     text = json.dumps(settings, indent=2, ensure_ascii=False)
@@ -118,7 +123,7 @@ def _print_exports(settings: Mapping[str, Any], window: int, shell: Shell) -> No
     typer.echo(f"# {start_line(settings, command_for(window).split(), shell)}")
 
 
-def _print_reasons(console: Console, served: Served, settings: Mapping[str, Any]) -> None:
+def _print_reasons(console: Console, served: ServedModel, settings: Mapping[str, Any]) -> None:
     """The settings as a table that says why each is there."""
     title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_abilities(served)}"
     table = Table(title=title, title_justify="left")
@@ -131,7 +136,7 @@ def _print_reasons(console: Console, served: Served, settings: Mapping[str, Any]
     console.print(table)
 
 
-def _abilities(served: Served) -> str:
+def _abilities(served: ServedModel) -> str:
     """What the server says the model can do."""
     told = {"thinking": served.thinking, "effort": served.effort, "images": served.images}
     words = [f"{'' if can else 'no '}{name}" for name, can in told.items() if can is not None]
@@ -145,9 +150,9 @@ def _shown(name: str, value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _print_notes(served: Served) -> None:
+def _print_notes(served: ServedModel) -> None:
     console = Console(stderr=True)
-    for note in notes_for(served, served.window or 0, known=is_known(served.name)):
+    for note in notes_for(served, served.window or 0, known=is_known_to_claude_code(served.name)):
         console.print(f"[yellow]Note:[/] {note}")
 
 
@@ -175,7 +180,7 @@ def _say(written: Written) -> None:
     typer.echo("\n  ".join(lines) + "\n  --undo takes this back", err=True)
 
 
-def say_where_the_key_is(wish: Wish) -> None:
+def say_where_the_key_is(wish: ConfigRequest) -> None:
     """A project's file has no key in it: say where Claude Code finds it."""
     if wish.keyless and wish.key:
         typer.echo(

@@ -5,22 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import IO, Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import command_for, exports, settings_for
+from vllm_messages_plugin.cli.serve import PLUGIN_NAME, serve_command
 from vllm_messages_plugin.conformance.checks import CHECKS
 from vllm_messages_plugin.conformance.client import UnreachableError
-from vllm_messages_plugin.conformance.run import Plan, run_against
+from vllm_messages_plugin.conformance.run import RunOptions, exit_status, run_against
 from vllm_messages_plugin.demo.server import (
     HOST,
     Server,
     ServerFailedError,
     free_port,
     running,
-    serve_command,
     wait_until_healthy,
 )
 
@@ -30,6 +31,10 @@ QUESTION = "What is the capital of France?"
 NAME = "smollm2"
 WINDOW = 8192
 FLAGS = ("--max-model-len", str(WINDOW), "--max-num-seqs", "8", "--enforce-eager")
+# vLLM's KV cache on a CPU takes a large part of all memory by default; a demo needs little of it.
+SERVER_DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+# Meant for the user's own server: an API key that the demo does not use, a port that it did not choose.
+NOT_INHERITED = ("VLLM_API_KEY", "VLLM_PORT")
 START_SECONDS = 600.0
 ANSWER_SECONDS = 120.0
 
@@ -75,7 +80,7 @@ def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> 
     arguments = [folder, "--served-model-name", NAME, *FLAGS, "--host", HOST, "--port", str(port)]
     _step(console, "A real vLLM server, with plain vllm serve")
     console.print(f"    $ vllm serve {' '.join(arguments)}", markup=False, highlight=False, soft_wrap=True)
-    with running(serve_command(arguments), port) as server:
+    with running(serve_command(arguments), port, server_environment(os.environ)) as server:
         try:
             _wait(console, server)
         except ServerFailedError:
@@ -86,6 +91,18 @@ def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> 
         if keep:
             _stay(console, server)
     return good
+
+
+def server_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the demo's server: the caller's, with defaults for a demo.
+
+    Variables meant for the user's own server are left out, and a VLLM_PLUGINS that excludes this plugin is
+    extended by it.
+    """
+    env = SERVER_DEFAULTS | {name: value for name, value in environ.items() if name not in NOT_INHERITED}
+    if (allowed := env.get("VLLM_PLUGINS")) is not None and PLUGIN_NAME not in allowed.split(","):
+        env["VLLM_PLUGINS"] = f"{allowed},{PLUGIN_NAME}"
+    return env
 
 
 def _wait(console: Console, server: Server) -> None:
@@ -99,7 +116,8 @@ def _wait(console: Console, server: Server) -> None:
 
 def _check(console: Console, server: Server) -> bool:
     _step(console, "The smoke test: does it keep the Messages protocol?")
-    return run_against(server.url, NAME, "", CHECKS, Plan(ANSWER_SECONDS)) == 0
+    findings = run_against(server.url, NAME, "", CHECKS, RunOptions(ANSWER_SECONDS))
+    return exit_status(findings) == 0
 
 
 def _ask(console: Console, server: Server) -> bool:

@@ -8,7 +8,12 @@ import httpx
 from vllm_messages_plugin.cli.claude_config.recommended_settings import size_of
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.conformance.client import Client, Reply, UnreachableError, base_url, http_client
-from vllm_messages_plugin.conformance.served_models import Served, choose_model, is_known, list_models
+from vllm_messages_plugin.conformance.served_models import (
+    ServedModel,
+    choose_model,
+    is_known_to_claude_code,
+    list_models,
+)
 
 START = "start one (vllm serve MODEL), or give its URL: vllm-messages doctor http://HOST:PORT"
 NATIVE = (
@@ -42,9 +47,9 @@ def _version(client: Client) -> str:
     return f", vLLM {told}" if told else ""
 
 
-def _models(served: Sequence[Served], chosen: Served) -> Iterator[Line]:
+def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line]:
     names = ", ".join(model.name for model in served)
-    if is_known(chosen.name):
+    if is_known_to_claude_code(chosen.name):
         advice = "Claude Code takes it for Anthropic's own: add --served-model-name with a name of its own"
         yield warn("models", names, advice)
     else:
@@ -56,7 +61,7 @@ def _models(served: Sequence[Served], chosen: Served) -> Iterator[Line]:
         yield ok("capabilities", ", ".join(words))
 
 
-def _window(chosen: Served) -> Line:
+def _window(chosen: ServedModel) -> Line:
     if chosen.window is None:
         return warn("window", "not told", "give --window to claude-config")
     found = f"{chosen.window} tokens"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vllm_messages_plugin.cli.smoke_test.command import AsJson
+from vllm_messages_plugin.cli.options import AsJson
 
 if TYPE_CHECKING:
     from vllm_messages_plugin.cli.flags.advice import Advice

@@ -1,14 +1,11 @@
 """The smoke test's checks, as one table. The smoke-test command runs them, top to bottom."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
+from vllm_messages_plugin.conformance.check import Check
 from vllm_messages_plugin.conformance.checks import (
     acceptance,
     agents,
     answers,
     choices,
-    claude_code,
     counting,
     limits,
     refusals,
@@ -21,23 +18,6 @@ from vllm_messages_plugin.conformance.checks import (
     turns,
     wire,
 )
-from vllm_messages_plugin.conformance.client import Client
-from vllm_messages_plugin.conformance.outcome import Outcome
-
-
-@dataclass(frozen=True)
-class Check:
-    """One check: the name --only takes, its group, its title and the function that makes it.
-
-    `beyond`: it asks for more than Anthropic promises, so it says nothing about Anthropic's own API.
-    """
-
-    name: str
-    title: str
-    function: Callable[[Client], Outcome]
-    group: str = ""
-    beyond: bool = False
-
 
 GROUPED: dict[str, tuple[Check, ...]] = {
     "models": (
@@ -116,11 +96,6 @@ GROUPED: dict[str, tuple[Check, ...]] = {
         Check("claude-code", "Claude Code's requests are answered", agents.claude_code, beyond=True),
         Check("json-tool", "the AI SDK's forced json tool", agents.json_tool, beyond=True),
         Check("no-nulls", "no field of a block is null", agents.no_nulls, beyond=True),
-        Check("claude-talks", "the real claude has a conversation", claude_code.talks, beyond=True),
-        Check("claude-reads", "the real claude reads a file", claude_code.reads, beyond=True),
-        Check("claude-edits", "the real claude edits it", claude_code.edits, beyond=True),
-        Check("claude-resumes", "the real claude resumes a session", claude_code.resumes, beyond=True),
-        Check("claude-compacts", "the real claude compacts one", claude_code.compacts, beyond=True),
     ),
 }
 GROUPS = tuple(GROUPED)

@@ -33,7 +33,7 @@ def cache(client: Client) -> Outcome:
 
 def cache_is_off(client: Client, prompt: int) -> str | None:
     """Why nothing can have been cached, if vLLM's metrics say so."""
-    metrics = client.ask_aside("GET", "/metrics")
+    metrics = client.send_unrecorded("GET", "/metrics")
     facts = dict(re.findall(r'\b(block_size|enable_prefix_caching)="(\w+)"', metrics.text))
     if facts.get("enable_prefix_caching") == "False":
         return "the server runs without prefix caching"

@@ -55,7 +55,7 @@ def disconnect(client: Client) -> Outcome:
 
 def _running(client: Client) -> float | None:
     """How many requests run, as vLLM's metrics tell."""
-    reply = client.ask_aside("GET", "/metrics")
+    reply = client.send_unrecorded("GET", "/metrics")
     found = RUNNING.findall(reply.text) if reply.status == 200 else []
     return sum(map(float, found)) if found else None
 

@@ -16,12 +16,13 @@ from typer.testing import CliRunner, Result
 
 from conformance.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.conformance.checks import CHECKS, GROUPS, Check
-from vllm_messages_plugin.conformance.client import Client, Sent
+from vllm_messages_plugin.cli.smoke_test.checks import all_checks
+from vllm_messages_plugin.conformance.check import Check
+from vllm_messages_plugin.conformance.checks import GROUPS
+from vllm_messages_plugin.conformance.client import Client, SentRequest
 from vllm_messages_plugin.conformance.outcome import Outcome
 from vllm_messages_plugin.conformance.report import Finding, curl_line, report, to_junit
-from vllm_messages_plugin.conformance.run import BEYOND, choose_checks, client_of, is_anthropic, run_check
-from vllm_messages_plugin.conformance.served_models import Served
+from vllm_messages_plugin.conformance.run import NOT_PROMISED, choose_checks, is_anthropic, run_check
 
 
 @pytest.fixture
@@ -33,6 +34,9 @@ def fake() -> Fake:
 def url(fake: Fake) -> Iterator[str]:
     with listening(fake) as root:
         yield root
+
+
+CHECKS = all_checks()
 
 
 def smoke(*arguments: str) -> Result:
@@ -48,7 +52,7 @@ def broken_ids(_request: httpx.Request, response: httpx.Response) -> httpx.Respo
 def test_a_right_server_passes(url: str) -> None:
     result = smoke(url)
     assert result.exit_code == 0, result.output
-    assert f"{len(CHECKS) - 6} passed, 0 failed, 6 skipped" in result.output
+    assert f"{len(CHECKS) - 6} passed, 0 failed, 6 skipped, 0 errors" in result.output
     assert all(check.name in result.output for check in CHECKS)
 
 
@@ -118,18 +122,18 @@ def test_a_server_without_a_list_needs_a_model(url: str, fake: Fake) -> None:
 
 
 def test_no_names_mean_all_checks() -> None:
-    assert choose_checks([]) == CHECKS
-    assert [check.name for check in choose_checks(["cache", "models"])] == ["cache", "models"]
+    assert choose_checks(CHECKS, []) == CHECKS
+    assert [check.name for check in choose_checks(CHECKS, ["cache", "models"])] == ["cache", "models"]
 
 
 def test_a_group_is_all_its_checks_and_names_come_first() -> None:
-    assert [check.name for check in choose_checks([], ["cache"])] == [
+    assert [check.name for check in choose_checks(CHECKS, [], ["cache"])] == [
         "cache",
         "session-cache",
         "billing-line",
     ]
-    assert choose_checks(["billing-line"], ["cache"])[0].name == "billing-line"
-    assert len(choose_checks(["cache"], ["cache"])) == 3
+    assert choose_checks(CHECKS, ["billing-line"], ["cache"])[0].name == "billing-line"
+    assert len(choose_checks(CHECKS, ["cache"], ["cache"])) == 3
 
 
 def test_every_check_has_a_group_and_a_name_of_its_own() -> None:
@@ -187,17 +191,18 @@ def test_what_anthropic_does_not_promise_is_skipped_there() -> None:
         results = {
             check.name: run_check(check, Client(http, "tiny")).outcome for check in CHECKS if check.beyond
         }
-    assert {outcome.reason for outcome in results.values()} == {BEYOND}
+    assert {outcome.reason for outcome in results.values()} == {NOT_PROMISED}
 
 
-def test_the_real_claude_is_found_only_when_asked_for() -> None:
-    with httpx.Client(base_url="http://fake") as http:
-        assert client_of(http, Served("tiny"), "").claude is None
-        assert client_of(http, Served("tiny"), "", "no-such-program").claude is None
-        assert client_of(http, Served("tiny", images=True), "", sys.executable).claude == sys.executable
+def test_claude_code_is_driven_only_when_asked_for(url: str) -> None:
+    assert "needs --claude-code" in smoke(url, "--only", "claude-talks", "--program", sys.executable).output
+    missing = smoke(url, "--only", "claude-talks", "--claude-code", "--program", "no-such-program")
+    assert "needs --claude-code" in missing.output
+    driven = smoke(url, "--only", "claude-talks", "--claude-code", "--program", sys.executable)
+    assert "claude ended without a result" in driven.output
 
 
-def finding(sent: Sent | None, result: Any = "fail", reason: str = "because [of] this") -> Finding:
+def finding(sent: SentRequest | None, result: Any = "fail", reason: str = "because [of] this") -> Finding:
     check = Check("cache", "a [title]", lambda client: Outcome("skip", ""), "cache")
     return Finding(check, Outcome(result, reason), 5, sent)
 
@@ -210,7 +215,7 @@ def client() -> Iterator[Client]:
 
 def test_a_large_body_goes_to_a_file(client: Client) -> None:
     body = {"text": "word " * 1000}
-    line = curl_line(finding(Sent("POST", "http://fake/x", body, {})), client) or ""
+    line = curl_line(finding(SentRequest("POST", "http://fake/x", body, {})), client) or ""
     file = Path(shlex.split(line)[-1].removeprefix("@"))
     try:
         assert json.loads(file.read_text()) == body
@@ -219,7 +224,7 @@ def test_a_large_body_goes_to_a_file(client: Client) -> None:
 
 
 def test_only_failures_have_a_curl_line(client: Client) -> None:
-    sent = Sent("GET", "http://fake/x", None, {})
+    sent = SentRequest("GET", "http://fake/x", None, {})
     assert curl_line(finding(sent, "pass"), client) is None
     assert curl_line(finding(None), client) is None
 

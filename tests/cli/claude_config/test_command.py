@@ -27,7 +27,7 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     without_key,
 )
 from vllm_messages_plugin.cli.claude_config.settings_file import merge
-from vllm_messages_plugin.conformance.served_models import Served
+from vllm_messages_plugin.conformance.served_models import ServedModel
 
 URL = "http://localhost:8000"
 WINDOWS: list[tuple[int, str, bool, str]] = [
@@ -110,18 +110,18 @@ def test_a_key_is_only_replaced_by_any_text_when_there_is_none() -> None:
     assert settings_for("m", 8192, URL)["env"]["ANTHROPIC_AUTH_TOKEN"]
 
 
-NOTES: list[tuple[Served, int, bool, list[str]]] = [
-    (Served("m"), 131_072, False, []),
-    (Served("m"), 131_072, True, ["--served-model-name"]),
-    (Served("m"), 8192, False, ["--bare"]),
-    (Served("m", images=False, effort=False), 131_072, False, ["no images", "/effort"]),
-    (Served("m", images=True, effort=True), 131_072, False, []),
+NOTES: list[tuple[ServedModel, int, bool, list[str]]] = [
+    (ServedModel("m"), 131_072, False, []),
+    (ServedModel("m"), 131_072, True, ["--served-model-name"]),
+    (ServedModel("m"), 8192, False, ["--bare"]),
+    (ServedModel("m", images=False, effort=False), 131_072, False, ["no images", "/effort"]),
+    (ServedModel("m", images=True, effort=True), 131_072, False, []),
 ]
 
 
 @pytest.mark.parametrize(("served", "window", "known", "words"), NOTES)
 def test_what_settings_cannot_mend_is_noted(
-    served: Served, window: int, known: bool, words: list[str]
+    served: ServedModel, window: int, known: bool, words: list[str]
 ) -> None:
     notes = notes_for(served, window, known=known)
     assert len(notes) == len(words)

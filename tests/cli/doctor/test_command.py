@@ -21,7 +21,7 @@ from vllm_messages_plugin.cli.doctor.environment import SETTINGS, environment
 from vllm_messages_plugin.cli.doctor.installation import installation, release
 from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.server import server, who_answers
-from vllm_messages_plugin.conformance.client import Reply, Sent
+from vllm_messages_plugin.conformance.client import Reply, SentRequest
 from vllm_messages_plugin.settings import Settings
 
 URL = "http://localhost:8000"
@@ -205,7 +205,7 @@ def test_who_answers_is_known_by_the_ids(
     status: int, message_id: str, request_id: str, result: str, words: str
 ) -> None:
     headers = httpx.Headers({"request-id": request_id} if request_id else {})
-    reply = Reply(Sent("POST", URL, None, {}), status, headers, json.dumps({"id": message_id}))
+    reply = Reply(SentRequest("POST", URL, None, {}), status, headers, json.dumps({"id": message_id}))
     found = who_answers(reply)
     assert (found.status, words in found.found) == (result, True)
 

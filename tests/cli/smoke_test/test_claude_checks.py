@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from conformance.fake_anthropic import Fake
-from vllm_messages_plugin.conformance.checks import claude_code, claude_session
+from vllm_messages_plugin.cli.smoke_test import claude_session
+from vllm_messages_plugin.cli.smoke_test.claude_checks import GREETING, claude_checks
 from vllm_messages_plugin.conformance.client import Client
 from vllm_messages_plugin.conformance.outcome import CannotTellError, MismatchError, Outcome
 
@@ -86,8 +87,9 @@ def outcome(check: str, seen: Path, *turns: Turn, sleep: float = 0, window: int 
     program.write_text(text)
     program.chmod(0o755)
     with httpx.Client(base_url="http://localhost:1", transport=httpx.MockTransport(Fake())) as http:
-        client = Client(http, "tiny", window, "sesame", claude=str(program))
-        return getattr(claude_code, check)(client)
+        client = Client(http, "tiny", window, "sesame")
+        checks = {found.name: found for found in claude_checks(str(program))}
+        return checks[f"claude-{check}"].function(client)
 
 
 def words(seen: Path) -> list[list[str]]:
@@ -103,7 +105,7 @@ def test_a_conversation_passes(seen: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("ANTHROPIC_API_KEY", "the user's own")
     assert outcome("talks", seen, turn(said(), WELL)) == Outcome("pass", "'Hello.'")
     [(arguments, env, _)] = json.loads(seen.read_text())
-    assert arguments[2:4] == ["-p", claude_code.TALK]
+    assert arguments[2:4] == ["-p", GREETING]
     assert "sesame" not in json.dumps(arguments)
     assert "ANTHROPIC_API_KEY" not in env
     assert env["HOME"] != os.environ["HOME"]
@@ -145,7 +147,7 @@ def test_an_edit_is_looked_for_on_the_disk(seen: Path) -> None:
     assert outcome("edits", seen, READING, EDITING) == Outcome("pass", "heron became stork")
     assert [body["tool_choice"]["name"] for body in bodies(seen)] == ["Read", "Edit"]
     seen.unlink()
-    with pytest.raises(MismatchError, match="not edited"):
+    with pytest.raises(MismatchError, match="was not edited"):
         outcome("edits", seen, READING, {**EDITING, "note": ""})
 
 
@@ -157,7 +159,7 @@ def test_a_file_that_could_not_be_read_fails(seen: Path) -> None:
 
 @pytest.mark.parametrize("block", [{**READ, "name": "Bash"}, {**READ, "input": {"raw": "{"}}, RESULT])
 def test_a_call_that_was_not_made_or_not_ended_shows_nothing(seen: Path, block: dict[str, Any]) -> None:
-    with pytest.raises(CannotTellError, match="no such call of Read"):
+    with pytest.raises(CannotTellError, match="did not make the call of Read"):
         outcome("reads", seen, turn(said(block), STOPPED, status=1))
 
 
@@ -165,7 +167,7 @@ def test_a_resumed_prompt_holds_the_first(seen: Path) -> None:
     first, second = turn(said(tokens=100), WELL), turn(said(tokens=140), WELL)
     assert outcome("resumes", seen, first, second) == Outcome("pass", "101 tokens, then 141")
     seen.unlink()
-    with pytest.raises(MismatchError, match="does not hold the first: 101 tokens, then 101"):
+    with pytest.raises(MismatchError, match="does not contain the first: 101 tokens, then 101"):
         outcome("resumes", seen, first, first)
 
 
@@ -187,5 +189,5 @@ def test_a_compacted_session_goes_on(seen: Path) -> None:
 
 def test_a_run_without_end_shows_nothing(seen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claude_session, "RUN_SECONDS", 0.1)
-    with pytest.raises(CannotTellError, match="still at work"):
+    with pytest.raises(CannotTellError, match="still running"):
         outcome("talks", seen, turn(WELL), sleep=5)

@@ -3,32 +3,20 @@
 import os
 import signal
 import subprocess
-import sys
-import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from vllm_messages_plugin.cli import serve
+from support.stand_in_server import stand_in
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.demo import command as demo_module
 from vllm_messages_plugin.cli.demo import steps as demo_steps
+from vllm_messages_plugin.conformance.check import Check
+from vllm_messages_plugin.conformance.outcome import Outcome
+from vllm_messages_plugin.conformance.report import Finding
 from vllm_messages_plugin.demo import server
-
-# A server that only knows /health; with `slow` it is unhealthy, with `deaf` it does not hear SIGTERM.
-STAND_IN = textwrap.dedent("""
-    import http.server, signal, sys
-    if "dies" in sys.argv:
-        sys.exit("no such model")
-    if "deaf" in sys.argv:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(503 if "slow" in sys.argv else 200)
-            self.end_headers()
-    http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
-""")
 
 
 @pytest.fixture(autouse=True)
@@ -39,65 +27,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)
 
 
-def stand_in(port: int, *moods: str) -> list[str]:
-    return [sys.executable, "-c", STAND_IN, str(port), *moods]
-
-
 def is_gone(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
 
-@pytest.mark.parametrize("moods", [[], ["deaf"]])
-def test_a_server_is_waited_for_and_stopped(moods: list[str]) -> None:
-    ticks: list[float] = []
-    port = server.free_port()
-    with server.running(stand_in(port, *moods), port) as found:
-        seconds = server.wait_until_healthy(found, 20.0, ticks.append)
-        assert found.url == f"http://127.0.0.1:{port}"
-    assert is_gone(found.process)
-    assert ticks
-    assert 0 <= seconds < 20
-
-
-def test_a_server_that_dies_is_reported_with_its_log() -> None:
-    port = server.free_port()
-    with (
-        server.running(stand_in(port, "dies"), port) as found,
-        pytest.raises(server.ServerFailedError, match="status 1"),
-    ):
-        server.wait_until_healthy(found, 20.0, lambda elapsed: None)
-    assert found.tail() == "no such model"
-
-
-def test_a_server_that_is_never_healthy_is_given_up() -> None:
-    port = server.free_port()
-    with (
-        server.running(stand_in(port, "slow"), port) as found,
-        pytest.raises(server.ServerFailedError, match="did not answer"),
-    ):
-        server.wait_until_healthy(found, 0.3, lambda elapsed: None)
-    assert is_gone(found.process)
-
-
-def test_the_servers_environment_lets_the_plugin_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLLM_PLUGINS", "other")
-    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "7")
-    monkeypatch.setenv("VLLM_API_KEY", "of another server")
-    found = server.environment()
+def test_the_servers_environment_lets_the_plugin_in() -> None:
+    given = {"VLLM_PLUGINS": "other", "VLLM_CPU_KVCACHE_SPACE": "7", "VLLM_API_KEY": "of another server"}
+    found = demo_steps.server_environment(given)
     assert "VLLM_API_KEY" not in found
     assert found["VLLM_PLUGINS"] == "other,messages"
     assert found["VLLM_CPU_KVCACHE_SPACE"] == "7"
-    monkeypatch.delenv("VLLM_PLUGINS")
-    assert "VLLM_PLUGINS" not in server.environment()
-
-
-def test_plain_vllm_is_started_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "has_distribution", lambda name: False)
-    monkeypatch.setattr(serve, "has_distribution", lambda name: False)
-    assert server.serve_command(["m"])[1:3] == ["-m", "vllm_messages_plugin.engine.vllm.launch"]
-    monkeypatch.setattr(server, "has_distribution", lambda name: True)
-    script = Path(sys.executable).with_name("vllm")
-    assert (server.serve_command(["m"]) == [str(script), "serve", "m"]) == script.exists()
+    assert "VLLM_PLUGINS" not in demo_steps.server_environment({})
 
 
 @pytest.fixture
@@ -120,9 +60,10 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         seen.append(" ".join(arguments))
         return stand_in(int(arguments[-1]))
 
-    def smoke(url: str, model: str, key: str, checks: object, plan: object) -> int:
+    def smoke(url: str, model: str, key: str, checks: tuple[Check, ...], options: object) -> list[Finding]:
         seen.append(f"smoke {model}")
-        return int(os.environ.get("FAILED_CHECKS", "0"))
+        result: Any = os.environ.get("RESULT_OF_CHECKS", "pass")
+        return [Finding(check, Outcome(result, ""), 1) for check in checks]
 
     monkeypatch.setattr(demo_steps, "serve_command", command)
     monkeypatch.setattr(demo_steps, "run_against", smoke)
@@ -149,8 +90,11 @@ def test_the_demo_makes_serves_checks_asks_and_connects(
     assert sorted(in_order, key=out.index) == list(in_order)
 
 
-def test_a_failed_check_fails_the_demo(steps: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FAILED_CHECKS", "1")
+@pytest.mark.parametrize("result", ["fail", "error"])
+def test_a_failed_check_fails_the_demo(
+    result: str, steps: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESULT_OF_CHECKS", result)
     assert not demo_steps.run_demo(port=0, keep=False)
 
 
