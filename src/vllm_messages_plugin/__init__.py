@@ -1,17 +1,21 @@
 """The Anthropic Messages API on any vLLM server.
 
-The map of the house, in the order a request walks through it:
+The packages and modules, in the order in which a request meets them (docs/design.md has the whole picture):
 
-- `plugin`: the door; vLLM's entry points, and the one place where the rooms are joined
+- `plugin`: vLLM's entry points, and the one place where the packages are joined
 - `settings`: the VLLM_MESSAGES_* environment variables
-- `wire`: the protocol's words: requests, messages, events, errors
-- `http`: routes and middleware, thin
-- `translate`: requests into conversations; pure
-- `engine`: the only room that imports vLLM
-- `formats`: how a model's text and its template speak of tools and thinking; pure
-- `stream`: deltas into events, one state machine
+- `http`: routes and ASGI middleware
+- `wire`: the protocol's types: requests, content blocks, messages, events, errors
+- `translate`: requests into conversations for the chat template; pure
+- `media`: images, PDFs and the guarded fetching of URLs
+- `engine`: the only package that imports vLLM
+- `formats`: reads tool calls and thinking out of model text, and learns their format from a template; pure
+- `stream`: engine deltas into protocol events, by one state machine
+- `conformance`: the server-independent protocol checks behind `vllm-messages smoke-test`
 - `cli`: the `vllm-messages` command
-- `testing`: the fakes and the scripted model that tests use
+- `demo`: the small model behind `make demo`
+- `testing`: a scripted model, tiny models and a fake engine, for tests of apps that use this plugin
+- `file_lock`: a lock on a file, shared by the CLI and the demo
 """
 
 __version__ = "0.1.0"

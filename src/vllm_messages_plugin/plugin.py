@@ -130,7 +130,7 @@ class MessagesEndpoint:
         if self._app is None:
             return
         try:
-            state.messages_service = _service(engine_client, state, args)
+            state.messages_context = _service(engine_client, state, args)
         except Exception:
             log.exception("vllm-messages-plugin can't work with this vLLM; vLLM's own routes are back")
             self._stand_down()

@@ -1,6 +1,6 @@
-"""The VLLM_MESSAGES_* environment variables.
+"""The VLLM_MESSAGES_* environment variables; `docs/configuration.md` has a heading for each.
 
-Read once, by `plugin`, when the server starts; `docs/configuration.md` has a heading for each.
+An instance is a snapshot of the environment. `plugin` makes one per server process and hands it on.
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Every setting of the plugin. Names on the outside are upper case, with the prefix."""
+    """Every setting of the plugin. A field's environment variable is its name in upper case, prefixed."""
 
     model_config = SettingsConfigDict(env_prefix="VLLM_MESSAGES_", extra="ignore", frozen=True)
 
@@ -18,27 +18,27 @@ class Settings(BaseSettings):
     aliases: str = Field(
         "claude-*",
         description=(
-            "Model names answered by the served model besides its own: comma-separated patterns "
+            "Model names, besides the served ones, that requests may use: comma-separated patterns "
             "(`claude-*,gpt-*`), each optionally with the served name it stands for (`fast=my-lora`). "
             "Empty: none."
         ),
     )
     tool_call_parser: str = Field(
-        "", description="vLLM tool parser for the Messages routes; empty: by template."
+        "", description="vLLM tool parser for the Messages routes; empty: chosen by template."
     )
     reasoning_parser: str = Field(
-        "", description="vLLM reasoning parser for the Messages routes; empty: by template."
+        "", description="vLLM reasoning parser for the Messages routes; empty: chosen by template."
     )
     formats: Literal["auto", "vllm"] = Field(
         "auto",
         description=(
-            "Who reads the model's markup: `auto`, our own scanner where it knows the shape and vLLM's "
-            "parser elsewhere; `vllm`, vLLM's parser always."
+            "Which parser reads the model's output: `auto`, this plugin's scanner where it knows the model's "
+            "format and vLLM's parser elsewhere; `vllm`, always vLLM's parser."
         ),
     )
     default_thinking: Literal["off", "on", "template"] = Field(
         "off",
-        description="What a request without `thinking` gets; `template` leaves it to the chat template.",
+        description="Thinking of requests without `thinking`; `template` leaves it to the chat template.",
     )
     max_body_mb: int = Field(
         32, ge=1, description="Largest request body in MiB; a larger one is answered with 413."
@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     signature_key: str = Field(
         "",
         description=(
-            "Secret under which thinking is sealed in signatures; replicas that share it read each "
-            "other's. Empty: a fresh one per server start."
+            "Secret that encrypts thinking in signatures; replicas that share it read each other's. "
+            "Empty: a new one per server start."
         ),
     )

@@ -8,7 +8,7 @@ import httpx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.http.diagnostics import PromptMemory, Remembered, common_prefix
+from vllm_messages_plugin.http.diagnostics import PromptHistory, PromptRecord, common_prefix_length
 from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 
@@ -41,7 +41,7 @@ def data(reply: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(line[6:]) for line in reply.text.splitlines() if line.startswith("data: ")]
 
 
-async def test_applied_edits_are_told_in_the_reply() -> None:
+async def test_the_reply_lists_the_applied_edits() -> None:
     engine = FakeEngine(HELLO)
     body = ASK | {"messages": LOOP, "context_management": {"edits": [EDIT]}}
     whole = (await post(engine, body)).json()
@@ -53,23 +53,23 @@ async def test_applied_edits_are_told_in_the_reply() -> None:
     assert end["context_management"] == whole["context_management"]
 
 
-async def test_an_edit_that_clears_too_little_is_left_undone() -> None:
+async def test_an_edit_that_clears_too_little_is_not_applied() -> None:
     edit = EDIT | {"clear_at_least": {"type": "input_tokens", "value": 10_000}}
     body = ASK | {"messages": LOOP, "context_management": {"edits": [edit]}}
     assert (await post(FakeEngine(HELLO), body)).json()["context_management"] == {"applied_edits": []}
 
 
-async def test_nothing_is_told_of_edits_that_were_not_asked_for() -> None:
+async def test_a_request_without_context_management_gets_none_in_the_reply() -> None:
     assert "context_management" not in (await post(FakeEngine(HELLO), ASK)).json()
 
 
-async def test_count_tokens_tells_both_sizes() -> None:
+async def test_count_tokens_returns_the_size_before_and_after_edits() -> None:
     body = ASK | {"messages": LOOP, "context_management": {"edits": [EDIT]}}
     counted = (await post(FakeEngine(), body, "/count_tokens")).json()
     assert counted["context_management"]["original_input_tokens"] > counted["input_tokens"]
 
 
-async def test_what_stands_before_a_mark_is_written_to_the_cache() -> None:
+async def test_tokens_before_a_cache_breakpoint_count_as_cache_creation() -> None:
     engine = FakeEngine((PromptProcessed(10, 4), *HELLO))
     plain = (await post(engine, ASK)).json()["usage"]
     assert (plain["input_tokens"], plain["cache_creation_input_tokens"]) == (6, 0)
@@ -89,7 +89,7 @@ async def test_what_stands_before_a_mark_is_written_to_the_cache() -> None:
         assert total == 10
 
 
-async def test_thinking_is_counted_where_the_beta_asks() -> None:
+async def test_thinking_tokens_are_counted_under_the_beta() -> None:
     engine = FakeEngine((EngineThinking("a b", 2), EngineThinking(" c", 1), *HELLO))
     body = ASK | {"stream": True, "thinking": {"type": "adaptive", "display": "omitted"}}
     beta = "thinking-token-count-2026-05-13"
@@ -101,7 +101,7 @@ async def test_thinking_is_counted_where_the_beta_asks() -> None:
     assert "thinking_delta" not in str(plain)
 
 
-async def test_a_client_that_asks_is_told_where_its_prompt_parted_from_the_last() -> None:
+async def test_diagnostics_name_what_changed_since_the_previous_prompt() -> None:
     engine = FakeEngine(HELLO)
     app = app_with(engine)
 
@@ -126,18 +126,18 @@ async def test_a_client_that_asks_is_told_where_its_prompt_parted_from_the_last(
     assert "diagnostics" not in (await post(engine, ASK, app=app)).json()
 
 
-def test_only_so_many_tokens_are_remembered() -> None:
-    memory = PromptMemory(most_tokens=10)
+def test_the_history_drops_the_oldest_prompts_above_its_token_limit() -> None:
+    history = PromptHistory(max_tokens=10)
     for n in range(5):
-        memory.put(f"m{n}", Remembered("m", b"", b"", array("I", range(4))))
-    now = Remembered("m", b"", b"", array("I", range(4)))
-    assert memory.reason("m4", now) is None
-    assert memory.reason("m0", now) == {"type": "previous_message_not_found"}
+        history.add(f"m{n}", PromptRecord("m", b"", b"", array("I", range(4))))
+    now = PromptRecord("m", b"", b"", array("I", range(4)))
+    assert history.cache_miss_reason("m4", now) is None
+    assert history.cache_miss_reason("m0", now) == {"type": "previous_message_not_found"}
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
-def test_the_common_prefix_is_what_comparing_one_by_one_finds(one: list[int], other: list[int]) -> None:
+def test_the_common_prefix_length_equals_a_comparison_item_by_item(one: list[int], other: list[int]) -> None:
     shared = 0
     while shared < min(len(one), len(other)) and one[shared] == other[shared]:
         shared += 1
-    assert common_prefix(array("I", one), array("I", other)) == shared
+    assert common_prefix_length(array("I", one), array("I", other)) == shared

@@ -1,4 +1,4 @@
-"""The envelope: every error on our paths in Anthropic's words, whoever made it."""
+"""Every error of an Anthropic request is in Anthropic's schema, whichever layer produced it."""
 
 import gzip
 import json
@@ -15,8 +15,8 @@ from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 KEY = "right"
 
 
-def guarded() -> ErrorMiddleware:
-    """An app that answers as vLLM's own layers do, under our envelope."""
+def failing_app() -> ErrorMiddleware:
+    """An app that fails as vLLM's own layers do, inside the error middleware."""
     app = FastAPI()
 
     @app.get("/v1/messages/{status}")
@@ -35,7 +35,7 @@ def guarded() -> ErrorMiddleware:
 
 
 async def get(path: str, app: Any = None, method: str = "GET", **headers: str) -> httpx.Response:
-    transport = httpx.ASGITransport(app or guarded(), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(app or failing_app(), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
         return await http.request(method, path, headers={k.replace("_", "-"): v for k, v in headers.items()})
 
@@ -54,7 +54,7 @@ async def get(path: str, app: Any = None, method: str = "GET", **headers: str) -
         (503, "overloaded_error"),
     ],
 )
-async def test_a_foreign_status_gets_its_kind(status: int, kind: str) -> None:
+async def test_a_status_of_another_layer_maps_to_its_error_type(status: int, kind: str) -> None:
     reply = await get(f"/v1/messages/{status}")
     body = reply.json()
     assert reply.status_code in (status, 400) if status == 422 else reply.status_code == status
@@ -64,11 +64,11 @@ async def test_a_foreign_status_gets_its_kind(status: int, kind: str) -> None:
     assert int(reply.headers["content-length"]) == len(reply.content)
 
 
-async def test_unauthorized_says_not_to_try_again() -> None:
+async def test_an_unauthorized_response_forbids_a_retry() -> None:
     assert (await get("/v1/messages/401")).headers["x-should-retry"] == "false"
 
 
-async def test_an_unknown_route_and_method_are_named() -> None:
+async def test_the_error_names_an_unknown_route_and_method() -> None:
     missing, wrong = await get("/v1/messages/a/b"), await get("/v1/messages", method="PUT")
     assert (missing.status_code, missing.json()["error"]["message"]) == (
         404,
@@ -86,13 +86,13 @@ async def test_an_openai_error_keeps_its_message() -> None:
     assert reply.json()["error"] == {"type": "invalid_request_error", "message": "no"}
 
 
-async def test_a_crash_is_an_api_error_without_its_details() -> None:
+async def test_a_crash_is_an_api_error_without_details() -> None:
     reply = await get("/v1/who", anthropic_version="2023-06-01")
     assert reply.status_code == 500
     assert reply.json()["error"] == {"type": "api_error", "message": "Internal server error"}
 
 
-async def test_other_apis_keep_their_own_errors() -> None:
+async def test_requests_of_other_apis_keep_their_errors() -> None:
     reply = await get("/v1/nothing")
     assert reply.json() == {"detail": "Not Found"}
     assert "request-id" not in reply.headers
@@ -130,7 +130,7 @@ async def test_a_body_over_the_limit_is_a_413() -> None:
     assert reply.json()["error"]["type"] == "request_too_large"
 
 
-async def test_an_encoding_we_cannot_undo_is_named() -> None:
+async def test_an_unsupported_content_encoding_is_named() -> None:
     transport = httpx.ASGITransport(app_with(FakeEngine()))
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
         reply = await http.post("/v1/messages", content=b"x", headers={"content-encoding": "br"})
@@ -148,7 +148,7 @@ async def sent(body: bytes, encoding: str = "gzip") -> httpx.Response:
         return await http.post("/v1/messages/count_tokens", content=body, headers=headers)
 
 
-async def test_a_zipped_body_is_read() -> None:
+async def test_a_gzip_body_is_accepted() -> None:
     assert (await sent(gzip.compress(GOOD))).json() == {"input_tokens": 1}
 
 
@@ -160,7 +160,7 @@ async def test_a_zipped_body_is_read() -> None:
         (gzip.compress(b" " * (1024 * 1024 + 1)), 413, "request_body_too_large_after_decoding"),
     ],
 )
-async def test_a_zipped_body_that_cannot_be_read_is_refused_by_name(
+async def test_a_broken_or_oversized_gzip_body_is_refused_with_an_error_code(
     body: bytes, status: int, code: str
 ) -> None:
     reply = await sent(body)
@@ -180,11 +180,11 @@ async def seen_authorization(**headers: str) -> str | None:
     return seen[0]
 
 
-async def test_a_right_x_api_key_opens_the_door_that_reads_authorization_alone() -> None:
+async def test_a_valid_x_api_key_is_copied_to_authorization() -> None:
     assert await seen_authorization(x_api_key=KEY) == f"Bearer {KEY}"
     assert await seen_authorization(x_api_key=KEY, authorization="Bearer wrong") == f"Bearer {KEY}"
 
 
-async def test_a_wrong_x_api_key_does_not_spoil_a_right_authorization() -> None:
+async def test_an_invalid_x_api_key_leaves_authorization_alone() -> None:
     assert await seen_authorization(x_api_key="wrong", authorization=f"Bearer {KEY}") == f"Bearer {KEY}"
     assert await seen_authorization(x_api_key="wrong") is None

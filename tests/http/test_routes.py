@@ -1,4 +1,4 @@
-"""The routes over a fake engine: what goes out for what comes in."""
+"""The routes over a fake engine: requests and their responses."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-async def test_a_whole_reply_is_a_message() -> None:
+async def test_a_reply_without_streaming_is_one_message() -> None:
     reply = await post(FakeEngine(HELLO), ASK)
     message = reply.json()
     assert reply.status_code == 200
@@ -56,7 +56,7 @@ async def test_a_whole_reply_is_a_message() -> None:
     assert reply.headers["request-id"].startswith("req_")
 
 
-async def test_a_streamed_reply_is_the_same_in_events() -> None:
+async def test_a_streamed_reply_is_the_same_message_as_events() -> None:
     reply = await post(FakeEngine(HELLO), ASK | {"stream": True})
     assert reply.headers["content-type"].startswith("text/event-stream")
     assert reply.headers["request-id"].startswith("req_")
@@ -74,27 +74,27 @@ async def test_a_streamed_reply_is_the_same_in_events() -> None:
     ]
 
 
-async def test_the_reply_bears_the_name_that_was_asked_for() -> None:
+async def test_the_reply_names_the_requested_model() -> None:
     engine = FakeEngine(HELLO)
     reply = await post(engine, ASK | {"model": "claude-opus-9[1m]"})
     assert reply.json()["model"] == "claude-opus-9[1m]"
     assert engine.asked[0][2] == "fake"
 
 
-async def test_aliases_can_be_switched_off() -> None:
+async def test_aliases_can_be_turned_off() -> None:
     reply = await post(FakeEngine(HELLO), ASK | {"model": "claude-opus-9"}, aliases="")
     assert reply.status_code == 404
     assert reply.json()["error"] == {"type": "not_found_error", "message": "model: claude-opus-9"}
 
 
-async def test_a_lora_that_a_resolver_knows_answers() -> None:
+async def test_a_lora_that_a_resolver_finds_is_served() -> None:
     engine = FakeEngine(HELLO, models=FakeModels(loras=("adapter",)))
     assert (await post(engine, ASK | {"model": "adapter"})).status_code == 200
     assert engine.asked[0][2] == "adapter"
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_the_engine_refuses_is_a_status_and_no_stream(stream: bool) -> None:
+async def test_a_refusal_by_the_engine_is_a_status_and_not_a_stream(stream: bool) -> None:
     refusals: Sequence[FakeEngine] = (
         FakeEngine(refusal=MessagesError("overloaded_error", "full", retry_after=2)),
         FakeEngine((MessagesError("overloaded_error", "full", retry_after=2),)),
@@ -115,7 +115,7 @@ async def test_a_failure_inside_the_stream_closes_the_block_and_is_an_error_even
     assert error["request_id"] == reply.headers["request-id"]
 
 
-async def test_a_failure_of_a_whole_reply_is_a_status() -> None:
+async def test_a_failure_without_streaming_is_a_status() -> None:
     reply = await post(
         FakeEngine((EngineText("Hel"), ReplyFailed(MessagesError("api_error", "broken")))), ASK
     )
@@ -125,7 +125,7 @@ async def test_a_failure_of_a_whole_reply_is_a_status() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_bug_in_the_engine_side_tells_the_client_nothing_of_it(stream: bool) -> None:
+async def test_an_unexpected_exception_reveals_no_details(stream: bool) -> None:
     reply = await post(FakeEngine((EngineText("x"), RuntimeError("secret path"))), ASK | {"stream": stream})
     assert "secret" not in reply.text
     assert "Internal server error" in reply.text
@@ -136,14 +136,14 @@ async def test_a_reply_without_an_end_is_an_error() -> None:
     assert reply.status_code == 500
 
 
-async def test_max_tokens_is_clamped_to_what_the_window_leaves() -> None:
+async def test_max_tokens_is_lowered_to_the_rest_of_the_window() -> None:
     engine = FakeEngine(HELLO, window=100)
     assert (await post(engine, ASK | {"max_tokens": 32_000})).status_code == 200
     assert engine.asked[0][1].max_tokens == 98
     assert engine.asked[0][1].asked_tokens == 32_000
 
 
-async def test_max_tokens_is_clamped_to_the_operators_bound() -> None:
+async def test_max_tokens_is_lowered_to_the_operators_limit() -> None:
     engine = FakeEngine(HELLO, most_output=5)
     await post(engine, ASK | {"max_tokens": 32_000})
     assert engine.asked[0][1].max_tokens == 5
@@ -158,13 +158,13 @@ async def test_a_prompt_that_fills_the_window_is_refused_before_the_stream(strea
     assert not engine.asked
 
 
-async def test_count_tokens_counts_above_the_window_too() -> None:
+async def test_count_tokens_also_counts_above_the_window() -> None:
     async with client(FakeEngine(window=1)) as http:
         reply = await http.post("/v1/messages/count_tokens?beta=true", json=ASK)
     assert reply.json() == {"input_tokens": 2}
 
 
-async def test_silence_is_filled_with_pings_also_before_the_first_event() -> None:
+async def test_pings_fill_silence_also_before_the_first_event() -> None:
     engine = FakeEngine((Pause(0.35), *HELLO[:2], Pause(0.35), HELLO[2]))
     reply = await post(engine, ASK | {"stream": True}, first_ping_seconds=0.1, ping_seconds=0.1)
     names = [name for name, _ in events(reply.text)]
@@ -188,7 +188,7 @@ async def test_a_refusal_after_the_admission_time_is_an_error_event(monkeypatch:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_client_that_goes_aborts_the_reply(stream: bool) -> None:
+async def test_a_disconnect_aborts_the_reply(stream: bool) -> None:
     engine = FakeEngine((PromptProcessed(1, 0), EngineText("x"), Pause(30), *HELLO))
     body = json.dumps(ASK | {"stream": stream}).encode()
     inbox: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -206,7 +206,7 @@ async def test_a_client_that_goes_aborts_the_reply(stream: bool) -> None:
     assert engine.closed.is_set()
 
 
-async def test_calls_are_streamed_piece_by_piece() -> None:
+async def test_tool_calls_are_streamed_in_pieces() -> None:
     call = (EngineToolCall(0, "f", '{"a":'), EngineToolCall(0, arguments="1}"), ReplyFinished("stop", 5))
     reply = await post(FakeEngine(call), ASK | {"stream": True})
     pieces = [d["delta"]["partial_json"] for n, d in events(reply.text) if n == "content_block_delta"]
@@ -228,7 +228,7 @@ async def test_models_can_be_paged_and_found_by_alias() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/api/hello"])
-async def test_warming_probes_are_answered(path: str) -> None:
+async def test_head_probes_are_answered(path: str) -> None:
     async with client(FakeEngine()) as http:
         reply = await http.head(path)
     assert reply.status_code == 200

@@ -1,4 +1,4 @@
-"""What the official SDK makes of our refusals: its classes, its retries, its request ids."""
+"""The official SDK raises the right class for each error, retries where that helps and sees request ids."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,11 +28,11 @@ CLASSES: dict[ErrorKind, tuple[int, type[anthropic.APIStatusError], int]] = {
     "timeout_error": (504, anthropic.GatewayTimeoutError, 3),
     "overloaded_error": (529, anthropic.OverloadedError, 3),
 }
-"""By kind: its status, the SDK's class, and how often the SDK asks with its two retries."""
+"""Per error type: its status, the SDK's exception class, and its requests with two retries."""
 
 
 class CountingTransport(httpx2.ASGITransport):
-    """Counts what the SDK asks, and waits for nothing between its tries."""
+    """Counts the SDK's requests and removes the waits between its retries."""
 
     asked = 0
 
@@ -57,13 +57,13 @@ async def sdk(
         yield client, transport
 
 
-def test_every_kind_of_error_has_a_class() -> None:
+def test_every_error_type_has_a_row() -> None:
     assert set(CLASSES) == set(get_args(ErrorKind))
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("kind", CLASSES)
-async def test_an_error_has_its_class_and_is_repeated_only_where_that_helps(
+async def test_an_error_raises_its_class_and_is_retried_only_where_that_helps(
     kind: ErrorKind, streamed: bool
 ) -> None:
     status, expected, tries = CLASSES[kind]
@@ -81,13 +81,13 @@ async def test_an_error_has_its_class_and_is_repeated_only_where_that_helps(
     assert transport.asked == tries
 
 
-async def test_a_thread_is_refused_with_a_class_of_its_own() -> None:
+async def test_a_thread_is_refused_with_the_sdks_own_class() -> None:
     async with sdk(FakeEngine(HELLO)) as (client, _):
         with pytest.raises(ThreadUnsupportedRequestError):
             await client.beta.messages.create(**ASK, thread={"type": "create"})
 
 
-async def test_a_tool_runner_goes_on_without_a_thread_after_one_refusal() -> None:
+async def test_a_tool_runner_continues_without_a_thread_after_one_refusal() -> None:
     engine = FakeEngine(HELLO)
 
     @anthropic.beta_async_tool
@@ -120,7 +120,7 @@ async def test_an_unknown_route_and_a_missing_batch_are_not_found() -> None:
             assert raised.value.type == "not_found_error"
 
 
-async def test_every_reply_has_a_request_id_of_its_own() -> None:
+async def test_every_reply_has_its_own_request_id() -> None:
     async with sdk(FakeEngine(HELLO)) as (client, _):
         replies = [await client.messages.create(**ASK) for _ in range(2)]
         counted = await client.messages.count_tokens(model="fake", messages=ASK["messages"])

@@ -1,4 +1,4 @@
-"""The official SDK's streaming helpers over our bytes: their events, snapshots and what they add up to."""
+"""The official SDK's streaming helpers over this server: their events, snapshots and final message."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ASK: Any = {
     "tools": [TOOL],
     "thinking": {"type": "adaptive"},
 }
-SAID = (
+DELTAS = (
     *(EngineThinking("Hm, "), EngineThinking("well."), EngineText("I "), EngineText("look.")),
     *(EngineToolCall(0, "f", '{"a"'), EngineToolCall(0, arguments=": 12}"), EngineToolCall(1, "f", "{}")),
     ReplyFinished("stop", 9),
@@ -30,8 +30,8 @@ def sdk(engine: FakeEngine) -> anthropic.AsyncAnthropic:
 
 
 @pytest.mark.parametrize("beta", [False, True], ids=["messages", "beta"])
-async def test_the_helpers_events_come_in_their_order(beta: bool) -> None:
-    async with sdk(FakeEngine(SAID)) as client:
+async def test_the_helpers_events_come_in_order(beta: bool) -> None:
+    async with sdk(FakeEngine(DELTAS)) as client:
         messages: Any = client.beta.messages if beta else client.messages
         async with messages.stream(**ASK) as stream:
             events = [event async for event in stream]
@@ -47,8 +47,8 @@ async def test_the_helpers_events_come_in_their_order(beta: bool) -> None:
     assert events[-1].message.stop_reason == "tool_use"
 
 
-async def test_a_stream_of_the_helpers_and_one_of_events_and_a_whole_reply_agree() -> None:
-    async with sdk(FakeEngine(SAID)) as client:
+async def test_helpers_events_and_a_plain_reply_build_the_same_message() -> None:
+    async with sdk(FakeEngine(DELTAS)) as client:
         whole = await client.messages.create(**ASK)
         async with client.messages.stream(**ASK) as stream:
             streamed = await stream.get_final_message()
@@ -59,13 +59,13 @@ async def test_a_stream_of_the_helpers_and_one_of_events_and_a_whole_reply_agree
     assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
 
 
-async def test_the_final_text_is_that_of_the_text_blocks() -> None:
-    async with sdk(FakeEngine(SAID)) as client, client.messages.stream(**ASK) as stream:
+async def test_the_final_text_joins_the_text_blocks() -> None:
+    async with sdk(FakeEngine(DELTAS)) as client, client.messages.stream(**ASK) as stream:
         assert await stream.get_final_text() == "I look."
 
 
-async def test_an_aborted_stream_keeps_what_was_heard() -> None:
-    engine = FakeEngine(SAID)
+async def test_an_aborted_stream_keeps_what_was_received() -> None:
+    engine = FakeEngine(DELTAS)
     async with sdk(engine) as client, client.messages.stream(**ASK) as stream:
         async for event in stream:
             if event.type == "text":

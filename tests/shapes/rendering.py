@@ -19,7 +19,7 @@ from vllm_messages_plugin.formats.probing.thinking_switches import thinking_swit
 from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http.ports import AppContext
-from vllm_messages_plugin.http.reading import read
+from vllm_messages_plugin.http.reading import prepare
 from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing import tiny
@@ -136,7 +136,7 @@ async def rendered(
     spoken = template(name)
     backend = Renderer(traits=spoken.traits(images), models=FakeModels(NAMES), template=spoken)
     service = AppContext(backend, Settings(), signer(key), rules or FetchRules())
-    understood = await read(_request(json.dumps(body).encode()), service, MessagesRequest)
+    understood = await prepare(_request(json.dumps(body).encode()), service, MessagesRequest)
     found: Rendered = understood.prompt
     return found
 

@@ -1,4 +1,5 @@
-"""FastAPI routes and ASGI middleware, thin: read, ask, write.
+"""FastAPI routes and ASGI middleware.
 
-`plugin` hands in the engine, as the protocol `ports.Backend`.
+The routes stay thin: they parse a request, call the pure packages and the engine, and write the result.
+The engine is handed in by `plugin` as the protocol `ports.Backend`; nothing here imports vLLM.
 """

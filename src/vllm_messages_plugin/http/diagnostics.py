@@ -1,7 +1,6 @@
-"""Why a prompt did not hit the cache: where it parts from the prompt of an earlier reply.
+"""The `diagnostics` of a reply: why its prompt missed the prefix cache, compared with an earlier prompt.
 
-Used by `messages` for clients that send `diagnostics`. Only their prompts are remembered, the latest of
-them, in this process.
+Only the prompts of clients that send `diagnostics` are recorded: the most recent ones, in this process.
 """
 
 import hashlib
@@ -14,67 +13,87 @@ from typing import Any
 from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.sse import dump
 
-MOST_TOKENS = 4_000_000
-"""Tokens remembered over all prompts, four bytes each."""
+MAX_RECORDED_TOKENS = 4_000_000
+"""Upper bound on the tokens recorded over all prompts, at four bytes each."""
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class PromptRecord:
+    """What is kept of one prompt. `system` and `tools` are SHA-256 digests."""
+
     model: str
     system: bytes
     tools: bytes
     tokens: "array[int]"
 
 
-def remember(request: CountTokensRequest, model: str, tokens: Sequence[int]) -> Remembered:
-    """What is kept of a prompt."""
+def record_prompt(request: CountTokensRequest, model: str, token_ids: Sequence[int]) -> PromptRecord:
+    """Return the record of a request's prompt.
+
+    Args:
+        request: The request, after its context edits.
+        model: The served model that replies.
+        token_ids: The rendered prompt.
+    """
     system = request.system
     texts = [system] if isinstance(system, str) else [block.text for block in system or []]
     tools = [tool.model_dump(mode="json", exclude={"cache_control"}) for tool in request.tools or []]
-    return Remembered(model, _digest(texts), _digest(tools), array("I", tokens))
+    return PromptRecord(model, _digest(texts), _digest(tools), array("I", token_ids))
 
 
 def _digest(value: Any) -> bytes:
     return hashlib.sha256(dump(value)).digest()
 
 
-class PromptMemory:
-    """The latest prompts by the ids of their replies."""
+class PromptHistory:
+    """The most recent prompts, keyed by the ids of their replies."""
 
-    def __init__(self, most_tokens: int = MOST_TOKENS) -> None:
-        self._prompts: OrderedDict[str, Remembered] = OrderedDict()
-        self._most_tokens = most_tokens
+    def __init__(self, max_tokens: int = MAX_RECORDED_TOKENS) -> None:
+        self._prompts: OrderedDict[str, PromptRecord] = OrderedDict()
+        self._max_tokens = max_tokens
         self._tokens = 0
 
-    def put(self, message_id: str, prompt: Remembered) -> None:
+    def add(self, message_id: str, prompt: PromptRecord) -> None:
+        """Record a prompt, dropping the oldest ones while the token limit is exceeded."""
         self._prompts[message_id] = prompt
         self._tokens += len(prompt.tokens)
-        while self._tokens > self._most_tokens and self._prompts:
+        while self._tokens > self._max_tokens and self._prompts:
             self._tokens -= len(self._prompts.popitem(last=False)[1].tokens)
 
-    def reason(self, previous_id: str | None, now: Remembered) -> dict[str, Any] | None:
-        """The `cache_miss_reason` against an earlier reply; None without one, or where nothing was missed."""
+    def cache_miss_reason(self, previous_id: str | None, current: PromptRecord) -> dict[str, Any] | None:
+        """Return the `cache_miss_reason` of a prompt compared with that of an earlier reply.
+
+        Args:
+            previous_id: The id of the earlier reply; None if the client named none.
+            current: The prompt of this request.
+
+        Returns:
+            The reason as the protocol writes it; None without an earlier reply or without a miss.
+        """
         if previous_id is None:
             return None
-        before = self._prompts.get(previous_id)
-        if before is None:
+        previous = self._prompts.get(previous_id)
+        if previous is None:
             return {"type": "previous_message_not_found"}
-        missed = len(before.tokens) - common_prefix(before.tokens, now.tokens)
-        if missed == 0 and before.model == now.model:
+        missed = len(previous.tokens) - common_prefix_length(previous.tokens, current.tokens)
+        if missed == 0 and previous.model == current.model:
             return None
-        return {"type": _changed(before, now), "cache_missed_input_tokens": missed}
+        return {"type": _miss_type(previous, current), "cache_missed_input_tokens": missed}
 
 
-def _changed(before: Remembered, now: Remembered) -> str:
-    if before.model != now.model:
+def _miss_type(previous: PromptRecord, current: PromptRecord) -> str:
+    if previous.model != current.model:
         return "model_changed"
-    if before.tools != now.tools:
+    if previous.tools != current.tools:
         return "tools_changed"
-    return "system_changed" if before.system != now.system else "messages_changed"
+    return "system_changed" if previous.system != current.system else "messages_changed"
 
 
-def common_prefix(one: "array[int]", other: "array[int]") -> int:
-    """How many items two arrays share from their heads; halves at machine speed."""
+def common_prefix_length(one: "array[int]", other: "array[int]") -> int:
+    """Return how many leading items two arrays share.
+
+    A binary search over slice comparisons: arrays compare at C speed, so this beats a Python loop.
+    """
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2

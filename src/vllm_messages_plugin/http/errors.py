@@ -1,7 +1,7 @@
-"""Errors as the client sees them: the envelope on every path that is ours.
+"""Anthropic-style errors for every Anthropic request, including errors raised by vLLM, auth or FastAPI.
 
-`ErrorMiddleware` is the outermost ASGI layer, wrapped around vLLM's whole stack by `plugin`: what vLLM's
-authentication, FastAPI's router or an exception handler answers is put into Anthropic's words there.
+`ErrorMiddleware` is the outermost ASGI layer, around vLLM's whole middleware stack. It rewrites error
+responses that vLLM's authentication, FastAPI's router or an exception handler produced.
 """
 
 import json
@@ -12,7 +12,7 @@ from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vllm_messages_plugin.http.headers import accept_either_key, give_request_id
+from vllm_messages_plugin.http.headers import accept_x_api_key, assign_request_id
 from vllm_messages_plugin.wire.errors import NO_RETRY, MessagesError, error_body, kind_of_status
 from vllm_messages_plugin.wire.sse import dump
 
@@ -20,7 +20,7 @@ UNAUTHORIZED = "invalid x-api-key"
 
 
 def error_headers(error: MessagesError, request_id: str) -> dict[str, str]:
-    """The headers an error travels with."""
+    """Return the response headers of an error: its request id and whether a retry can help."""
     headers = {"request-id": request_id}
     if error.kind in NO_RETRY:
         headers["x-should-retry"] = "false"
@@ -30,7 +30,7 @@ def error_headers(error: MessagesError, request_id: str) -> dict[str, str]:
 
 
 def error_response(error: MessagesError, request_id: str) -> Response:
-    """An error as the answer to a request."""
+    """Return the HTTP response for an error."""
     return Response(
         dump(error_body(error, request_id)),
         status_code=error.status,
@@ -39,29 +39,36 @@ def error_response(error: MessagesError, request_id: str) -> Response:
     )
 
 
-def is_ours(scope: Scope) -> bool:
-    """Whether a request speaks Anthropic's API: by its path, or by the header its clients send."""
+def is_anthropic_request(scope: Scope) -> bool:
+    """Whether a request belongs to Anthropic's API, by its path or by the `anthropic-version` header."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
     if path == "/v1/messages" or path.startswith("/v1/messages/") or scope["method"] == "HEAD":
         return True
     return "anthropic-version" in Headers(scope=scope)
 
 
-def foreign_error(status: int, body: bytes, method: str, path: str) -> MessagesError:
-    """Someone else's error answer in our words."""
+def to_anthropic_error(status: int, body: bytes, method: str, path: str) -> MessagesError:
+    """Translate an error response of vLLM, Starlette or FastAPI.
+
+    Args:
+        status: The HTTP status of the response.
+        body: Its body, in OpenAI's or FastAPI's schema, or anything else.
+        method: The request's method.
+        path: The request's path.
+    """
     kind = kind_of_status(status)
     if status == 401:
         return MessagesError(kind, UNAUTHORIZED)
     if status == 404:
-        return MessagesError(kind, _said(body) or f"Not found: {method} {path}")
+        return MessagesError(kind, _error_message(body) or f"Not found: {method} {path}")
     if status == 405:
         return MessagesError(kind, f"Method not allowed: {method} {path}", status=status)
-    message = "Internal server error" if status == 500 else _said(body) or f"HTTP {status}"
+    message = "Internal server error" if status == 500 else _error_message(body) or f"HTTP {status}"
     return MessagesError(kind, message, status=status)
 
 
-def _said(body: bytes) -> str | None:
-    """The message in an error body of OpenAI's or FastAPI's shape; FastAPI's plain 404 says nothing."""
+def _error_message(body: bytes) -> str | None:
+    """The message of an error body in OpenAI's or FastAPI's schema; None for FastAPI's plain 404."""
     try:
         value: Any = json.loads(body)
     except ValueError:
@@ -72,9 +79,15 @@ def _said(body: bytes) -> str | None:
 
 
 class ErrorMiddleware:
-    """The outermost layer. `keys` returns the API keys vLLM was started with, if any."""
+    """Adds a request id to every Anthropic response and rewrites error responses that lack one."""
 
     def __init__(self, app: ASGIApp, keys: Callable[[], Sequence[str]]) -> None:
+        """Wrap an ASGI app.
+
+        Args:
+            app: The app, with all its middleware.
+            keys: Returns the API keys that vLLM was started with; empty if it asks for none.
+        """
         self._app = app
         self._keys = keys
 
@@ -82,43 +95,43 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        accept_either_key(scope, self._keys())  # type: ignore[arg-type]
-        if is_ours(scope):
-            send = _Sender(send, scope, give_request_id(scope))  # type: ignore[arg-type]
+        accept_x_api_key(scope, self._keys())  # type: ignore[arg-type]
+        if is_anthropic_request(scope):
+            send = _ErrorRewriter(send, scope, assign_request_id(scope))  # type: ignore[arg-type]
         await self._app(scope, receive, send)
 
 
-class _Sender:
-    """Sends one answer on: with a request id, and in our envelope if it is a foreign error."""
+class _ErrorRewriter:
+    """The `send` of one request. Buffers an error response until its body is complete, then rewrites it."""
 
     def __init__(self, send: Send, scope: Scope, request_id: str) -> None:
         self._send = send
         self._scope = scope
         self._request_id = request_id
-        self._start: Message | None = None  # of an error that is being put into our words
-        self._body: list[bytes] = []
+        self._error_start: Message | None = None  # set while an error response is held back
+        self._error_body: list[bytes] = []
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            await self._begin(message)
-        elif self._start is None:
+            await self._start(message)
+        elif self._error_start is None:
             await self._send(message)
         else:
-            self._body.append(message.get("body", b""))
+            self._error_body.append(message.get("body", b""))
             if not message.get("more_body", False):
-                await self._translate(self._start)
+                await self._send_rewritten(self._error_start)
 
-    async def _begin(self, message: Message) -> None:
+    async def _start(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
         if message["status"] >= 400 and "request-id" not in headers:
-            self._start = message
+            self._error_start = message
             return
         headers.setdefault("request-id", self._request_id)
         await self._send(message)
 
-    async def _translate(self, start: Message) -> None:
-        error = foreign_error(
-            start["status"], b"".join(self._body), self._scope["method"], self._scope["path"]
+    async def _send_rewritten(self, start: Message) -> None:
+        error = to_anthropic_error(
+            start["status"], b"".join(self._error_body), self._scope["method"], self._scope["path"]
         )
         body = dump(error_body(error, self._request_id))
         headers = MutableHeaders(scope=start)

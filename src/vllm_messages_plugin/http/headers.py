@@ -1,7 +1,4 @@
-"""Request ids, keys and body limits: what is read off or put into headers.
-
-Used by `errors.Envelope`, the outermost layer, and by the routes.
-"""
+"""Request ids, `anthropic-beta` values, API keys and the size and encoding limits of request bodies."""
 
 import asyncio
 import hashlib
@@ -17,22 +14,25 @@ from vllm_messages_plugin.wire.errors import MessagesError, new_request_id
 
 STATE_KEY = "messages_request_id"
 
+DRAIN_FACTOR = 4
+"""An oversized body is read and discarded up to this multiple of the limit before it is refused."""
 
-def give_request_id(scope: dict[str, Any]) -> str:
-    """A fresh request id, kept in the scope for the routes."""
+
+def assign_request_id(scope: dict[str, Any]) -> str:
+    """Create a request id and store it in the ASGI scope."""
     request_id = new_request_id()
     scope.setdefault("state", {})[STATE_KEY] = request_id
     return request_id
 
 
 def request_id_of(request: Request) -> str:
-    """The id that the outermost layer gave this request."""
+    """Return the request's id; a new one if the middleware assigned none."""
     found: str = getattr(request.state, STATE_KEY, "") or new_request_id()
     return found
 
 
-def betas(request: Request) -> set[str]:
-    """The values of every `anthropic-beta` header; none is ever refused."""
+def beta_names(request: Request) -> set[str]:
+    """Return the values of all `anthropic-beta` headers. Unknown values are never refused."""
     values = request.headers.getlist("anthropic-beta")
     return {beta.strip() for value in values for beta in value.split(",")}
 
@@ -41,8 +41,8 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
-def accept_either_key(scope: dict[str, Any], keys: Sequence[str]) -> None:
-    """Show vLLM's own check, which reads `Authorization` alone, a right key that came as `x-api-key`."""
+def accept_x_api_key(scope: dict[str, Any], keys: Sequence[str]) -> None:
+    """Copy a valid `x-api-key` to `Authorization`, the only header that vLLM's own check reads."""
     key = Headers(scope=scope).get("x-api-key")
     if key is None or not _is_one_of(key, keys):
         return
@@ -50,30 +50,35 @@ def accept_either_key(scope: dict[str, Any], keys: Sequence[str]) -> None:
     MutableHeaders(scope=scope)["authorization"] = f"Bearer {key}"
 
 
-def _is_one_of(key: str, keys: Iterable[str]) -> bool:
-    matches = [secrets.compare_digest(_digest(key), _digest(right)) for right in keys]
+def _is_one_of(key: str, valid_keys: Iterable[str]) -> bool:
+    """Compare a key with every valid one in constant time."""
+    matches = [secrets.compare_digest(_digest(key), _digest(valid)) for valid in valid_keys]
     return any(matches)
 
 
 def too_large(limit: int) -> MessagesError:
-    """The 413 for a body above `limit` bytes."""
+    """Return the 413 for a body above `limit` bytes."""
     return MessagesError(
         "request_too_large", f"Request exceeds the maximum size of {limit // (1024 * 1024)} MB"
     )
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body, at most `limit` bytes of it kept.
+    """Read the request's body, decompressed.
+
+    Args:
+        request: The request.
+        limit: The largest body to accept, in bytes, after decompression.
 
     Raises:
-        MessagesError: 413 for a larger one, once the client has sent it: one that is answered while it
-            still sends often never reads the answer. 400 for an encoding we can't undo.
+        MessagesError: 413 for a larger body, after the client has sent it: clients that are still sending
+            often never read the response. 400 for a content encoding other than gzip, or for broken gzip.
     """
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise _encoding_error(f"Content-Encoding '{encoding}' is not supported by this server", "unsupported")
-    body = await _received(request, limit)
-    return await asyncio.to_thread(_unzipped, body, limit) if encoding == "gzip" else body
+    body = await _receive(request, limit)
+    return await asyncio.to_thread(_gunzip, body, limit) if encoding == "gzip" else body
 
 
 def _encoding_error(message: str, code: str) -> MessagesError:
@@ -81,21 +86,21 @@ def _encoding_error(message: str, code: str) -> MessagesError:
     return MessagesError("invalid_request_error", message, details=details)
 
 
-def _unzipped(body: bytes, limit: int) -> bytes:
-    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+def _gunzip(body: bytes, limit: int) -> bytes:
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        plain = unzip.decompress(body, limit + 1)
+        plain = decompressor.decompress(body, limit + 1)
     except zlib.error:
         raise _encoding_error("The request body is not valid gzip", "invalid") from None
     if len(plain) > limit:
         details = {"error_code": "request_body_too_large_after_decoding"}
         raise MessagesError("request_too_large", too_large(limit).message, details=details)
-    if not unzip.eof:
-        raise _encoding_error("The request body is not whole gzip", "invalid")
+    if not decompressor.eof:
+        raise _encoding_error("The request body is incomplete gzip", "invalid")
     return plain
 
 
-async def _received(request: Request, limit: int) -> bytes:
+async def _receive(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
@@ -104,12 +109,8 @@ async def _received(request: Request, limit: int) -> bytes:
             chunks.append(chunk)
         else:
             chunks.clear()
-            if size > DRAINED * limit:
+            if size > DRAIN_FACTOR * limit:
                 break
     if size > limit:
         raise too_large(limit)
     return b"".join(chunks)
-
-
-DRAINED = 4
-"""How many times the limit is read and thrown away before the connection is given up."""

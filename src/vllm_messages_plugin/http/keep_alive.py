@@ -1,7 +1,7 @@
-"""Answers that outlast silence, and end when the client has gone.
+"""SSE responses that send `ping` while the engine is silent and cancel the work when the client disconnects.
 
-Used by `messages`. Claude Code drops a stream after 300 s without a byte and counts only 30 pings in a
-row, so pings come neither too rarely nor too often.
+Claude Code drops a stream after 300 s without a byte and gives up after 30 pings in a row, so pings must be
+neither too rare nor too frequent.
 """
 
 import asyncio
@@ -18,23 +18,27 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
-    """Seconds of silence before the first ping, and between the further ones."""
+class PingIntervals:
+    """Seconds of silence before the first ping, and between the pings that follow."""
 
     first: float
-    every: float
+    following: float
 
 
-async def _gone(receive: Receive) -> None:
-    """Returns when the client has closed the connection. The body must have been read."""
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has closed the connection. The request body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def unless_gone(work: Coroutine[Any, Any, Result], receive: Receive) -> Result | None:
-    """The result of `work`; None if the client went first, in which case the work is cancelled."""
+async def cancel_on_disconnect(work: Coroutine[Any, Any, Result], receive: Receive) -> Result | None:
+    """Run a coroutine while the client stays connected.
+
+    Returns:
+        The coroutine's result; None if the client disconnected first, after which the work is cancelled.
+    """
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_gone(receive))
+    watch = asyncio.ensure_future(_wait_for_disconnect(receive))
     try:
         await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
@@ -45,43 +49,48 @@ async def unless_gone(work: Coroutine[Any, Any, Result], receive: Receive) -> Re
 
 
 class EventStream(Response):
-    """An event stream that pings through silence; closes `frames` when the client goes."""
+    """A `text/event-stream` response that pings while there are no frames.
+
+    The frame iterator is closed when the client disconnects.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, frames: AsyncIterator[bytes], rhythm: Rhythm, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, frames: AsyncIterator[bytes], intervals: PingIntervals, headers: Mapping[str, str]
+    ) -> None:
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
         del self.headers["content-length"]
         self._frames = frames
-        self._rhythm = rhythm
-        self._last = 0.0
+        self._intervals = intervals
+        self._last_sent = 0.0  # loop time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        pings = asyncio.ensure_future(self._ping(send))
+        pings = asyncio.ensure_future(self._send_pings(send))
         try:
-            await unless_gone(self._pump(send), receive)
+            await cancel_on_disconnect(self._send_frames(send), receive)
         finally:
             pings.cancel()
             await asyncio.gather(pings, return_exceptions=True)
 
-    async def _pump(self, send: Send) -> None:
-        self._last = asyncio.get_running_loop().time()
+    async def _send_frames(self, send: Send) -> None:
+        self._last_sent = asyncio.get_running_loop().time()
         async for frame in self._frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
-            self._last = asyncio.get_running_loop().time()
+            self._last_sent = asyncio.get_running_loop().time()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _ping(self, send: Send) -> None:
+    async def _send_pings(self, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        self._last = loop.time()
-        silence = self._rhythm.first
+        self._last_sent = loop.time()
+        silence = self._intervals.first
         while True:
-            heard = self._last
-            await asyncio.sleep(max(heard + silence - loop.time(), 0))
-            if self._last > heard:
-                silence = self._rhythm.first
+            last_sent = self._last_sent
+            await asyncio.sleep(max(last_sent + silence - loop.time(), 0))
+            if self._last_sent > last_sent:
+                silence = self._intervals.first
                 continue
             await send({"type": "http.response.body", "body": PING_FRAME, "more_body": True})
-            self._last = loop.time()
-            silence = self._rhythm.every
+            self._last_sent = loop.time()
+            silence = self._intervals.following

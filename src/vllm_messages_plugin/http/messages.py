@@ -1,7 +1,7 @@
-"""`POST /v1/messages`: from the body to the events, in the order a newcomer can follow.
+"""`POST /v1/messages`: from the request body to the reply's events.
 
-body -> `wire.request` -> `translate.conversation` -> the engine's renderer -> the engine -> deltas ->
-`stream.machine` -> `wire.sse`, or `stream.collect` where the reply is not streamed.
+The route prepares the request (`reading`), hands the prompt to the engine, and turns the engine's deltas into
+events (`stream.run`): written as they come (`wire.sse`), or collected into one message (`stream.collect`).
 """
 
 import asyncio
@@ -10,12 +10,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vllm_messages_plugin.http.diagnostics import remember
+from vllm_messages_plugin.http.diagnostics import record_prompt
 from vllm_messages_plugin.http.errors import error_response
-from vllm_messages_plugin.http.headers import betas, request_id_of
-from vllm_messages_plugin.http.keep_alive import EventStream, Rhythm, unless_gone
+from vllm_messages_plugin.http.headers import beta_names, request_id_of
+from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext, app_context
-from vllm_messages_plugin.http.reading import PreparedRequest, read
+from vllm_messages_plugin.http.reading import PreparedRequest, prepare
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import CachedLengths, ReplyContext
@@ -29,103 +29,108 @@ from vllm_messages_plugin.wire.request import MessagesRequest
 from vllm_messages_plugin.wire.sse import dump, frame
 
 ADMISSION_SECONDS = 1.0
-"""How long a stream's head waits for the engine to accept the request: what it refuses, it refuses at
-once, and a refusal must be a status. A prompt that takes longer to read is answered with pings."""
+"""How long a stream waits for the engine's first delta before it sends status 200.
 
-COUNT_THINKING = "thinking-token-count-2026-05-13"
-"""The beta under which each piece of thinking says how many tokens it was."""
+What the engine refuses, it refuses at once, and a refusal must be a status. After this time the stream opens,
+and pings cover the time the engine takes to process the prompt.
+"""
+
+COUNT_THINKING_BETA = "thinking-token-count-2026-05-13"
+"""The beta under which each thinking delta carries its number of tokens."""
 
 router = APIRouter()
 
 
 @router.post("/v1/messages", response_model=None)
 async def create_message(request: Request) -> Response:
-    """Answer a conversation, streamed or whole."""
-    service, request_id = app_context(request), request_id_of(request)
+    """Reply to a conversation, as an event stream or as one message."""
+    context, request_id = app_context(request), request_id_of(request)
     try:
-        understood = await read(request, service, MessagesRequest)
-        reply = await _reply(understood, service, request, request_id)
-        deltas = await _begin(understood, service, reply, request)
-        if understood.asked.stream:
-            deltas = await _admitted(deltas, ADMISSION_SECONDS)
-            rhythm = Rhythm(service.settings.first_ping_seconds, service.settings.ping_seconds)
-            return EventStream(_frames(reply, deltas), rhythm, {"request-id": request_id})
-        message = await unless_gone(_whole(reply, deltas), request.receive)
+        prepared = await prepare(request, context, MessagesRequest)
+        reply = await _reply_context(prepared, context, request, request_id)
+        deltas = await _start_generation(prepared, context, reply, request)
+        if prepared.request.stream:
+            deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
+            intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
+            return EventStream(_sse_frames(reply, deltas), intervals, {"request-id": request_id})
+        message = await cancel_on_disconnect(_collect_message(reply, deltas), request.receive)
     except MessagesError as error:
         return error_response(error, request_id)
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
 
 
-async def _reply(
-    understood: PreparedRequest[MessagesRequest], service: AppContext, request: Request, request_id: str
+async def _reply_context(
+    prepared: PreparedRequest[MessagesRequest], context: AppContext, request: Request, request_id: str
 ) -> ReplyContext:
     message_id = new_id("msg")
     return ReplyContext(
-        model=understood.asked.model,
+        model=prepared.request.model,
         request_id=request_id,
         message_id=message_id,
-        sign=service.signer.sign,
-        continues=understood.conversation.continues,
-        show_thinking=understood.conversation.thinking.shown,
-        count_thinking=COUNT_THINKING in betas(request),
-        applied_edits=understood.applied_edits,
-        diagnostics=_diagnosed(understood, service, message_id),
-        marks=await _marks(understood, service),
-        members=understood.conversation.members,
+        sign=context.signer.sign,
+        continues=prepared.conversation.continues,
+        show_thinking=prepared.conversation.thinking.shown,
+        count_thinking=COUNT_THINKING_BETA in beta_names(request),
+        applied_edits=prepared.applied_edits,
+        diagnostics=_diagnostics(prepared, context, message_id),
+        marks=await _cached_lengths(prepared, context),
+        members=prepared.conversation.members,
     )
 
 
-async def _marks(understood: PreparedRequest[MessagesRequest], service: AppContext) -> CachedLengths:
-    """How far the request's cache breakpoints reach into its prompt."""
-    reach = {False: 0, True: 0}
-    last = {mark.long: mark for mark in cache_breakpoints(understood.asked)}
-    for long, mark in last.items():
-        reach[long] = await service.backend.tokens_before(understood.prompt, mark.text)
-    return CachedLengths(until_5m=reach[False], until_1h=reach[True])
+async def _cached_lengths(prepared: PreparedRequest[MessagesRequest], context: AppContext) -> CachedLengths:
+    """How many tokens of the prompt the request's cache breakpoints cover, by lifetime."""
+    covered = {False: 0, True: 0}
+    last_by_lifetime = {breakpoint_.long: breakpoint_ for breakpoint_ in cache_breakpoints(prepared.request)}
+    for long, last in last_by_lifetime.items():
+        covered[long] = await context.backend.tokens_before(prepared.prompt, last.text)
+    return CachedLengths(until_5m=covered[False], until_1h=covered[True])
 
 
-def _diagnosed(
-    understood: PreparedRequest[MessagesRequest], service: AppContext, message_id: str
+def _diagnostics(
+    prepared: PreparedRequest[MessagesRequest], context: AppContext, message_id: str
 ) -> dict[str, Any] | None:
-    """Where this prompt parts from an earlier one, for clients that ask; both are remembered."""
-    asked, ids = understood.asked, understood.prompt.token_ids
-    if asked.diagnostics is None or ids is None:
+    """The reply's `diagnostics`, for clients that send the field; records the prompt for later requests."""
+    request, token_ids = prepared.request, prepared.prompt.token_ids
+    if request.diagnostics is None or token_ids is None:
         return None
-    now = remember(asked, understood.model, ids)
-    reason = service.memory.reason(asked.diagnostics.previous_message_id, now)
-    service.memory.put(message_id, now)
+    current = record_prompt(request, prepared.model, token_ids)
+    reason = context.prompt_history.cache_miss_reason(request.diagnostics.previous_message_id, current)
+    context.prompt_history.add(message_id, current)
     return {"cache_miss_reason": reason}
 
 
-async def _begin(
-    understood: PreparedRequest[MessagesRequest], service: AppContext, reply: ReplyContext, request: Request
+async def _start_generation(
+    prepared: PreparedRequest[MessagesRequest], context: AppContext, reply: ReplyContext, request: Request
 ) -> AsyncIterator[EngineDelta]:
-    """Hand the prompt to the engine, with a max_tokens that fits."""
-    backend, prompt = service.backend, understood.prompt
+    """Hand the prompt to the engine, with `max_tokens` lowered to what the window and the operator allow."""
+    backend, prompt = context.backend, prepared.prompt
     if (refusal := prompt_too_long(prompt.tokens, backend.window)) is not None:
         raise refusal
-    asked = understood.asked.max_tokens
+    max_tokens = prepared.request.max_tokens
     if backend.most_output is not None:
-        asked = min(asked, backend.most_output)
+        max_tokens = min(max_tokens, backend.most_output)
     return await backend.generate(
         prompt,
-        understood.conversation,
-        sampling(understood.asked, clamp_max_tokens(asked, prompt.tokens, backend.window)),
+        prepared.conversation,
+        sampling(prepared.request, clamp_max_tokens(max_tokens, prompt.tokens, backend.window)),
         request_id=reply.message_id,
-        model=understood.model,
+        model=prepared.model,
         headers=request.headers,
     )
 
 
-async def _whole(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:
-    return await collect(events(reply, await _admitted(deltas, None)))
+async def _collect_message(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:
+    return await collect(events(reply, await _wait_for_admission(deltas, None)))
 
 
-async def _admitted(deltas: AsyncIterator[EngineDelta], seconds: float | None) -> AsyncIterator[EngineDelta]:
-    """The same deltas, once the engine has accepted the request or taken its time.
+async def _wait_for_admission(
+    deltas: AsyncIterator[EngineDelta], seconds: float | None
+) -> AsyncIterator[EngineDelta]:
+    """Wait for the first delta, at most so many seconds, and return all deltas, the first included.
 
     Raises:
-        MessagesError: the engine refused it.
+        MessagesError: The engine refused the request.
     """
     first = asyncio.ensure_future(anext(deltas))
     try:
@@ -135,10 +140,10 @@ async def _admitted(deltas: AsyncIterator[EngineDelta], seconds: float | None) -
         raise
     if first.done():
         first.result()
-    return _from(first, deltas)
+    return _prepend(first, deltas)
 
 
-async def _from(
+async def _prepend(
     first: asyncio.Future[EngineDelta], rest: AsyncIterator[EngineDelta]
 ) -> AsyncIterator[EngineDelta]:
     try:
@@ -151,6 +156,6 @@ async def _from(
             await rest.aclose()
 
 
-async def _frames(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[bytes]:
-    async for together in events(reply, deltas):
-        yield b"".join(map(frame, together))
+async def _sse_frames(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[bytes]:
+    async for batch in events(reply, deltas):
+        yield b"".join(map(frame, batch))

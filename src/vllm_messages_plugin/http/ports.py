@@ -1,16 +1,13 @@
-"""What the routes need of the engine, and what `plugin` hands them.
+"""What the routes need of the engine, as protocols, and the context that `plugin` hands to the routes."""
 
-Implemented by `engine.backend.Backend` and, for tests, by `testing.fake_engine`.
-"""
-
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fastapi import Request
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.http.diagnostics import PromptMemory
+from vllm_messages_plugin.http.diagnostics import PromptHistory
 from vllm_messages_plugin.media.fetch import FetchRules
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
@@ -20,40 +17,63 @@ from vllm_messages_plugin.translate.signature import Signer
 from vllm_messages_plugin.wire.resources import ServedModel
 
 
-class Prompt(Protocol):
-    """A rendered prompt; only the engine looks inside."""
-
-    @property
-    def tokens(self) -> int: ...
-
-    @property
-    def token_ids(self) -> Sequence[int] | None: ...
-
-
 class ServedModels(Protocol):
-    def names(self) -> list[str]: ...
+    """The names that this server serves: base models and LoRA adapters."""
 
-    async def cards(self) -> list[tuple[ServedModel, list[Any]]]: ...
+    def names(self) -> list[str]:
+        """Return all served names, base models first."""
+        ...
 
-    async def load_lora(self, name: str) -> bool: ...
+    async def cards(self) -> list[tuple[ServedModel, list[Any]]]:
+        """Return each model with vLLM's own `permission` list for it."""
+        ...
+
+    async def load_lora(self, name: str) -> bool:
+        """Load a LoRA adapter through vLLM's resolvers. Returns whether there is one of that name."""
+        ...
 
 
 class Backend(Protocol):
-    @property
-    def traits(self) -> TemplateTraits: ...
+    """One served engine. All sizes are tokens."""
 
     @property
-    def window(self) -> int: ...
+    def traits(self) -> TemplateTraits:
+        """What the chat template can render."""
+        ...
 
     @property
-    def most_output(self) -> int | None: ...
+    def window(self) -> int:
+        """The context window: the limit on a prompt and its reply together."""
+        ...
 
     @property
-    def models(self) -> ServedModels: ...
+    def most_output(self) -> int | None:
+        """The operator's limit on a reply's length; None without one."""
+        ...
 
-    async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Any: ...
+    @property
+    def models(self) -> ServedModels:
+        """The served models."""
+        ...
 
-    async def tokens_before(self, prompt: Any, text: str | None) -> int: ...
+    async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Any:
+        """Render and tokenise a conversation.
+
+        Args:
+            conversation: The translated request.
+            extra: The request's fields that Anthropic's API does not define.
+
+        Returns:
+            The prompt: `tokens` is its length, `token_ids` its token ids or None if they are unknown.
+
+        Raises:
+            MessagesError: The chat template refused the conversation.
+        """
+        ...
+
+    async def tokens_before(self, prompt: Any, text: str | None) -> int:
+        """Return how many tokens of the prompt a cache breakpoint after `text` covers."""
+        ...
 
     async def generate(
         self,
@@ -64,21 +84,28 @@ class Backend(Protocol):
         request_id: str,
         model: str,
         headers: Mapping[str, str],
-    ) -> AsyncIterator[EngineDelta]: ...
+    ) -> AsyncIterator[EngineDelta]:
+        """Start generating a reply. Closing the iterator aborts the request in the engine.
+
+        Raises:
+            MessagesError: The engine is dead or full, or vLLM refuses a value; raised here or by the first
+                delta.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """Everything the routes work with; stands in `app.state.messages_service`."""
+    """Everything the routes work with; stored as `app.state.messages_context`."""
 
     backend: Backend
     settings: Settings
     signer: Signer
-    fetch: FetchRules = field(default_factory=FetchRules)
-    memory: PromptMemory = field(default_factory=PromptMemory)
+    fetch_rules: FetchRules = field(default_factory=FetchRules)
+    prompt_history: PromptHistory = field(default_factory=PromptHistory)
 
 
 def app_context(request: Request) -> AppContext:
-    """The service of the app a request came to."""
-    service: AppContext = request.app.state.messages_service
-    return service
+    """Return the context of the app that received the request."""
+    context: AppContext = request.app.state.messages_context
+    return context

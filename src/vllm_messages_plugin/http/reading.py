@@ -1,6 +1,6 @@
-"""A request's way to its prompt, which messages and count_tokens share.
+"""From a request body to a rendered prompt, for messages and count_tokens alike.
 
-Called by `messages` and `count_tokens`; everything that can be refused is refused here.
+Everything that can be refused before generation is refused here, before the first byte of the reply.
 """
 
 import asyncio
@@ -22,19 +22,24 @@ from vllm_messages_plugin.wire.request import Body, CountTokensRequest, parse
 
 Result = TypeVar("Result")
 
-LARGE = 256 * 1024
-"""Bytes from which on a body is parsed and translated in a thread, so as not to hold up the event loop."""
+LARGE_BODY_BYTES = 256 * 1024
+"""Bodies above this size are parsed and translated in a thread, so that they don't block the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedRequest(Generic[Body]):
-    """A request that was understood. `model` is the served name that answers it.
+    """A request that was parsed, translated and rendered.
 
-    `applied_edits` is None where no context management was asked for; `original_tokens` is the prompt's
-    size before the edits.
+    Attributes:
+        request: The typed body, after its context edits.
+        model: The served model that replies.
+        conversation: The translated request.
+        prompt: The rendered prompt; only the engine looks inside.
+        original_tokens: The prompt's length before the context edits.
+        applied_edits: The edits that changed something; None if the request has no `context_management`.
     """
 
-    asked: Body
+    request: Body
     model: str
     conversation: Conversation
     prompt: Any
@@ -42,75 +47,84 @@ class PreparedRequest(Generic[Body]):
     applied_edits: tuple[Mapping[str, Any], ...] | None
 
 
-async def read(request: Request, service: AppContext, shape: type[Body]) -> PreparedRequest[Body]:
-    """Parse, translate and render a request, its context edits done.
+async def prepare(http_request: Request, context: AppContext, body_type: type[Body]) -> PreparedRequest[Body]:
+    """Parse, translate and render a request, and apply its context edits.
+
+    Args:
+        http_request: The request as it came in.
+        context: The app's context.
+        body_type: The class to parse the body as.
 
     Raises:
-        MessagesError: it can't be served; nothing has been sent yet.
+        MessagesError: The request can't be served.
     """
-    body = await read_body(request, service.settings.max_body_mb * 1024 * 1024)
-    slow = len(body) > LARGE
-    asked = await _run(slow, parse, body, shape)
-    model = await served_name(asked.model, service)
-    asked = await with_fetched(asked, rules=service.fetch, images=service.backend.traits.images)
-    slow = slow or has_documents(asked)
-    conversation = await _run(slow, _conversation, asked, service)
-    prompt = await service.backend.render(conversation, asked.extra)
-    plain = PreparedRequest(asked, model, conversation, prompt, prompt.tokens, None)
-    return plain if asked.context_management is None else await _edited(plain, service, slow)
+    body = await read_body(http_request, context.settings.max_body_mb * 1024 * 1024)
+    slow = len(body) > LARGE_BODY_BYTES
+    request = await _call(slow, parse, body, body_type)
+    model = await served_model_name(request.model, context)
+    request = await with_fetched(request, rules=context.fetch_rules, images=context.backend.traits.images)
+    slow = slow or has_documents(request)
+    conversation = await _call(slow, _translate, request, context)
+    prompt = await context.backend.render(conversation, request.extra)
+    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None)
+    return prepared if request.context_management is None else await _apply_edits(prepared, context, slow)
 
 
-async def _run(slow: bool, work: Callable[..., Result], *values: Any) -> Result:
-    return await asyncio.to_thread(work, *values) if slow else work(*values)
+async def _call(in_thread: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)
 
 
-def _conversation(asked: Body, service: AppContext) -> Conversation:
-    return converse(asked, service.backend.traits, service.signer.restore, service.settings.default_thinking)
+def _translate(request: Body, context: AppContext) -> Conversation:
+    return converse(
+        request, context.backend.traits, context.signer.restore, context.settings.default_thinking
+    )
 
 
-def has_documents(asked: CountTokensRequest) -> bool:
-    """Whether a document stands in the conversation that takes time to read, wherever it came from."""
-    return any(_holds_document(message.content) for message in asked.messages)
+def has_documents(request: CountTokensRequest) -> bool:
+    """Whether the conversation holds a document, which takes time to extract, at any depth."""
+    return any(_contains_document(message.content) for message in request.messages)
 
 
-def _holds_document(content: str | list[Block] | None) -> bool:
+def _contains_document(content: str | list[Block] | None) -> bool:
     for block in content if isinstance(content, list) else ():
-        if isinstance(block, ToolResultBlockParam) and _holds_document(block.content):
+        if isinstance(block, ToolResultBlockParam) and _contains_document(block.content):
             return True
         if isinstance(block, DocumentBlockParam):
             source = block.source
-            if not isinstance(source, ContentSource) or _holds_document(source.content):
+            if not isinstance(source, ContentSource) or _contains_document(source.content):
                 return True
     return False
 
 
-async def _edited(read: PreparedRequest[Body], service: AppContext, slow: bool) -> PreparedRequest[Body]:
-    """The request with those of its context edits done that change something."""
+async def _apply_edits(
+    prepared: PreparedRequest[Body], context: AppContext, slow: bool
+) -> PreparedRequest[Body]:
+    """Apply those context edits that change the prompt by at least their `clear_at_least` tokens."""
     applied: list[Mapping[str, Any]] = []
-    for path, wanted in wanted_edits(read.asked):
-        edit = plan(path, wanted, read.asked.messages, read.prompt.tokens)
+    for path, requested_edit in wanted_edits(prepared.request):
+        edit = plan(path, requested_edit, prepared.request.messages, prepared.prompt.tokens)
         if edit is None:
             continue
-        asked = edited(read.asked, edit)
-        conversation = await _run(slow, _conversation, asked, service)
-        prompt = await service.backend.render(conversation, asked.extra)
-        cleared = read.prompt.tokens - prompt.tokens
+        request = edited(prepared.request, edit)
+        conversation = await _call(slow, _translate, request, context)
+        prompt = await context.backend.render(conversation, request.extra)
+        cleared = prepared.prompt.tokens - prompt.tokens
         if cleared >= edit.at_least:
             applied.append({"type": edit.kind, **edit.counted, "cleared_input_tokens": max(cleared, 0)})
-            read = replace(read, asked=asked, conversation=conversation, prompt=prompt)
-    return replace(read, applied_edits=tuple(applied))
+            prepared = replace(prepared, request=request, conversation=conversation, prompt=prompt)
+    return replace(prepared, applied_edits=tuple(applied))
 
 
-async def served_name(asked: str, service: AppContext) -> str:
-    """The served model that answers to a name.
+async def served_model_name(requested: str, context: AppContext) -> str:
+    """Return the served model for a requested name: the name itself, an alias or a LoRA adapter.
 
     Raises:
         MessagesError: 404 `model: NAME`.
     """
-    models = service.backend.models
-    found = resolve(asked, models.names(), service.settings.aliases)
-    if found is None and await models.load_lora(asked):
-        found = asked
+    models = context.backend.models
+    found = resolve(requested, models.names(), context.settings.aliases)
+    if found is None and await models.load_lora(requested):
+        found = requested
     if found is None:
-        raise MessagesError("not_found_error", f"model: {asked}")
+        raise MessagesError("not_found_error", f"model: {requested}")
     return found

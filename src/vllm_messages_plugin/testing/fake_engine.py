@@ -116,5 +116,5 @@ def app_with(engine: FakeEngine, *, keys: Sequence[str] = (), **settings: Any) -
     app = FastAPI()
     for part in (messages, count_tokens, models):
         app.include_router(part.router)
-    app.state.messages_service = AppContext(engine, Settings(**settings), signer("test"))
+    app.state.messages_context = AppContext(engine, Settings(**settings), signer("test"))
     return ErrorMiddleware(app, lambda: keys)
