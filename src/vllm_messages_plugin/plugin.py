@@ -1,7 +1,8 @@
-"""The door: vLLM's two entry points, both named `messages`, and the one place where rooms are joined.
+"""vLLM's two entry points, both named `messages`, and the one place where the packages are joined.
 
-`register` runs in every vLLM process (`vllm.general_plugins`), so it imports nothing heavy and never
-raises. `MessagesEndpoint` (`vllm.endpoint_plugins`) puts our routes into the API server.
+`register` runs in every vLLM process (`vllm.general_plugins`). It imports nothing heavy and never raises.
+`MessagesEndpoint` (`vllm.endpoint_plugins`) puts this plugin's routes into the API server. Whatever fails in
+it is logged, and vLLM's own routes stay.
 """
 
 import logging
@@ -9,77 +10,102 @@ import os
 import secrets
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from vllm_messages_plugin.http.ports import AppContext
 
 log = logging.getLogger("vllm.messages")
 
 NAME = "messages"
 OFF = "VLLM_MESSAGES_ENABLED=0"
 START_KEY = "_MESSAGES_START_KEY"
-"""Carries a key made at the start to the processes of one server; vLLM would warn of a VLLM_ name."""
+"""Environment variable that carries a key, made at the start, to all processes of one server.
+
+It lacks the VLLM_ prefix because vLLM warns of every VLLM_ variable that it does not know.
+"""
+CONTEXT = "messages_context"
+"""Where `http.ports.app_context` finds the context in `app.state`."""
 
 
 def register() -> None:
-    """Let vLLM load our routes where the user has not said otherwise in VLLM_PLUGINS. Idempotent."""
+    """Make vLLM load this plugin's routes where VLLM_PLUGINS is unset. Idempotent; never raises."""
     registration.register()
     try:
-        # Every API server process of this one server must read the others' signatures.
+        # All API server processes of one server must read each other's signatures.
         os.environ.setdefault(START_KEY, secrets.token_urlsafe(32))
-        _load_unasked()
-        _warn_of_rust()
+        _load_by_default()
+        _warn_about_rust_front_end()
     except Exception:
         log.exception("vllm-messages-plugin can't hook into this vLLM; vLLM starts without it")
 
 
-def _load_unasked() -> None:
-    """With VLLM_PLUGINS unset vLLM loads no endpoint plugin. Whoever installed this one asked for it."""
+def _load_by_default() -> None:
+    """Wrap vLLM's loader of endpoint plugins, which loads none while VLLM_PLUGINS is unset."""
     import vllm.plugins as plugins
 
     original = plugins.load_endpoint_plugins
     if getattr(original, "_loads_messages", False):
         return
 
-    def load_endpoint_plugins(*args: Any, **kwargs: Any) -> list[Any]:
-        return [*_others(original, *args, **kwargs), *_ours()]
+    def load_endpoint_plugins(supported_tasks: Sequence[str] | None = None) -> list[Any]:
+        return [*_load_others(original, supported_tasks), *_load_messages(supported_tasks)]
 
     load_endpoint_plugins._loads_messages = True  # type: ignore[attr-defined]
     plugins.load_endpoint_plugins = load_endpoint_plugins
 
 
-def _ours() -> list["MessagesEndpoint"]:
-    """Our endpoint, if VLLM_PLUGINS leaves the choice to us; a setting that makes no sense is logged."""
+def _load_messages(supported_tasks: Sequence[str] | None) -> list["MessagesEndpoint"]:
+    """This plugin's endpoint, unless VLLM_PLUGINS is set, the settings are off or wrong, or no task fits."""
     try:
-        if _allowed() is not None or not Settings().enabled:
+        if _allowed_plugins() is not None:
             return []
+        settings = Settings()
     except Exception:
         log.exception("vllm-messages-plugin is not loaded")
         return []
-    log.info("Serving the Anthropic Messages API (vllm-messages-plugin); %s switches it off", OFF)
-    return [MessagesEndpoint()]
+    if not settings.enabled or not _serves_a_required_task(supported_tasks):
+        return []
+    log.info("Serving the Anthropic Messages API (vllm-messages-plugin); %s turns it off", OFF)
+    return [MessagesEndpoint(settings)]
 
 
-def _allowed() -> Sequence[str] | None:
-    """VLLM_PLUGINS as vLLM reads it; None where it is unset."""
+def _serves_a_required_task(supported_tasks: Sequence[str] | None) -> bool:
+    """vLLM's own rule for loading an endpoint plugin; embedding servers, for one, don't generate."""
+    required = MessagesEndpoint.required_tasks
+    if required is None or set(required) & set(supported_tasks or ()):
+        return True
+    log.info(
+        "vllm-messages-plugin is not loaded: it needs the task %s, this server has %s",
+        *(", ".join(tasks or ()) for tasks in (required, supported_tasks)),
+    )
+    return False
+
+
+def _allowed_plugins() -> Sequence[str] | None:
+    """VLLM_PLUGINS as vLLM reads it; None if it is unset."""
     from vllm import envs
 
     allowed: Sequence[str] | None = envs.VLLM_PLUGINS
     return allowed
 
 
-def _others(original: Any, *args: Any, **kwargs: Any) -> list[Any]:
-    """What vLLM itself loads; it is not asked where it could only complain about us."""
+def _load_others(original: Any, supported_tasks: Sequence[str] | None) -> list[Any]:
+    """Other endpoint plugins, through vLLM's loader, which would only log a warning about this plugin."""
     from importlib.metadata import entry_points
 
     names = {entry.name for entry in entry_points(group="vllm.endpoint_plugins")}
-    if _allowed() is None and names <= {NAME}:
+    if _allowed_plugins() is None and names <= {NAME}:
         return []
-    return list(original(*args, **kwargs))
+    return list(original(supported_tasks))
 
 
-def _warn_of_rust() -> None:
+def _warn_about_rust_front_end() -> None:
     if os.environ.get("VLLM_USE_RUST_FRONTEND", "0") not in ("", "0"):
         log.warning(
             "VLLM_USE_RUST_FRONTEND is set: that front end loads no Python plugin, so no Messages API"
@@ -87,50 +113,54 @@ def _warn_of_rust() -> None:
 
 
 class MessagesEndpoint:
-    """vLLM's EndpointPlugin contract. Whatever fails in here, the server starts, if need be without us."""
+    """Implements vLLM's EndpointPlugin contract. No failure in it keeps the server from starting."""
 
     name = NAME
     required_tasks: tuple[str, ...] | None = ("generate",)
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        """vLLM calls this without arguments; the environment is then read when the routes are attached."""
+        self._settings = settings
         self._app: Any = None
-        self._replaced: list[Any] = []  # vLLM's own routes, put back if we have to stand down
+        self._replaced_routes: list[Any] = []  # vLLM's own, restored if the context can't be built
 
     def attach_router(self, app: Any) -> None:
-        """Put our routes in the place of vLLM's, and our envelope around the whole app."""
+        """Replace vLLM's Messages routes and put the error middleware around the whole app."""
         try:
-            if Settings().enabled:
+            self._settings = self._settings or Settings()
+            if self._settings.enabled:
                 self._attach(app)
             else:
-                log.info("The Messages API of vllm-messages-plugin is switched off (%s)", OFF)
+                log.info("The Messages API of vllm-messages-plugin is turned off (%s)", OFF)
         except Exception:
             log.exception("vllm-messages-plugin can't attach to this vLLM; vLLM's own routes stay")
             self._stand_down()
 
     def _attach(self, app: Any) -> None:
         from vllm_messages_plugin.http import count_tokens, messages, models
-        from vllm_messages_plugin.http.errors import ErrorMiddleware
 
-        theirs = list(app.router.routes)
-        self._app = app
-        ours = [route for part in (messages, count_tokens, models) for route in part.router.routes]
-        keys = {(route.path, method) for route in ours for method in route.methods}
-        for route in theirs:
-            methods = {method for path, method in keys if path == getattr(route, "path", None)}
-            if methods & set(getattr(route, "methods", None) or ()):
-                self._replaced.append(route)
-                app.router.routes.remove(route)
-        for part in (messages, count_tokens, models):
-            app.include_router(part.router)
+        routers: list[Any] = [module.router for module in (messages, count_tokens, models)]
+        existing_routes = list(app.router.routes)
         build = app.build_middleware_stack
-        app.build_middleware_stack = lambda: ErrorMiddleware(build(), lambda: _api_keys(app))
+        self._app = app
+        ours = [route for router in routers for route in router.routes]
+        served = {(route.path, method) for route in ours for method in route.methods}
+        for route in existing_routes:
+            methods = {method for path, method in served if path == getattr(route, "path", None)}
+            if methods & set(getattr(route, "methods", None) or ()):
+                self._replaced_routes.append(route)
+                app.router.routes.remove(route)
+        for router in routers:
+            app.include_router(router)
+        # vLLM builds the stack before it calls init_state, so the choice is made per request.
+        app.build_middleware_stack = lambda: _OuterMiddleware(app, build())
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
-        """Build what the routes work with."""
-        if self._app is None:
+        """Build the context that the routes work with; restore vLLM's routes if that fails."""
+        if self._app is None or self._settings is None:
             return
         try:
-            state.messages_context = _service(engine_client, state, args)
+            setattr(state, CONTEXT, _build_context(engine_client, state, args, self._settings))
         except Exception:
             log.exception("vllm-messages-plugin can't work with this vLLM; vLLM's own routes are back")
             self._stand_down()
@@ -141,10 +171,25 @@ class MessagesEndpoint:
             return
         module = "vllm_messages_plugin.http"
         kept = [r for r in app.router.routes if not getattr(r, "endpoint", r).__module__.startswith(module)]
-        app.router.routes[:] = self._replaced + kept
+        app.router.routes[:] = self._replaced_routes + kept
 
 
-def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
+class _OuterMiddleware:
+    """The outermost ASGI layer: the error middleware once the context is built, else vLLM's stack alone."""
+
+    def __init__(self, app: Any, stack: "ASGIApp") -> None:
+        from vllm_messages_plugin.http.errors import ErrorMiddleware
+
+        self._state = app.state
+        self._stack = stack
+        self._wrapped = ErrorMiddleware(stack, lambda: _api_keys(app))
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        serve = self._wrapped if hasattr(self._state, CONTEXT) else self._stack
+        await serve(scope, receive, send)
+
+
+def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Settings) -> "AppContext":
     from vllm import envs
 
     from vllm_messages_plugin.engine.backend import Backend
@@ -152,20 +197,19 @@ def _service(engine_client: Any, state: Any, args: Namespace) -> Any:
     from vllm_messages_plugin.media.fetch import FetchRules, MiB
     from vllm_messages_plugin.translate.signature import signer
 
-    settings = Settings()
     backend = Backend(engine_client, state, args, settings)
-    fetch = FetchRules(
+    fetch_rules = FetchRules(
         allowed_domains=backend.media_domains,
         allow_redirects=bool(envs.VLLM_MEDIA_URL_ALLOW_REDIRECTS),
         allow_private=settings.fetch_private,
         max_bytes=settings.max_body_mb * MiB,
         max_total_bytes=4 * settings.max_body_mb * MiB,
     )
-    return AppContext(backend, settings, signer(settings.signature_key or os.environ[START_KEY]), fetch)
+    return AppContext(backend, settings, signer(settings.signature_key or os.environ[START_KEY]), fetch_rules)
 
 
 def _api_keys(app: Any) -> list[str]:
-    """The keys vLLM was started with: --api-key goes before VLLM_API_KEY, as in vLLM."""
+    """The keys that vLLM was started with: --api-key overrides VLLM_API_KEY, as in vLLM."""
     from vllm import envs
 
     return [key for key in (app.state.args.api_key or [envs.VLLM_API_KEY]) if key]
