@@ -8,19 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.flags.advice import NO_TOOLS, OWN_TEMPLATE, advise, thinking_words
-from vllm_messages_plugin.cli.flags.model_files import (
-    HEAD_BYTES,
-    NoModelError,
-    find_directory,
-    hub_cache,
-    read_model,
-)
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.cli.flags.advice import NO_TOOLS, OWN_TEMPLATE
 
 ASK = "{% if add_generation_prompt %}<|im_start|>assistant\n"
 CHATML = (
@@ -56,132 +47,11 @@ def run(*arguments: str, **env: str) -> Result:
     return CliRunner().invoke(app, ["flags", *arguments], env=env)
 
 
-TEMPLATES: list[tuple[Files, str | None, str | None]] = [
-    ({}, None, None),
-    ({"tokenizer_config.json": {"chat_template": "T"}}, "T", None),
-    ({"chat_template.jinja": "J", "tokenizer_config.json": {"chat_template": "T"}}, "J", None),
-    (
-        {"chat_template.json": {"chat_template": "P"}, "tokenizer_config.json": {"chat_template": "T"}},
-        "P",
-        None,
-    ),
-    (
-        {
-            "tokenizer_config.json": {
-                "chat_template": [{"name": "default", "template": "D"}, {"name": "tool_use", "template": "U"}]
-            }
-        },
-        "D",
-        "U",
-    ),
-    ({"chat_template.jinja": "J", "additional_chat_templates/tool_use.jinja": "U"}, "J", "U"),
-]
-
-
-@pytest.mark.parametrize(("files", "template", "tools"), TEMPLATES)
-def test_templates_are_found_where_transformers_looks(
-    tmp_path: Path, files: Files, template: str | None, tools: str | None
-) -> None:
-    facts = read_model(str(model(tmp_path, files)), {}).facts
-    assert (facts.template, facts.tool_template) == (template, tools)
-
-
-def test_tokens_are_read_from_every_file_that_lists_them(tmp_path: Path) -> None:
-    files: Files = {
-        "tokenizer.json": ADDED,
-        "added_tokens.json": {"<tool_call>": 7},
-        "special_tokens_map.json": {"bos_token": {"content": "<s>"}, "eos_token": "old"},
-        "tokenizer_config.json": {"eos_token": "</s>", "added_tokens_decoder": {"3": {"content": "<think>"}}},
-    }
-    facts = read_model(str(model(tmp_path, files)), {}).facts
-    assert facts.vocabulary == {"<|im_end|>", "<tool_call>", "<think>"}
-    assert facts.special_tokens == {"bos_token": "<s>", "eos_token": "</s>"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        json.dumps({"padding": " " * HEAD_BYTES, **ADDED}),
-        json.dumps({"added_tokens": [{"content": "<|im_end|>"}, {"content": "x" * HEAD_BYTES}]}),
-        json.dumps({**ADDED, "model": {"vocab": "é" * HEAD_BYTES}}),
-    ],
-    ids=["behind-the-head", "across-the-head", "before-a-long-vocabulary"],
-)
-def test_added_tokens_are_found_wherever_they_stand(tmp_path: Path, text: str) -> None:
-    facts = read_model(str(model(tmp_path, {"tokenizer.json": text})), {}).facts
-    assert "<|im_end|>" in facts.vocabulary
-
-
-MISTRAL: Files = {
-    "consolidated.safetensors": "",
-    "tekken.json": {"special_tokens": [{"token_str": "[THINK]"}]},
-    "config.json": {"architectures": ["MistralForCausalLM"]},
-}
-
-
-def test_a_model_in_mistrals_own_files_is_rendered_by_vllm(tmp_path: Path) -> None:
-    found = read_model(str(model(tmp_path, MISTRAL)), {})
-    advice = advise(found)
-    assert found.facts.tokenizer_mode == "mistral"
-    assert (advice.choice.tool_parser, advice.choice.reasoning_parser) == ("mistral", "mistral")
-    assert advice.found["rendered by"] == "vLLM's own mistral renderer"
-    assert "--tokenizer-mode" not in advice.openai
-
-
-@pytest.mark.parametrize(
-    ("config", "window"),
-    [
-        ({"max_position_embeddings": 9}, 9),
-        ({"text_config": {"max_position_embeddings": 8}}, 8),
-        ({"seq_length": 7}, 7),
-        ({"model_type": "x"}, None),
-    ],
-)
-def test_the_window_is_found_in_each_kind_of_config(
-    tmp_path: Path, config: dict[str, Any], window: int | None
-) -> None:
-    assert read_model(str(model(tmp_path, {"config.json": config})), {}).window == window
-
-
-@pytest.mark.parametrize(
-    ("environ", "where"),
-    [
-        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
-        ({"HF_HOME": "/b", "XDG_CACHE_HOME": "/c"}, "/b/hub"),
-        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
-        ({}, str(Path("~/.cache/huggingface/hub").expanduser())),
-    ],
-)
-def test_the_cache_is_where_huggingface_hub_has_it(environ: dict[str, str], where: str) -> None:
-    assert str(hub_cache(environ)) == where
-
-
-def test_the_cached_snapshot_of_main_is_read(tmp_path: Path) -> None:
-    entry = tmp_path / "models--org--name"
-    for commit in ("aaa", "bbb"):
-        model(entry / "snapshots" / commit, {})
-    (entry / "refs").mkdir()
-    (entry / "refs" / "main").write_text("aaa")
-    environ = {"HF_HUB_CACHE": str(tmp_path)}
-    assert find_directory("org/name", environ).name == "aaa"
-    assert find_directory(str(entry), {}).name == "aaa"
-    (entry / "refs" / "main").unlink()
-    assert find_directory("org/name", environ).parent == entry / "snapshots"
-
-
 def test_a_name_that_is_nowhere_is_2_and_says_where_it_was_looked_for(tmp_path: Path) -> None:
     result = run("org/name", HF_HUB_CACHE=str(tmp_path))
     assert result.exit_code == 2
     assert f"{tmp_path}/models--org--name" in result.stderr
     assert "hf download org/name" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("files", "words"), [({"config.json": {}}, "no config.json"), ({"config.json": "{"}, "JSON")]
-)
-def test_files_that_make_no_sense_are_named(tmp_path: Path, files: Files, words: str) -> None:
-    with pytest.raises(NoModelError, match=words):
-        read_model(str(model(tmp_path, files)), {})
 
 
 def test_the_line_is_exact_and_each_flag_has_a_reason(tmp_path: Path) -> None:
@@ -244,27 +114,6 @@ def test_no_template_at_all_is_said(tmp_path: Path) -> None:
 
 def test_a_broken_template_is_said(tmp_path: Path) -> None:
     assert "trouble" in run(str(model(tmp_path, {"chat_template.jinja": "{% if %}"}))).output
-
-
-SAID: list[tuple[ThinkingProfile | None, str]] = [
-    (None, "never"),
-    (ThinkingProfile(None, None, None, True, None, None, False, False), "on by default, without a switch"),
-    (
-        ThinkingProfile(None, None, None, True, "<t>", "</t>", False, False, off_words="/no_think"),
-        "on by default, switched off by /no_think in the system prompt, in <t>...</t>",
-    ),
-    (
-        ThinkingProfile(
-            "t", "on", "off", False, None, None, False, False, "effort", "budget", None, ("low", "max")
-        ),
-        "off by default, switched by t='on'/'off', effort by effort (low, max), budget by budget",
-    ),
-]
-
-
-@pytest.mark.parametrize(("profile", "words"), SAID)
-def test_thinking_is_told_in_one_line(profile: ThinkingProfile | None, words: str) -> None:
-    assert thinking_words(profile) == words
 
 
 WITHOUT_VLLM = """

@@ -58,7 +58,7 @@ def claude(
     Exit status: claude's own; 2 wrong usage, no server answers, or claude is not installed.
     """
     from vllm_messages_plugin.cli.claude import launch as run
-    from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError
+    from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError
     from vllm_messages_plugin.cli.claude_config.steps import ConfigRequest, ask_server, settings_of
     from vllm_messages_plugin.conformance.client import UnreachableError
 

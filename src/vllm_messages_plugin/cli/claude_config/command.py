@@ -43,11 +43,12 @@ def claude_config(
     Exit status: 0 done; 2 wrong usage, no server answers, or a settings file that cannot be merged into.
     """
     from vllm_messages_plugin.cli.claude_config import steps as run
-    from vllm_messages_plugin.cli.claude_config.settings_file import UnusableSettingsError
+    from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError
+    from vllm_messages_plugin.cli.claude_config.paths import settings_path
     from vllm_messages_plugin.conformance.client import UnreachableError
 
     try:
-        path = run.settings_path(Path.cwd() if project else None, os.environ)
+        path = settings_path(Path.cwd() if project else None, os.environ)
         if undo:
             run.take_back(path, os.environ, force=force, as_json=as_json)
             return

@@ -12,6 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from vllm_messages_plugin.cli.claude_config.journal import user_journal
+from vllm_messages_plugin.cli.claude_config.merge import SECRETS, merge
+from vllm_messages_plugin.cli.claude_config.paths import user_settings_path
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_VARIABLE,
     NO_KEY,
@@ -26,16 +29,9 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     start_line,
     without_key,
 )
-from vllm_messages_plugin.cli.claude_config.settings_file import (
-    SECRETS,
-    Written,
-    merge,
-    project_settings_path,
-    read,
-    user_settings_path,
-)
+from vllm_messages_plugin.cli.claude_config.settings_file import Written, read
 from vllm_messages_plugin.cli.claude_config.settings_file import write as write_settings
-from vllm_messages_plugin.cli.claude_config.settings_undo import records, to_json, undo
+from vllm_messages_plugin.cli.claude_config.settings_undo import to_json, undo
 from vllm_messages_plugin.cli.claude_config.shells import Shell
 from vllm_messages_plugin.conformance.client import UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
@@ -59,11 +55,6 @@ class ConfigRequest:
     small_model: str = ""
     traffic: bool = False
     keyless: bool = False
-
-
-def settings_path(project: Path | None, environ: Mapping[str, str]) -> Path:
-    """The file that is meant: the user's, or a project's for this user alone."""
-    return project_settings_path(project) if project else user_settings_path(environ)
 
 
 def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
@@ -158,7 +149,7 @@ def _print_notes(served: ServedModel) -> None:
 
 def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Merge into a file and say, on the error stream, exactly what that did."""
-    written = write_settings(path, settings, records(environ))
+    written = write_settings(path, settings, user_journal(environ))
     _say(written)
     everywhere, _ = merge(read(user_settings_path(environ)), written.settings)
     if left := leftovers(written.settings, settings):
@@ -191,10 +182,10 @@ def say_where_the_key_is(wish: ConfigRequest) -> None:
 
 def take_back(path: Path, environ: Mapping[str, str], *, force: bool, as_json: bool) -> None:
     """Undo the last write and say what that did."""
-    undone = undo(path, records(environ), force=force)
+    undone = undo(path, user_journal(environ), force=force)
     if as_json:
         typer.echo(json.dumps(to_json(undone), indent=2))
         return
     what = "Removed, as there was no such file before" if undone.removed else "Restored"
-    aside = f" (the changed file is now {undone.put_aside})" if undone.put_aside else ""
+    aside = f" (the changed file is now {undone.copy_of_changed})" if undone.copy_of_changed else ""
     typer.echo(f"{what}: {undone.path}{aside}")

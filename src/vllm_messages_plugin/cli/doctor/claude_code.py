@@ -6,14 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError, merge
+from vllm_messages_plugin.cli.claude_config.paths import project_settings_path, user_settings_path
 from vllm_messages_plugin.cli.claude_config.recommended_settings import rivals
-from vllm_messages_plugin.cli.claude_config.settings_file import (
-    UnusableSettingsError,
-    merge,
-    project_settings_path,
-    read,
-    user_settings_path,
-)
+from vllm_messages_plugin.cli.claude_config.settings_file import read
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.conformance.client import base_url
 

@@ -1,4 +1,4 @@
-"""Checks that drive the real Claude Code: it talks, reads and edits a file, resumes and compacts a session."""
+"""Checks that drive the real Claude Code: it talks, reads and edits files, resumes, compacts."""
 
 import json
 from collections.abc import Callable

@@ -98,7 +98,6 @@ GROUPED: dict[str, tuple[Check, ...]] = {
         Check("no-nulls", "no field of a block is null", agents.no_nulls, beyond=True),
     ),
 }
-GROUPS = tuple(GROUPED)
 CHECKS = tuple(
     Check(check.name, check.title, check.function, group, check.beyond)
     for group, checks in GROUPED.items()

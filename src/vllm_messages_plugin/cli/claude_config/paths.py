@@ -1,0 +1,23 @@
+"""Where Claude Code keeps its settings."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+PROJECT_FILE = Path(".claude") / "settings.local.json"
+SHARED_PROJECT_FILE = Path(".claude") / "settings.json"
+
+
+def user_settings_path(environ: Mapping[str, str]) -> Path:
+    """Return the user's settings file: in CLAUDE_CONFIG_DIR, or else in ~/.claude."""
+    folder = environ.get("CLAUDE_CONFIG_DIR") or str(Path("~/.claude").expanduser())
+    return Path(folder) / "settings.json"
+
+
+def project_settings_path(project: Path) -> Path:
+    """Return the project's settings file for this user alone, which is not meant for version control."""
+    return project / PROJECT_FILE
+
+
+def settings_path(project: Path | None, environ: Mapping[str, str]) -> Path:
+    """Return the project's settings file for this user, or the user's own without a project."""
+    return project_settings_path(project) if project else user_settings_path(environ)

@@ -1,0 +1,77 @@
+"""doctor's look at a running server."""
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from conformance.fake_anthropic import METRICS, Fake, listening
+from vllm_messages_plugin.cli.doctor.line import Line
+from vllm_messages_plugin.cli.doctor.server import server, who_answers
+from vllm_messages_plugin.conformance.client import Reply, SentRequest
+
+URL = "http://localhost:8000"
+
+
+def named(lines: Iterator[Line] | list[Line], name: str) -> Line:
+    return next(line for line in lines if line.name == name)
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+def url(fake: Fake) -> Iterator[str]:
+    with listening(fake) as root:
+        yield root
+
+
+def test_no_server_fails_with_a_way_on() -> None:
+    (found,) = server("http://127.0.0.1:9", "", "", 1.0)
+    assert (found.status, "vllm serve" in found.advice) == ("fail", True)
+
+
+def test_a_server_tells_its_models_window_and_cache(url: str, fake: Fake) -> None:
+    fake.metrics = METRICS + 'vllm:cache_config_info{enable_prefix_caching="True"} 1.0'
+    lines = list(server(url, "", "", 10.0))
+    assert named(lines, "models") == Line("models", "ok", "tiny")
+    assert named(lines, "window").advice.startswith("Claude Code needs 32k")
+    assert named(lines, "capabilities").found == "thinking, effort, no images"
+    assert named(lines, "prefix cache").found == "on"
+    assert named(lines, "/v1/messages").found.startswith("a Messages server answers")
+
+
+def test_what_is_unusual_about_a_server_is_warned_of(url: str, fake: Fake) -> None:
+    fake.metrics = 'vllm:cache_config_info{enable_prefix_caching="False"} 1.0'
+    listed = {"data": [{"id": "claude-sonnet-4-5"}]}
+    fake.breaks.append(
+        lambda request, response: (
+            httpx.Response(200, json=listed) if "models" in request.url.path else response
+        )
+    )
+    lines = list(server(url, "", "", 10.0))
+    assert {line.name for line in lines if line.status == "warn"} == {"models", "window", "prefix cache"}
+    assert named(lines, "/v1/messages").status == "fail"
+
+
+ANSWERS: list[tuple[int, str, str, str, str]] = [
+    (200, "msg_" + "0123456789ab" * 2, "req_1", "ok", "this plugin"),
+    (200, "msg_1", "req_1", "warn", "a Messages server"),
+    (200, "msg_" + "0123456789ab" * 2, "", "warn", "vLLM's own"),
+    (200, "chatcmpl-8f3a", "", "warn", "vLLM's own"),
+    (404, "", "", "fail", "no such route"),
+    (500, "", "req_1", "fail", "HTTP 500"),
+]
+
+
+@pytest.mark.parametrize(("status", "message_id", "request_id", "result", "words"), ANSWERS)
+def test_who_answers_is_known_by_the_ids(
+    status: int, message_id: str, request_id: str, result: str, words: str
+) -> None:
+    headers = httpx.Headers({"request-id": request_id} if request_id else {})
+    reply = Reply(SentRequest("POST", URL, None, {}), status, headers, json.dumps({"id": message_id}))
+    found = who_answers(reply)
+    assert (found.status, words in found.found) == (result, True)
