@@ -1,4 +1,4 @@
-"""Calls written by hand come out as the models themselves write them."""
+"""Calls rendered by this plugin look as the models themselves write them."""
 
 import pytest
 
@@ -21,11 +21,11 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize("shape", GOLDEN)
-def test_calls_are_written_in_the_models_own_markup(shape: str) -> None:
-    assert render_calls(shape, CALLS) == GOLDEN[shape]
+@pytest.mark.parametrize("call_format", GOLDEN)
+def test_calls_are_rendered_in_the_models_own_format(call_format: str) -> None:
+    assert render_calls(call_format, CALLS) == GOLDEN[call_format]
 
 
-def test_every_writer_is_tested_and_every_hint_is_a_known_shape() -> None:
+def test_every_renderer_is_tested_and_every_hint_is_a_known_format() -> None:
     assert CALL_RENDERERS.keys() == GOLDEN.keys()
     assert {name for _, name in (*PROMPT_HINTS, *TOKEN_HINTS)} <= DETECTORS_BY_NAME.keys()

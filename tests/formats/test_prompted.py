@@ -1,4 +1,4 @@
-"""The text of prompted tools, word for word: it stands at the head of prompts, so it may not drift."""
+"""The exact text of prompted tools: it stands at the head of prompts, so a change breaks cached prefixes."""
 
 import json
 from pathlib import Path
@@ -41,19 +41,19 @@ Write one such block for each call, after any text, and then stop. The results c
 <tool_response></tool_response>; never write those yourself. If no tool is needed, answer in plain text."""
 
 
-def test_version_one_is_hermes() -> None:
+def test_version_1_is_read_by_the_hermes_parser() -> None:
     assert (prompted.PROMPTED_VERSION, prompted.PROMPTED_PARSER) == (1, "hermes")
 
 
-def test_the_tools_are_listed_word_for_word() -> None:
+def test_the_description_of_tools_is_exactly_this_text() -> None:
     assert prompted.tools_text([READ, BARE]) == GOLDEN
 
 
-def test_no_tools_leave_no_text() -> None:
+def test_without_tools_there_is_no_text() -> None:
     assert prompted.tools_text([]) == ""
 
 
-def test_a_call_keeps_its_key_order_and_its_letters() -> None:
+def test_a_call_keeps_the_order_of_keys_and_non_ascii_characters() -> None:
     assert prompted.call_text("Write", {"path": "/tmp/ä", "content": 'a\n"b"', "append": False}) == (
         "<tool_call>\n"
         '{"name": "Write", "arguments": {"path": "/tmp/ä", "content": "a\\n\\"b\\"", "append": false}}\n'
@@ -61,7 +61,7 @@ def test_a_call_keeps_its_key_order_and_its_letters() -> None:
     )
 
 
-def test_a_call_stands_on_one_line_of_json() -> None:
+def test_a_call_is_one_line_of_json() -> None:
     opened, body, closed = prompted.call_text("Run", {"command": "a\nb", "n": 1}).split("\n")
     assert (opened, closed) == ("<tool_call>", "</tool_call>")
     assert json.loads(body) == {"name": "Run", "arguments": {"command": "a\nb", "n": 1}}
@@ -74,7 +74,7 @@ def test_a_result_names_its_tool_and_keeps_its_content() -> None:
     assert prompted.result_text(None, "one", is_error=False) == "<tool_response>\none\n</tool_response>"
 
 
-def test_an_error_says_so() -> None:
+def test_the_result_of_a_failed_call_is_marked_as_failed() -> None:
     assert prompted.result_text("Read", "no such file", is_error=True) == (
         "<tool_response>\nResult of Read (the call failed):\nno such file\n</tool_response>"
     )
@@ -83,7 +83,7 @@ def test_an_error_says_so() -> None:
     )
 
 
-def test_inputs_are_left_alone() -> None:
+def test_the_tools_passed_in_are_not_modified() -> None:
     before = json.dumps(READ)
     prompted.tools_text([READ])
     assert json.dumps(READ) == before

@@ -1,5 +1,6 @@
-"""How models write: what a chat template speaks, which parser reads it back, tools as plain text.
+"""Model text: what a chat template renders, and how a reply is read back into text, thinking and calls.
 
-Called by the engine room when a server starts and by the CLI, which has no vLLM. Nothing here
-imports vLLM or another room: templates and facts go in, frozen records and text come out.
+`probing` finds out what a chat template can do, `scanning` reads replies, `prompted` describes tools as
+text. The package is pure: templates and text go in, frozen values come out; it imports neither vLLM nor
+another package of this plugin.
 """

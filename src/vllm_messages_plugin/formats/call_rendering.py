@@ -1,8 +1,8 @@
-"""Earlier calls in a model's own markup, written by hand.
+"""Renders earlier calls in a model's own tool-call format.
 
-For templates that list tools but drop the calls of earlier turns (LFM2, Granite 3): the translate
-room puts this text into the assistant's content, so that the model still sees what it called.
-`ParserChoice.rendered_call_format` names the shape.
+Some templates list tools but drop the calls of earlier turns (LFM2, Granite 3). Translation then puts the
+text from `render_calls` into the assistant's content, so that the model still sees what it called.
+`ParserChoice.rendered_call_format` names the format.
 """
 
 from __future__ import annotations
@@ -16,9 +16,14 @@ from vllm_messages_plugin.formats.prompted import call_text
 Call = tuple[str, Mapping[str, Any]]
 
 
-def render_calls(shape: str, calls: Sequence[Call]) -> str:
-    """Return the calls of one turn as the model would write them."""
-    return CALL_RENDERERS[shape](calls)
+def render_calls(call_format: str, calls: Sequence[Call]) -> str:
+    """Return the calls of one turn as the model would write them.
+
+    Args:
+        call_format: a key of `CALL_RENDERERS`.
+        calls: tool name and arguments of each call.
+    """
+    return CALL_RENDERERS[call_format](calls)
 
 
 def _hermes(calls: Sequence[Call]) -> str:
@@ -31,19 +36,19 @@ def _granite(calls: Sequence[Call]) -> str:
 
 
 def _lfm2(calls: Sequence[Call]) -> str:
-    return f"<|tool_call_start|>[{', '.join(_python(*call) for call in calls)}]<|tool_call_end|>"
+    return f"<|tool_call_start|>[{', '.join(_python_call(*call) for call in calls)}]<|tool_call_end|>"
 
 
 def _kimi(calls: Sequence[Call]) -> str:
-    written = (
+    rendered = (
         f"<|tool_call_begin|>functions.{name}:{index}<|tool_call_argument_begin|>"
         f"{json.dumps(arguments, ensure_ascii=False)}<|tool_call_end|>"
         for index, (name, arguments) in enumerate(calls)
     )
-    return f"<|tool_calls_section_begin|>{''.join(written)}<|tool_calls_section_end|>"
+    return f"<|tool_calls_section_begin|>{''.join(rendered)}<|tool_calls_section_end|>"
 
 
-def _python(name: str, arguments: Mapping[str, Any]) -> str:
+def _python_call(name: str, arguments: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 

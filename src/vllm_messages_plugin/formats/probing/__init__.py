@@ -1,1 +1,1 @@
-"""Learns what a chat template can do by rendering it, and which parsers read what it makes a model write."""
+"""Finds out what a model's chat template can do, and which parsers read the model's output."""

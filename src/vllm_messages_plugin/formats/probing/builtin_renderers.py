@@ -1,7 +1,7 @@
-"""What vLLM's own renderers speak: models whose prompts need no chat template.
+"""Profiles of vLLM's built-in renderers, for models whose prompts vLLM renders without a chat template.
 
-Called by `choose`. There is nothing to probe, so the profiles are written down here, from vLLM's
-renderers and tokenizers.
+There is no template to probe, so the profiles are written down here, read off vLLM's renderers and
+tokenizers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARS
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
 from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 
-# vLLM sets the tokenizer mode by these architectures; gpt-oss goes by its model type.
+# vLLM sets the tokenizer mode by these architectures; it recognises gpt-oss by its model type.
 RENDERER_BY_ARCHITECTURE: Final[dict[str, str]] = {
     "KimiK3ForConditionalGeneration": "kimi_k3",
     "DeepseekV32ForCausalLM": "deepseek_v32",
@@ -102,7 +102,13 @@ PROFILES: Final[dict[str, TemplateProfile]] = {
 def builtin_renderer_of(
     architecture: str | None, model_type: str | None, tokenizer_mode: str | None
 ) -> str | None:
-    """Name vLLM's own renderer for a model, if it has one."""
+    """Return the name of vLLM's built-in renderer for a model; None if a chat template renders it.
+
+    Args:
+        architecture: the first of `architectures` in the model's config.json.
+        model_type: `model_type` in the same file.
+        tokenizer_mode: vLLM's `--tokenizer-mode`.
+    """
     if tokenizer_mode in BUILTIN_RENDERER_PARSERS:
         return tokenizer_mode
     if model_type == "gpt_oss":
@@ -110,6 +116,6 @@ def builtin_renderer_of(
     return RENDERER_BY_ARCHITECTURE.get(architecture or "")
 
 
-def builtin_renderer_profile(native: str) -> TemplateProfile:
-    """Return what is known about a native renderer."""
-    return PROFILES[native]
+def builtin_renderer_profile(renderer: str) -> TemplateProfile:
+    """Return the profile of a built-in renderer, by its name."""
+    return PROFILES[renderer]

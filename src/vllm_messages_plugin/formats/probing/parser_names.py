@@ -1,6 +1,6 @@
-"""The names of our parsers for vLLM's own routes: `--tool-call-parser`, `--reasoning-parser`. Data, no code.
+"""The names of this plugin's parsers for vLLM's own routes: `--tool-call-parser`, `--reasoning-parser`.
 
-Entered in vLLM's registries by the engine room, where vLLM has none of that name; advised by the CLI.
+Data only. Each name is registered with vLLM unless vLLM has a parser of that name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 AUTO: Final = "messages_auto"
-"""Goes by the chat template."""
+"""The parser that follows the chat template."""
 OWN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "messages_xml": "qwen_xml",
@@ -18,7 +18,7 @@ OWN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
         "messages_pythonic": "python_list",
     }
 )
-"""Our own names, and what each reads first."""
+"""Names made up by this plugin, and the tool-call format that each tries first."""
 ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "apertus2509": "apertus_keys",
@@ -45,7 +45,7 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType(
         "trinity": "hermes_json",
     }
 )
-"""Names by which other engines, or plugin files that models ship, call a format we read, and its shape."""
+"""Names that other engines, or plugin files shipped with models, use; and the tool-call format of each."""
 TOOL_PARSER_FORMATS: Final[Mapping[str, str]] = MappingProxyType({**OWN_NAMES, **ALIASES})
 REASONING_ALIASES: Final = (
     "deepseek-r1",
@@ -60,4 +60,4 @@ REASONING_ALIASES: Final = (
     "nemotron_3",
     "qwen3-thinking",
 )
-"""Names of other engines. Which tags and when, the template says; so all of them mean the same."""
+"""Names that other engines use. The template decides which tags are read, so all names mean the same."""

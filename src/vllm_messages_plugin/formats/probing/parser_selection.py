@@ -1,8 +1,7 @@
-"""Decides which vLLM parsers read a model's output, and says why.
+"""Decides which vLLM parsers read a model's output, and gives a reason for each decision.
 
-Called by the engine room when a server starts and by the CLI's `flags` and `doctor`. The order is:
-native renderers, response templates, what the chat template renders, the vocabulary, and last the
-name, which only splits twins of the same shape.
+The evidence is used in this order: vLLM's built-in renderers, response templates, what the chat template
+renders, the vocabulary. The model's name comes last: it only separates models whose templates look alike.
 """
 
 from __future__ import annotations
@@ -33,14 +32,26 @@ from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile,
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
-# Native families of which only some models think: those that have this token.
+# Built-in renderers of model families in which only models with this token think.
 THINKING_TOKENS: Final = {"mistral": "[THINK]"}
 EMPTY_VOCABULARY: Final[Container[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known about a model before it runs."""
+    """What is known about a model before it runs.
+
+    Attributes:
+        template: the chat template; None if the model has none.
+        tool_template: a second chat template that is used when there are tools.
+        special_tokens: special tokens by their name in a template, such as `bos_token`.
+        vocabulary: the tokens added to the tokenizer; empty means unknown.
+        architecture: the first of `architectures` in config.json.
+        model_type: `model_type` in config.json.
+        tokenizer_mode: vLLM's `--tokenizer-mode`.
+        name: the model's name or directory.
+        response_template: the tokenizer carries a response template.
+    """
 
     template: str | None
     tool_template: str | None = None
@@ -53,8 +64,8 @@ class ModelFacts:
     response_template: bool = False
 
     @property
-    def words(self) -> str:
-        """Everything that names the model, for splitting twins; of a path only the model's own part."""
+    def model_words(self) -> str:
+        """Name, type and architecture of the model as one text; of a path only the part that names it."""
         parts = self.name.rstrip("/").split("/")
         own = next((part for part in parts if part.startswith("models--")), parts[-1])
         return " ".join((own, self.model_type or "", self.architecture or ""))
@@ -62,15 +73,23 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ParserChoice:
-    """The parsers to use, and one plain sentence for each decision."""
+    """The parsers to use, and one sentence for each decision.
+
+    Attributes:
+        tool_parser: the name of vLLM's tool parser.
+        reasoning_parser: the name of vLLM's reasoning parser; None if none is safe.
+        prompted: tools are described as text in the system prompt.
+        profile: what the probe found; None without a template.
+        reasons: why these parsers.
+        rendered_call_format: the template lists tools but drops earlier calls; render them into the content
+            with `call_rendering.render_calls` in this format.
+    """
 
     tool_parser: str | None
     reasoning_parser: str | None
     prompted: bool
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
-    # The template lists tools but drops earlier calls: write them into the content with
-    # `written.render_calls(rendered_call_format, ...)`.
     rendered_call_format: str | None = None
 
 
@@ -81,14 +100,14 @@ class _ToolDecision:
     parser: str
     prompted: bool
     reason: str
-    shape: str | None = None
+    call_format: str | None = None
 
 
 def choose_parsers(facts: ModelFacts) -> ParserChoice:
-    """Choose the parsers for a model."""
-    native = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
-    if native:
-        return _builtin_renderer_choice(native, facts)
+    """Choose vLLM's tool parser and reasoning parser for a model."""
+    renderer = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
+    if renderer:
+        return _builtin_renderer_choice(renderer, facts)
     profile = _probed(facts)
     if facts.response_template:
         parser = RESPONSE_TEMPLATE_PARSER
@@ -97,19 +116,24 @@ def choose_parsers(facts: ModelFacts) -> ParserChoice:
     tools = _choose_tools(profile, facts)
     reasoning, why = _choose_reasoning(profile, tools, facts)
     rendered_call_format = (
-        tools.shape if profile and not profile.call_format and tools.shape in CALL_RENDERERS else None
+        tools.call_format
+        if profile and not profile.call_format and tools.call_format in CALL_RENDERERS
+        else None
     )
     reasons = (tools.reason, why)
     return ParserChoice(tools.parser, reasoning, tools.prompted, profile, reasons, rendered_call_format)
 
 
 def scanner_only_format(choice: ParserChoice) -> str | None:
-    """The shape of a template that speaks of tools in full, in markup that we read and vLLM does not."""
+    """Return the template's tool-call format if this plugin's scanner reads it and no vLLM parser does.
+
+    The template must list tools and render calls and results; otherwise tools are prompted as text.
+    """
     profile = choice.profile
     if not choice.prompted or profile is None or profile.arguments_as != "object":
         return None
-    whole = profile.lists_tools and profile.renders_results
-    return profile.call_format if whole and profile.call_format in FORMATS else None
+    complete = profile.lists_tools and profile.renders_results
+    return profile.call_format if complete and profile.call_format in FORMATS else None
 
 
 def _choose_reasoning(
@@ -118,23 +142,23 @@ def _choose_reasoning(
     if profile is None or profile.error:
         return None, "Without a template to read, no reasoning parser is safe."
     if profile.thinking is None:
-        return None, "The template never thinks, and a reasoning parser would swallow the answers."
+        return None, "The template never thinks, and a reasoning parser would return the reply as reasoning."
     case = ReasoningFacts(
         thinking=profile.thinking,
-        shape=profile.call_format or tools.shape or "",
+        call_format=profile.call_format or tools.call_format or "",
         tool_parser=tools.parser,
         prompted=tools.prompted,
-        words=facts.words,
+        model_words=facts.model_words,
         vocabulary=facts.vocabulary,
     )
     return choose_reasoning_parser(case)
 
 
-def _builtin_renderer_choice(native: str, facts: ModelFacts) -> ParserChoice:
-    tool, reasoning = BUILTIN_RENDERER_PARSERS[native]
-    profile = builtin_renderer_profile(native)
-    reasons = [f"vLLM renders {native} prompts itself, and {tool} reads the answers."]
-    tag = THINKING_TOKENS.get(native)
+def _builtin_renderer_choice(renderer: str, facts: ModelFacts) -> ParserChoice:
+    tool, reasoning = BUILTIN_RENDERER_PARSERS[renderer]
+    profile = builtin_renderer_profile(renderer)
+    reasons = [f"vLLM renders {renderer} prompts itself, and {tool} reads the output."]
+    tag = THINKING_TOKENS.get(renderer)
     if tag and facts.vocabulary and tag not in facts.vocabulary:
         reasoning, profile = None, replace(profile, thinking=None, reasoning_field=None)
         reasons.append(f"The tokenizer has no {tag}, so the model does not think.")
@@ -156,7 +180,7 @@ def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _ToolDe
     if not profile.lists_tools:
         return _prompted(_why_not_listed(profile.call_format))
     if profile.call_format == "unknown":
-        return _prompted("The chat template writes calls in a form no vLLM parser reads")
+        return _prompted("The chat template writes calls in a format that no vLLM parser reads")
     name = profile.call_format or profile.hinted_format or format_by_token(facts.vocabulary)
     if name is None:
         return _prompted("The chat template lists tools but shows no call")
@@ -175,13 +199,15 @@ def _why_not_listed(name: str | None) -> str:
 
 
 def _tools_in_format(name: str, profile: TemplateProfile, facts: ModelFacts) -> _ToolDecision:
-    shape = DETECTORS_BY_NAME[name]
-    parser = overriding_parser(TOOL_PARSER_OVERRIDES, name, facts.words) or shape.tool_parser
+    detector = DETECTORS_BY_NAME[name]
+    parser = overriding_parser(TOOL_PARSER_OVERRIDES, name, facts.model_words) or detector.tool_parser
     if parser is None:
-        return _prompted(f"The chat template writes calls as {name}, but {shape.trouble}")
+        return _prompted(f"The chat template writes calls as {name}, but {detector.why_no_parser}")
     if profile.arguments_as == "string":
-        return _prompted("The chat template wants arguments as JSON text, and vLLM passes objects")
-    missing = [token for token in shape.needs if facts.vocabulary and token not in facts.vocabulary]
+        return _prompted("The chat template takes arguments as JSON text, and vLLM passes objects")
+    missing = [
+        token for token in detector.required_tokens if facts.vocabulary and token not in facts.vocabulary
+    ]
     if missing:
         return _prompted(f"{parser} needs the token {missing[0]}, which this tokenizer lacks")
     if parser == "openai" and facts.model_type not in (None, "gpt_oss"):

@@ -1,7 +1,19 @@
-"""Learns whether a chat template thinks, what marks its thoughts and which kwarg switches them.
+"""Finds out whether a chat template makes its model think, which tags surround the thinking, and its switch.
 
-Called by `probe` with a renderer for the template. Everything is read off pairs of rendered prompts
-that differ in one kwarg or one field.
+How it works: the same short conversation is rendered again and again with one thing changed, and the
+prompts are compared.
+
+- The switch: every kwarg of `SWITCHES` that the template reads is rendered with its values for on and off.
+  A kwarg that changes whether the prompt ends inside or after thinking is preferred to one that only changes
+  words. A template that merely prints the kwarg's value, whatever it is, has no switch.
+- The tags are looked for where they are most reliable first: at the end of the prompt; around a reasoning
+  sentinel that the template renders from a field of an earlier message; in the template's treatment of
+  `<think>` in an earlier reply; in its own system prompt. `ThinkingProfile.evidence` tells which it was,
+  because the last two only hint that the model thinks.
+- Effort and budget: a kwarg counts if its values give different prompts while thinking is on.
+
+Why so: model names and template comments are unreliable, but what a template renders is what the model was
+trained on.
 """
 
 from __future__ import annotations
@@ -9,12 +21,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from vllm_messages_plugin.formats.probing import sentinels
 from vllm_messages_plugin.formats.probing.renderer import Message, Renderer, Tools
 
-# kwarg -> values to try for on and off. A free-text kwarg counts only if the template acts on it.
+# kwarg -> pairs of values to try for on and off.
 SWITCHES: Final[dict[str, tuple[tuple[object, object], ...]]] = {
     "enable_thinking": ((True, False),),
     "thinking": ((True, False), ("enabled", "disabled"), ("on", "off")),
@@ -39,9 +51,12 @@ OFF_BY_DEFAULT: Final = re.compile(r"\bthinking off\b")
 NONSENSE: Final = "zqnonsense"
 
 Tags = tuple[str, str]
+"""Opening and closing tag of thinking."""
+PromptEnd = Literal["open", "closed", "none"]
+"""Where a prompt ends: inside thinking, right after it, or neither."""
+Evidence = Literal["prompt", "field", "history", "system"]
+"""Where the tags were found; "history" and "system" only hint that the model thinks."""
 KwargValue = TypeVar("KwargValue", str, int)
-# A renderer with a conversation and tools in which it renders a reasoning sentinel.
-ReasoningProbe = tuple[Renderer, list[Message], Tools | None]
 PROSE_TAGS: Final[Tags] = ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]")
 FIXED_TAGS: Final[tuple[Tags, ...]] = (
     ("[THINK]", "[/THINK]"),
@@ -60,7 +75,23 @@ _TAG_AFTER: Final = re.compile(r"\A\s*(<[^<>\s]{2,40}>|\[/[A-Z_]+\])")
 
 @dataclass(frozen=True, slots=True)
 class ThinkingProfile:
-    """How a template thinks: the switch, its values and default, and the tags around thoughts."""
+    """How a chat template makes its model think.
+
+    Attributes:
+        kwarg: the template kwarg that switches thinking; None without a switch.
+        on: the kwarg's value that turns thinking on.
+        off: the kwarg's value that turns it off.
+        default_on: the model thinks if the kwarg is not set.
+        open_tag: the tag before thinking; None if the template never shows it.
+        close_tag: the tag after thinking.
+        prompt_opens: with thinking on, the prompt ends with the opening tag.
+        prompt_closes: with thinking off, the prompt ends with the closing tag.
+        effort_kwarg: the template kwarg that sets the effort.
+        budget_kwarg: the template kwarg that sets the largest number of thinking tokens.
+        off_words: words in the system prompt that turn thinking off, for a template without a switch.
+        efforts: the values that `effort_kwarg` takes.
+        evidence: where the tags were found.
+    """
 
     kwarg: str | None
     on: object
@@ -72,14 +103,29 @@ class ThinkingProfile:
     prompt_closes: bool
     effort_kwarg: str | None = None
     budget_kwarg: str | None = None
-    off_words: str | None = None  # words in the system prompt that turn thinking off, without a kwarg
-    efforts: tuple[str, ...] = ()  # the values effort_kwarg takes
-    evidence: str = "prompt"  # what gave the tags away; "history" and "system" are guesses
+    off_words: str | None = None
+    efforts: tuple[str, ...] = ()
+    evidence: Evidence = "prompt"
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningProbe:
+    """A conversation in which the template renders the reasoning field of a message.
+
+    Attributes:
+        renderer: the renderer of the template.
+        messages: the conversation; one message carries the reasoning sentinel.
+        tools: the tools to render with it.
+    """
+
+    renderer: Renderer
+    messages: list[Message]
+    tools: Tools | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Switch:
-    """A kwarg with its two values and the prompts they give."""
+    """A kwarg that may switch thinking, its two values and the prompts rendered with them."""
 
     kwarg: str
     on: object
@@ -88,8 +134,13 @@ class _Switch:
     off_prompt: str
 
 
-def probe_thinking(renderer: Renderer, thought: ReasoningProbe | None) -> ThinkingProfile | None:
-    """Return how the template thinks, or None if it does not."""
+def probe_thinking(renderer: Renderer, reasoning: ReasoningProbe | None) -> ThinkingProfile | None:
+    """Return how a template makes its model think; None if it does not.
+
+    Args:
+        renderer: the renderer of the template.
+        reasoning: a conversation that the template renders with its reasoning; None if it renders none.
+    """
     prompt = renderer.try_render([sentinels.user()])
     if prompt is None:
         return None
@@ -99,8 +150,8 @@ def probe_thinking(renderer: Renderer, thought: ReasoningProbe | None) -> Thinki
     off_words = None if switch else _off_words(renderer)
     if off_words:
         off_prompt = renderer.try_render([sentinels.system(off_words), sentinels.user()]) or prompt
-    evidence, tags = _tags(renderer, [prompt, on_prompt, off_prompt], thought)
-    if switch is None and (tags is None or _state(prompt, tags) == "closed"):
+    evidence, tags = _find_tags(renderer, [prompt, on_prompt, off_prompt], reasoning)
+    if switch is None and (tags is None or _prompt_end(prompt, tags) == "closed"):
         return None
     effort_kwarg, efforts = _effective_kwarg(
         renderer, ("reasoning_effort", "thinking_effort"), EFFORTS, switch
@@ -112,8 +163,8 @@ def probe_thinking(renderer: Renderer, thought: ReasoningProbe | None) -> Thinki
         default_on=_default_on(prompt, switch, tags),
         open_tag=tags[0] if tags else None,
         close_tag=tags[1] if tags else None,
-        prompt_opens=_state(on_prompt, tags) == "open",
-        prompt_closes=_state(off_prompt, tags) == "closed",
+        prompt_opens=_prompt_end(on_prompt, tags) == "open",
+        prompt_closes=_prompt_end(off_prompt, tags) == "closed",
         effort_kwarg=effort_kwarg,
         budget_kwarg=_effective_kwarg(renderer, ("thinking_budget", "reasoning_budget"), BUDGETS, switch)[0],
         off_words=off_words,
@@ -123,8 +174,7 @@ def probe_thinking(renderer: Renderer, thought: ReasoningProbe | None) -> Thinki
 
 
 def _switch(renderer: Renderer, prompt: str) -> _Switch | None:
-    """Find the kwarg that turns thinking on and off: one that moves the tags comes before one that only
-    changes words."""
+    """Find the kwarg that switches thinking, preferring one that moves the tags to one that changes words."""
     found = list(_switches(renderer))
     moving = (switch for switch in found if _moves_tags(switch, prompt))
     return next(moving, next((switch for switch in found if _is_acted_on(renderer, switch)), None))
@@ -143,11 +193,11 @@ def _switches(renderer: Renderer) -> Iterator[_Switch]:
 
 def _moves_tags(switch: _Switch, prompt: str) -> bool:
     tags = _tags_in([switch.on_prompt, switch.off_prompt, prompt])
-    return tags is not None and _state(switch.on_prompt, tags) != _state(switch.off_prompt, tags)
+    return tags is not None and _prompt_end(switch.on_prompt, tags) != _prompt_end(switch.off_prompt, tags)
 
 
 def _is_acted_on(renderer: Renderer, switch: _Switch) -> bool:
-    """Tell whether the template acts on the kwarg's values instead of merely repeating any text."""
+    """Return whether the template acts on the kwarg's values instead of printing whatever it holds."""
     if isinstance(switch.on, bool):
         return not _echoes(renderer, switch.kwarg)
     return renderer.try_render([sentinels.user()], kwargs={switch.kwarg: NONSENSE}) is None
@@ -158,13 +208,13 @@ def _default_on(prompt: str, switch: _Switch | None, tags: Tags | None) -> bool:
         return not OFF_BY_DEFAULT.search(prompt)
     if prompt in (switch.on_prompt, switch.off_prompt):
         return prompt == switch.on_prompt
-    return _state(prompt, tags) == _state(switch.on_prompt, tags)
+    return _prompt_end(prompt, tags) == _prompt_end(switch.on_prompt, tags)
 
 
 def _effective_kwarg(
     renderer: Renderer, kwargs: tuple[str, ...], values: tuple[KwargValue, ...], switch: _Switch | None
 ) -> tuple[str | None, tuple[KwargValue, ...]]:
-    """Return the first kwarg whose value shows while thinking is on, and the values it takes."""
+    """Return the first kwarg whose values change the prompt while thinking is on, and the values it takes."""
     thinking = {switch.kwarg: switch.on} if switch else {}
     for kwarg in kwargs:
         if kwarg not in renderer.variables:
@@ -182,43 +232,45 @@ def _effective_kwarg(
 
 
 def _echoes(renderer: Renderer, kwarg: str) -> bool:
-    """Tell whether the template prints whatever text the kwarg holds, so that it refuses none."""
+    """Return whether the template prints whatever text the kwarg holds."""
     return NONSENSE in (renderer.try_render([sentinels.user()], kwargs={kwarg: NONSENSE}) or "")
 
 
-def _tail(prompt: str) -> str:
-    """Return what follows the user's words: the generation prompt."""
+def _generation_prompt(prompt: str) -> str:
+    """Return the generation prompt: what follows the user's words."""
     return prompt[prompt.rfind(sentinels.USER) + len(sentinels.USER) :]
 
 
-def _state(prompt: str, tags: Tags | None) -> str:
-    """Tell whether a prompt leaves a thought "open", "closed", or says nothing ("none")."""
+def _prompt_end(prompt: str, tags: Tags | None) -> PromptEnd:
+    """Return where a prompt ends: inside thinking, right after it, or neither."""
     if tags is None:
         return "none"
-    tail = _tail(prompt)
-    opened, closed = tail.rfind(tags[0]), tail.rfind(tags[1])
-    if opened > closed and not tail[opened + len(tags[0]) :].strip():
+    end = _generation_prompt(prompt)
+    opened, closed = end.rfind(tags[0]), end.rfind(tags[1])
+    if opened > closed and not end[opened + len(tags[0]) :].strip():
         return "open"
-    return "closed" if closed > opened and not tail[closed + len(tags[1]) :].strip() else "none"
+    return "closed" if closed > opened and not end[closed + len(tags[1]) :].strip() else "none"
 
 
-def _tags(renderer: Renderer, prompts: list[str], thought: ReasoningProbe | None) -> tuple[str, Tags | None]:
-    """Find the tags around thoughts and say where, most reliable evidence first."""
-    found = (
-        ("prompt", _tags_in([_tail(prompt) for prompt in prompts])),
-        ("field", _tags_of_reasoning(*thought) if thought else None),
-        ("history", _tags_of_stripping(renderer)),
+def _find_tags(
+    renderer: Renderer, prompts: list[str], reasoning: ReasoningProbe | None
+) -> tuple[Evidence, Tags | None]:
+    """Find the tags of thinking and where they stand, looking in the most reliable place first."""
+    found: tuple[tuple[Evidence, Tags | None], ...] = (
+        ("prompt", _tags_in([_generation_prompt(prompt) for prompt in prompts])),
+        ("field", _tags_around_reasoning(reasoning) if reasoning else None),
+        ("history", _tags_removed_from_history(renderer)),
         ("system", _tags_in_head(prompts)),
     )
     return next(((evidence, tags) for evidence, tags in found if tags), ("prompt", None))
 
 
 def _off_words(renderer: Renderer) -> str | None:
-    """Find the words that make the template close the thought at once when the system prompt holds them."""
+    """Find the words in a system prompt that make the template end the prompt right after thinking."""
     for words in OFF_WORDS:
         prompt = renderer.try_render([sentinels.system(words), sentinels.user()])
-        tags = _tags_in([_tail(prompt)]) if prompt else None
-        if prompt and _state(prompt, tags) == "closed":
+        tags = _tags_in([_generation_prompt(prompt)]) if prompt else None
+        if prompt and _prompt_end(prompt, tags) == "closed":
             return words
     return None
 
@@ -234,9 +286,9 @@ def _tags_in(texts: list[str]) -> Tags | None:
     return None
 
 
-def _tags_of_reasoning(renderer: Renderer, messages: list[Message], tools: Tools | None) -> Tags | None:
+def _tags_around_reasoning(probe: ReasoningProbe) -> Tags | None:
     """Read the tags off a rendered reasoning field."""
-    text = renderer.try_render(messages, tools, prompt=False) or ""
+    text = probe.renderer.try_render(probe.messages, probe.tools, prompt=False) or ""
     before, found, after = text.partition(sentinels.REASONING)
     if not found:
         return None
@@ -247,21 +299,21 @@ def _tags_of_reasoning(renderer: Renderer, messages: list[Message], tools: Tools
     return (opened[1], closed[1]) if opened and closed else None
 
 
-def _tags_of_stripping(renderer: Renderer) -> Tags | None:
-    """Tell whether the template drops <think> blocks from earlier answers."""
-    thought = f"<think>{sentinels.REASONING}</think>{sentinels.ANSWER}"
-    turns = [sentinels.user(), sentinels.assistant(thought), sentinels.user(sentinels.USER_AGAIN)]
+def _tags_removed_from_history(renderer: Renderer) -> Tags | None:
+    """Return <think> tags if the template drops them with their content from earlier replies."""
+    reply = f"<think>{sentinels.REASONING}</think>{sentinels.ANSWER}"
+    turns = [sentinels.user(), sentinels.assistant(reply), sentinels.user(sentinels.USER_AGAIN)]
     text = renderer.try_render([*turns, sentinels.assistant("."), sentinels.user(".")]) or ""
     return ("<think>", "</think>") if sentinels.ANSWER in text and sentinels.REASONING not in text else None
 
 
 def _tags_in_head(prompts: list[str]) -> Tags | None:
-    """Find a tag pair that the template's own system prompts explain to the model."""
+    """Find a pair of tags that the template's own system prompt explains to the model."""
     for prompt in prompts:
         head = prompt[: prompt.rfind(sentinels.USER)]
         tags = _tags_in([head])
         if tags and tags[0] in head and tags[1] in head:
             return tags
-        if PROSE_TAGS[1] in head:  # the model knows by itself how it begins
+        if PROSE_TAGS[1] in head:  # such a template mentions the closing tag alone
             return PROSE_TAGS
     return None

@@ -1,8 +1,8 @@
-"""Decides which vLLM reasoning parser reads a model's thoughts.
+"""Decides which vLLM reasoning parser reads a model's thinking.
 
-Called by `choose`. Three facts must fit: the tags, whether the prompt leaves the thought open, and
-which kwarg switches it with which default. A parser that expects a thought where there is none
-moves the whole answer into thinking, so in doubt there is no parser.
+Three facts must fit the parser: the tags, whether the prompt leaves thinking open, and which kwarg switches
+it with which default. A parser that expects thinking where there is none returns the whole reply as
+thinking, so in doubt no parser is chosen.
 """
 
 from __future__ import annotations
@@ -24,47 +24,56 @@ from vllm_messages_plugin.formats.probing.detectors import (
 from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
 
 ReasoningDecision = tuple[str | None, str]
-_INSTRUCT_MODEL = "The template would fit a thinking twin, but the name says this model only answers."
+_INSTRUCT_MODEL = "The template fits a reasoning model too, but the name says that this is an instruct model."
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningFacts:
-    """What the decision rests on: the template's thoughts, its calls, and the model's words."""
+    """What the decision rests on.
+
+    Attributes:
+        thinking: how the template thinks.
+        call_format: the template's tool-call format; empty if it has none.
+        tool_parser: the tool parser chosen for the model.
+        prompted: tools are described as text in the system prompt.
+        model_words: the model's name, type and architecture.
+        vocabulary: the tokens added to the tokenizer; empty means unknown.
+    """
 
     thinking: ThinkingProfile
-    shape: str
+    call_format: str
     tool_parser: str
     prompted: bool
-    words: str
+    model_words: str
     vocabulary: Container[str]
 
 
-def choose_reasoning_parser(case: ReasoningFacts) -> ReasoningDecision:
-    """Return the reasoning parser, or None, and the reason."""
-    tag = case.thinking.open_tag
+def choose_reasoning_parser(facts: ReasoningFacts) -> ReasoningDecision:
+    """Return the name of vLLM's reasoning parser, or None, and the reason as a sentence."""
+    tag = facts.thinking.open_tag
     if tag in REASONING_PARSER_BY_TAG:
         parser = REASONING_PARSER_BY_TAG[tag]
-        if parser == HARMONY_REASONING_PARSER and case.prompted:
+        if parser == HARMONY_REASONING_PARSER and facts.prompted:
             return None, "vLLM reads Harmony only for gpt_oss."
-        return parser, f"Thoughts stand in {tag}, which {parser} reads."
-    doubt = _doubt(case)
+        return parser, f"Thinking stands in {tag}, which {parser} reads."
+    doubt = _doubt(facts)
     if doubt:
         return None, doubt
     own = overriding_parser(
-        REASONING_PARSER_OVERRIDES, case.shape, case.words
-    ) or REASONING_PARSER_BY_TOOL_PARSER.get(case.tool_parser)
+        REASONING_PARSER_OVERRIDES, facts.call_format, facts.model_words
+    ) or REASONING_PARSER_BY_TOOL_PARSER.get(facts.tool_parser)
     if own and (tag is None or "think" in tag.lower()):
         return own, f"{own} is the reasoning parser of this family."
     if tag is None:
-        return None, "The template can ask for thoughts but never shows how they look."
+        return None, "The template can ask for thinking but never shows its tags."
     if tag != "<think>":
-        return None, f"vLLM has no reasoning parser for thoughts in {tag}."
-    return _think_tag_parser(case)
+        return None, f"vLLM has no reasoning parser for thinking in {tag}."
+    return _think_tag_parser(facts)
 
 
-def _doubt(case: ReasoningFacts) -> str | None:
-    """Say why a template that speaks of thoughts may still belong to a model that has none."""
-    thinking, words = case.thinking, case.words.lower()
+def _doubt(facts: ReasoningFacts) -> str | None:
+    """Return why a template that renders thinking may still belong to a model that does not think."""
+    thinking, words = facts.thinking, facts.model_words.lower()
     if INSTRUCT_NAME_DESPITE_SWITCH.search(words):
         return _INSTRUCT_MODEL
     if thinking.prompt_opens or thinking.kwarg or thinking.off_words or REASONING_MODEL_NAME.search(words):
@@ -73,33 +82,35 @@ def _doubt(case: ReasoningFacts) -> str | None:
         return "Thinking is off unless the system prompt asks for it, which no parser can know."
     if thinking.open_tag == "<think>" and INSTRUCT_MODEL_NAME.search(words):
         return _INSTRUCT_MODEL
-    if thinking.evidence in ("history", "system") or case.shape in FORMATS_SHARED_WITH_INSTRUCT_MODELS:
-        return "The template only hints at thoughts, and a reasoning parser might swallow the answers."
+    if thinking.evidence in ("history", "system") or facts.call_format in FORMATS_SHARED_WITH_INSTRUCT_MODELS:
+        return (
+            "The template only hints at thinking, and a reasoning parser might return the reply as reasoning."
+        )
     return None
 
 
-def _think_tag_parser(case: ReasoningFacts) -> ReasoningDecision:
-    """Choose among the readers of plain <think> tags."""
-    thinking = case.thinking
-    if case.vocabulary and not ("<think>" in case.vocabulary and "</think>" in case.vocabulary):
+def _think_tag_parser(facts: ReasoningFacts) -> ReasoningDecision:
+    """Choose among the parsers of plain <think> tags."""
+    thinking = facts.thinking
+    if facts.vocabulary and not ("<think>" in facts.vocabulary and "</think>" in facts.vocabulary):
         return _think_text_parser(thinking)
-    deepseek = case.shape.startswith("deepseek")
+    deepseek = facts.call_format.startswith("deepseek")
     waits_for_kwarg = thinking.kwarg in ("thinking", "enable_thinking") and not thinking.default_on
     if waits_for_kwarg and (deepseek or thinking.kwarg == "thinking" or not thinking.prompt_closes):
-        return "deepseek_v3", f"Thinking is off unless {thinking.kwarg} is set, which deepseek_v3 goes by."
+        return "deepseek_v3", f"Thinking is off unless {thinking.kwarg} is set, which deepseek_v3 follows."
     if thinking.kwarg == "thinking" and not thinking.prompt_closes:
-        return "holo2", "Thinking is on unless the kwarg thinking is false, which holo2 goes by."
-    if deepseek and not case.prompted:
+        return "holo2", "Thinking is on unless the kwarg thinking is false, which holo2 follows."
+    if deepseek and not facts.prompted:
         return "deepseek_r1", "This is a DeepSeek model that always thinks."
     if thinking.kwarg in (None, "enable_thinking") or thinking.prompt_closes:
-        return "qwen3", "Thoughts stand in <think>, and qwen3 also finds a call made inside one."
-    return None, f"No reasoning parser goes by the kwarg {thinking.kwarg}, and the prompt does not show it."
+        return "qwen3", "Thinking stands in <think>, and qwen3 also finds a call inside it."
+    return None, f"No reasoning parser follows the kwarg {thinking.kwarg}, and the prompt does not show it."
 
 
 def _think_text_parser(thinking: ThinkingProfile) -> ReasoningDecision:
-    """Choose a reader that needs no token for <think>."""
+    """Choose a parser that needs no token for <think>."""
     if thinking.kwarg is None:
-        return "olmo3", "Thoughts stand in <think>, which is plain text to this tokenizer; olmo3 reads text."
+        return "olmo3", "Thinking stands in <think>, which is plain text to this tokenizer; olmo3 reads text."
     if thinking.kwarg == "enable_thinking" and thinking.default_on:
-        return "qwen3", "Thoughts stand in <think>, and qwen3 goes by enable_thinking."
+        return "qwen3", "Thinking stands in <think>, and qwen3 follows enable_thinking."
     return None, "<think> is plain text to this tokenizer, and no parser that reads text fits the switch."

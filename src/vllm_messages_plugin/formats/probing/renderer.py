@@ -1,7 +1,7 @@
-"""Renders a chat template the way transformers does, in a sandbox, without ever failing wildly.
+"""Renders a chat template the way transformers does, in a sandbox.
 
-Called by `probe` and `thinking`. Whatever a template raises becomes a `RenderError`; its output and
-the processor time of all its renders together are capped.
+Whatever a template raises becomes a `RenderError`. The length of its output and the processor time of all
+its renders together are limited.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from vllm_messages_plugin.formats.probing.sandbox import RenderError, Sandbox
 
 OUTPUT_CHARS: Final = 400_000
-# Processor time of this thread, so that a busy machine does not change what a probe finds.
+# Processor time of this thread, not elapsed time: a busy machine must not change what a probe finds.
 RENDER_SECONDS: Final = 0.5
 PROBE_SECONDS: Final = 4.0  # all renders of one template together
 
@@ -24,7 +24,11 @@ NO_KWARGS: Final[Mapping[str, object]] = {}
 
 
 class Renderer:
-    """One compiled chat template and the names it reads."""
+    """One compiled chat template.
+
+    Attributes:
+        variables: the names that the template reads.
+    """
 
     def __init__(self, template: str, special_tokens: Mapping[str, str]) -> None:
         self._sandbox = Sandbox()
@@ -34,7 +38,7 @@ class Renderer:
         self._template, self.variables = _guarded(lambda: self._sandbox.compiled(template))
 
     def use_parts(self) -> None:
-        """From now on pass text as a list of content parts, for templates that want only those."""
+        """Pass text as a list of content parts from now on, for templates that take nothing else."""
         self._as_parts = True
 
     def render(
@@ -44,7 +48,17 @@ class Renderer:
         kwargs: Mapping[str, object] = NO_KWARGS,
         prompt: bool = True,
     ) -> str:
-        """Render a conversation; `prompt` adds the generation prompt."""
+        """Render a conversation.
+
+        Args:
+            messages: the conversation in OpenAI's form.
+            tools: the offered tools in OpenAI's form.
+            kwargs: template kwargs, such as `enable_thinking`.
+            prompt: add the generation prompt.
+
+        Raises:
+            RenderError: the template refuses the conversation, fails or exceeds a limit.
+        """
         if self._as_parts:
             messages = [_with_parts(message) for message in messages]
         variables = {
@@ -64,19 +78,19 @@ class Renderer:
         kwargs: Mapping[str, object] = NO_KWARGS,
         prompt: bool = True,
     ) -> str | None:
-        """Render a conversation, or return None where the template refuses it."""
+        """Render a conversation as `render` does; return None where it raises."""
         try:
             return self.render(messages, tools, kwargs, prompt)
         except RenderError:
             return None
 
-    def check(self) -> None:
-        """Raise if the template has used up its time: what it rendered so far is no fair sample."""
+    def check_time(self) -> None:
+        """Raise RenderError if the template has used up its time, since when no render has succeeded."""
         if self._seconds_left <= 0:
             raise RenderError("the template takes too long to render")
 
     def _collect(self, variables: Mapping[str, Any]) -> str:
-        self.check()
+        self.check_time()
         started = time.thread_time()
         self._sandbox.start(RENDER_SECONDS)
         try:
@@ -88,7 +102,7 @@ class Renderer:
     def _bounded(self, chunks: Iterator[str]) -> Iterator[str]:
         length = 0
         for chunk in chunks:
-            self._sandbox.check()
+            self._sandbox.check_time()
             length += len(chunk)
             if length > OUTPUT_CHARS:
                 raise RenderError("the template renders too much text")
@@ -96,12 +110,12 @@ class Renderer:
 
 
 def _guarded(action: Callable[[], Value]) -> Value:
-    """Run template code; whatever it raises becomes a RenderError."""
+    """Run template code and turn whatever it raises into a RenderError."""
     try:
         return action()
     except RenderError:
         raise
-    except Exception as error:  # templates reach freely into Python values
+    except Exception as error:  # a template may call any method of the values it is given
         raise RenderError(f"{type(error).__name__}: {error}"[:300]) from error
 
 

@@ -1,8 +1,8 @@
-"""A jinja sandbox for templates that nobody has vetted.
+"""A jinja sandbox for untrusted chat templates.
 
-Used by `jinja`. Templates ship with the weights, so they run in jinja's immutable sandbox, which
-here also counts loop items, bounds the values that are built, and watches the clock. The caps stop
-runaway templates; they are no defence against one that is written to exhaust memory.
+Templates ship with the weights, so they run in jinja's immutable sandbox. This one also counts loop items,
+limits the size of the values that a template builds, and limits its processor time. The limits stop runaway
+templates; they are no defence against one that is written to exhaust memory.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ LOOP_ITEMS: Final = 200_000  # all loops of one render together
 VALUE_ITEMS: Final = 400_000  # the longest string or list
 NUMBER: Final = 1_000_000  # the largest number a function may be given: a width, a range
 
-_PACED: Final = "_paced"
-_BOUNDED: Final = "_bounded"
+_CHARGE_LOOP: Final = "_charge_loop"
+_CHECK_SIZE: Final = "_check_size"
 _WIDE_FORMAT: Final = re.compile(r"%[^a-zA-Z%]*\d{5}")
 
 
 class RenderError(Exception):
-    """A template could not be compiled or refused a conversation; its text says why."""
+    """A template could not be compiled, or it refused a conversation; the text gives the reason."""
 
 
 class _Generation(Extension):
@@ -46,20 +46,20 @@ class _Generation(Extension):
 
 
 class _Guards(NodeTransformer):
-    """Puts the sandbox's guards around loops and concatenations."""
+    """Wraps loops and concatenations of a template in the sandbox's filters."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802 - jinja's name
         self.generic_visit(node)
-        node.iter = _filtered(node.iter, _PACED)
+        node.iter = _with_filter(node.iter, _CHARGE_LOOP)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802 - jinja's name
         self.generic_visit(node)
-        return _filtered(node, _BOUNDED)
+        return _with_filter(node, _CHECK_SIZE)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Transformers' template environment with limits on time and size."""
+    """The template environment of transformers with limits on time and size."""
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
@@ -67,11 +67,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
         self.deadline = float("inf")
         self.items_left = 0
-        self.filters |= {"tojson": _to_json, _PACED: self.pace, _BOUNDED: self.bound}
-        self.globals |= {"raise_exception": _refuse, "strftime_now": _now}
+        self.filters |= {"tojson": _to_json, _CHARGE_LOOP: self.charge_loop, _CHECK_SIZE: self.check_size}
+        self.globals |= {"raise_exception": _raise_exception, "strftime_now": _now}
 
     def compiled(self, template: str) -> tuple[jinja2.Template, frozenset[str]]:
-        """Compile a template and list the names it reads."""
+        """Compile a template; return it with the names that it reads.
+
+        Raises:
+            RenderError: the template is too long.
+            jinja2.TemplateSyntaxError: it is no valid template.
+        """
         if len(template) > TEMPLATE_CHARS:
             raise RenderError(f"the template is longer than {TEMPLATE_CHARS} characters")
         tree = self.parse(template)
@@ -82,49 +87,49 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return jinja2.Template.from_code(self, code, dict(self.globals)), names
 
     def start(self, seconds: float) -> None:
-        """Begin a render: the clock runs, the loop budget is full."""
+        """Begin a render with this many seconds of processor time and a full loop budget."""
         self.deadline = time.thread_time() + seconds
         self.items_left = LOOP_ITEMS
 
-    def check(self) -> None:
-        """Stop a render that has run for too long."""
+    def check_time(self) -> None:
+        """Raise RenderError if the render has used up its processor time."""
         if time.thread_time() > self.deadline:
             raise RenderError("the template takes too long to render")
 
-    def pace(self, values: Any) -> Any:
-        """Return what a loop runs over, paid for out of this render's loop budget."""
-        self.check()
+    def charge_loop(self, values: Any) -> Any:
+        """Return the items of a loop after charging them to this render's loop budget."""
+        self.check_time()
         items = values if hasattr(values, "__len__") else list(values)
         self.items_left -= len(items)
         if self.items_left < 0:
             raise RenderError("the template loops too often")
         return items
 
-    def bound(self, value: Any) -> Any:
-        """Return a value unless it has grown huge."""
+    def check_size(self, value: Any) -> Any:
+        """Return the value; raise RenderError if it is too large."""
         if _size(value) > VALUE_ITEMS:
             raise RenderError("the template builds too large a value")
         return value
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Calculate, unless the result would be huge."""
+        """Apply a binary operator; raise RenderError if the result would be too large."""
         if (
             operator == "**"
             or (operator == "*" and _count(left) * _count(right) > VALUE_ITEMS)
             or (operator == "%" and isinstance(left, str) and _WIDE_FORMAT.search(left))
         ):
             raise RenderError("the template builds too large a value")
-        return self.bound(super().call_binop(context, operator, left, right))
+        return self.check_size(super().call_binop(context, operator, left, right))
 
     def call(self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a macro or method, if there is time left and its numbers are small."""
-        self.check()
+        """Call a macro or method; raise RenderError if time is up or a numeric argument is too large."""
+        self.check_time()
         if any(isinstance(value, int) and value > NUMBER for value in (*args, *kwargs.values())):
             raise RenderError("the template builds too large a value")
-        return self.bound(super().call(__context, __obj, *args, **kwargs))
+        return self.check_size(super().call(__context, __obj, *args, **kwargs))
 
 
-def _filtered(node: nodes.Node, name: str) -> nodes.Filter:
+def _with_filter(node: nodes.Node, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
@@ -133,7 +138,7 @@ def _size(value: object) -> int:
 
 
 def _count(factor: object) -> int:
-    """Return how often a factor of a product repeats the other one."""
+    """Return by how much a factor of a product multiplies the size of the other factor."""
     if isinstance(factor, int):
         return abs(factor)
     return max(_size(factor), 1)
@@ -151,7 +156,7 @@ def _to_json(
     )
 
 
-def _refuse(message: str) -> NoReturn:
+def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 

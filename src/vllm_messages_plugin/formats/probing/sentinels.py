@@ -1,15 +1,19 @@
-"""Words no model would say, and the conversations that carry them through a chat template.
+"""Sentinels: made-up words that stand in the probe's conversations, and the messages that carry them.
 
-Used by `probe` and `thinking`: whatever surrounds a sentinel in the rendered prompt is markup.
+No template contains these words itself. So a sentinel in a rendered prompt comes from the message that
+carries it, and what surrounds it is the template's markup.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from vllm_messages_plugin.formats.probing.renderer import Message
+
+ArgumentsForm = Literal["object", "string"]
+"""How a message carries the arguments of a call: as an object, or as JSON text."""
 
 USER: Final = "zqasksfirst"
 USER_AGAIN: Final = "zqaskssecond"
@@ -22,7 +26,7 @@ KEY: Final = "zqpath"
 VALUE: Final = "zqvalue"
 OTHER_KEY: Final = "zqcount"
 NUMBER: Final = 73129
-CALL_ID: Final = "zqcall001"  # nine letters and digits: the only form Mistral's templates take
+CALL_ID: Final = "zqcall001"  # nine letters and digits, the only ids that Mistral's templates take
 
 TOOL: Final[dict[str, Any]] = {
     "type": "function",
@@ -52,12 +56,18 @@ def system(text: str = SYSTEM) -> Message:
 
 
 def assistant(text: str = ANSWER, **fields: object) -> Message:
-    """Return an assistant message that says something."""
+    """Return an assistant message with text; `fields` are further fields of the message."""
     return {"role": "assistant", "content": text, **fields}
 
 
-def call(arguments_as: str, content: str | None, **fields: object) -> Message:
-    """Return an assistant message that calls the tool."""
+def call(arguments_as: ArgumentsForm, content: str | None, **fields: object) -> Message:
+    """Return an assistant message that calls the tool.
+
+    Args:
+        arguments_as: whether the arguments are an object or JSON text.
+        content: the text beside the call.
+        **fields: further fields of the message.
+    """
     arguments: object = {KEY: VALUE, OTHER_KEY: NUMBER}
     if arguments_as == "string":
         arguments = json.dumps(arguments)
@@ -67,12 +77,12 @@ def call(arguments_as: str, content: str | None, **fields: object) -> Message:
 
 
 def result() -> Message:
-    """Return the tool's answer to `call`."""
+    """Return the tool result that belongs to `call`."""
     return {"role": "tool", "tool_call_id": CALL_ID, "name": NAME, "content": RESULT}
 
 
 def in_order(text: str | None, words: Iterable[str]) -> bool:
-    """Tell whether each word stands once in the text, one after the other."""
+    """Return whether each word occurs exactly once in the text, in this order."""
     if text is None:
         return False
     position = -1

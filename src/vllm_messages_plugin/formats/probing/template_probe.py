@@ -1,7 +1,19 @@
-"""Learns how a chat template speaks by rendering it with sentinel conversations.
+"""Finds out what a chat template can do by rendering sentinel conversations with it.
 
-Called by `choose`, and through it by the engine room and the CLI. Names decide nothing here: what
-the template renders is what the model was trained to read and write.
+How it works: a sentinel conversation is an ordinary conversation whose texts, tool name and arguments are
+made-up words (`sentinels`). It is rendered like a real request. Where the words come out, in which order and
+with what around them shows what the template does:
+
+- a tool is listed if its name stands in the prompt;
+- a call is rendered if its argument does; the text between the user's words and the tool result is the
+  assistant's turn, and its markup names the tool-call format (`detectors`). Templates differ in the input for
+  which they render a call (arguments as an object or as JSON text; content empty, missing or text; with or
+  without the result), so the inputs are tried in turn until one comes out unharmed;
+- a system message may stand somewhere if its words come out there, in place and once;
+- a template that refuses a conversation raises, which is an answer as well.
+
+Why so: the model was trained on what its template renders. Names of models and comments in templates are
+less reliable. A template is untrusted code, so it runs in a sandbox with limits on time and size.
 """
 
 from __future__ import annotations
@@ -20,24 +32,44 @@ from vllm_messages_plugin.formats.probing.reasoning_probe import (
 )
 from vllm_messages_plugin.formats.probing.renderer import NO_KWARGS, Message, Renderer
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
+from vllm_messages_plugin.formats.probing.sentinels import ArgumentsForm
 
 __all__ = ["TemplateProfile", "ThinkingProfile", "probe"]
 
+ARGUMENTS_FORMS: Final[tuple[ArgumentsForm, ...]] = ("object", "string")
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
 NO_TOKENS: Final[Mapping[str, str]] = {}
 
 Fields = Mapping[str, object]
 RenderingMode = tuple[Renderer, list[dict[str, Any]] | None]
+"""A renderer and the tools to render with: the two modes in which requests reach a template."""
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateProfile:
-    """What a chat template can say, and in which form it wants to be told."""
+    """What a chat template can do, and in which form it takes a conversation.
+
+    Attributes:
+        lists_tools: the offered tools come out in the prompt.
+        call_format: the tool-call format in which it renders earlier calls: "unknown" if no detector knows
+            it, None if it renders no calls.
+        renders_results: tool results come out in the prompt.
+        arguments_as: whether it takes the arguments of a call as an object or as JSON text.
+        thinking: how it makes its model think; None if it does not.
+        reasoning_field: the message field whose text it renders as earlier thinking.
+        leading_system: it renders a system message at the head of the conversation.
+        inline_system: it renders a system message in a later place, where it stands.
+        consecutive_users: it takes two user messages in a row.
+        leading_assistant: it takes an assistant message before the first user message.
+        empty_call_content: the content for an assistant message that only calls: "" or None.
+        error: why the template could not be probed; then every other field claims nothing.
+        hinted_format: the tool-call format that its tool listing asks for, if it renders no calls.
+    """
 
     lists_tools: bool
     call_format: str | None
     renders_results: bool
-    arguments_as: str
+    arguments_as: ArgumentsForm
     thinking: ThinkingProfile | None
     reasoning_field: str | None
     leading_system: bool
@@ -46,15 +78,15 @@ class TemplateProfile:
     leading_assistant: bool
     empty_call_content: object
     error: str | None = None
-    hinted_format: str | None = None  # the markup the listing asks for, where no call is rendered
+    hinted_format: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A tool call as the template renders it, and the input that made it do so."""
+    """The assistant's turn with a rendered call, and the input for which the template renders it."""
 
     segment: str
-    arguments_as: str
+    arguments_as: ArgumentsForm
     content: str | None
 
 
@@ -64,44 +96,52 @@ def probe(
     tool_template: str | None = None,
     special_tokens: Mapping[str, str] = NO_TOKENS,
 ) -> TemplateProfile:
-    """Render a template with sentinels and report what it can do; never raises."""
+    """Render a template with sentinel conversations and return what it can do.
+
+    Never raises: a template that cannot be probed gives a profile with `error`.
+
+    Args:
+        template: the chat template, in jinja.
+        tool_template: a second template for requests with tools, if the model has one.
+        special_tokens: special tokens by their name in the template, such as `bos_token`.
+    """
     try:
         plain = _renderer_for(template, special_tokens)
         tooled = _renderer_for(tool_template, special_tokens) if tool_template else plain
         profile = _profile(plain, tooled)
-        plain.check()
-        tooled.check()
+        plain.check_time()
+        tooled.check_time()
         return profile
     except RenderError as error:
         return _error_profile(str(error))
 
 
 def _renderer_for(template: str, special_tokens: Mapping[str, str]) -> Renderer:
-    """Compile a template and find out which form of content it takes."""
+    """Compile a template and find out whether it takes content as text or as parts."""
     renderer = Renderer(template, special_tokens)
-    trouble = _failure(renderer)
-    if trouble is None:
+    failure = _failure(renderer)
+    if failure is None:
         return renderer
     renderer.use_parts()
     if _failure(renderer) is None:
         return renderer
-    raise RenderError(trouble)
+    raise RenderError(failure)
 
 
 def _failure(renderer: Renderer) -> str | None:
-    """Say why a template does not render a user's message, with tools or without; None if it does."""
-    trouble = "the template does not render a user's message"
+    """Return why a template does not render a user message, with tools or without; None if it does."""
+    failure = "the template does not render a user's message"
     for tools in (None, [sentinels.TOOL]):
         try:
             if sentinels.USER in renderer.render([sentinels.user()], tools):
                 return None
         except RenderError as error:
-            trouble = str(error)
-    return trouble
+            failure = str(error)
+    return failure
 
 
 def _error_profile(error: str) -> TemplateProfile:
-    """Return the profile of a template that renders nothing."""
+    """Return the profile of a template that could not be probed."""
     return TemplateProfile(
         lists_tools=False,
         call_format=None,
@@ -121,26 +161,26 @@ def _error_profile(error: str) -> TemplateProfile:
 def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
     call = _rendered_call(tooled)
     listing = tooled.try_render([sentinels.user()], [sentinels.TOOL]) or ""
-    ways = _rendering_modes(plain, tooled)
-    field = _reasoning_field(tooled, call) or _reasoning_field(plain, None)
+    modes = _rendering_modes(plain, tooled)
+    reasoning_field = _reasoning_field(tooled, call) or _reasoning_field(plain, None)
     return TemplateProfile(
         lists_tools=sentinels.NAME in listing,
         call_format=detect_format(call.segment) if call else None,
         renders_results=_renders_results(tooled, call),
         arguments_as=call.arguments_as if call else "object",
-        thinking=probe_thinking(plain, _reasoning_probe(plain, tooled, call, field)),
-        reasoning_field=field,
+        thinking=probe_thinking(plain, _reasoning_probe(plain, tooled, call, reasoning_field)),
+        reasoning_field=reasoning_field,
         leading_system=_renders_in_order(
-            ways, [sentinels.system(), sentinels.user()], [sentinels.SYSTEM, sentinels.USER]
+            modes, [sentinels.system(), sentinels.user()], [sentinels.SYSTEM, sentinels.USER]
         ),
-        inline_system=_inline_system(ways, call),
+        inline_system=_inline_system(modes, call),
         consecutive_users=_renders_in_order(
-            ways,
+            modes,
             [sentinels.user(), sentinels.user(sentinels.USER_AGAIN)],
             [sentinels.USER, sentinels.USER_AGAIN],
         ),
         leading_assistant=_renders_in_order(
-            ways, [sentinels.assistant(), sentinels.user()], [sentinels.ANSWER, sentinels.USER]
+            modes, [sentinels.assistant(), sentinels.user()], [sentinels.ANSWER, sentinels.USER]
         ),
         empty_call_content=_empty_content(tooled, call),
         hinted_format=None if call else format_hinted_by_prompt(listing),
@@ -148,25 +188,25 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
 
 
 def _rendering_modes(plain: Renderer, tooled: Renderer) -> list[RenderingMode]:
-    """List the ways in which a conversation can be rendered: without tools, if that works, and with them."""
+    """Return the modes to render a conversation: without tools, if the template can, and with tools."""
     bare: list[RenderingMode] = (
         [(plain, None)] if sentinels.USER in (plain.try_render([sentinels.user()]) or "") else []
     )
     return [*bare, (tooled, [sentinels.TOOL])]
 
 
-def _renders_in_order(ways: list[RenderingMode], messages: list[Message], words: list[str]) -> bool:
-    """Tell whether messages render in order, in every way."""
-    return all(sentinels.in_order(renderer.try_render(messages, tools), words) for renderer, tools in ways)
+def _renders_in_order(modes: list[RenderingMode], messages: list[Message], words: list[str]) -> bool:
+    """Return whether the words come out once each and in order, in every mode."""
+    return all(sentinels.in_order(renderer.try_render(messages, tools), words) for renderer, tools in modes)
 
 
 def _rendered_call(tooled: Renderer) -> _Call | None:
-    """Find an input for which the template renders the sentinel call faithfully."""
+    """Find an input for which the template renders the sentinel call unharmed."""
     return next(_rendered_calls(tooled), None)
 
 
 def _rendered_calls(tooled: Renderer) -> Iterator[_Call]:
-    for arguments_as in ("object", "string"):
+    for arguments_as in ARGUMENTS_FORMS:
         for content in ("", None, sentinels.ANSWER):
             for answered in (True, False):
                 messages = _tool_exchange(arguments_as, content, answered)
@@ -176,14 +216,14 @@ def _rendered_calls(tooled: Renderer) -> Iterator[_Call]:
 
 
 def _tool_exchange(
-    arguments_as: str, content: str | None, answered: bool = True, fields: Fields = NO_KWARGS
+    arguments_as: ArgumentsForm, content: str | None, answered: bool = True, fields: Fields = NO_KWARGS
 ) -> list[Message]:
     messages = [sentinels.user(), sentinels.call(arguments_as, content, **fields)]
     return [*messages, sentinels.result()] if answered else messages
 
 
 def _segment(text: str | None) -> str | None:
-    """Cut the assistant's turn out of a rendered conversation: from the user's words to the result's."""
+    """Cut the assistant's turn out of a rendered conversation: from the user's words to the result."""
     argument = text.rfind(sentinels.VALUE) if text else -1
     if not text or argument < 0:
         return None
@@ -196,7 +236,7 @@ _PYTHON_DICT: Final = re.compile(rf"'{sentinels.KEY}'\s*:")
 
 
 def _is_faithful(segment: str) -> bool:
-    """Tell whether the arguments came out neither as a Python dict nor as JSON within JSON."""
+    """Return whether the arguments came out neither as a Python dict nor as JSON within JSON."""
     return not _PYTHON_DICT.search(segment) and rf"\"{sentinels.KEY}" not in segment
 
 
@@ -206,7 +246,7 @@ def _renders_results(tooled: Renderer, call: _Call | None) -> bool:
 
 
 def _empty_content(tooled: Renderer, call: _Call | None) -> object:
-    """Choose the content for a message that only calls: the one that leaves the least behind."""
+    """Choose the content for a message that only calls: the one that adds the least text."""
     if call is None or call.content == sentinels.ANSWER:
         return ""
     found: dict[object, str] = {}
@@ -218,8 +258,8 @@ def _empty_content(tooled: Renderer, call: _Call | None) -> object:
     return min(found, key=lambda content: len(found[content]), default="")
 
 
-def _inline_system(ways: list[RenderingMode], call: _Call | None) -> bool:
-    """Tell whether a system message may stand after a user's turn and after a tool's result."""
+def _inline_system(modes: list[RenderingMode], call: _Call | None) -> bool:
+    """Return whether a system message may stand after a user message and after a tool result."""
     early = [
         sentinels.user(),
         sentinels.system(),
@@ -228,37 +268,37 @@ def _inline_system(ways: list[RenderingMode], call: _Call | None) -> bool:
     ]
     late = [sentinels.user(), sentinels.assistant(), sentinels.user(sentinels.USER_AGAIN), sentinels.system()]
     if not _renders_in_order(
-        ways, early, [sentinels.USER, sentinels.SYSTEM, sentinels.ANSWER, sentinels.USER_AGAIN]
+        modes, early, [sentinels.USER, sentinels.SYSTEM, sentinels.ANSWER, sentinels.USER_AGAIN]
     ):
         return False
     if not _renders_in_order(
-        ways, late, [sentinels.USER, sentinels.ANSWER, sentinels.USER_AGAIN, sentinels.SYSTEM]
+        modes, late, [sentinels.USER, sentinels.ANSWER, sentinels.USER_AGAIN, sentinels.SYSTEM]
     ):
         return False
     if call is None:
         return True
     messages = [*_tool_exchange(call.arguments_as, call.content), sentinels.system()]
     return _renders_in_order(
-        ways, messages, [sentinels.USER, sentinels.VALUE, sentinels.RESULT, sentinels.SYSTEM]
+        modes, messages, [sentinels.USER, sentinels.VALUE, sentinels.RESULT, sentinels.SYSTEM]
     )
 
 
 def _reasoning_probe(
     plain: Renderer, tooled: Renderer, call: _Call | None, field: str | None
 ) -> ReasoningProbe | None:
-    """Return a conversation in which the template renders the reasoning field, and its renderer."""
+    """Return a conversation in which the template renders the reasoning field."""
     if field is None:
         return None
     reasoning = {field: sentinels.REASONING}
     if call:
         messages = _tool_exchange(call.arguments_as, call.content, fields=reasoning)
         if sentinels.REASONING in (tooled.try_render(messages, [sentinels.TOOL]) or ""):
-            return tooled, messages, [sentinels.TOOL]
-    return plain, [sentinels.user(), sentinels.assistant(**reasoning)], None
+            return ReasoningProbe(tooled, messages, [sentinels.TOOL])
+    return ReasoningProbe(plain, [sentinels.user(), sentinels.assistant(**reasoning)], None)
 
 
 def _reasoning_field(renderer: Renderer, call: _Call | None) -> str | None:
-    """Find the field whose text the template renders in the current tool loop, or in the last answer."""
+    """Find the field whose text is rendered beside a call awaiting its result, or in the last reply."""
     for field in REASONING_FIELDS:
         reasoning = {field: sentinels.REASONING}
         if call:
