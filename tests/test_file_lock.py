@@ -25,16 +25,16 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 def test_a_held_lock_is_waited_for_and_then_given_up(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / "lock"
-    with locked(path), pytest.raises(LockedError, match="another process"), locked(path, patience=0.1):
+    with locked(path), pytest.raises(LockedError, match="another process"), locked(path, timeout=0.1):
         pass
-    with locked(path, patience=0.1):
+    with locked(path, timeout=0.1):
         pass
 
 
 def test_a_failure_inside_lets_the_lock_go(kind: str, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), locked(tmp_path / "lock"):
         raise ZeroDivisionError
-    with locked(tmp_path / "lock", patience=0.1):
+    with locked(tmp_path / "lock", timeout=0.1):
         pass
 
 
@@ -66,9 +66,9 @@ def test_what_a_dead_process_left_is_swept_away(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(file_lock, "_fcntl", lambda: None)
     left = tmp_path / "lock.held"
     left.touch()
-    long_ago = time.time() - 2 * file_lock.OLD_SECONDS
+    long_ago = time.time() - 2 * file_lock.STALE_SECONDS
     os.utime(left, (long_ago, long_ago))
-    with locked(tmp_path / "lock", patience=1):
+    with locked(tmp_path / "lock", timeout=1):
         assert left.exists()
     assert not left.exists()
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.05
-OLD_SECONDS = 60.0
+STALE_SECONDS = 60.0
 
 
 class LockedError(OSError):
@@ -22,11 +22,11 @@ class LockedError(OSError):
 
 
 @contextmanager
-def locked(path: Path, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+def locked(path: Path, timeout: float = TIMEOUT_SECONDS) -> Iterator[None]:
     """Hold the lock of this name inside the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fcntl = _fcntl()
-    with _by_system(fcntl, path, patience) if fcntl else _by_presence(path, patience):
+    with _lock_by_fcntl(fcntl, path, timeout) if fcntl else _lock_by_marker_file(path, timeout):
         yield
 
 
@@ -39,10 +39,10 @@ def _fcntl() -> Any:
 
 
 @contextmanager
-def _by_system(fcntl: Any, path: Path, patience: float) -> Iterator[None]:
+def _lock_by_fcntl(fcntl: Any, path: Path, timeout: float) -> Iterator[None]:
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        for _ in _tries(path, patience):
+        for _ in _attempts(path, timeout):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
@@ -54,33 +54,33 @@ def _by_system(fcntl: Any, path: Path, patience: float) -> Iterator[None]:
 
 
 @contextmanager
-def _by_presence(path: Path, patience: float) -> Iterator[None]:
-    present = path.with_name(path.name + ".held")
-    for _ in _tries(path, patience):
+def _lock_by_marker_file(path: Path, timeout: float) -> Iterator[None]:
+    marker = path.with_name(path.name + ".held")
+    for _ in _attempts(path, timeout):
         try:
-            os.close(os.open(present, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
             break
         except FileExistsError:
-            _drop_if_old(present)
+            _remove_if_stale(marker)
     try:
         yield
     finally:
-        present.unlink(missing_ok=True)
+        marker.unlink(missing_ok=True)
 
 
-def _tries(path: Path, patience: float) -> Iterator[None]:
+def _attempts(path: Path, timeout: float) -> Iterator[None]:
     """Try, wait, try again; a LockedError when the patience is at its end."""
     start = time.monotonic()
     yield
-    while time.monotonic() - start < patience:
+    while time.monotonic() - start < timeout:
         time.sleep(POLL_SECONDS)
         yield
-    raise LockedError(f"another process has held {path} for {patience:.0f} s; try again when it is done")
+    raise LockedError(f"another process has held {path} for {timeout:.0f} s; try again when it is done")
 
 
-def _drop_if_old(present: Path) -> None:
+def _remove_if_stale(marker: Path) -> None:
     try:
-        if time.time() - present.stat().st_mtime > OLD_SECONDS:
-            present.unlink()
+        if time.time() - marker.stat().st_mtime > STALE_SECONDS:
+            marker.unlink()
     except FileNotFoundError:
         return

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from vllm_messages_plugin.cli import serve as serve_module
 from vllm_messages_plugin.cli.app import app
 from vllm_messages_plugin.cli.serve import (
-    OUR_LAUNCHER,
+    PLUGIN_LAUNCHER,
     VLLM_MAIN,
     command_line,
     plugin_warning,
@@ -50,7 +50,7 @@ def test_every_argument_reaches_vllm_untouched(arguments: list[str], executed: l
 
 def test_a_cpu_build_goes_through_our_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve_module, "has_distribution", lambda name: False)
-    assert command_line(["model"]) == [sys.executable, "-m", OUR_LAUNCHER, "serve", "model"]
+    assert command_line(["model"]) == [sys.executable, "-m", PLUGIN_LAUNCHER, "serve", "model"]
 
 
 @pytest.mark.parametrize(("arguments", "status"), [([], 2), (["--help"], 0), (["model", "--help"], 0)])
@@ -99,7 +99,7 @@ def test_the_warning_is_printed_and_the_server_started(
 
 def test_plain_vllm_is_started_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve_module, "has_distribution", lambda name: False)
-    assert serve_command(["m"])[1:3] == ["-m", OUR_LAUNCHER]
+    assert serve_command(["m"])[1:3] == ["-m", PLUGIN_LAUNCHER]
     monkeypatch.setattr(serve_module, "has_distribution", lambda name: True)
     script = Path(sys.executable).with_name("vllm")
     assert (serve_command(["m"]) == [str(script), "serve", "m"]) == script.exists()

@@ -15,7 +15,7 @@ from vllm_messages_plugin.conformance.client import (
     is_loopback,
 )
 from vllm_messages_plugin.conformance.served_models import ServedModel, choose_model, list_models
-from vllm_messages_plugin.conformance.stream_rules import fold, parse_events
+from vllm_messages_plugin.conformance.stream_rules import accumulate, parse_events
 
 ASK = {"max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -61,7 +61,7 @@ def test_open_hangs_up_at_the_first_delta() -> None:
 def test_a_stream_folds_into_the_plain_answer() -> None:
     with httpx.Client(base_url="http://fake", transport=httpx.MockTransport(Fake())) as http:
         client = Client(http, "tiny")
-        plain, told = client.message(ASK).json(), fold(client.stream(ASK).events())
+        plain, told = client.message(ASK).json(), accumulate(client.stream(ASK).events())
     volatile = {"id", "usage"}
     assert {k: v for k, v in plain.items() if k not in volatile} == {
         k: v for k, v in told.items() if k not in volatile

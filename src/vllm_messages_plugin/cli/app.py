@@ -7,12 +7,12 @@ import typer
 
 from vllm_messages_plugin import __version__
 from vllm_messages_plugin.cli.bench.command import bench
-from vllm_messages_plugin.cli.claude.command import RestIsClaudes, claude
+from vllm_messages_plugin.cli.claude.command import PassArgumentsToClaude, claude
 from vllm_messages_plugin.cli.claude_config.command import claude_config
 from vllm_messages_plugin.cli.demo.command import demo
 from vllm_messages_plugin.cli.doctor.command import doctor
 from vllm_messages_plugin.cli.flags.command import flags
-from vllm_messages_plugin.cli.serve import HELP_IS_OURS, serve
+from vllm_messages_plugin.cli.serve import PASS_ALL_ARGUMENTS, serve
 from vllm_messages_plugin.cli.smoke_test.command import smoke_test
 
 EPILOG = """
@@ -68,10 +68,12 @@ def _options(
     """The Anthropic Messages API on any vLLM server."""
 
 
-app.command("serve", context_settings=HELP_IS_OURS, options_metavar="MODEL [any vllm serve option]")(serve)
+app.command("serve", context_settings=PASS_ALL_ARGUMENTS, options_metavar="MODEL [any vllm serve option]")(
+    serve
+)
 app.command("smoke-test")(smoke_test)
 app.command("claude-config")(claude_config)
-app.command("claude", cls=RestIsClaudes, options_metavar="[OPTIONS]")(claude)
+app.command("claude", cls=PassArgumentsToClaude, options_metavar="[OPTIONS]")(claude)
 app.command("flags")(flags)
 app.command("doctor")(doctor)
 app.command("bench")(bench)

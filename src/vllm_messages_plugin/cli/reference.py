@@ -13,7 +13,7 @@ from typing import Any, get_args
 from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
 from vllm_messages_plugin.cli.app import app
-from vllm_messages_plugin.cli.claude.command import RestIsClaudes
+from vllm_messages_plugin.cli.claude.command import PassArgumentsToClaude
 from vllm_messages_plugin.cli.smoke_test.checks import all_checks
 
 HEAD = """\
@@ -44,19 +44,21 @@ def _command_list(commands: Mapping[str, CommandInfo]) -> str:
 
 
 def _command(name: str, info: CommandInfo) -> Iterator[str]:
-    words = [_word(word) for word in signature(info.callback).parameters.values()] if info.callback else []
-    told = [word for word in words if word is not None]
+    words = (
+        [_parameter(word) for word in signature(info.callback).parameters.values()] if info.callback else []
+    )
+    parameters = [word for word in words if word is not None]
     yield f"## {name}"
-    yield f"```console\n$ vllm-messages {_usage(name, info, told)}\n```"
+    yield f"```console\n$ vllm-messages {_usage(name, info, parameters)}\n```"
     yield _help(info)
-    if told:
-        yield "\n".join(["| | |", "|---|---|", *map(_row, told)])
+    if parameters:
+        yield "\n".join(["| | |", "|---|---|", *map(_row, parameters)])
     if name == "smoke-test":
         yield from _checks()
 
 
 @dataclass(frozen=True)
-class _Word:
+class _Parameter:
     """An argument or an option, as its function declares it."""
 
     name: str
@@ -79,42 +81,42 @@ class _Word:
         return [str(member.value) for kind in kinds for member in kind]
 
 
-def _word(parameter: Parameter) -> _Word | None:
+def _parameter(parameter: Parameter) -> _Parameter | None:
     kind, *extras = get_args(parameter.annotation) or (parameter.annotation,)
     info = next((extra for extra in extras if isinstance(extra, (ArgumentInfo, OptionInfo))), None)
-    return _Word(parameter.name, kind, parameter.default, info) if info else None
+    return _Parameter(parameter.name, kind, parameter.default, info) if info else None
 
 
-def _usage(name: str, info: CommandInfo, words: Sequence[_Word]) -> str:
+def _usage(name: str, info: CommandInfo, words: Sequence[_Parameter]) -> str:
     if (info.context_settings or {}).get("ignore_unknown_options"):
         return f"{name} {info.options_metavar}"
     arguments = [word for word in words if word.is_argument]
     shown = [word.metavar if word.default is Parameter.empty else f"[{word.metavar}]" for word in arguments]
-    rest = ["[-- ARGUMENTS OF CLAUDE]"] if info.cls is RestIsClaudes else []
+    rest = ["[-- ARGUMENTS OF CLAUDE]"] if info.cls is PassArgumentsToClaude else []
     return " ".join([name, *shown, "[OPTIONS]", *rest])
 
 
-def _row(word: _Word) -> str:
+def _row(word: _Parameter) -> str:
     """An argument or an option as a row of the table."""
     name = word.metavar if word.is_argument else f"{_option(word)}{_value(word)}"
     cell = " ".join(filter(None, [word.info.help or "", *_extras(word)]))
     return f"| `{name}` | {cell.replace('|', '&#124;')} |"
 
 
-def _option(word: _Word) -> str:
+def _option(word: _Parameter) -> str:
     # Within Annotated, typer keeps the first name where a default would stand.
-    told = [word.info.default, *(getattr(word.info, "param_decls", None) or ())]
-    names = [name for name in told if isinstance(name, str) and name.startswith("-")]
+    declared = [word.info.default, *(getattr(word.info, "param_decls", None) or ())]
+    names = [name for name in declared if isinstance(name, str) and name.startswith("-")]
     return ", ".join(names) or f"--{word.name.replace('_', '-')}"
 
 
-def _value(word: _Word) -> str:
+def _value(word: _Parameter) -> str:
     if word.kind is bool:
         return ""
     return " " + ("/".join(word.choices) or word.metavar)
 
 
-def _extras(word: _Word) -> Iterator[str]:
+def _extras(word: _Parameter) -> Iterator[str]:
     shown = word.info.show_default
     if isinstance(shown, str):
         yield f"Default: {shown}."

@@ -11,11 +11,11 @@ from typing import Any
 import typer
 
 VLLM_MAIN = "vllm.entrypoints.cli.main"
-OUR_LAUNCHER = "vllm_messages_plugin.engine.vllm.launch"
+PLUGIN_LAUNCHER = "vllm_messages_plugin.engine.vllm.launch"
 PLUGIN_NAME = "messages"
 
 # Everything is passed on untouched, `--help=Frontend` too; only a bare --help is ours.
-HELP_IS_OURS: dict[str, Any] = {
+PASS_ALL_ARGUMENTS: dict[str, Any] = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
     "help_option_names": [],
@@ -33,7 +33,7 @@ def has_distribution(name: str) -> bool:
 
 def command_line(arguments: Sequence[str]) -> list[str]:
     """The command that runs `vllm serve` with these arguments under this interpreter."""
-    main = VLLM_MAIN if has_distribution("vllm") else OUR_LAUNCHER
+    main = VLLM_MAIN if has_distribution("vllm") else PLUGIN_LAUNCHER
     return [sys.executable, "-m", main, "serve", *arguments]
 
 

@@ -42,7 +42,7 @@ class SentRequest:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """One answer, read whole (or up to its first delta), with the request it answers."""
 
     sent: SentRequest
@@ -73,10 +73,10 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class TimedReply:
+class TimedResponse:
     """A stream's opening, and the seconds after which each of its pieces came."""
 
-    reply: Reply
+    response: Response
     times: list[float]
 
     @property
@@ -99,26 +99,28 @@ class Client:
 
     def send(
         self, method: str, path: str, body: Mapping[str, Any] | str | None = None, **headers: str | None
-    ) -> Reply:
+    ) -> Response:
         """Any request; a header is named with underscores, and None leaves a usual one out."""
         sent = self._record(method, path, body, headers)
         with self._exchange(sent) as response:
             response.read()
-            return Reply(sent, response.status_code, response.headers, response.text)
+            return Response(sent, response.status_code, response.headers, response.text)
 
-    def message(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Reply:
+    def message(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Response:
         """POST /v1/messages and read the whole answer."""
         return self.send("POST", path, {"model": self.model, **body}, **headers)
 
-    def stream(self, body: Mapping[str, Any]) -> Reply:
+    def stream(self, body: Mapping[str, Any]) -> Response:
         """The same with `stream: true`."""
         return self.message({**body, "stream": True})
 
-    def open(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Reply:
+    def open(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Response:
         """Open a stream and hang up at its first delta: enough to see that a request is accepted."""
-        return self.watch(body, path, **headers).reply
+        return self.open_timed(body, path, **headers).response
 
-    def watch(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> TimedReply:
+    def open_timed(
+        self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None
+    ) -> TimedResponse:
         """The same, with the times at which its pieces came."""
         sent = self._record("POST", path, {"model": self.model, **body, "stream": True}, headers)
         start, times = time.perf_counter(), []
@@ -129,9 +131,9 @@ class Client:
                 text += chunk
                 if FIRST_DELTA.search(text):
                     break
-            return TimedReply(Reply(sent, response.status_code, response.headers, text), times)
+            return TimedResponse(Response(sent, response.status_code, response.headers, text), times)
 
-    def send_unrecorded(self, method: str, path: str) -> Reply:
+    def send_unrecorded(self, method: str, path: str) -> Response:
         """A request beside the check's own: it is not the one a curl line repeats."""
         kept = self.last_request
         try:

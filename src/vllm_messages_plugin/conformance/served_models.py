@@ -58,15 +58,15 @@ def _served(entry: dict[str, Any]) -> ServedModel:
     """One entry; vLLM's own list calls the window max_model_len."""
     windows = (entry.get(name) for name in ("max_input_tokens", "max_model_len"))
     window = next((window for window in windows if isinstance(window, int)), None)
-    told = entry.get("capabilities")
-    can = {name: _supported(told, key) for name, key in CAPABILITIES.items()}
+    capabilities = entry.get("capabilities")
+    can = {name: _supported(capabilities, key) for name, key in CAPABILITIES.items()}
     return ServedModel(str(entry["id"]), window, **can)
 
 
 def _supported(capabilities: Any, key: str) -> bool | None:
     """Whether a capability is there; None where the server does not say."""
-    told = capabilities.get(key) if isinstance(capabilities, dict) else None
-    supported = told.get("supported") if isinstance(told, dict) else None
+    capability = capabilities.get(key) if isinstance(capabilities, dict) else None
+    supported = capability.get("supported") if isinstance(capability, dict) else None
     return supported if isinstance(supported, bool) else None
 
 

@@ -56,7 +56,7 @@ def _object(raw: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def broken_rule(events: Sequence[Event]) -> str | None:
+def first_violation(events: Sequence[Event]) -> str | None:
     """The first rule of the stream grammar that these events break, or None.
 
     The rules are asked in order and lazily: a later one may rely on what an earlier one found in order.
@@ -164,7 +164,7 @@ RULES: tuple[Callable[[Sequence[Event]], Iterator[str]], ...] = (
 )
 
 
-def fold(events: Sequence[Event]) -> dict[str, Any]:
+def accumulate(events: Sequence[Event]) -> dict[str, Any]:
     """The Message that a legal stream tells, as a client's accumulator builds it."""
     message: dict[str, Any] = {}
     for event in events:
@@ -174,23 +174,23 @@ def fold(events: Sequence[Event]) -> dict[str, Any]:
             case "content_block_start":
                 message["content"].append(dict(event.data["content_block"]))
             case "content_block_delta":
-                _grow(message["content"][event.data["index"]], event.data["delta"])
+                _append_delta(message["content"][event.data["index"]], event.data["delta"])
             case "content_block_stop":
-                _close(message["content"][event.data["index"]])
+                _parse_input(message["content"][event.data["index"]])
             case "message_delta":
-                told = {name: value for name, value in event.data["usage"].items() if value is not None}
-                message |= {**event.data["delta"], "usage": {**message["usage"], **told}}
+                reported = {name: value for name, value in event.data["usage"].items() if value is not None}
+                message |= {**event.data["delta"], "usage": {**message["usage"], **reported}}
     return message
 
 
-def _grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
+def _append_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
     if delta["type"] == "input_json_delta":
         block["json"] = block.get("json", "") + delta["partial_json"]
     elif field := DELTAS_OF.get(delta["type"], ("", ""))[1]:
         block[field] = block.get(field, "") + delta[field]
 
 
-def _close(block: dict[str, Any]) -> None:
+def _parse_input(block: dict[str, Any]) -> None:
     """A call's input becomes what its JSON says; a cut one stays the text that there is."""
     if text := block.pop("json", ""):
         try:

@@ -36,7 +36,7 @@ def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> Path
     if is_complete(target, recipe):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    with locked(target.parent / f".{target.name}.lock", patience=LONGEST_BUILD_SECONDS):
+    with locked(target.parent / f".{target.name}.lock", timeout=LONGEST_BUILD_SECONDS):
         if not is_complete(target, recipe):
             _build_and_rename(target, recipe, build)
     return target

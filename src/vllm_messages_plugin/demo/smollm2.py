@@ -36,7 +36,7 @@ LAYER_TENSORS = {
 }
 
 
-class Facts:
+class GGUFMetadata:
     """The metadata of a GGUF file, read by key."""
 
     def __init__(self, reader: Any) -> None:
@@ -50,11 +50,11 @@ class Facts:
         return str(self["tokenizer.ggml.tokens"][self[f"tokenizer.ggml.{role}_token_id"]])
 
 
-def model_directory(say: Callable[[str], object] = print) -> Path:
+def model_directory(log: Callable[[str], object] = print) -> Path:
     """Return the directory of the unpacked model, unpacking it on first use."""
 
     def build(directory: Path) -> None:
-        convert(gguf_file(), directory, say)
+        convert(gguf_file(), directory, log)
 
     return build_once(cache_home() / NAME, RECIPE, build)
 
@@ -70,78 +70,78 @@ def gguf_file() -> Path:
     return Path(str(found[0].locate()))
 
 
-def convert(source: Path, directory: Path, say: Callable[[str], object] = print) -> None:
+def convert(source: Path, directory: Path, log: Callable[[str], object] = print) -> None:
     """Write the model of a GGUF file into `directory` as a Hugging Face checkpoint."""
     import gguf
 
-    say(f"reading {source.name}")
+    log(f"reading {source.name}")
     reader = gguf.GGUFReader(source)
-    facts = Facts(reader)
-    say("writing the tokenizer")
-    write_tokenizer(facts, directory)
-    _write_json(directory / "config.json", config_of(facts))
-    _write_json(directory / "generation_config.json", generation_config_of(facts))
-    say(f"unpacking {len(reader.tensors)} tensors")
-    _write_weights(reader, facts, directory / "model.safetensors")
-    say("done")
+    metadata = GGUFMetadata(reader)
+    log("writing the tokenizer")
+    write_tokenizer(metadata, directory)
+    _write_json(directory / "config.json", config_of(metadata))
+    _write_json(directory / "generation_config.json", generation_config_of(metadata))
+    log(f"unpacking {len(reader.tensors)} tensors")
+    _write_weights(reader, metadata, directory / "model.safetensors")
+    log("done")
 
 
-def config_of(facts: Facts) -> dict[str, Any]:
+def config_of(metadata: GGUFMetadata) -> dict[str, Any]:
     """Return the checkpoint's config.json."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
-        "vocab_size": facts["llama.vocab_size"],
-        "hidden_size": facts["llama.embedding_length"],
-        "intermediate_size": facts["llama.feed_forward_length"],
-        "num_hidden_layers": facts["llama.block_count"],
-        "num_attention_heads": facts["llama.attention.head_count"],
-        "num_key_value_heads": facts["llama.attention.head_count_kv"],
-        "max_position_embeddings": facts["llama.context_length"],
-        "rms_norm_eps": round(facts["llama.attention.layer_norm_rms_epsilon"], 8),
-        "rope_theta": facts["llama.rope.freq_base"],
+        "vocab_size": metadata["llama.vocab_size"],
+        "hidden_size": metadata["llama.embedding_length"],
+        "intermediate_size": metadata["llama.feed_forward_length"],
+        "num_hidden_layers": metadata["llama.block_count"],
+        "num_attention_heads": metadata["llama.attention.head_count"],
+        "num_key_value_heads": metadata["llama.attention.head_count_kv"],
+        "max_position_embeddings": metadata["llama.context_length"],
+        "rms_norm_eps": round(metadata["llama.attention.layer_norm_rms_epsilon"], 8),
+        "rope_theta": metadata["llama.rope.freq_base"],
         "hidden_act": "silu",
         "tie_word_embeddings": True,
         "torch_dtype": "bfloat16",
-        "bos_token_id": facts["tokenizer.ggml.bos_token_id"],
-        "eos_token_id": facts["tokenizer.ggml.eos_token_id"],
-        "pad_token_id": facts["tokenizer.ggml.padding_token_id"],
+        "bos_token_id": metadata["tokenizer.ggml.bos_token_id"],
+        "eos_token_id": metadata["tokenizer.ggml.eos_token_id"],
+        "pad_token_id": metadata["tokenizer.ggml.padding_token_id"],
     }
 
 
-def generation_config_of(facts: Facts) -> dict[str, Any]:
+def generation_config_of(metadata: GGUFMetadata) -> dict[str, Any]:
     """Return the checkpoint's generation_config.json."""
     roles = {"bos": "bos", "eos": "eos", "pad": "padding"}
-    return {f"{ours}_token_id": facts[f"tokenizer.ggml.{theirs}_token_id"] for ours, theirs in roles.items()}
+    return {f"{name}_token_id": metadata[f"tokenizer.ggml.{role}_token_id"] for name, role in roles.items()}
 
 
-def write_tokenizer(facts: Facts, directory: Path) -> None:
+def write_tokenizer(metadata: GGUFMetadata, directory: Path) -> None:
     """Write tokenizer.json, tokenizer_config.json and the chat template."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    tokens = facts["tokenizer.ggml.tokens"]
-    merges = [tuple(merge.split(" ")) for merge in facts["tokenizer.ggml.merges"]]
+    tokens = metadata["tokenizer.ggml.tokens"]
+    merges = [tuple(merge.split(" ")) for merge in metadata["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))
     digits, spaces = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, spaces])
     tokenizer.decoder = decoders.ByteLevel()
-    kinds = zip(tokens, facts["tokenizer.ggml.token_type"], strict=True)
+    kinds = zip(tokens, metadata["tokenizer.ggml.token_type"], strict=True)
     control = [token for token, kind in kinds if kind == CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in control])
     tokenizer.save(str(directory / "tokenizer.json"))
-    _write_json(directory / "tokenizer_config.json", tokenizer_config_of(facts))
-    (directory / "chat_template.jinja").write_text(facts["tokenizer.chat_template"], encoding="utf-8")
+    _write_json(directory / "tokenizer_config.json", tokenizer_config_of(metadata))
+    (directory / "chat_template.jinja").write_text(metadata["tokenizer.chat_template"], encoding="utf-8")
 
 
-def tokenizer_config_of(facts: Facts) -> dict[str, Any]:
+def tokenizer_config_of(metadata: GGUFMetadata) -> dict[str, Any]:
     """Return the checkpoint's tokenizer_config.json."""
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "bos_token": facts.token("bos"),
-        "eos_token": facts.token("eos"),
-        "pad_token": facts.token("padding"),
-        "unk_token": facts.token("unknown"),
-        "model_max_length": facts["llama.context_length"],
+        "bos_token": metadata.token("bos"),
+        "eos_token": metadata.token("eos"),
+        "pad_token": metadata.token("padding"),
+        "unk_token": metadata.token("unknown"),
+        "model_max_length": metadata["llama.context_length"],
         "clean_up_tokenization_spaces": False,
     }
 
@@ -161,17 +161,20 @@ def unpermute(weight: Any, heads: int) -> Any:
     return pairs.swapaxes(1, 2).reshape(rows, columns)
 
 
-def _write_weights(reader: Any, facts: Facts, path: Path) -> None:
+def _write_weights(reader: Any, metadata: GGUFMetadata, path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file(dict(_tensors(reader, facts)), str(path), metadata={"format": "pt"})
+    save_file(dict(_tensors(reader, metadata)), str(path), metadata={"format": "pt"})
 
 
-def _tensors(reader: Any, facts: Facts) -> Iterator[tuple[str, Any]]:
+def _tensors(reader: Any, metadata: GGUFMetadata) -> Iterator[tuple[str, Any]]:
     import torch
     from gguf.quants import dequantize
 
-    heads = {"attn_q": facts["llama.attention.head_count"], "attn_k": facts["llama.attention.head_count_kv"]}
+    heads = {
+        "attn_q": metadata["llama.attention.head_count"],
+        "attn_k": metadata["llama.attention.head_count_kv"],
+    }
     for tensor in reader.tensors:
         weight = dequantize(tensor.data, tensor.tensor_type)
         kind = tensor.name.split(".")[-2]

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Sample, Size, middle, sample
-from vllm_messages_plugin.cli.bench.measurement import Result as Measured
+from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Sample, Workload, median_of, sample
+from vllm_messages_plugin.cli.bench.measurement import Measurement as Measured
 from vllm_messages_plugin.conformance.client import Client
 
 
@@ -23,7 +23,7 @@ def made(**changes: Any) -> Sample:
 
 
 def measured(*turns: Sample, answers: tuple[Sample, ...] = (made(),)) -> Measured:
-    size = Size(len(answers), 16, 1, len(turns))
+    size = Workload(len(answers), 16, 1, len(turns))
     return Measured("http://fake", "tiny", 8192, size, answers, 2.0, turns)
 
 
@@ -35,8 +35,8 @@ def test_speed_is_told_from_the_first_delta_on() -> None:
 
 
 def test_the_median_is_of_what_there_is() -> None:
-    assert middle(iter([3.0, None, 1.0])) == 2.0
-    assert middle(iter([None])) is None
+    assert median_of(iter([3.0, None, 1.0])) == 2.0
+    assert median_of(iter([None])) is None
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from vllm_messages_plugin.cli.bench import report
-from vllm_messages_plugin.cli.bench.measurement import Result as Measured
-from vllm_messages_plugin.cli.bench.measurement import Sample, Size
-from vllm_messages_plugin.cli.bench.report import bar, draw, reuse_words, to_json
+from vllm_messages_plugin.cli.bench.measurement import Measurement as Measured
+from vllm_messages_plugin.cli.bench.measurement import Sample, Workload
+from vllm_messages_plugin.cli.bench.report import bar, draw, reuse_sentence, to_json
 
 
 def made(**changes: Any) -> Sample:
@@ -27,21 +27,21 @@ def made(**changes: Any) -> Sample:
 
 
 def measured(*turns: Sample, answers: tuple[Sample, ...] = (made(),)) -> Measured:
-    size = Size(len(answers), 16, 1, len(turns))
+    size = Workload(len(answers), 16, 1, len(turns))
     return Measured("http://fake", "tiny", 8192, size, answers, 2.0, turns)
 
 
 def test_reuse_is_the_share_of_the_turn_before() -> None:
     result = measured(made(), made(prompt=150, cached=90), made(prompt=200, cached=160))
     assert result.reuse == [0.9, 1.0]
-    assert "95.0 %" in reuse_words(result)
-    assert "worst 90.0 %" in reuse_words(result)
-    assert "at most 10 tokens" in reuse_words(result)
+    assert "95.0 %" in reuse_sentence(result)
+    assert "worst 90.0 %" in reuse_sentence(result)
+    assert "at most 10 tokens" in reuse_sentence(result)
     assert measured(made()).reuse == []
 
 
 def test_a_server_that_tells_of_no_cache_is_not_said_to_read_all_again() -> None:
-    words = reuse_words(measured(made(), made(prompt=150)))
+    words = reuse_sentence(measured(made(), made(prompt=150)))
     assert "does not say so" in words
     assert "%" not in words
 

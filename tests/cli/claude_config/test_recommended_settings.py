@@ -12,12 +12,12 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     NO_KEY,
     REASONS,
     command_for,
+    conflicts,
     exports,
     flatten,
-    leftovers,
     notes_for,
-    rivals,
     settings_for,
+    stale_settings,
     without_key,
 )
 from vllm_messages_plugin.conformance.served_models import ServedModel
@@ -159,18 +159,18 @@ def test_what_works_against_the_settings_is_named() -> None:
         "apiKeyHelper": "get-key",
         "env": {"ANTHROPIC_API_KEY": "sk", "CLAUDE_CODE_USE_BEDROCK": "1", "X": "1"},
     }
-    found = rivals(merge(own, wanted)[0], wanted)
+    found = conflicts(merge(own, wanted)[0], wanted)
     assert [name.partition(" ")[0] for name in found] == [
         "apiKeyHelper",
         "env.ANTHROPIC_API_KEY",
         "env.CLAUDE_CODE_USE_BEDROCK",
     ]
-    assert rivals(wanted, wanted) == []
+    assert conflicts(wanted, wanted) == []
 
 
 def test_what_a_smaller_window_left_behind_is_named() -> None:
     small, large = settings_for("m", 8192, URL), settings_for("m", 131_072, URL)
-    left = leftovers(merge(small, large)[0], large)
+    left = stale_settings(merge(small, large)[0], large)
     assert {"env.DISABLE_AUTO_COMPACT", "includeGitInstructions", "permissions.deny WebFetch"} <= set(left)
     assert len(left) == len(LITE_SWITCHES) + 2 + len(LITE_DENIED)
-    assert leftovers(small, small) == leftovers(large, large) == []
+    assert stale_settings(small, small) == stale_settings(large, large) == []

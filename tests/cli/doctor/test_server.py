@@ -8,8 +8,8 @@ import pytest
 
 from conformance.fake_anthropic import METRICS, Fake, listening
 from vllm_messages_plugin.cli.doctor.line import Line
-from vllm_messages_plugin.cli.doctor.server import server, who_answers
-from vllm_messages_plugin.conformance.client import Reply, SentRequest
+from vllm_messages_plugin.cli.doctor.server import identify_server, server
+from vllm_messages_plugin.conformance.client import Response, SentRequest
 
 URL = "http://localhost:8000"
 
@@ -72,6 +72,6 @@ def test_who_answers_is_known_by_the_ids(
     status: int, message_id: str, request_id: str, result: str, words: str
 ) -> None:
     headers = httpx.Headers({"request-id": request_id} if request_id else {})
-    reply = Reply(SentRequest("POST", URL, None, {}), status, headers, json.dumps({"id": message_id}))
-    found = who_answers(reply)
+    reply = Response(SentRequest("POST", URL, None, {}), status, headers, json.dumps({"id": message_id}))
+    found = identify_server(reply)
     assert (found.status, words in found.found) == (result, True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.cli.flags.advice import advise, thinking_words
+from vllm_messages_plugin.cli.flags.advice import advise, describe_thinking
 from vllm_messages_plugin.cli.flags.model_files import (
     read_model,
 )
@@ -38,11 +38,11 @@ MISTRAL: Files = {
 
 
 def test_a_model_in_mistrals_own_files_is_rendered_by_vllm(tmp_path: Path) -> None:
-    found = read_model(str(model(tmp_path, MISTRAL)), {})
-    advice = advise(found)
-    assert found.facts.tokenizer_mode == "mistral"
+    details = read_model(str(model(tmp_path, MISTRAL)), {})
+    advice = advise(details)
+    assert details.facts.tokenizer_mode == "mistral"
     assert (advice.choice.tool_parser, advice.choice.reasoning_parser) == ("mistral", "mistral")
-    assert advice.found["rendered by"] == "vLLM's own mistral renderer"
+    assert advice.details["rendered by"] == "vLLM's own mistral renderer"
     assert "--tokenizer-mode" not in advice.openai
 
 
@@ -64,4 +64,4 @@ SAID: list[tuple[ThinkingProfile | None, str]] = [
 
 @pytest.mark.parametrize(("profile", "words"), SAID)
 def test_thinking_is_told_in_one_line(profile: ThinkingProfile | None, words: str) -> None:
-    assert thinking_words(profile) == words
+    assert describe_thinking(profile) == words

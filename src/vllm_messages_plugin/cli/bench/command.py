@@ -31,13 +31,15 @@ def bench(
 
     Exit status: 0 done; 1 an answer failed; 2 wrong usage, or no server answers.
     """
-    from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Size, measure
+    from vllm_messages_plugin.cli.bench.measurement import BenchFailedError, Workload, measure
     from vllm_messages_plugin.conformance.client import UnreachableError
 
     if png is not None:
         _require_matplotlib()
     try:
-        result = measure(url, model, api_key, Size(runs, tokens, concurrency, turns), timeout, quiet=as_json)
+        result = measure(
+            url, model, api_key, Workload(runs, tokens, concurrency, turns), timeout, quiet=as_json
+        )
     except UnreachableError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

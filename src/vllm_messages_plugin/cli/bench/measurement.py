@@ -17,10 +17,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from vllm_messages_plugin.cli.bench.session import Body, session
 from vllm_messages_plugin.conformance.client import MESSAGES, Client, auth_headers, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import choose_model, list_models
-from vllm_messages_plugin.conformance.stream_rules import fold, parse_events
+from vllm_messages_plugin.conformance.stream_rules import accumulate, parse_events
 
 VERSION = {"anthropic-version": "2023-06-01"}
-STORY = "Story {}: tell me at length, without an end, how the river came down from the hills."
+PROMPT = "Story {}: tell me at length, without an end, how the river came down from the hills."
 TURN_TOKENS = 16
 FIRST_EVENT, FIRST_DELTA = "event: message_start", "event: content_block_delta"
 
@@ -30,7 +30,7 @@ class BenchFailedError(Exception):
 
 
 @dataclass(frozen=True)
-class Size:
+class Workload:
     """How much is measured."""
 
     runs: int
@@ -58,21 +58,23 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Result:
+class Measurement:
     """All that was measured of one server."""
 
     url: str
     model: str
     window: int | None
-    size: Size
+    size: Workload
     answers: Sequence[Sample]
-    wall: float
+    wall_seconds: float
     turns: Sequence[Sample]
 
     @property
     def throughput(self) -> float:
         """Tokens a second of all answers together."""
-        return sum(sample.written for sample in self.answers) / self.wall if self.wall else 0.0
+        return (
+            sum(sample.written for sample in self.answers) / self.wall_seconds if self.wall_seconds else 0.0
+        )
 
     @property
     def reuse(self) -> list[float]:
@@ -81,22 +83,22 @@ class Result:
         return [min(1.0, after.cached / before.prompt) if before.prompt else 0.0 for before, after in pairs]
 
 
-def middle(values: Iterator[float | None]) -> float | None:
+def median_of(values: Iterator[float | None]) -> float | None:
     """The median of what there is."""
     there = [value for value in values if value is not None]
     return median(there) if there else None
 
 
-def measure(url: str, model: str, key: str, size: Size, timeout: float, *, quiet: bool) -> Result:
+def measure(url: str, model: str, key: str, size: Workload, timeout: float, *, quiet: bool) -> Measurement:
     """Find the server, measure answers, replay a session."""
-    with http_client(url, timeout) as http, _progress(quiet) as tell:
+    with http_client(url, timeout) as http, _progress(quiet) as show_progress:
         served = choose_model(list_models(http, key or None, given=model), model)
         client = Client(http, served.name, served.window, key or None)
-        tell("warming up")
-        sample(client, _story(0, 2))
-        answers, wall = _answers(client, size, tell)
-        turns = _session(client, size, tell)
-    return Result(base_url(url), served.name, served.window, size, answers, wall, turns)
+        show_progress("warming up")
+        sample(client, _uncached_request(0, 2))
+        answers, wall_seconds = _answers(client, size, show_progress)
+        turns = _session(client, size, show_progress)
+    return Measurement(base_url(url), served.name, served.window, size, answers, wall_seconds, turns)
 
 
 @contextmanager
@@ -110,25 +112,27 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda what: bar.update(task, description=what)
 
 
-def _story(number: int, tokens: int) -> Body:
+def _uncached_request(number: int, tokens: int) -> Body:
     """A short prompt that no earlier one begins like, so that nothing of it is cached."""
-    prompt = f"{uuid.uuid4().hex} " + STORY.format(number)
+    prompt = f"{uuid.uuid4().hex} " + PROMPT.format(number)
     return {"max_tokens": tokens, "messages": [{"role": "user", "content": prompt}]}
 
 
-def _answers(client: Client, size: Size, tell: Callable[[str], None]) -> tuple[list[Sample], float]:
-    tell(f"{size.runs} answers, {size.concurrency} at a time")
-    bodies = [_story(number, size.tokens) for number in range(size.runs)]
+def _answers(
+    client: Client, size: Workload, show_progress: Callable[[str], None]
+) -> tuple[list[Sample], float]:
+    show_progress(f"{size.runs} answers, {size.concurrency} at a time")
+    bodies = [_uncached_request(number, size.tokens) for number in range(size.runs)]
     start = time.perf_counter()
     with ThreadPoolExecutor(size.concurrency) as pool:
         samples = list(pool.map(lambda body: sample(client, body), bodies))
     return samples, time.perf_counter() - start
 
 
-def _session(client: Client, size: Size, tell: Callable[[str], None]) -> list[Sample]:
+def _session(client: Client, size: Workload, show_progress: Callable[[str], None]) -> list[Sample]:
     samples = []
     for turn, body in enumerate(session(uuid.uuid4().hex, size.turns, client.window, TURN_TOKENS), 1):
-        tell(f"turn {turn} of {size.turns}")
+        show_progress(f"turn {turn} of {size.turns}")
         samples.append(sample(client, body))
     return samples
 
@@ -175,7 +179,7 @@ def _sample(times: _Times, seconds: float) -> Sample:
     if times.first_event is None:
         raise BenchFailedError(f"the stream tells no message: {times.text[:200]!r}")
     try:
-        usage = fold(parse_events(times.text))["usage"]
+        usage = accumulate(parse_events(times.text))["usage"]
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise BenchFailedError(f"the stream is not well formed: {type(error).__name__}: {error}") from None
     cached = usage.get("cache_read_input_tokens") or 0

@@ -12,14 +12,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from vllm_messages_plugin.cli.bench.measurement import Result, Sample, middle
+from vllm_messages_plugin.cli.bench.measurement import Measurement, Sample, median_of
 
 BAR_WIDTH = 28
 CACHED, NEW = "█", "░"
 INK = {"cached": "#2f6f4f", "new": "#d9a441", "line": "#303030"}
 
 
-def show(result: Result, *, as_json: bool) -> None:
+def show(result: Measurement, *, as_json: bool) -> None:
     """Print the result."""
     if as_json:
         print(json.dumps(to_json(result), indent=2))
@@ -31,28 +31,28 @@ def show(result: Result, *, as_json: bool) -> None:
         console.print(_session(result))
         console.print(f"{CACHED} from the cache  {NEW} read anew; ms to the first event", style="dim")
         if result.reuse:
-            console.print(reuse_words(result))
+            console.print(reuse_sentence(result))
 
 
-def to_json(result: Result) -> dict[str, Any]:
+def to_json(result: Measurement) -> dict[str, Any]:
     """All of it, times in seconds."""
     return {
         "url": result.url,
         "model": result.model,
         "window": result.window,
         **asdict(result.size),
-        "median_first_event": middle(sample.first_event for sample in result.answers),
-        "median_first_delta": middle(sample.first_delta for sample in result.answers),
-        "median_tokens_per_second": middle(sample.speed for sample in result.answers),
+        "median_first_event": median_of(sample.first_event for sample in result.answers),
+        "median_first_delta": median_of(sample.first_delta for sample in result.answers),
+        "median_tokens_per_second": median_of(sample.speed for sample in result.answers),
         "throughput": result.throughput,
         "answers": [asdict(sample) for sample in result.answers],
         "session": [asdict(sample) for sample in result.turns],
         "reuse": result.reuse,
-        "median_reuse": middle(iter(result.reuse)),
+        "median_reuse": median_of(iter(result.reuse)),
     }
 
 
-def _answers(result: Result) -> Table:
+def _answers(result: Measurement) -> Table:
     table = Table(title=_title(result), title_justify="left")
     for name in ("", "median", "least", "most"):
         table.add_column(name, justify="left" if not name else "right", no_wrap=True)
@@ -62,18 +62,18 @@ def _answers(result: Result) -> Table:
         "tokens a second": [speed for sample in result.answers if (speed := sample.speed) is not None],
     }
     for name, values in rows.items():
-        shown = [middle(iter(values)), min(values, default=None), max(values, default=None)]
+        shown = [median_of(iter(values)), min(values, default=None), max(values, default=None)]
         table.add_row(name, *("-" if value is None else f"{value:.1f}" for value in shown))
     table.add_row("together, tokens a second", f"{result.throughput:.1f}", "", "")
     return table
 
 
-def _title(result: Result) -> str:
+def _title(result: Measurement) -> str:
     size = result.size
     return f"{size.runs} answers of at most {size.tokens} tokens, {size.concurrency} at a time"
 
 
-def _session(result: Result) -> Table:
+def _session(result: Measurement) -> Table:
     table = Table(title=f"A session of {len(result.turns)} turns", title_justify="left")
     for name in ("turn", "tokens", "cached", "found", "ms"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -95,17 +95,17 @@ def bar(sample: Sample, most: int) -> Text:
     return Text.assemble((CACHED * cached, "green"), (NEW * (whole - cached), "yellow"))
 
 
-NOTHING_TOLD = (
+NO_CACHE_REPORTED = (
     "The server tells of no token from its cache (usage.cache_read_input_tokens): it keeps none, or it "
     "does not say so; then later turns come sooner than the first all the same."
 )
 
 
-def reuse_words(result: Result) -> str:
+def reuse_sentence(result: Measurement) -> str:
     """The session in one sentence."""
     if not any(sample.cached for sample in result.turns):
-        return NOTHING_TOLD
-    share = 100 * (middle(iter(result.reuse)) or 0.0)
+        return NO_CACHE_REPORTED
+    share = 100 * (median_of(iter(result.reuse)) or 0.0)
     worst = 100 * min(result.reuse)
     lost = max(before.prompt - after.cached for before, after in pairwise(result.turns))
     return (
@@ -114,7 +114,7 @@ def reuse_words(result: Result) -> str:
     )
 
 
-def draw(result: Result, path: Path) -> None:
+def draw(result: Measurement, path: Path) -> None:
     """The session as a picture: the prompt by turn, and the time to the first event."""
     matplotlib = import_module("matplotlib")
     matplotlib.use("Agg")

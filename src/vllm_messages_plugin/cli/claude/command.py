@@ -17,7 +17,7 @@ from vllm_messages_plugin.cli.options import (
     Window,
 )
 
-REST = "vllm_messages_plugin.rest"
+PASSED_ARGUMENTS = "vllm_messages_plugin.rest"
 INSTALL = (
     "Claude Code is not installed (no `claude` on the PATH). Install it with\n"
     "  npm install -g @anthropic-ai/claude-code\n"
@@ -26,13 +26,13 @@ INSTALL = (
 )
 
 
-class RestIsClaudes(TyperCommand):
+class PassArgumentsToClaude(TyperCommand):
     """A command that leaves everything after `--` alone, so that no option of Claude's becomes our URL."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse what stands before the first `--`; the rest is kept in the context."""
         end = args.index("--") if "--" in args else len(args)
-        ctx.meta[REST] = args[end + 1 :]
+        ctx.meta[PASSED_ARGUMENTS] = args[end + 1 :]
         parsed: list[str] = super().parse_args(ctx, args[:end])
         return parsed
 
@@ -59,7 +59,7 @@ def claude(
     """
     from vllm_messages_plugin.cli.claude import launch as run
     from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError
-    from vllm_messages_plugin.cli.claude_config.steps import ConfigRequest, ask_server, settings_of
+    from vllm_messages_plugin.cli.claude_config.steps import ConfigRequest, ask_server, settings_for_request
     from vllm_messages_plugin.conformance.client import UnreachableError
 
     try:
@@ -69,8 +69,8 @@ def claude(
             raise typer.Exit(2)
         served = ask_server(url, model, api_key, window)
         request = ConfigRequest(url, api_key, small_model, traffic=allow_traffic, keyless=True)
-        settings = settings_of(served, request)
-        command = run.command_line(path, served.window or 0, settings, ctx.meta[REST])
+        settings = settings_for_request(served, request)
+        command = run.command_line(path, served.window or 0, settings, ctx.meta[PASSED_ARGUMENTS])
         environ = run.environment(settings, api_key, os.environ)
     except (UnreachableError, UnusableSettingsError) as error:
         typer.echo(str(error), err=True)

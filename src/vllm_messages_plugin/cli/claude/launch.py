@@ -19,7 +19,7 @@ from vllm_messages_plugin.conformance.client import base_url, is_loopback
 from vllm_messages_plugin.conformance.served_models import ServedModel, is_known_to_claude_code
 
 # A user's own account, provider or server: none of it is meant for this run.
-DROPPED = ("ANTHROPIC_", "CLAUDE_CODE_USE_")
+NOT_INHERITED = ("ANTHROPIC_", "CLAUDE_CODE_USE_")
 SETTINGS = "--settings"
 
 
@@ -62,12 +62,17 @@ def _loaded(text: str) -> dict[str, Any]:
 
 def environment(settings: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Claude Code's environment: ours without other accounts, with the settings' variables and the key."""
-    kept = {name: value for name, value in environ.items() if not name.startswith(DROPPED)}
-    told = {name: value for name, value in settings["env"].items() if value}
-    return kept | told | ({KEY_VARIABLE: key} if key else {}) | _direct(told["ANTHROPIC_BASE_URL"], environ)
+    kept = {name: value for name, value in environ.items() if not name.startswith(NOT_INHERITED)}
+    variables = {name: value for name, value in settings["env"].items() if value}
+    return (
+        kept
+        | variables
+        | ({KEY_VARIABLE: key} if key else {})
+        | _proxy_exceptions(variables["ANTHROPIC_BASE_URL"], environ)
+    )
 
 
-def _direct(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+def _proxy_exceptions(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """No proxy before a server on this machine."""
     if not is_loopback(url):
         return {}

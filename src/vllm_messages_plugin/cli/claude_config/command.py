@@ -50,15 +50,15 @@ def claude_config(
     try:
         path = settings_path(Path.cwd() if project else None, os.environ)
         if undo:
-            run.take_back(path, os.environ, force=force, as_json=as_json)
+            run.undo_and_print(path, os.environ, force=force, as_json=as_json)
             return
         served = run.ask_server(url, model, api_key, window)
         wish = run.ConfigRequest(url, api_key, small_model, traffic=allow_traffic, keyless=project)
-        settings = run.settings_of(served, wish)
+        settings = run.settings_for_request(served, wish)
         run.show(served, settings, path, shell=shell, as_json=as_json)
         if write:
             run.write(path, settings, os.environ)
-            run.say_where_the_key_is(wish)
+            run.print_key_location(wish)
     except (UnreachableError, UnusableSettingsError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

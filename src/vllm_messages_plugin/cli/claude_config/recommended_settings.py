@@ -18,11 +18,11 @@ NO_KEY = "vllm"
 KEY_VARIABLE = "VLLM_API_KEY"
 # A command that prints the key: it stands where the key itself must not.
 KEY_HELPER = f"printenv {KEY_VARIABLE}" if os.name != "nt" else f"echo %{KEY_VARIABLE}%"
-PATIENCE_MS = "1800000"
+TIMEOUT_MS = "1800000"
 
 
 @dataclass(frozen=True)
-class Size:
+class WindowClass:
     """What a class of windows needs."""
 
     smallest: int
@@ -33,13 +33,13 @@ class Size:
 
 # The first row whose smallest window fits. Compaction starts at window - output - 13000 tokens, and the
 # first prompt has 12500 (5900 with the lite settings, 1100 with --bare).
-SIZES = (
-    Size(262_144, output=32_000),
-    Size(131_072, output=16_384),
-    Size(65_536, output=8_192, lite=True),
-    Size(32_768, output=4_096, lite=True),
-    Size(16_384, output=2_048, lite=True, bare=True),
-    Size(0, output=1_024, lite=True, bare=True),
+WINDOW_CLASSES = (
+    WindowClass(262_144, output=32_000),
+    WindowClass(131_072, output=16_384),
+    WindowClass(65_536, output=8_192, lite=True),
+    WindowClass(32_768, output=4_096, lite=True),
+    WindowClass(16_384, output=2_048, lite=True, bare=True),
+    WindowClass(0, output=1_024, lite=True, bare=True),
 )
 
 LITE_SWITCHES = (
@@ -93,9 +93,9 @@ REASONS = {
 }
 
 
-def size_of(window: int) -> Size:
+def window_class(window: int) -> WindowClass:
     """The class a window belongs to."""
-    return next(size for size in SIZES if window >= size.smallest)
+    return next(size for size in WINDOW_CLASSES if window >= size.smallest)
 
 
 def settings_for(
@@ -109,7 +109,7 @@ def settings_for(
     traffic: bool = False,
 ) -> dict[str, Any]:
     """The settings.json that fits one model of one server; `thinking` is None where nobody knows."""
-    size = size_of(window)
+    size = window_class(window)
     denied = ["WebSearch", *(LITE_DENIED if size.lite else ())]
     return {
         "env": {
@@ -125,7 +125,9 @@ def settings_for(
         "permissions": {"deny": denied},
         "modelPicker": {
             "replaceBuiltInOptions": True,
-            "options": [{"model": model, "label": model, "description": f"{_short(window)}, self-hosted"}],
+            "options": [
+                {"model": model, "label": model, "description": f"{_short_window(window)}, self-hosted"}
+            ],
         },
         **({"includeGitInstructions": False} if size.lite else {}),
     }
@@ -144,14 +146,14 @@ def _models(model: str, small: str) -> dict[str, str]:
     }
 
 
-def _limits(window: int, size: Size) -> dict[str, str]:
+def _limits(window: int, size: WindowClass) -> dict[str, str]:
     return {
         "CLAUDE_CODE_MAX_CONTEXT_TOKENS": str(window),
         "CLAUDE_CODE_DISABLE_1M_CONTEXT": "1",
         "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(size.output),
         "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
-        "CLAUDE_STREAM_IDLE_TIMEOUT_MS": PATIENCE_MS,
-        "API_TIMEOUT_MS": PATIENCE_MS,
+        "CLAUDE_STREAM_IDLE_TIMEOUT_MS": TIMEOUT_MS,
+        "API_TIMEOUT_MS": TIMEOUT_MS,
         **(dict.fromkeys(LITE_SWITCHES, "1") if size.lite else {}),
         **({"DISABLE_AUTO_COMPACT": "1"} if size.bare else {}),
     }
@@ -170,7 +172,7 @@ def without_key(settings: Mapping[str, Any], *, has_key: bool) -> dict[str, Any]
     return {**settings, "env": env, "apiKeyHelper": KEY_HELPER if has_key else ""}
 
 
-def _short(window: int) -> str:
+def _short_window(window: int) -> str:
     """A window in the words people use: 131072 is 128k, 200000 is 200k."""
     unit = 1024 if window % 1024 == 0 else 1000
     return f"{window // unit}k" if window >= unit else str(window)
@@ -178,7 +180,7 @@ def _short(window: int) -> str:
 
 def command_for(window: int) -> str:
     """How to start Claude Code against a server with this window."""
-    return "claude --bare" if size_of(window).bare else "claude"
+    return "claude --bare" if window_class(window).bare else "claude"
 
 
 def notes_for(served: ServedModel, window: int, *, known: bool) -> list[str]:
@@ -189,7 +191,7 @@ def notes_for(served: ServedModel, window: int, *, known: bool) -> list[str]:
             f"Claude Code knows a model called {served.name} and believes its window, not the server's: "
             "serve the model under a name of its own, such as --served-model-name my-model."
         )
-    if size_of(window).bare:
+    if window_class(window).bare:
         notes.append(
             f"{window} tokens are less than Claude Code's first prompt leaves room for: start it as "
             f"`{command_for(window)}` (1.1k tokens, three tools), or serve with a larger --max-model-len."
@@ -210,7 +212,7 @@ def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def leftovers(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def stale_settings(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Settings of an earlier model or a smaller window that are still there although this one wants none."""
     there, needed = flatten(present), flatten(wanted)
     small = [f"env.{name}" for name in (*LITE_SWITCHES, "DISABLE_AUTO_COMPACT")]
@@ -221,7 +223,7 @@ def leftovers(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str
     ]
 
 
-RIVALS = {
+CONFLICTS = {
     "apiKeyHelper": "its key is sent to this server as x-api-key",
     "env.ANTHROPIC_API_KEY": "this key is sent to this server as x-api-key",
     "env.CLAUDE_CODE_USE_BEDROCK": "Claude Code then talks to Bedrock",
@@ -234,10 +236,10 @@ RIVALS = {
 }
 
 
-def rivals(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+def conflicts(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """Settings of the user's own that work against these, and how."""
     there, needed = flatten(present), flatten(wanted)
-    return [f"{name} ({why})" for name, why in RIVALS.items() if there.get(name) and name not in needed]
+    return [f"{name} ({why})" for name, why in CONFLICTS.items() if there.get(name) and name not in needed]
 
 
 def exports(settings: Mapping[str, Any], shell: Shell = Shell.BASH) -> list[str]:

@@ -20,12 +20,12 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     NO_KEY,
     REASONS,
     command_for,
+    conflicts,
     exports,
     flatten,
-    leftovers,
     notes_for,
-    rivals,
     settings_for,
+    stale_settings,
     start_line,
     without_key,
 )
@@ -76,7 +76,7 @@ def _windowless(name: str, listed: Sequence[str]) -> str:
     )
 
 
-def settings_of(served: ServedModel, wish: ConfigRequest) -> dict[str, Any]:
+def settings_for_request(served: ServedModel, wish: ConfigRequest) -> dict[str, Any]:
     """The settings for a served model."""
     settings = settings_for(
         served.name,
@@ -116,25 +116,25 @@ def _print_exports(settings: Mapping[str, Any], window: int, shell: Shell) -> No
 
 def _print_reasons(console: Console, served: ServedModel, settings: Mapping[str, Any]) -> None:
     """The settings as a table that says why each is there."""
-    title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_abilities(served)}"
+    title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_capabilities(served)}"
     table = Table(title=title, title_justify="left")
     table.add_column("setting, and its value", overflow="fold", min_width=min(NAME_WIDTH, console.width // 2))
     table.add_column("why", overflow="fold")
     for name, value in flatten(settings).items():
         short = name.removeprefix("env.")
-        shown = Text.assemble((short, "bold"), "\n", (_shown(short, value), "green"))
+        shown = Text.assemble((short, "bold"), "\n", (_displayed(short, value), "green"))
         table.add_row(shown, REASONS[name])
     console.print(table)
 
 
-def _abilities(served: ServedModel) -> str:
+def _capabilities(served: ServedModel) -> str:
     """What the server says the model can do."""
-    told = {"thinking": served.thinking, "effort": served.effort, "images": served.images}
-    words = [f"{'' if can else 'no '}{name}" for name, can in told.items() if can is not None]
+    capabilities = {"thinking": served.thinking, "effort": served.effort, "images": served.images}
+    words = [f"{'' if can else 'no '}{name}" for name, can in capabilities.items() if can is not None]
     return "; " + ", ".join(words) if words else ""
 
 
-def _shown(name: str, value: Any) -> str:
+def _displayed(name: str, value: Any) -> str:
     """A value for the reader; a key is not shown."""
     if name in SECRETS and value not in ("", NO_KEY):
         return "(your key)"
@@ -150,19 +150,19 @@ def _print_notes(served: ServedModel) -> None:
 def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Merge into a file and say, on the error stream, exactly what that did."""
     written = write_settings(path, settings, user_journal(environ))
-    _say(written)
+    _print_changes(written)
     everywhere, _ = merge(read(user_settings_path(environ)), written.settings)
-    if left := leftovers(written.settings, settings):
+    if left := stale_settings(written.settings, settings):
         typer.echo(
             "Kept, but meant for an earlier model or a smaller window; remove what you did not want: "
             + ", ".join(left),
             err=True,
         )
-    if against := rivals(everywhere, settings):
+    if against := conflicts(everywhere, settings):
         typer.echo(f"Kept, but works against these settings: {', '.join(against)}", err=True)
 
 
-def _say(written: Written) -> None:
+def _print_changes(written: Written) -> None:
     if not written.changes:
         typer.echo(f"{written.path} says all that already; nothing was written", err=True)
         return
@@ -171,7 +171,7 @@ def _say(written: Written) -> None:
     typer.echo("\n  ".join(lines) + "\n  --undo takes this back", err=True)
 
 
-def say_where_the_key_is(wish: ConfigRequest) -> None:
+def print_key_location(wish: ConfigRequest) -> None:
     """A project's file has no key in it: say where Claude Code finds it."""
     if wish.keyless and wish.key:
         typer.echo(
@@ -180,7 +180,7 @@ def say_where_the_key_is(wish: ConfigRequest) -> None:
         )
 
 
-def take_back(path: Path, environ: Mapping[str, str], *, force: bool, as_json: bool) -> None:
+def undo_and_print(path: Path, environ: Mapping[str, str], *, force: bool, as_json: bool) -> None:
     """Undo the last write and say what that did."""
     undone = undo(path, user_journal(environ), force=force)
     if as_json:

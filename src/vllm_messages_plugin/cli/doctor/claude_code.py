@@ -8,7 +8,7 @@ from typing import Any
 
 from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError, merge
 from vllm_messages_plugin.cli.claude_config.paths import project_settings_path, user_settings_path
-from vllm_messages_plugin.cli.claude_config.recommended_settings import rivals
+from vllm_messages_plugin.cli.claude_config.recommended_settings import conflicts
 from vllm_messages_plugin.cli.claude_config.settings_file import read
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.conformance.client import base_url
@@ -38,7 +38,7 @@ def claude(environ: Mapping[str, str], project: Path, url: str, program: str = "
     if not any(path.exists() for path in files):
         yield ok("settings", f"{files[0]} is not there")
     yield from _variables({**environ, **settings.get("env", {})}, url)
-    yield from _rivals(settings)
+    yield from _conflicts(settings)
 
 
 def _program(program: str) -> Line:
@@ -84,7 +84,7 @@ def _variables(variables: Mapping[str, str], url: str) -> Iterator[Line]:
         yield ok("Claude Code's models", ", ".join(dict.fromkeys(variables[name] for name in NAMES)))
 
 
-def _rivals(settings: Mapping[str, Any]) -> Iterator[Line]:
+def _conflicts(settings: Mapping[str, Any]) -> Iterator[Line]:
     present = {"permissions": {}, **settings}
-    for found in rivals(present, NOTHING):
+    for found in conflicts(present, NOTHING):
         yield warn("Claude Code's settings", found, "remove it, unless you mean it")

@@ -26,7 +26,7 @@ def doctor(
 
     Exit status: 0 nothing failed; 1 something did; 2 wrong usage.
     """
-    from vllm_messages_plugin.cli.doctor.report import examine, show
+    from vllm_messages_plugin.cli.doctor.report import diagnose, show
 
-    parts = examine(url, model, api_key, None if no_server else timeout, os.environ, Path.cwd())
+    parts = diagnose(url, model, api_key, None if no_server else timeout, os.environ, Path.cwd())
     raise typer.Exit(1 if show(parts, as_json=as_json) else 0)

@@ -44,7 +44,7 @@ class Setting:
     """A setting: what it does, and what is wrong with a value."""
 
     effect: str
-    complain: Callable[[str], str | None] = _any
+    find_problem: Callable[[str], str | None] = _any
     secret: bool = False
 
 
@@ -101,7 +101,7 @@ def _setting(name: str, value: str) -> Line:
         advice = f"perhaps {PREFIX}{near[0]}" if near else "docs/configuration.md lists all there are"
         return warn(name, "there is no such setting", advice)
     shown = "(not shown)" if setting.secret else repr(value)
-    if wrong := setting.complain(value):
+    if wrong := setting.find_problem(value):
         return fail(
             name, f"{shown} {wrong}", "mend it: with a value that makes no sense the plugin stays off"
         )

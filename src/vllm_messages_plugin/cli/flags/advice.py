@@ -19,7 +19,9 @@ from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
 READ_BY_VLLM = ("<think>", *REASONING_PARSER_BY_TAG)
 AUTO = "--enable-auto-tool-choice"
 AUTO_REASON = 'without it vLLM answers tool_choice "auto" with a 400'
-OURS = "vLLM has no parser that reads {} while they stream; this one of ours asks the chat template"
+PLUGIN_PARSER_REASON = (
+    "vLLM has no parser that reads {} while they stream; this one of ours asks the chat template"
+)
 OWN_TEMPLATE = f"{parser_names.AUTO} asks the model's own chat template, not that of --chat-template."
 NO_TOOLS = (
     "No tool flag: vLLM's own routes have no way to tell this model of tools. The Messages routes prompt "
@@ -44,7 +46,7 @@ class Advice:
     openai: list[str]
     flags: list[Flag]
     notes: list[str]
-    found: dict[str, str]
+    details: dict[str, str]
     choice: ParserChoice
 
 
@@ -79,7 +81,11 @@ def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
     if not choice.prompted:
         return choice.tool_parser, choice.reasons[0]
     spoken = scanner_only_format(choice)
-    return (parser_names.AUTO, OURS.format(f"calls written as {spoken}")) if spoken else (None, "")
+    return (
+        (parser_names.AUTO, PLUGIN_PARSER_REASON.format(f"calls written as {spoken}"))
+        if spoken
+        else (None, "")
+    )
 
 
 def _reasoning_parser(choice: ParserChoice) -> tuple[str | None, str]:
@@ -91,7 +97,9 @@ def _reasoning_parser(choice: ParserChoice) -> tuple[str | None, str]:
         thinking.open_tag in READ_BY_VLLM
     ):  # if vLLM's own are no help, it is in doubt whether the model thinks
         return None, choice.reasons[-1]
-    return parser_names.AUTO, OURS.format(f"thoughts in {thinking.open_tag}...{thinking.close_tag}")
+    return parser_names.AUTO, PLUGIN_PARSER_REASON.format(
+        f"thoughts in {thinking.open_tag}...{thinking.close_tag}"
+    )
 
 
 def _notes(choice: ParserChoice) -> list[str]:
@@ -104,24 +112,24 @@ def _notes(choice: ParserChoice) -> list[str]:
 def _found(model: Model, choice: ParserChoice) -> dict[str, str]:
     facts = model.facts
     native = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
-    found = {
+    details = {
         "architecture": facts.architecture or facts.model_type or "not told",
         "window": f"{model.window} tokens" if model.window else "not told",
         "rendered by": f"vLLM's own {native} renderer" if native else _template(facts.template),
     }
     profile = choice.profile
     if profile is None:
-        return found
+        return details
     if profile.error:
-        return found | {"trouble": profile.error}
-    return found | _template_says(profile) | {"thinking": thinking_words(profile.thinking)}
+        return details | {"trouble": profile.error}
+    return details | _template_traits(profile) | {"thinking": describe_thinking(profile.thinking)}
 
 
 def _template(template: str | None) -> str:
     return f"its chat template, {len(template)} characters" if template else "nothing: there is no template"
 
 
-def _template_says(profile: TemplateProfile) -> dict[str, str]:
+def _template_traits(profile: TemplateProfile) -> dict[str, str]:
     return {
         "tools": _tools(profile),
         "results": "shown as results" if profile.renders_results else "not shown",
@@ -141,7 +149,7 @@ def _tools(profile: TemplateProfile) -> str:
     return listed
 
 
-def thinking_words(thinking: ThinkingProfile | None) -> str:
+def describe_thinking(thinking: ThinkingProfile | None) -> str:
     """How a template thinks, in one line."""
     if thinking is None:
         return "never"

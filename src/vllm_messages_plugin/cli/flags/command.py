@@ -61,8 +61,8 @@ def _print(directory: str, advice: "Advice") -> None:
     for note in advice.notes:
         typer.echo(f"    {note}")
     _heading("What the model's files tell")
-    width = max(map(len, advice.found))
-    for name, value in advice.found.items():
+    width = max(map(len, advice.details))
+    for name, value in advice.details.items():
         typer.echo(f"  {name:<{width}}  {value}")
 
 

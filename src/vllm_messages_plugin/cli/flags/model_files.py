@@ -131,8 +131,8 @@ def _named(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _special_tokens(directory: Path, tokenizer: Mapping[str, Any]) -> dict[str, str]:
-    told = {**_object(directory / "special_tokens_map.json"), **tokenizer}
-    texts = {name: _content(told.get(name)) for name in SPECIAL_TOKENS}
+    texts_by_name = {**_object(directory / "special_tokens_map.json"), **tokenizer}
+    texts = {name: _content(texts_by_name.get(name)) for name in SPECIAL_TOKENS}
     return {name: text for name, text in texts.items() if text is not None}
 
 
@@ -179,5 +179,5 @@ def _is_mistral(directory: Path) -> bool:
 def _window(config: Mapping[str, Any]) -> int | None:
     """The longest window the model is made for; a multimodal one tells it of its text part."""
     parts = (config, config.get("text_config"), config.get("llm_config"))
-    told = (part.get(name) for part in parts if isinstance(part, Mapping) for name in WINDOWS)
-    return next((value for value in told if isinstance(value, int)), None)
+    windows = (part.get(name) for part in parts if isinstance(part, Mapping) for name in WINDOWS)
+    return next((value for value in windows if isinstance(value, int)), None)

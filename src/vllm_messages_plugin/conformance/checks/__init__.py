@@ -4,10 +4,10 @@ from vllm_messages_plugin.conformance.check import Check
 from vllm_messages_plugin.conformance.checks import (
     acceptance,
     agents,
-    answers,
     choices,
     counting,
     limits,
+    messages,
     refusals,
     sessions,
     streams,
@@ -21,11 +21,11 @@ from vllm_messages_plugin.conformance.checks import (
 
 GROUPED: dict[str, tuple[Check, ...]] = {
     "models": (
-        Check("models", "GET /v1/models lists the model", answers.models),
-        Check("model", "GET /v1/models/{id} tells of one", answers.one_model),
+        Check("models", "GET /v1/models lists the model", messages.models),
+        Check("model", "GET /v1/models/{id} tells of one", messages.one_model),
     ),
     "wire": (
-        Check("message", "a plain message", answers.message),
+        Check("message", "a plain message", messages.message),
         Check("versions", "every version and beta is taken", wire.versions, beyond=True),
         Check("request-ids", "every answer has a request id", wire.request_ids),
         Check("leniency", "what clients send is accepted", acceptance.leniency, beyond=True),
@@ -48,8 +48,8 @@ GROUPED: dict[str, tuple[Check, ...]] = {
         Check("auth", "the key counts in both headers", refusals.auth),
     ),
     "streaming": (
-        Check("stream", "the grammar of a stream", answers.stream_grammar),
-        Check("same-text", "streamed and plain answers agree", answers.same_text, beyond=True),
+        Check("stream", "the grammar of a stream", messages.stream_grammar),
+        Check("same-text", "streamed and plain answers agree", messages.same_text, beyond=True),
         Check("not-streamed", "stream: false answers in JSON", streams.both_modes),
         Check("first-byte", "a long prompt keeps the line alive", streams.first_byte),
         Check("disconnect", "a client that leaves ends its request", streams.disconnect),
@@ -73,8 +73,8 @@ GROUPED: dict[str, tuple[Check, ...]] = {
     "thinking": (
         Check("thinking", "every kind of thinking is accepted", thinking.thinking, beyond=True),
         Check("budgets", "a budget beyond max_tokens is lowered", thinking.budgets, beyond=True),
-        Check("thought", "thinking comes first, and signed", thinking.thought),
-        Check("omitted", "thinking can be left out", thinking.omitted),
+        Check("thought", "thinking comes first, and signed", thinking.signed_thinking),
+        Check("omitted", "thinking can be left out", thinking.omitted_thinking),
         Check("passed-back", "thinking from elsewhere is taken", thinking.passed_back, beyond=True),
     ),
     "structured": (

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from vllm_messages_plugin.conformance.checks.expectations import ask, calls_of, expect_ok, streamed, whole
+from vllm_messages_plugin.conformance.checks.expectations import (
+    calls_of,
+    expect_ok,
+    require_finished,
+    single_turn,
+    stream_message,
+)
 from vllm_messages_plugin.conformance.checks.tools import FORCED, WEATHER
 from vllm_messages_plugin.conformance.checks.toolsets import PLACEHOLDER
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
@@ -39,7 +45,7 @@ MAIN: dict[str, Any] = {
     "output_config": {"effort": "high"},
     "stream": True,
 }
-TITLE = ask(
+TITLE = single_turn(
     "Hello.",
     256,
     output_config={
@@ -54,23 +60,23 @@ TITLE = ask(
         }
     },
 )
-SAFETY = ask("Is this safe?", 64, stop_sequences=["</block>"], temperature=0)
-MODEL_CHECK = ask("Hi", 1)
+SAFETY = single_turn("Is this safe?", 64, stop_sequences=["</block>"], temperature=0)
+MODEL_CHECK = single_turn("Hi", 1)
 
 
 def claude_code(client: Client) -> Outcome:
     """The first request of Claude Code is answered: betas, deferred tools, a system turn, 32000 tokens."""
     path = f"{MESSAGES}?beta=true"
-    reply = client.open(MAIN, path=path, anthropic_beta=BETAS)
-    expect(reply.status == 200, f"its main request: HTTP {reply.status}: {reply.excerpt()}")
-    kinds = [event.kind for event in reply.events() if event.kind != "ping"]
+    response = client.open(MAIN, path=path, anthropic_beta=BETAS)
+    expect(response.status == 200, f"its main request: HTTP {response.status}: {response.excerpt()}")
+    kinds = [event.kind for event in response.events() if event.kind != "ping"]
     expect(
         kinds[:1] == ["message_start"], f"its main request: the stream starts with {kinds[:1] or 'nothing'}"
     )
     expect("error" not in kinds, "its main request: the stream carries an error")
     for what, body in (("its safety check", SAFETY), ("its check of a model", MODEL_CHECK)):
         expect_ok(client.message(body, path=path, anthropic_beta=BETAS), what)
-    titled = whole(TITLE, streamed(client, TITLE), "a title")
+    titled = require_finished(TITLE, stream_message(client, TITLE), "a title")
     expect(titled.get("stop_reason") == "end_turn", f"a title stops with {titled.get('stop_reason')}")
     return passed("its main request, a title, a safety check, a check of a model")
 
@@ -81,12 +87,12 @@ NEVER_NULL = ("citations", "caller", "toolset_name", "input", "signature", "thin
 
 def no_nulls(client: Client) -> Outcome:
     """Blocks have no field that is null: strict clients refuse a whole answer for one."""
-    answers = [
-        expect_ok(client.message(ask("Say hello.", 8)), "a plain message"),
+    messages = [
+        expect_ok(client.message(single_turn("Say hello.", 8)), "a plain message"),
         expect_ok(client.message(FORCED), "a call"),
-        streamed(client, FORCED),
+        stream_message(client, FORCED),
     ]
-    for block in [block for answer in answers for block in answer["content"]]:
+    for block in [block for message in messages for block in message["content"]]:
         nulls = [name for name in NEVER_NULL if name in block and block[name] is None]
         expect(not nulls, f"a {block['type']} block has null for {', '.join(nulls)}")
     return passed("text and tool_use, streamed as well")
@@ -97,11 +103,13 @@ JSON_TOOL = {**WEATHER, "name": "json", "description": "Respond with a JSON obje
 
 def json_tool(client: Client) -> Outcome:
     """Structured output by a forced tool called json, as Vercel's AI SDK asks for it."""
-    body = ask(
+    body = single_turn(
         "Which city?", 256, temperature=0, tools=[JSON_TOOL], tool_choice={"type": "tool", "name": "json"}
     )
-    answer = whole(body, expect_ok(client.message({**body, "top_k": 1}), "the tool json"), "the tool json")
-    calls = calls_of(answer)
+    message = require_finished(
+        body, expect_ok(client.message({**body, "top_k": 1}), "the tool json"), "the tool json"
+    )
+    calls = calls_of(message)
     expect([call["name"] for call in calls] == ["json"], f"the calls are {calls}")
-    expect(answer.get("stop_reason") == "tool_use", f"the stop_reason is {answer.get('stop_reason')}")
+    expect(message.get("stop_reason") == "tool_use", f"the stop_reason is {message.get('stop_reason')}")
     return passed(str(calls[0]["input"]))

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    ask,
     calls_of,
     expect_ok,
-    streamed,
+    require_finished,
+    single_turn,
+    stream_message,
     text_of,
-    whole,
 )
 from vllm_messages_plugin.conformance.checks.tools import CHOICES, FORCED, QUESTION, WEATHER
 from vllm_messages_plugin.conformance.client import Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
-from vllm_messages_plugin.conformance.stream_rules import broken_rule
+from vllm_messages_plugin.conformance.stream_rules import first_violation
 
 Block = dict[str, Any]
 TIME: dict[str, Any] = {
@@ -59,76 +59,76 @@ NOTE: dict[str, Any] = {
 }
 
 
-def _asked(tools: list[dict[str, Any]], choice: Mapping[str, Any], limit: int = 256) -> dict[str, Any]:
-    return ask(QUESTION, limit, temperature=0, tools=tools, tool_choice=dict(choice))
+def _request(tools: list[dict[str, Any]], choice: Mapping[str, Any], limit: int = 256) -> dict[str, Any]:
+    return single_turn(QUESTION, limit, temperature=0, tools=tools, tool_choice=dict(choice))
 
 
-def _forced(tool: dict[str, Any], limit: int = 256) -> dict[str, Any]:
-    return _asked([tool], {"type": "tool", "name": tool["name"]}, limit)
+def _forced_request(tool: dict[str, Any], limit: int = 256) -> dict[str, Any]:
+    return _request([tool], {"type": "tool", "name": tool["name"]}, limit)
 
 
-def _whole(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _finished_in_both_modes(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Both answers, if they came to their end."""
-    return [(kind, whole(body, answer, kind)) for kind, answer in _both(client, body)]
+    return [(mode, require_finished(body, message, mode)) for mode, message in _both_modes(client, body)]
 
 
-def _both(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _both_modes(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """The plain answer and the streamed one."""
-    return [("plain", expect_ok(client.message(body), "plain")), ("streamed", streamed(client, body))]
+    return [("plain", expect_ok(client.message(body), "plain")), ("streamed", stream_message(client, body))]
 
 
 def any_tool(client: Client) -> Outcome:
     """With `any` at least one of the tools is called, with an input that its schema allows."""
-    for kind, answer in _whole(client, _asked([WEATHER, TIME], {"type": "any"})):
-        calls = calls_of(answer)
-        expect(calls, f"{kind}: no call, but {text_of(answer)[:60]!r}")
+    for mode, message in _finished_in_both_modes(client, _request([WEATHER, TIME], {"type": "any"})):
+        calls = calls_of(message)
+        expect(calls, f"{mode}: no call, but {text_of(message)[:60]!r}")
         for call in calls:
-            _expect_known(call, kind)
-        stop = answer.get("stop_reason")
-        expect(stop == "tool_use", f"{kind}: the stop_reason is {stop}, not tool_use")
+            _expect_known(call, mode)
+        stop = message.get("stop_reason")
+        expect(stop == "tool_use", f"{mode}: the stop_reason is {stop}, not tool_use")
     return passed(f"{', '.join(call['name'] for call in calls)}, streamed as well")
 
 
-def _expect_known(call: Block, kind: str) -> None:
+def _expect_known(call: Block, mode: str) -> None:
     schemas = {WEATHER["name"]: CHOICES, TIME["name"]: {}}
-    expect(call.get("name") in schemas, f"{kind}: the tool {call.get('name')!r} was not offered")
+    expect(call.get("name") in schemas, f"{mode}: the tool {call.get('name')!r} was not offered")
     for name, allowed in schemas[call["name"]].items():
         value = call["input"].get(name)
-        expect(value in allowed, f"{kind}: input.{name} is {value!r}, not one of {allowed}")
+        expect(value in allowed, f"{mode}: input.{name} is {value!r}, not one of {allowed}")
 
 
 def no_tool(client: Client) -> Outcome:
     """With `none` nothing is called, though the tools are there."""
-    for kind, answer in _both(client, _asked([WEATHER], {"type": "none"}, 32)):
-        expect(not calls_of(answer), f"{kind}: {calls_of(answer)[:1]} was called")
-        stop = answer.get("stop_reason")
-        expect(stop in {"end_turn", "max_tokens"}, f"{kind}: the stop_reason is {stop}")
+    for mode, message in _both_modes(client, _request([WEATHER], {"type": "none"}, 32)):
+        expect(not calls_of(message), f"{mode}: {calls_of(message)[:1]} was called")
+        stop = message.get("stop_reason")
+        expect(stop in {"end_turn", "max_tokens"}, f"{mode}: the stop_reason is {stop}")
     return passed(f"no call, {stop}")
 
 
 def single_call(client: Client) -> Outcome:
     """disable_parallel_tool_use leaves exactly one call."""
     choice = {"type": "any", "disable_parallel_tool_use": True}
-    for kind, answer in _whole(client, _asked([WEATHER, TIME], choice)):
-        count = len(calls_of(answer))
-        expect(count == 1, f"{kind}: {count} calls")
+    for mode, message in _finished_in_both_modes(client, _request([WEATHER, TIME], choice)):
+        count = len(calls_of(message))
+        expect(count == 1, f"{mode}: {count} calls")
     return passed("one call, streamed as well")
 
 
 def no_arguments(client: Client) -> Outcome:
     """A tool without arguments is called with an empty object."""
-    for kind, answer in _whole(client, _forced(TIME)):
-        inputs = [call.get("input") for call in calls_of(answer)]
-        expect(inputs == [{}], f"{kind}: the inputs are {inputs}, not one empty object")
+    for mode, message in _finished_in_both_modes(client, _forced_request(TIME)):
+        inputs = [call.get("input") for call in calls_of(message)]
+        expect(inputs == [{}], f"{mode}: the inputs are {inputs}, not one empty object")
     return passed("input: {}")
 
 
 def awkward_arguments(client: Client) -> Outcome:
     """Quotes, newlines, markup, numbers and nested lists come through a call unharmed."""
-    for kind, answer in _whole(client, _forced(NOTE, 400)):
-        inputs = [call.get("input") for call in calls_of(answer)]
+    for mode, message in _finished_in_both_modes(client, _forced_request(NOTE, 400)):
+        inputs = [call.get("input") for call in calls_of(message)]
         shown = json.dumps(inputs, ensure_ascii=False)[:160]
-        expect(inputs == [AWKWARD], f"{kind}: the input is not the only one its schema allows: {shown}")
+        expect(inputs == [AWKWARD], f"{mode}: the input is not the only one its schema allows: {shown}")
     return passed("text, number, boolean and a nested list, streamed as well")
 
 
@@ -137,23 +137,23 @@ def cut_call(client: Client) -> Outcome:
     body = {**FORCED, "max_tokens": 8}
     plain = expect_ok(client.message(body), "a cut call")
     _expect_cut(plain.get("stop_reason"), "plain")
-    reply = client.stream(body)
-    broken = broken_rule(reply.events())
+    response = client.stream(body)
+    broken = first_violation(response.events())
     expect(broken is None, f"streamed: {broken}")
     ends = [
-        event.data["delta"].get("stop_reason") for event in reply.events() if event.kind == "message_delta"
+        event.data["delta"].get("stop_reason") for event in response.events() if event.kind == "message_delta"
     ]
     _expect_cut(ends[-1], "streamed")
     return passed("stop_reason max_tokens, streamed as well")
 
 
-def _expect_cut(stop: Any, kind: str) -> None:
-    expect(stop == "max_tokens", f"{kind}: a call of 8 tokens stops with {stop}, not max_tokens")
+def _expect_cut(stop: Any, mode: str) -> None:
+    expect(stop == "max_tokens", f"{mode}: a call of 8 tokens stops with {stop}, not max_tokens")
 
 
 def loop(client: Client) -> Outcome:
     """An agent's loop: the model's own call is sent back as it came, with parallel results, and answered."""
-    first = whole(FORCED, expect_ok(client.message(FORCED), "the first step"), "the first step")
+    first = require_finished(FORCED, expect_ok(client.message(FORCED), "the first step"), "the first step")
     other = {
         "type": "tool_use",
         "id": "toolu_other",
@@ -170,6 +170,6 @@ def loop(client: Client) -> Outcome:
         {"role": "user", "content": results},
     ]
     second = {**FORCED, "messages": turns, "tool_choice": {"type": "none"}, "max_tokens": 8}
-    for kind, answer in _both(client, second):
-        expect(not calls_of(answer), f"{kind}: called again in spite of `none`")
+    for mode, message in _both_modes(client, second):
+        expect(not calls_of(message), f"{mode}: called again in spite of `none`")
     return passed("two results, in another order than the calls")

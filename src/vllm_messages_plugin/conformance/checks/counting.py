@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vllm_messages_plugin.conformance.checks.expectations import ask, expect_ok, input_total
+from vllm_messages_plugin.conformance.checks.expectations import expect_ok, input_total, single_turn
 from vllm_messages_plugin.conformance.checks.structured import FORMAT
 from vllm_messages_plugin.conformance.checks.tools import TURNS, WEATHER
 from vllm_messages_plugin.conformance.checks.turns import IMAGE
@@ -10,20 +10,26 @@ from vllm_messages_plugin.conformance.client import MESSAGES, Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
 
 COUNT_PATH = f"{MESSAGES}/count_tokens"
-HELLO = ask("Say hello.", 1)["messages"]
+HELLO = single_turn("Say hello.", 1)["messages"]
 SYSTEM = "You answer in one short sentence."
 
 
-def _thought_back() -> list[dict[str, Any]]:
-    thought = {"type": "thinking", "thinking": "Let me see.", "signature": "bm90IG91cnM="}
-    return [TURNS[0], {"role": "assistant", "content": [thought, *TURNS[1]["content"]]}, TURNS[2]]
+def _history_with_thinking() -> list[dict[str, Any]]:
+    signed_thinking = {"type": "thinking", "thinking": "Let me see.", "signature": "bm90IG91cnM="}
+    return [TURNS[0], {"role": "assistant", "content": [signed_thinking, *TURNS[1]["content"]]}, TURNS[2]]
 
 
 CASES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("one message", {"messages": HELLO}),
     ("system, tools and results", {"system": SYSTEM, "messages": TURNS, "tools": [WEATHER]}),
-    ("thinking", {"messages": _thought_back(), "tools": [WEATHER], "thinking": {"type": "adaptive"}}),
-    ("no thinking", {"messages": _thought_back(), "tools": [WEATHER], "thinking": {"type": "disabled"}}),
+    (
+        "thinking",
+        {"messages": _history_with_thinking(), "tools": [WEATHER], "thinking": {"type": "adaptive"}},
+    ),
+    (
+        "no thinking",
+        {"messages": _history_with_thinking(), "tools": [WEATHER], "thinking": {"type": "disabled"}},
+    ),
     ("a system message in place", {"messages": [*HELLO, {"role": "system", "content": SYSTEM}]}),
     ("a format", {"messages": HELLO, "output_config": {"format": FORMAT}}),
     ("tools: []", {"messages": HELLO, "tools": []}),
@@ -40,7 +46,10 @@ def count_tokens(client: Client) -> Outcome:
 
 def _agree(client: Client, what: str, body: dict[str, Any]) -> str:
     counted = expect_ok(client.message(body, path=COUNT_PATH), f"{what}: count_tokens")
-    answer = expect_ok(client.message({**body, "max_tokens": 1}), f"{what}: the request itself")
-    told, charged = counted.get("input_tokens"), input_total(answer.get("usage") or {})
-    expect(told == charged, f"{what}: count_tokens says {told}, usage {charged} ({answer.get('usage')})")
-    return f"{what} {told}"
+    message = expect_ok(client.message({**body, "max_tokens": 1}), f"{what}: the request itself")
+    counted_tokens, charged = counted.get("input_tokens"), input_total(message.get("usage") or {})
+    expect(
+        counted_tokens == charged,
+        f"{what}: count_tokens says {counted_tokens}, usage {charged} ({message.get('usage')})",
+    )
+    return f"{what} {counted_tokens}"

@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vllm_messages_plugin.conformance.client import Client, Reply
+from vllm_messages_plugin.conformance.client import Client, Response
 from vllm_messages_plugin.conformance.outcome import CannotTellError, expect
-from vllm_messages_plugin.conformance.stream_rules import broken_rule, fold
+from vllm_messages_plugin.conformance.stream_rules import accumulate, first_violation
 
 # Sampling at temperature 0 is not bit-exact on every machine: one disagreement proves nothing.
-TRIES = 3
-COUNT = "Count from one to twenty in words, with commas between them."
+ATTEMPTS = 3
+COUNTING_PROMPT = "Count from one to twenty in words, with commas between them."
 
 
-def ask(text: str, limit: int, **fields: Any) -> dict[str, Any]:
+def single_turn(text: str, limit: int, **fields: Any) -> dict[str, Any]:
     """A request with one question."""
     return {"max_tokens": limit, "messages": [{"role": "user", "content": text}], **fields}
 
 
-def expect_ok(reply: Reply, what: str) -> dict[str, Any]:
+def expect_ok(response: Response, what: str) -> dict[str, Any]:
     """The body of an answer that must be 200."""
-    expect(reply.status == 200, f"{what}: HTTP {reply.status}: {reply.excerpt()}")
-    return reply.json()
+    expect(response.status == 200, f"{what}: HTTP {response.status}: {response.excerpt()}")
+    return response.json()
 
 
 def text_of(message: dict[str, Any]) -> str:
@@ -40,50 +40,54 @@ def input_total(usage: dict[str, Any]) -> int:
     return sum(usage.get(name) or 0 for name in names)
 
 
-def expect_request_id(reply: Reply) -> None:
+def expect_request_id(response: Response) -> None:
     """Every answer names itself in the request-id header."""
-    request_id = reply.headers.get("request-id", "")
+    request_id = response.headers.get("request-id", "")
     expect(request_id.startswith("req_"), f"no request-id header with req_..., but {request_id!r}")
 
 
-def streamed(client: Client, body: dict[str, Any]) -> dict[str, Any]:
+def stream_message(client: Client, body: dict[str, Any]) -> dict[str, Any]:
     """The message that a stream tells, once its grammar is proven."""
-    reply = client.stream(body)
-    expect(reply.status == 200, f"the stream: HTTP {reply.status}: {reply.excerpt()}")
-    content_type = reply.headers.get("content-type", "")
+    response = client.stream(body)
+    expect(response.status == 200, f"the stream: HTTP {response.status}: {response.excerpt()}")
+    content_type = response.headers.get("content-type", "")
     expect(content_type.startswith("text/event-stream"), f"the content-type is {content_type!r}")
-    broken = broken_rule(reply.events())
+    broken = first_violation(response.events())
     expect(broken is None, str(broken))
-    return fold(reply.events())
+    return accumulate(response.events())
 
 
-def whole(body: dict[str, Any], answer: dict[str, Any], kind: str) -> dict[str, Any]:
+def require_finished(body: dict[str, Any], message: dict[str, Any], kind: str) -> dict[str, Any]:
     """An answer that came to its end; a grammar allows blanks, and a poor model writes them without end."""
     limit = body["max_tokens"]
-    written = (answer.get("usage") or {}).get("output_tokens") or 0
-    if answer.get("stop_reason") == "max_tokens" and written >= limit:
+    written = (message.get("usage") or {}).get("output_tokens") or 0
+    if message.get("stop_reason") == "max_tokens" and written >= limit:
         raise CannotTellError(f"{kind}: the model wrote {written} tokens and came to no end")
-    return answer
+    return message
 
 
 def expect_accepted(client: Client, body: dict[str, Any], what: str) -> None:
     """A request is answered with a stream that begins as it should."""
-    reply = client.open(body)
-    expect(reply.status == 200, f"{what}: HTTP {reply.status}: {reply.excerpt()}")
-    kinds = [event.kind for event in reply.events() if event.kind != "ping"]
+    response = client.open(body)
+    expect(response.status == 200, f"{what}: HTTP {response.status}: {response.excerpt()}")
+    kinds = [event.kind for event in response.events() if event.kind != "ping"]
     expect(kinds[:1] == ["message_start"], f"{what}: the stream starts with {kinds[:1] or 'nothing'}")
     expect("error" not in kinds, f"{what}: the stream carries an error")
 
 
-def expect_error(reply: Reply, status: int, kind: str, what: str) -> str:
+def expect_error(response: Response, status: int, error_type: str, what: str) -> str:
     """An error in Anthropic's envelope; its message."""
-    expect(reply.status == status, f"{what}: HTTP {reply.status}, not {status}: {reply.excerpt()}")
-    body = reply.json()
-    expect(body.get("type") == "error", f"{what}: no envelope with `type: error`: {reply.excerpt()}")
+    expect(response.status == status, f"{what}: HTTP {response.status}, not {status}: {response.excerpt()}")
+    body = response.json()
+    expect(body.get("type") == "error", f"{what}: no envelope with `type: error`: {response.excerpt()}")
     error: Mapping[str, Any] = body.get("error") or {}
-    expect(error.get("type") == kind, f"{what}: the error type is {error.get('type')!r}, not {kind}")
+    expect(
+        error.get("type") == error_type, f"{what}: the error type is {error.get('type')!r}, not {error_type}"
+    )
     expect(isinstance(error.get("message"), str), f"{what}: the error has no message")
-    expect_request_id(reply)
-    told = body.get("request_id")
-    expect(told == reply.headers["request-id"], f"{what}: request_id {told!r} is not the header's")
+    expect_request_id(response)
+    request_id = body.get("request_id")
+    expect(
+        request_id == response.headers["request-id"], f"{what}: request_id {request_id!r} is not the header's"
+    )
     return str(error["message"])

@@ -4,13 +4,13 @@ import re
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    COUNT,
-    TRIES,
-    ask,
+    ATTEMPTS,
+    COUNTING_PROMPT,
     expect_accepted,
     expect_error,
     expect_ok,
-    streamed,
+    single_turn,
+    stream_message,
     text_of,
 )
 from vllm_messages_plugin.conformance.client import Client
@@ -23,8 +23,8 @@ TOO_LONG = re.compile(r"prompt is too long: (\d+) tokens > (\d+) maximum")
 
 def stop_sequences(client: Client) -> Outcome:
     """A sequence taken from a first answer stops the second one, and is not in it."""
-    body = ask(COUNT, 48, temperature=0)
-    for attempt in range(1, TRIES + 1):
+    body = single_turn(COUNTING_PROMPT, 48, temperature=0)
+    for attempt in range(1, ATTEMPTS + 1):
         text = text_of(expect_ok(client.message(body), "a plain message"))
         sequence = pick_sequence(text)
         if sequence is None:
@@ -32,19 +32,19 @@ def stop_sequences(client: Client) -> Outcome:
         try:
             return _stopped_at(client, {**body, "stop_sequences": [sequence]}, sequence)
         except MismatchError:
-            if attempt == TRIES:
+            if attempt == ATTEMPTS:
                 raise
     raise AssertionError("unreachable")
 
 
 def _stopped_at(client: Client, body: dict[str, Any], sequence: str) -> Outcome:
     plain = expect_ok(client.message(body), "with stop_sequences")
-    for kind, answer in (("plain", plain), ("streamed", streamed(client, body))):
-        stop = answer.get("stop_reason")
-        expect(stop == "stop_sequence", f"{kind}: stop_reason {stop}, not stop_sequence, for {sequence!r}")
-        told = answer.get("stop_sequence")
-        expect(told == sequence, f"{kind}: stop_sequence is {told!r}, not {sequence!r}")
-        expect(sequence not in text_of(answer), f"{kind}: the text still has {sequence!r}")
+    for mode, message in (("plain", plain), ("streamed", stream_message(client, body))):
+        stop = message.get("stop_reason")
+        expect(stop == "stop_sequence", f"{mode}: stop_reason {stop}, not stop_sequence, for {sequence!r}")
+        stop_sequence = message.get("stop_sequence")
+        expect(stop_sequence == sequence, f"{mode}: stop_sequence is {stop_sequence!r}, not {sequence!r}")
+        expect(sequence not in text_of(message), f"{mode}: the text still has {sequence!r}")
     return passed(f"stopped at {sequence!r}, which is not in the text")
 
 
@@ -56,12 +56,12 @@ def pick_sequence(text: str) -> str | None:
 
 def max_tokens(client: Client) -> Outcome:
     """A small max_tokens cuts the answer; one larger than the window is no error."""
-    cut = expect_ok(client.message(ask(COUNT, 4)), "max_tokens 4")
+    cut = expect_ok(client.message(single_turn(COUNTING_PROMPT, 4)), "max_tokens 4")
     expect(cut.get("stop_reason") == "max_tokens", f"max_tokens 4: stop_reason {cut.get('stop_reason')}")
     written = cut.get("usage", {}).get("output_tokens", 0)
     expect(0 < written <= 4, f"max_tokens 4: {written} output tokens")
     large = 10 * (client.window or UNKNOWN_WINDOW)
-    expect_accepted(client, ask("Say hello.", large), f"max_tokens {large}")
+    expect_accepted(client, single_turn("Say hello.", large), f"max_tokens {large}")
     return passed(f"cut after {written} tokens; {large} is accepted")
 
 
@@ -71,10 +71,10 @@ def too_long(client: Client) -> Outcome:
         return skipped("the server does not tell its window (max_input_tokens)")
     if client.window > LARGEST_PROMPT:
         return skipped(f"a window of {client.window} tokens is too large to overfill here")
-    prompt = ask("one two three four five " * (client.window // 4 + 1), 16)
-    for kind in (False, True):
-        reply = client.message({**prompt, "stream": kind})
-        message = expect_error(reply, 400, "invalid_request_error", "a prompt that is too long")
+    prompt = single_turn("one two three four five " * (client.window // 4 + 1), 16)
+    for stream in (False, True):
+        response = client.message({**prompt, "stream": stream})
+        message = expect_error(response, 400, "invalid_request_error", "a prompt that is too long")
         found = TOO_LONG.match(message)
         expect(found, f"the message is not `prompt is too long: N tokens > M maximum`: {message[:120]}")
         tokens, maximum = map(int, found.groups() if found else (0, 0))

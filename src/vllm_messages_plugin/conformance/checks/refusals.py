@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from vllm_messages_plugin.conformance.checks.expectations import ask, expect_error, expect_ok
+from vllm_messages_plugin.conformance.checks.expectations import expect_error, expect_ok, single_turn
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
 
-HELLO = ask("Say hello.", 1)
+HELLO = single_turn("Say hello.", 1)
 NO_SUCH_MODEL = "no-such-model"
 WRONG_KEY = "a-key-that-is-wrong"
 

@@ -4,9 +4,9 @@ import uuid
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.acceptance import SENTENCE, cache_is_off
-from vllm_messages_plugin.conformance.checks.expectations import ask, expect_ok, input_total
+from vllm_messages_plugin.conformance.checks.expectations import expect_ok, input_total, single_turn
 from vllm_messages_plugin.conformance.checks.tools import WEATHER
-from vllm_messages_plugin.conformance.client import Client, Reply
+from vllm_messages_plugin.conformance.client import Client, Response
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
 
 NO_THREADS = "thread_unsupported_request"
@@ -18,22 +18,24 @@ def threads(client: Client) -> Outcome:
 
     A server that ignores `thread` answers the second turn from one message, with HTTP 200.
     """
-    first = ask("My number is 17. " * 8, 4, thread={"type": "create"}, system="Be brief.")
+    first = single_turn("My number is 17. " * 8, 4, thread={"type": "create"}, system="Be brief.")
     created = client.message(first, anthropic_beta=BETA)
     if created.status != 200:
         return _refused(created, "thread create")
-    whole = expect_ok(created, "thread create")
-    more = {"type": "continue", "previous_message_id": whole["id"]}
-    continued = client.message(ask("Which?", 4, thread=more), anthropic_beta=BETA)
+    created_message = expect_ok(created, "thread create")
+    more = {"type": "continue", "previous_message_id": created_message["id"]}
+    continued = client.message(single_turn("Which?", 4, thread=more), anthropic_beta=BETA)
     second = expect_ok(continued, "thread continue")
-    before, now = input_total(whole["usage"]), input_total(second["usage"])
+    before, now = input_total(created_message["usage"]), input_total(second["usage"])
     expect(now > before, f"the thread is not remembered: {before} input tokens, then {now}")
     return passed(f"kept: {before} input tokens, then {now}")
 
 
-def _refused(reply: Reply, what: str) -> Outcome:
-    expect(reply.status == 400, f"{what}: HTTP {reply.status}, neither 200 nor 400: {reply.excerpt()}")
-    details = (reply.json().get("error") or {}).get("details") or {}
+def _refused(response: Response, what: str) -> Outcome:
+    expect(
+        response.status == 400, f"{what}: HTTP {response.status}, neither 200 nor 400: {response.excerpt()}"
+    )
+    details = (response.json().get("error") or {}).get("details") or {}
     code = details.get("error_code")
     expect(code == NO_THREADS, f"{what}: the error_code is {code!r}, not {NO_THREADS}: SDKs then give up")
     return passed(f"refused with {NO_THREADS}, so SDKs send the conversation whole")

@@ -5,7 +5,7 @@ import time
 import uuid
 
 from vllm_messages_plugin.conformance.checks.acceptance import SENTENCE, SENTENCE_TOKENS
-from vllm_messages_plugin.conformance.checks.expectations import COUNT, ask, expect_ok
+from vllm_messages_plugin.conformance.checks.expectations import COUNTING_PROMPT, expect_ok, single_turn
 from vllm_messages_plugin.conformance.client import Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
 
@@ -22,12 +22,13 @@ def first_byte(client: Client) -> Outcome:
     """A long prompt keeps the line alive: a byte within 15 s, and no silence of more than 30."""
     tokens = min(LONG_PROMPT, (client.window or 2 * LONG_PROMPT) // 2)
     words = f"Run {uuid.uuid4().hex}. " + SENTENCE * (tokens // SENTENCE_TOKENS)
-    watched = client.watch(ask(words, 4))
+    timed = client.open_timed(single_turn(words, 4))
     expect(
-        watched.reply.status == 200, f"a long prompt: HTTP {watched.reply.status}: {watched.reply.excerpt()}"
+        timed.response.status == 200,
+        f"a long prompt: HTTP {timed.response.status}: {timed.response.excerpt()}",
     )
-    expect(watched.times, "a long prompt: the stream carries nothing")
-    first, silence = watched.times[0], watched.longest_silence
+    expect(timed.times, "a long prompt: the stream carries nothing")
+    first, silence = timed.times[0], timed.longest_silence
     expect(
         first <= FIRST_BYTE_SECONDS, f"the first byte came after {first:.1f} s: clients give up on silence"
     )
@@ -42,7 +43,7 @@ def disconnect(client: Client) -> Outcome:
     before = _running(client)
     if before is None:
         return skipped("the server has no vLLM metrics, which would tell")
-    opened = client.open(ask(COUNT, (client.window or 8192) // 2))
+    opened = client.open(single_turn(COUNTING_PROMPT, (client.window or 8192) // 2))
     expect(opened.status == 200, f"a stream: HTTP {opened.status}: {opened.excerpt()}")
     start = time.monotonic()
     time.sleep(SETTLE_SECONDS)
@@ -55,15 +56,15 @@ def disconnect(client: Client) -> Outcome:
 
 def _running(client: Client) -> float | None:
     """How many requests run, as vLLM's metrics tell."""
-    reply = client.send_unrecorded("GET", "/metrics")
-    found = RUNNING.findall(reply.text) if reply.status == 200 else []
+    response = client.send_unrecorded("GET", "/metrics")
+    found = RUNNING.findall(response.text) if response.status == 200 else []
     return sum(map(float, found)) if found else None
 
 
 def both_modes(client: Client) -> Outcome:
     """`stream: false` is the same as no `stream`, and answers in JSON."""
-    reply = client.message(ask("Say hello.", 2, stream=False))
-    expect_ok(reply, "stream: false")
-    kind = reply.headers.get("content-type", "")
+    response = client.message(single_turn("Say hello.", 2, stream=False))
+    expect_ok(response, "stream: false")
+    kind = response.headers.get("content-type", "")
     expect(kind.startswith("application/json"), f"stream: false: the content-type is {kind!r}")
     return passed(kind)

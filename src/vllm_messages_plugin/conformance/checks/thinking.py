@@ -3,10 +3,10 @@
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    ask,
     expect_accepted,
     expect_ok,
-    streamed,
+    single_turn,
+    stream_message,
 )
 from vllm_messages_plugin.conformance.checks.tools import TURNS, WEATHER
 from vllm_messages_plugin.conformance.client import Client
@@ -22,8 +22,8 @@ KINDS: tuple[dict[str, Any], ...] = (
 )
 PUZZLE = "Is 17 a prime number?"
 LIMIT = 512
-THINKS_NOT = "the model does not think (capabilities)"
-NO_THOUGHT = f"no thinking came within {LIMIT} tokens"
+NO_THINKING_CAPABILITY = "the model does not think (capabilities)"
+NO_THINKING_CAME = f"no thinking came within {LIMIT} tokens"
 Block = dict[str, Any]
 
 
@@ -32,7 +32,7 @@ def thinking(client: Client) -> Outcome:
     for kind in KINDS:
         expect_accepted(
             client,
-            ask("Say hello.", 2048, thinking=kind),
+            single_turn("Say hello.", 2048, thinking=kind),
             f"thinking {kind['type']} {kind.get('display', '')}".strip(),
         )
     return passed(", ".join(dict.fromkeys(str(kind["type"]) for kind in KINDS)))
@@ -42,48 +42,58 @@ def budgets(client: Client) -> Outcome:
     """A budget as large as max_tokens is lowered, not refused: agents send that."""
     kind = {"type": "enabled", "budget_tokens": 1024}
     for limit in (200, 1024):
-        expect_accepted(client, ask("Say hello.", limit, thinking=kind), f"a budget of 1024 within {limit}")
+        expect_accepted(
+            client, single_turn("Say hello.", limit, thinking=kind), f"a budget of 1024 within {limit}"
+        )
     return passed("1024 within 200 and within 1024")
 
 
-def thought(client: Client) -> Outcome:
+def signed_thinking(client: Client) -> Outcome:
     """Thinking comes first, in a block that has text and a signature, streamed or not."""
     if client.thinking is False:
-        return skipped(THINKS_NOT)
-    body = ask(PUZZLE, LIMIT, thinking={"type": "adaptive"})
-    plain, told = expect_ok(client.message(body), "with thinking"), streamed(client, body)
-    found = [(kind, answer) for kind, answer in (("plain", plain), ("streamed", told)) if thoughts_of(answer)]
+        return skipped(NO_THINKING_CAPABILITY)
+    body = single_turn(PUZZLE, LIMIT, thinking={"type": "adaptive"})
+    plain, streamed_message = expect_ok(client.message(body), "with thinking"), stream_message(client, body)
+    found = [
+        (kind, message)
+        for kind, message in (("plain", plain), ("streamed", streamed_message))
+        if thinking_blocks(message)
+    ]
     if not found:
-        return skipped(NO_THOUGHT)
-    for kind, answer in found:
-        expect(answer["content"][0]["type"] == "thinking", f"{kind}: thinking does not come first")
-        _expect_signed(thoughts_of(answer), kind)
-        expect(thoughts_of(answer)[0].get("thinking"), f"{kind}: the thinking is empty")
-    return passed(f"{len(thoughts_of(found[0][1])[0]['thinking'])} characters, signed")
+        return skipped(NO_THINKING_CAME)
+    for kind, message in found:
+        expect(message["content"][0]["type"] == "thinking", f"{kind}: thinking does not come first")
+        _expect_signed(thinking_blocks(message), kind)
+        expect(thinking_blocks(message)[0].get("thinking"), f"{kind}: the thinking is empty")
+    return passed(f"{len(thinking_blocks(found[0][1])[0]['thinking'])} characters, signed")
 
 
-def omitted(client: Client) -> Outcome:
+def omitted_thinking(client: Client) -> Outcome:
     """With display: omitted the thinking is empty and signed, and its signature can be sent back."""
     if client.thinking is False:
-        return skipped(THINKS_NOT)
-    body = ask(PUZZLE, LIMIT, thinking={"type": "adaptive", "display": "omitted"})
-    plain, told = expect_ok(client.message(body), "display omitted"), streamed(client, body)
-    found = [(kind, answer) for kind, answer in (("plain", plain), ("streamed", told)) if thoughts_of(answer)]
+        return skipped(NO_THINKING_CAPABILITY)
+    body = single_turn(PUZZLE, LIMIT, thinking={"type": "adaptive", "display": "omitted"})
+    plain, streamed_message = expect_ok(client.message(body), "display omitted"), stream_message(client, body)
+    found = [
+        (kind, message)
+        for kind, message in (("plain", plain), ("streamed", streamed_message))
+        if thinking_blocks(message)
+    ]
     if not found:
-        return skipped(NO_THOUGHT)
-    for kind, answer in found:
-        shown = thoughts_of(answer)[0].get("thinking")
+        return skipped(NO_THINKING_CAME)
+    for kind, message in found:
+        shown = thinking_blocks(message)[0].get("thinking")
         expect(shown == "", f"{kind}: the thinking is shown: {str(shown)[:40]!r}")
-        _expect_signed(thoughts_of(answer), kind)
+        _expect_signed(thinking_blocks(message), kind)
     turns = [*body["messages"], {"role": "assistant", "content": plain["content"] or "Yes."}]
     again = {**body, "max_tokens": 4, "messages": [*turns, {"role": "user", "content": "Sure?"}]}
     expect_ok(client.message(again), "the same block sent back")
     return passed("empty, signed, and accepted back")
 
 
-def thoughts_of(answer: dict[str, Any]) -> list[Block]:
+def thinking_blocks(message: dict[str, Any]) -> list[Block]:
     """The thinking blocks of an answer."""
-    return [block for block in answer.get("content") or [] if block.get("type") == "thinking"]
+    return [block for block in message.get("content") or [] if block.get("type") == "thinking"]
 
 
 def _expect_signed(blocks: list[Block], kind: str) -> None:

@@ -2,7 +2,13 @@
 
 from typing import Any
 
-from vllm_messages_plugin.conformance.checks.expectations import ask, calls_of, expect_ok, streamed, whole
+from vllm_messages_plugin.conformance.checks.expectations import (
+    calls_of,
+    expect_ok,
+    require_finished,
+    single_turn,
+    stream_message,
+)
 from vllm_messages_plugin.conformance.client import Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
 
@@ -18,37 +24,39 @@ WEATHER: dict[str, Any] = {
     },
 }
 QUESTION = "What is the weather in Paris, in celsius?"
-FORCED = ask(
+FORCED = single_turn(
     QUESTION, 256, temperature=0, tools=[WEATHER], tool_choice={"type": "tool", "name": WEATHER["name"]}
 )
 
 
 def forced_tool(client: Client) -> Outcome:
     """A tool that is forced is called, with an input that its schema allows, streamed or not."""
-    answer = whole(FORCED, expect_ok(client.message(FORCED), "with a forced tool"), "plain")
-    plain = _expect_call(answer, "plain")
-    told = _expect_call(whole(FORCED, streamed(client, FORCED), "streamed"), "streamed")
-    expect(plain["id"] != told["id"], f"two calls share the id {plain['id']}")
+    message = require_finished(FORCED, expect_ok(client.message(FORCED), "with a forced tool"), "plain")
+    plain = _expect_call(message, "plain")
+    streamed_call = _expect_call(
+        require_finished(FORCED, stream_message(client, FORCED), "streamed"), "streamed"
+    )
+    expect(plain["id"] != streamed_call["id"], f"two calls share the id {plain['id']}")
     return passed(f"{plain['name']}({plain['input']}), streamed as well")
 
 
-def _expect_call(message: dict[str, Any], kind: str) -> dict[str, Any]:
+def _expect_call(message: dict[str, Any], mode: str) -> dict[str, Any]:
     calls = calls_of(message)
     stop = message.get("stop_reason")
-    expect(len(calls) == 1, f"{kind}: {len(calls)} tool_use blocks, stop_reason {stop}")
+    expect(len(calls) == 1, f"{mode}: {len(calls)} tool_use blocks, stop_reason {stop}")
     call = calls[0]
-    expect(str(call.get("id")).startswith("toolu_"), f"{kind}: the call's id is {call.get('id')!r}")
-    expect(call.get("name") == WEATHER["name"], f"{kind}: the call's name is {call.get('name')!r}")
-    _expect_input(call.get("input"), kind)
-    expect(stop == "tool_use", f"{kind}: the stop_reason is {stop}, not tool_use")
+    expect(str(call.get("id")).startswith("toolu_"), f"{mode}: the call's id is {call.get('id')!r}")
+    expect(call.get("name") == WEATHER["name"], f"{mode}: the call's name is {call.get('name')!r}")
+    _expect_input(call.get("input"), mode)
+    expect(stop == "tool_use", f"{mode}: the stop_reason is {stop}, not tool_use")
     return call
 
 
-def _expect_input(given: Any, kind: str) -> None:
-    expect(isinstance(given, dict), f"{kind}: the input is {given!r}, not an object")
+def _expect_input(given: Any, mode: str) -> None:
+    expect(isinstance(given, dict), f"{mode}: the input is {given!r}, not an object")
     for name, allowed in CHOICES.items():
         expect(
-            given.get(name) in allowed, f"{kind}: input.{name} is {given.get(name)!r}, not one of {allowed}"
+            given.get(name) in allowed, f"{mode}: input.{name} is {given.get(name)!r}, not one of {allowed}"
         )
 
 
@@ -89,6 +97,6 @@ TURNS: list[dict[str, Any]] = [
 def tool_result(client: Client) -> Outcome:
     """Parallel results in any order, one an error, one a list and one empty, are a legal history."""
     body = {"max_tokens": 8, "messages": TURNS, "tools": [WEATHER], "tool_choice": {"type": "none"}}
-    answer = expect_ok(client.message(body), "with tool results")
-    expect(isinstance(answer.get("content"), list), "the answer has no content")
+    message = expect_ok(client.message(body), "with tool results")
+    expect(isinstance(message.get("content"), list), "the answer has no content")
     return passed("an error, a list and an empty result, out of order")

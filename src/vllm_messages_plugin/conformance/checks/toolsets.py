@@ -3,12 +3,12 @@
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    ask,
     calls_of,
     expect_error,
     expect_ok,
     input_total,
-    whole,
+    require_finished,
+    single_turn,
 )
 from vllm_messages_plugin.conformance.checks.tools import QUESTION, WEATHER
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
@@ -22,7 +22,7 @@ PLACEHOLDER = {
 }
 BASH = {"type": "bash_20250124", "name": "bash"}
 SEARCH: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search", "max_uses": 1}
-DUPLICATES = ask(QUESTION, 1, tools=[WEATHER, WEATHER])
+DUPLICATES = single_turn(QUESTION, 1, tools=[WEATHER, WEATHER])
 
 
 def deferred(client: Client) -> Outcome:
@@ -34,15 +34,15 @@ def deferred(client: Client) -> Outcome:
 
 
 def _counted(client: Client, tools: list[dict[str, Any]]) -> int:
-    body = {"messages": ask(QUESTION, 1)["messages"], "tools": tools}
+    body = {"messages": single_turn(QUESTION, 1)["messages"], "tools": tools}
     counted = expect_ok(client.message(body, path=f"{MESSAGES}/count_tokens"), "count_tokens")
     return int(counted["input_tokens"])
 
 
 def client_tools(client: Client) -> Outcome:
     """A tool of Anthropic's that the client runs is offered with the schema its type stands for."""
-    body = ask("List the files.", 200, tools=[BASH], tool_choice={"type": "tool", "name": "bash"})
-    calls = calls_of(whole(body, expect_ok(client.message(body), BASH["type"]), "bash"))
+    body = single_turn("List the files.", 200, tools=[BASH], tool_choice={"type": "tool", "name": "bash"})
+    calls = calls_of(require_finished(body, expect_ok(client.message(body), BASH["type"]), "bash"))
     expect(len(calls) == 1, f"{len(calls)} calls of bash")
     given = calls[0].get("input")
     expect(isinstance(given, dict), f"bash is called with {given!r}")
@@ -58,15 +58,15 @@ def client_tools(client: Client) -> Outcome:
 
 def server_tools(client: Client) -> Outcome:
     """A tool that the server would have to run is run, or refused by name; never left out in silence."""
-    reply = client.message(ask("Who won?", 16, tools=[SEARCH]))
-    if reply.status == 200:
-        usage = expect_ok(reply, "web search").get("usage") or {}
+    response = client.message(single_turn("Who won?", 16, tools=[SEARCH]))
+    if response.status == 200:
+        usage = expect_ok(response, "web search").get("usage") or {}
         expect(
             "server_tool_use" in usage,
             "web_search is answered without a search (no usage.server_tool_use): the model makes things up",
         )
         return passed("the server searches")
-    message = expect_error(reply, 400, "invalid_request_error", "web search")
+    message = expect_error(response, 400, "invalid_request_error", "web search")
     expect(SEARCH["type"] in message, f"the refusal does not name {SEARCH['type']}: {message[:120]}")
     return passed("refused by name")
 
@@ -77,7 +77,7 @@ def tool_errors(client: Client) -> Outcome:
         client.message(DUPLICATES), 400, "invalid_request_error", "two tools of one name"
     )
     expect("unique" in duplicates, f"two tools of one name: the message is {duplicates[:120]!r}")
-    body = ask(QUESTION, 1, tools=[WEATHER], tool_choice={"type": "tool", "name": "no_such_tool"})
+    body = single_turn(QUESTION, 1, tools=[WEATHER], tool_choice={"type": "tool", "name": "no_such_tool"})
     missing = expect_error(client.message(body), 400, "invalid_request_error", "a tool that is not there")
     expect("no_such_tool" in missing, f"a tool that is not there: the message is {missing[:120]!r}")
     return passed("a name twice, a name that is not there")
@@ -85,9 +85,9 @@ def tool_errors(client: Client) -> Outcome:
 
 def tools_counted(client: Client) -> Outcome:
     """Tools are charged for: a request with one has more input tokens than one without."""
-    plain = expect_ok(client.message(ask(QUESTION, 1)), "without tools").get("usage") or {}
+    plain = expect_ok(client.message(single_turn(QUESTION, 1)), "without tools").get("usage") or {}
     with_tools = (
-        expect_ok(client.message(ask(QUESTION, 1, tools=[WEATHER])), "with a tool").get("usage") or {}
+        expect_ok(client.message(single_turn(QUESTION, 1, tools=[WEATHER])), "with a tool").get("usage") or {}
     )
     more = input_total(with_tools) - input_total(plain)
     expect(more > 0, f"a tool adds {more} input tokens: the model was not told of it")

@@ -7,10 +7,10 @@ from base64 import b64encode
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    ask,
     expect_accepted,
     expect_error,
     expect_ok,
+    single_turn,
     text_of,
 )
 from vllm_messages_plugin.conformance.checks.tools import RESULTS, TURNS, WEATHER
@@ -91,9 +91,9 @@ PREFILL = '{"the_answer": "'
 def prefill(client: Client) -> Outcome:
     """An answer that the request has begun is continued, and its beginning is not repeated."""
     body = {"max_tokens": 8, "messages": [user("Where is the Louvre? Answer in JSON."), assistant(PREFILL)]}
-    answer = text_of(expect_ok(client.message(body), "with a prefill"))
-    expect(not answer.startswith(PREFILL), f"the answer repeats its prefill: {answer[:60]!r}")
-    return passed(f"continued with {answer[:30]!r}")
+    text_after = text_of(expect_ok(client.message(body), "with a prefill"))
+    expect(not text_after.startswith(PREFILL), f"the answer repeats its prefill: {text_after[:60]!r}")
+    return passed(f"continued with {text_after[:30]!r}")
 
 
 def _call(kind: str, name: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 IMAGE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": png()}}
-COULD_NOT = re.compile("could not process image", re.IGNORECASE)
+IMAGE_REFUSAL = re.compile("could not process image", re.IGNORECASE)
 
 
 def image(client: Client) -> Outcome:
@@ -200,20 +200,20 @@ def image(client: Client) -> Outcome:
     )
     for what, turns in places:
         body = {"max_tokens": 4, "messages": turns, "tools": [WEATHER]}
-        reply = client.message(body)
-        if reply.status == 200:
+        response = client.message(body)
+        if response.status == 200:
             expect(client.images is not False, f"{what}: the model has no image_input, yet the answer is 200")
             continue
         expect(
             not client.images,
-            f"{what}: the model has image_input, yet HTTP {reply.status}: {reply.excerpt()}",
+            f"{what}: the model has image_input, yet HTTP {response.status}: {response.excerpt()}",
         )
-        message = expect_error(reply, 400, "invalid_request_error", what)
+        message = expect_error(response, 400, "invalid_request_error", what)
         expect(
-            COULD_NOT.search(message),
+            IMAGE_REFUSAL.search(message),
             f"{what}: the message is not `Could not process image`: {message[:120]}",
         )
-    return passed("seen" if reply.status == 200 else "refused with `Could not process image`")
+    return passed("seen" if response.status == 200 else "refused with `Could not process image`")
 
 
 def _document(source: dict[str, Any]) -> list[Turn]:
@@ -221,7 +221,7 @@ def _document(source: dict[str, Any]) -> list[Turn]:
 
 
 PDF = b64encode(b"%PDF-1.4\nnot a whole one").decode()
-PDF_WORDS = re.compile("could not process pdf|does not support pdf", re.IGNORECASE)
+PDF_REFUSAL = re.compile("could not process pdf|does not support pdf", re.IGNORECASE)
 
 
 def document(client: Client) -> Outcome:
@@ -234,7 +234,7 @@ def document(client: Client) -> Outcome:
         body = {"max_tokens": 2, "messages": _document(source)}
         expect_ok(client.message(body), f"a document of {what}")
     broken = {"type": "base64", "media_type": "application/pdf", "data": PDF}
-    reply = client.message(ask("", 2) | {"messages": _document(broken)})
-    message = expect_error(reply, 400, "invalid_request_error", "a broken PDF")
-    expect(PDF_WORDS.search(message), f"a broken PDF: the message names no PDF: {message[:120]}")
+    response = client.message(single_turn("", 2) | {"messages": _document(broken)})
+    message = expect_error(response, 400, "invalid_request_error", "a broken PDF")
+    expect(PDF_REFUSAL.search(message), f"a broken PDF: the message names no PDF: {message[:120]}")
     return passed("text and content; a broken PDF is refused by name")

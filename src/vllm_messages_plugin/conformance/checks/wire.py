@@ -3,15 +3,15 @@
 import re
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    ask,
     expect_error,
     expect_ok,
     expect_request_id,
+    single_turn,
 )
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
 
-HELLO = ask("Say hello.", 1)
+HELLO = single_turn("Say hello.", 1)
 SEQUENCES = [f"zq{index}zq" for index in range(20)]
 VERSIONS = ("2023-06-01", "2026-10-21", None)
 BETAS = "claude-code-20250219,interleaved-thinking-2025-05-14,not-invented-2030-01-01"
@@ -29,7 +29,7 @@ def versions(client: Client) -> Outcome:
 
 def request_ids(client: Client) -> Outcome:
     """Every answer has a request id of its own in its header, whatever its status."""
-    replies = [
+    responses = [
         client.message(HELLO),
         client.open(HELLO),
         client.message(HELLO, path=f"{MESSAGES}/count_tokens"),
@@ -38,13 +38,12 @@ def request_ids(client: Client) -> Outcome:
         client.send("GET", MESSAGES),
         client.send("POST", f"{MESSAGES}/no/such/route", {}),
     ]
-    for reply in replies:
-        expect_request_id(reply)
-    ids = [reply.headers["request-id"] for reply in replies]
+    for response in responses:
+        expect_request_id(response)
+    ids = [response.headers["request-id"] for response in responses]
     expect(len(set(ids)) == len(ids), f"two answers share a request id: {ids}")
-    return passed(
-        f"{len(replies)} answers with the status {', '.join(str(reply.status) for reply in replies)}"
-    )
+    statuses = ", ".join(str(response.status) for response in responses)
+    return passed(f"{len(responses)} responses with the status {statuses}")
 
 
 def many_sequences(client: Client) -> Outcome:
@@ -55,19 +54,18 @@ def many_sequences(client: Client) -> Outcome:
 
 def no_tokens(client: Client) -> Outcome:
     """max_tokens 0 fills the cache and answers nothing, or is refused by name."""
-    reply = client.message(ask("Say hello.", 0))
-    if reply.status != 200:
-        message = expect_error(reply, 400, "invalid_request_error", "max_tokens 0")
+    response = client.message(single_turn("Say hello.", 0))
+    if response.status != 200:
+        message = expect_error(response, 400, "invalid_request_error", "max_tokens 0")
         expect(
             re.match("max_tokens", message), f"max_tokens 0: the message does not name it: {message[:120]}"
         )
         return passed("refused by name")
-    answer = expect_ok(reply, "max_tokens 0")
-    expect(answer.get("content") == [], f"max_tokens 0: the content is {answer.get('content')!r}")
-    expect(
-        answer.get("stop_reason") == "max_tokens", f"max_tokens 0: stop_reason {answer.get('stop_reason')}"
-    )
-    return passed("an empty answer that ends with max_tokens")
+    empty = expect_ok(response, "max_tokens 0")
+    expect(empty.get("content") == [], f"max_tokens 0: the content is {empty.get('content')!r}")
+    stop = empty.get("stop_reason")
+    expect(stop == "max_tokens", f"max_tokens 0: stop_reason {stop}")
+    return passed("an empty message that ends with max_tokens")
 
 
 PROBES = (("HEAD", "/"), ("HEAD", "/api/hello"))

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import (
-    COUNT,
-    TRIES,
-    ask,
+    ATTEMPTS,
+    COUNTING_PROMPT,
     expect_error,
     expect_ok,
     expect_request_id,
     input_total,
-    streamed,
+    single_turn,
+    stream_message,
     text_of,
 )
 from vllm_messages_plugin.conformance.client import Client
@@ -31,8 +31,8 @@ STOP_REASONS = {
 
 def models(client: Client) -> Outcome:
     """GET /v1/models has Anthropic's fields, OpenAI's beside them in full or not at all, and the model."""
-    reply = client.send("GET", "/v1/models")
-    body = expect_ok(reply, "GET /v1/models")
+    response = client.send("GET", "/v1/models")
+    body = expect_ok(response, "GET /v1/models")
     entries = body.get("data")
     expect(isinstance(entries, list), "the list has no `data`")
     for name in ("has_more", "first_id", "last_id"):
@@ -81,11 +81,11 @@ def _is_date(value: Any) -> bool:
 
 def message(client: Client) -> Outcome:
     """A plain message has every field that clients read."""
-    replies = [client.message(ask("Say hello.", 16)) for _ in range(2)]
-    bodies = [expect_ok(reply, "a plain message") for reply in replies]
-    for reply, body in zip(replies, bodies, strict=True):
+    responses = [client.message(single_turn("Say hello.", 16)) for _ in range(2)]
+    bodies = [expect_ok(response, "a plain message") for response in responses]
+    for response, body in zip(responses, bodies, strict=True):
         _expect_message(body, client.model)
-        expect_request_id(reply)
+        expect_request_id(response)
     expect(bodies[0]["id"] != bodies[1]["id"], f"two answers share the id {bodies[0]['id']}")
     usage = bodies[0]["usage"]
     return passed(f"{bodies[0]['stop_reason']}, {input_total(usage)} tokens in, {usage['output_tokens']} out")
@@ -111,30 +111,33 @@ def _expect_usage(usage: dict[str, Any]) -> None:
 
 def stream_grammar(client: Client) -> Outcome:
     """A stream's events are named, ordered and closed, and carry usage at both ends."""
-    body = ask(COUNT, 32)
-    told = streamed(client, body)
-    _expect_message(told, client.model)
+    body = single_turn(COUNTING_PROMPT, 32)
+    streamed = stream_message(client, body)
+    _expect_message(streamed, client.model)
     expect_request_id(client.open(body))
-    kinds = ", ".join(block.get("type", "?") for block in told["content"])
+    kinds = ", ".join(block.get("type", "?") for block in streamed["content"])
     return passed(
-        f"{kinds or 'no block'}; {told['stop_reason']}, {told['usage']['output_tokens']} tokens out"
+        f"{kinds or 'no block'}; {streamed['stop_reason']}, {streamed['usage']['output_tokens']} tokens out"
     )
 
 
 def same_text(client: Client) -> Outcome:
     """At temperature 0 a stream tells what the plain answer says."""
-    body = ask(COUNT, 24, temperature=0)
-    for _ in range(TRIES):
-        plain, told = expect_ok(client.message(body), "a plain message"), streamed(client, body)
-        if text_of(plain) == text_of(told) and plain.get("stop_reason") == told.get("stop_reason"):
+    body = single_turn(COUNTING_PROMPT, 24, temperature=0)
+    for _ in range(ATTEMPTS):
+        plain, streamed = (
+            expect_ok(client.message(body), "a plain message"),
+            stream_message(client, body),
+        )
+        if text_of(plain) == text_of(streamed) and plain.get("stop_reason") == streamed.get("stop_reason"):
             break
     expect(
-        text_of(plain) == text_of(told),
-        f"plain {text_of(plain)[:40]!r}, streamed {text_of(told)[:40]!r} in each of {TRIES} tries",
+        text_of(plain) == text_of(streamed),
+        f"plain {text_of(plain)[:40]!r}, streamed {text_of(streamed)[:40]!r} in each of {ATTEMPTS} tries",
     )
     expect(
-        plain.get("stop_reason") == told.get("stop_reason"),
-        f"plain stops with {plain.get('stop_reason')}, streamed with {told.get('stop_reason')}",
+        plain.get("stop_reason") == streamed.get("stop_reason"),
+        f"plain stops with {plain.get('stop_reason')}, streamed with {streamed.get('stop_reason')}",
     )
     if not text_of(plain):
         return skipped("both answers are without text within 24 tokens")
