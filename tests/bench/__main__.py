@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import page, verdicts
 from bench.tables import as_text
-from formats.samples import SPOKEN
+from formats.samples import SAMPLE_WRITERS
 
 PARTS = ("parsers", "server")
 SIZES = (4, 16, 64, 256)
@@ -24,14 +24,18 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("bench", description="What the plugin costs, beside vLLM's own code.")
     parser.add_argument("--only", choices=PARTS, help="one part instead of both")
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds, a short cap")
-    parser.add_argument("--shapes", type=_words, default=sorted(SPOKEN), help="shapes, parted by commas")
+    parser.add_argument(
+        "--shapes", type=_words, default=sorted(SAMPLE_WRITERS), help="shapes, parted by commas"
+    )
     parser.add_argument("--sizes", type=_numbers, help="KB of the arguments, parted by commas")
     parser.add_argument("--cap", type=float, help="seconds that one reading of vLLM's may take")
     parser.add_argument("--rounds", type=int, help="rounds of the server's rows")
     parser.add_argument("--markdown", type=Path, help="write the tables to this page as well")
     asked = parser.parse_args(given)
-    if unknown := set(asked.shapes) - set(SPOKEN):
-        parser.error(f"no such shape: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SPOKEN))}")
+    if unknown := set(asked.shapes) - set(SAMPLE_WRITERS):
+        parser.error(
+            f"no such shape: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SAMPLE_WRITERS))}"
+        )
     asked.sizes = asked.sizes or (QUICK_SIZES if asked.quick else SIZES)
     asked.cap = asked.cap or (QUICK_CAP_SECONDS if asked.quick else CAP_SECONDS)
     asked.rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)

@@ -14,7 +14,7 @@ from tokenizers import AddedToken
 from transformers import AutoTokenizer
 from vllm.tokenizers.hf import get_cached_tokenizer
 
-from formats.samples import TOOLS, speak
+from formats.samples import TOOLS, write_calls
 from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.engine.output.parsers import OutputParser, ScannerOutputParser
 from vllm_messages_plugin.engine.vllm.compat import ChatCompletionRequest, ParserManager
@@ -57,7 +57,9 @@ class Pair:
 
     @cached_property
     def tokenizer(self) -> Any:
-        marks = set(_TOKENS.findall(speak(self.shape, [("Write", {"file_path": "/a", "content": "b"})])))
+        marks = set(
+            _TOKENS.findall(write_calls(self.shape, [("Write", {"file_path": "/a", "content": "b"})]))
+        )
         return _tokenizer(sorted({*marks, *_ALWAYS}))
 
     @cached_property
@@ -101,7 +103,7 @@ class Pair:
 
     def write(self, content: str) -> Written:
         """One call with that argument, token by token."""
-        text = speak(self.shape, [("Write", {"file_path": "/a.py", "content": content})])
+        text = write_calls(self.shape, [("Write", {"file_path": "/a.py", "content": content})])
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
         ends = [*starts[1:], len(text)]

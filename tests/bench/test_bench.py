@@ -11,7 +11,7 @@ from bench.growth import extrapolated, growths
 from bench.reading_table import table
 from bench.readings import Row, Timing, measure
 from bench.tables import Table, as_markdown, as_text
-from formats.samples import SPOKEN
+from formats.samples import SAMPLE_WRITERS
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.testing.script import parse_playbook
@@ -37,7 +37,7 @@ def test_every_shape_has_its_line_in_the_bench() -> None:
     assert set(bench.arguments([]).shapes) == set(FORMATS) - {ANY}
 
 
-@pytest.mark.parametrize("shape", sorted(SPOKEN))
+@pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 def test_a_line_of_each_shape_is_measured(shape: str) -> None:
     rows = measure(shape, TINY, cap=0.2)
     assert [line.kilobytes for line in rows] == list(TINY)
@@ -60,7 +60,7 @@ def test_a_reader_is_cut_off_at_the_cap_and_not_tried_on_more() -> None:
     assert second == 2 * first
 
 
-@pytest.mark.parametrize("shape", sorted(SPOKEN))
+@pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 def test_the_scanner_keeps_no_more_of_a_long_argument_than_of_a_short_one(shape: str) -> None:
     """Linear without a clock: what is held back at any time does not grow with the argument."""
     assert most_held(shape, 16) <= most_held(shape, 4)
@@ -68,7 +68,7 @@ def test_the_scanner_keeps_no_more_of_a_long_argument_than_of_a_short_one(shape:
 
 def most_held(shape: str, kilobytes: int) -> int:
     content = "x < y\n" * (kilobytes * 1024 // len("x < y\n"))
-    text = SPOKEN[shape]([("Write", {"file_path": "/a.py", "content": content})])
+    text = SAMPLE_WRITERS[shape]([("Write", {"file_path": "/a.py", "content": content})])
     tools = [{"type": "function", "function": {"name": "Write", "parameters": {"type": "object"}}}]
     scanner = Scanner(FORMATS[shape], tools=tools)
     most = 0

@@ -1,6 +1,6 @@
 """Calls as each family of models writes them, for the tests and the bench of the scanner."""
 
-# ruff: noqa: RUF001 - DeepSeek, Step and Hunyuan spell their tokens with a fullwidth bar
+# ruff: noqa: RUF001 - DeepSeek, Step and Hunyuan write their tokens with a fullwidth bar
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -195,7 +195,7 @@ def _gemma(before: str, after: str, quote: str) -> Callable[[Calls], str]:
 
 
 _TOOL_CALL = ("<tool_call>\n", "\n</tool_call>")
-SPOKEN: dict[str, Callable[[Calls], str]] = {
+SAMPLE_WRITERS: dict[str, Callable[[Calls], str]] = {
     "hermes_json": _objects(*_TOOL_CALL),
     "tool_call_array": _openai,
     "qwen_xml": _function("\n", _TOOL_CALL),
@@ -277,6 +277,6 @@ SPOKEN: dict[str, Callable[[Calls], str]] = {
 }
 
 
-def speak(shape: str, calls: Calls) -> str:
-    """Write calls as the models of a shape do."""
-    return SPOKEN[shape](calls)
+def write_calls(format_name: str, calls: Calls) -> str:
+    """Write calls as the models of a format do."""
+    return SAMPLE_WRITERS[format_name](calls)

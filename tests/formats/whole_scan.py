@@ -1,4 +1,4 @@
-"""What the scanner's tests share: a whole scan, its pieces joined, and unfinished JSON completed."""
+"""Support for tests of the scanner: scan a text, join the pieces, complete unfinished JSON."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,58 +22,58 @@ THINKING = ThinkingTags("<think>", "</think>", starts_open=True)
 
 
 @dataclass
-class Heard:
-    """A reply with its pieces joined."""
+class ScanResult:
+    """A scanned reply with its pieces joined."""
 
     text: str = ""
-    thought: str = ""
-    calls: list[tuple[str, str, bool]] = field(default_factory=list)  # name, arguments, whole
+    thinking: str = ""
+    calls: list[tuple[str, str, bool]] = field(default_factory=list)  # name, arguments, complete
     order: str = ""  # t(ext), (t)h(ought), c(all)
 
     @property
-    def made(self) -> list[tuple[str, Any]]:
-        """The whole calls with their arguments read."""
-        return [(name, json.loads(arguments)) for name, arguments, whole in self.calls if whole]
+    def complete_calls(self) -> list[tuple[str, Any]]:
+        """The complete calls with their arguments parsed."""
+        return [(name, json.loads(arguments)) for name, arguments, complete in self.calls if complete]
 
 
 def pieces_of(scanner: Scanner, chunks: Iterable[str]) -> list[Piece]:
-    """Everything a scanner says to some chunks and the end."""
+    """Return everything that a scanner returns for some chunks and the end."""
     found = [piece for chunk in chunks for piece in scanner.feed(chunk)]
     return found + scanner.finish()
 
 
-def join(pieces: Sequence[Piece]) -> Heard:
+def join(pieces: Sequence[Piece]) -> ScanResult:
     """Join pieces, and check that they come in a legal order."""
-    heard = Heard()
+    result = ScanResult()
     is_open = False
     for piece in pieces:
         match piece:
             case TextPiece(text):
                 assert text
                 assert not is_open
-                heard.text += text
-                heard.order += "t" if heard.order[-1:] != "t" else ""
+                result.text += text
+                result.order += "t" if result.order[-1:] != "t" else ""
             case ThinkingPiece(text):
                 assert text
                 assert not is_open
-                heard.thought += text
-                heard.order += "h" if heard.order[-1:] != "h" else ""
+                result.thinking += text
+                result.order += "h" if result.order[-1:] != "h" else ""
             case CallPiece(index, name, arguments):
                 assert is_open == (name is None)
                 if name is not None:
-                    assert index == len(heard.calls)
-                    heard.calls.append((name, "", False))
-                    heard.order += "c"
+                    assert index == len(result.calls)
+                    result.calls.append((name, "", False))
+                    result.order += "c"
                     is_open = True
-                known, before, _ = heard.calls[index]
-                heard.calls[index] = (known, before + arguments, False)
-            case CallEnd(index, whole):
+                known, before, _ = result.calls[index]
+                result.calls[index] = (known, before + arguments, False)
+            case CallEnd(index, complete):
                 assert is_open
-                assert index == len(heard.calls) - 1
+                assert index == len(result.calls) - 1
                 is_open = False
-                heard.calls[index] = (*heard.calls[index][:2], whole)
+                result.calls[index] = (*result.calls[index][:2], complete)
     assert not is_open
-    return heard
+    return result
 
 
 def split(text: str, size: int) -> list[str]:
@@ -82,22 +82,22 @@ def split(text: str, size: int) -> list[str]:
 
 
 def scan(
-    shape: str,
+    format_name: str,
     chunks: str | Sequence[str],
     *,
     size: int = 0,
     tools: Sequence[Mapping[str, Any]] = tuple(TOOLS),
     thinking: ThinkingTags | None = None,
     calls: bool = True,
-    repaired: Callable[[str], None] | None = None,
-) -> Heard:
-    """Scan a text and join what comes."""
-    scanner = Scanner(FORMATS[shape], tools=tools, thinking=thinking, calls=calls, repaired=repaired)
+    on_repair: Callable[[str], None] | None = None,
+) -> ScanResult:
+    """Scan a text and join the pieces."""
+    scanner = Scanner(FORMATS[format_name], tools=tools, thinking=thinking, calls=calls, on_repair=on_repair)
     return join(pieces_of(scanner, split(chunks, size) if isinstance(chunks, str) else chunks))
 
 
 def completed(unfinished: str) -> Any:
-    """Close what unfinished JSON leaves open and read it; fails if it is not the beginning of JSON."""
+    """Close what unfinished JSON leaves open and parse it; fails if it is no prefix of JSON."""
     closings, inside, skip = [], False, False
     for char in unfinished:
         if skip:

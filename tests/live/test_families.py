@@ -16,7 +16,7 @@ import pytest
 from spoken_families import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
 from wire_checks import comparable
 
-from formats.samples import speak
+from formats.samples import write_calls
 from support.server import Server, start_families
 from vllm_messages_plugin.testing import tiny
 
@@ -68,12 +68,12 @@ def thought(row: Row) -> str:
 
 
 def calls(row: Row) -> Json:
-    says = f"{thought(row)}I write.\n\n{speak(row.shape, [READ, WRITE])}"
+    says = f"{thought(row)}I write.\n\n{write_calls(row.shape, [READ, WRITE])}"
     return asking(says, thinks=row.thinks is not None)
 
 
 def cut_call(row: Row) -> Json:
-    says = speak(row.shape, [LONG])
+    says = write_calls(row.shape, [LONG])
     cut = says[: says.index("one two") + 20]
     return asking(cut, end="none", max_tokens=len(cut.encode()) + 5)
 
@@ -84,7 +84,7 @@ def broken_call(row: Row) -> Json:
 
 def begun(row: Row) -> str:
     """A call's markup up to the middle of its name."""
-    says = speak(row.shape, [READ])
+    says = write_calls(row.shape, [READ])
     return says[: says.index("Read") + 2]
 
 
@@ -166,7 +166,7 @@ def replies(family_server: Server) -> Iterator[dict[tuple[str, str], Future[Hear
     with ThreadPoolExecutor(WORKERS) as pool:
         asked = {(name, case.__name__): (name, case(row)) for name, row in FAMILIES.items() for case in CASES}
         asked |= {
-            (name, "prompted"): (name, asking(f"I read.\n{speak('hermes_json', [READ])}"))
+            (name, "prompted"): (name, asking(f"I read.\n{write_calls('hermes_json', [READ])}"))
             for name in NOT_SERVED
         }
         yield {

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.parsing import READ, SIZES, WRITE, Told, chat, make, parser_of, streamed, tokenizer_of, whole
-from formats.samples import SPOKEN, TOOLS, speak
+from formats.samples import SAMPLE_WRITERS, TOOLS, write_calls
 from formats.whole_scan import THINK, THINKING, split
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import MessagesAutoReasoning, Splitter
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
@@ -19,7 +19,7 @@ from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingPiece
 CLOSED = "<|im_start|>assistant\n<think>\n\n</think>\n\n"
 OPEN = "<|im_start|>assistant\n<think>\n"
 FREE = "<|im_start|>assistant\n"
-CALL = speak("hermes_json", [READ])
+CALL = write_calls("hermes_json", [READ])
 REPLIES = [
     # prompt, reply, thought, content, calls
     (FREE, "<think>\nWell.\n</think>\n\nYes.", "Well.", "Yes.", 0),
@@ -86,7 +86,7 @@ def test_a_reply_that_goes_on_with_a_message_is_where_the_message_was() -> None:
 
 
 def test_a_model_that_does_not_think_passes_everything_as_content() -> None:
-    reply = f"<think>Well.</think>Yes.\n{speak('qwen_xml', [READ])}"
+    reply = f"<think>Well.</think>Yes.\n{write_calls('qwen_xml', [READ])}"
     parser = make("qwen_xml", reasoning=True, template="xml_calls")
     assert (parser.reasoning_parser.reasoning_start_str, parser.reasoning_parser.reasoning_end_str) == (
         None,
@@ -233,9 +233,9 @@ def test_a_stream_of_thoughts_and_calls_tells_what_the_whole_tells(
     assert told == whole(make("hermes_json", reasoning=True), reply, chat(), ids)
 
 
-@pytest.mark.parametrize("shape", sorted(SPOKEN))
+@pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 def test_wherever_a_reply_is_cut_both_modes_tell_the_same(shape: str) -> None:
-    ids, text = tokenizer_of().encode(OPEN), f"Well.\n</think>\n\n{speak(shape, [READ, WRITE])}"
+    ids, text = tokenizer_of().encode(OPEN), f"Well.\n</think>\n\n{write_calls(shape, [READ, WRITE])}"
     for end in range(0, len(text), 3):
         told = streamed(make(shape, reasoning=True), split(text[:end], 7) or [""], chat(), ids)
         assert told == whole(make(shape, reasoning=True), text[:end], chat(), ids)

@@ -11,7 +11,7 @@ from vllm.tool_parsers import ToolParserManager
 from xgrammar import Grammar
 
 from engine.parsing import READ, SIZES, WRITE, chat, make, parser_of, streamed, tokenizer_of, whole
-from formats.samples import SPOKEN, TOOLS, speak
+from formats.samples import SAMPLE_WRITERS, TOOLS, write_calls
 from formats.whole_scan import completed, split
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import template_format
 from vllm_messages_plugin.engine.openai_routes.tool_parsers import STRUCTURAL_TAGS, MessagesAuto, parser_class
@@ -19,7 +19,7 @@ from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.testing import tiny
 
 BIG_SECONDS = 6.0  # of a processor
-shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
+shapes = pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 
 # The laws, through vLLM
 
@@ -27,7 +27,7 @@ shapes = pytest.mark.parametrize("shape", sorted(SPOKEN))
 @shapes
 @pytest.mark.parametrize("size", SIZES)
 def test_a_stream_tells_what_the_whole_reply_tells(shape: str, size: int) -> None:
-    text = f"I write.\n{speak(shape, [WRITE, READ])}"
+    text = f"I write.\n{write_calls(shape, [WRITE, READ])}"
     told = streamed(make(shape), split(text, size), chat())
     assert told == whole(make(shape), text, chat())
     assert told.content == "I write."
@@ -36,7 +36,7 @@ def test_a_stream_tells_what_the_whole_reply_tells(shape: str, size: int) -> Non
 
 @shapes
 def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
-    text = speak(shape, [WRITE])
+    text = write_calls(shape, [WRITE])
     cut = text[: text.index("two") + 2]
     told = streamed(make(shape), split(cut, 2), chat())
     assert told == whole(make(shape), cut, chat())
@@ -50,7 +50,7 @@ def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
 @shapes
 @pytest.mark.parametrize("fields", [{"tool_choice": "none"}, {"tools": None}], ids=["none", "no tools"])
 def test_where_no_call_is_allowed_its_markup_is_text(shape: str, fields: dict[str, Any]) -> None:
-    text = speak(shape, [READ])
+    text = write_calls(shape, [READ])
     told = streamed(make(shape), split(text, 3), chat(**fields))
     assert told == whole(make(shape), text, chat(**fields))
     assert (told.content, told.calls) == (text, [])
@@ -60,7 +60,7 @@ def test_where_no_call_is_allowed_its_markup_is_text(shape: str, fields: dict[st
 @shapes
 def test_a_demanded_call_is_read_in_the_models_markup_and_in_hermes(shape: str, choice: Any) -> None:
     request = chat(tool_choice=choice)
-    for text in (speak(shape, [READ]), speak("hermes_json", [READ])):
+    for text in (write_calls(shape, [READ]), write_calls("hermes_json", [READ])):
         told = streamed(make(shape), split(text, 1), request)
         assert told == whole(make(shape), text, request)
         assert told.made == [READ]
@@ -70,7 +70,7 @@ def test_a_demanded_call_is_read_in_the_models_markup_and_in_hermes(shape: str, 
 def test_the_responses_api_reads_the_same(tools: list[Any]) -> None:
     flat = [{"type": "function", "strict": None, **tool["function"]} for tool in tools]
     request = ResponsesRequest(model="tiny", input="x", tools=flat)
-    text = speak("qwen_xml", [READ])
+    text = write_calls("qwen_xml", [READ])
     told = streamed(make("qwen_xml", request.tools), split(text, 1), request)
     assert told == whole(make("qwen_xml", request.tools), text, request)
     assert told.made == ([READ] if tools else [])
@@ -78,7 +78,7 @@ def test_the_responses_api_reads_the_same(tools: list[Any]) -> None:
 
 @pytest.mark.parametrize("shape", ["qwen_xml", "hermes_json", "glm_compact", "minimax_invoke", "python_list"])
 def test_a_long_argument_takes_time_in_proportion(shape: str) -> None:
-    text = speak(shape, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
+    text = write_calls(shape, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
     parser, began = make(shape, reasoning=True), time.process_time()
     told = streamed(parser, split(text, 4), chat())
     assert time.process_time() - began < BIG_SECONDS
@@ -88,10 +88,10 @@ def test_a_long_argument_takes_time_in_proportion(shape: str) -> None:
 def test_ids_are_in_the_form_that_kimis_template_wants() -> None:
     call = {"id": "functions.Read:0", "type": "function", "function": {"name": "Read", "arguments": "{}"}}
     request = chat(messages=[{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call]}])
-    text = speak("kimi_section", [READ, WRITE])
+    text = write_calls("kimi_section", [READ, WRITE])
     for told in (streamed(make("kimi_section"), [text], request), whole(make("kimi_section"), text, request)):
         assert told.ids == ["functions.Read:1", "functions.Write:2"]
-    assert len(set(streamed(make("qwen_xml"), [speak("qwen_xml", [READ, READ])], chat()).ids)) == 2
+    assert len(set(streamed(make("qwen_xml"), [write_calls("qwen_xml", [READ, READ])], chat()).ids)) == 2
 
 
 # Beside vLLM's own parsers
@@ -147,7 +147,7 @@ PLAIN = {
 @pytest.mark.parametrize("theirs", sorted(THEIRS))
 def test_a_tidy_reply_is_read_as_vllms_parser_reads_it(theirs: str, case: str) -> None:
     tokenizer = tokenizer_of("xml_calls", SPECIAL)
-    text = speak(THEIRS[theirs], PLAIN[case])
+    text = write_calls(THEIRS[theirs], PLAIN[case])
     ours = whole(make(THEIRS[theirs]), text, chat())
     assert ours.made == PLAIN[case]
     request = chat()

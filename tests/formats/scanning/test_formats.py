@@ -1,12 +1,12 @@
-"""The table of shapes: its names are the probe's, and it reads what real templates write."""
+"""The table of formats: its names are the probe's, and the scanner reads what real templates write."""
 
 import json
 from collections.abc import Mapping
 
 import pytest
 
-from formats.samples import SPOKEN, speak
-from formats.whole_scan import Heard, join, pieces_of, scan, split
+from formats.samples import SAMPLE_WRITERS, write_calls
+from formats.whole_scan import ScanResult, join, pieces_of, scan, split
 from vllm_messages_plugin.formats.probing import sentinels as say
 from vllm_messages_plugin.formats.probing import template_probe
 from vllm_messages_plugin.formats.probing.detectors import DETECTORS as PROBED
@@ -29,19 +29,19 @@ BROKEN = {
 }
 
 
-def test_a_shape_is_named_as_the_probe_names_it():
+def test_a_format_has_the_name_that_the_probe_gives_it():
     assert set(FORMATS) - OWN == set(DETECTORS_BY_NAME) - NOT_OURS
-    assert all(shape.name == name for name, shape in FORMATS.items())
+    assert all(call_format.name == name for name, call_format in FORMATS.items())
 
 
-def test_every_shape_has_a_sample():
-    assert set(SPOKEN) == set(FORMATS) - {"any"}
+def test_every_format_has_a_sample():
+    assert set(SAMPLE_WRITERS) == set(FORMATS) - {"any"}
 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {"any", "invoke"}))
 def test_the_samples_are_what_the_probe_calls_by_that_name(name: str):
-    text = speak(name, [(say.NAME, {say.KEY: say.VALUE, say.OTHER_KEY: say.NUMBER})])
-    known = next(shape for shape in PROBED if shape.name == name)
+    text = write_calls(name, [(say.NAME, {say.KEY: say.VALUE, say.OTHER_KEY: say.NUMBER})])
+    known = next(detector for detector in PROBED if detector.name == name)
     context = {
         "laguna_xml": f"<assistant>{text}",
         "step_xml": f"{text}<|im_start|>tool_response",
@@ -50,18 +50,18 @@ def test_the_samples_are_what_the_probe_calls_by_that_name(name: str):
     assert known.pattern.search(context.get(name, text))
 
 
-@pytest.mark.parametrize("name", sorted(set(SPOKEN)))
-def test_any_reads_what_can_be_told_from_text(name: str):
-    text = speak(name, [("Read", {"file_path": "/a", "limit": 5})])
-    heard = scan("any", text, size=1)
+@pytest.mark.parametrize("name", sorted(set(SAMPLE_WRITERS)))
+def test_any_reads_what_can_be_recognised_in_text(name: str):
+    text = write_calls(name, [("Read", {"file_path": "/a", "limit": 5})])
+    result = scan("any", text, size=1)
     if FORMATS[name].sections[0].open in {section.open for section in FORMATS["any"].sections}:
-        assert heard.made == [("Read", {"file_path": "/a", "limit": 5})]
-    elif not heard.made:
-        assert heard.text == text
+        assert result.complete_calls == [("Read", {"file_path": "/a", "limit": 5})]
+    elif not result.complete_calls:
+        assert result.text == text
 
 
 @pytest.mark.parametrize(
-    ("shape", "marker"),
+    ("format_name", "marker"),
     [
         ("hermes_json", "<tool_call>"),
         ("hermes_json", "</tool_call>"),
@@ -75,22 +75,22 @@ def test_any_reads_what_can_be_told_from_text(name: str):
         ("deepseek_json", "<｜tool▁sep｜>"),  # noqa: RUF001
     ],
 )
-def test_markers_are_the_pieces_a_tokenizer_may_hide(shape: str, marker: str):
-    assert marker in FORMATS[shape].markers
+def test_markers_are_the_pieces_a_tokenizer_may_hide(format_name: str, marker: str):
+    assert marker in FORMATS[format_name].markers
 
 
-def test_bare_shapes_have_no_markers():
+def test_untagged_formats_have_no_markers():
     assert FORMATS["json_array"].markers == ()
     assert FORMATS["python_list"].markers == ()
 
 
 @pytest.mark.parametrize("name", sorted(FORMATS))
-def test_every_mark_begins_with_what_can_be_searched_for(name: str):
+def test_every_pattern_begins_with_a_literal_that_can_be_searched_for(name: str):
     for section in FORMATS[name].sections:
-        assert not section.open or MarkupPattern(section.open).head
-        for form in section.forms:
-            assert not form.param or MarkupPattern(form.end).head
-            assert not form.alone or MarkupPattern(form.head).head
+        assert not section.open or MarkupPattern(section.open).first_literal
+        for call in section.calls:
+            assert not call.arg_open or MarkupPattern(call.arg_close).first_literal
+            assert not call.alone or MarkupPattern(call.open).first_literal
 
 
 def test_solar_writes_arguments_between_tokens():
@@ -98,7 +98,9 @@ def test_solar_writes_arguments_between_tokens():
         "<|tool_call:start|>Edit\n<|tool_arg:start|>replace_all<|tool_arg:value|>true<|tool_arg:end|>\n"
         "<|tool_arg:start|>lines<|tool_arg:value|>[1, 2]<|tool_arg:end|>\n<|tool_call:end|>"
     )
-    assert scan("solar_open", text, size=1).made == [("Edit", {"replace_all": True, "lines": [1, 2]})]
+    assert scan("solar_open", text, size=1).complete_calls == [
+        ("Edit", {"replace_all": True, "lines": [1, 2]})
+    ]
 
 
 def test_mistral_writes_calls_in_every_version():
@@ -108,15 +110,15 @@ def test_mistral_writes_calls_in_every_version():
         '[TOOL_CALLS]Read[CALL_ID]abcdefghi[ARGS]{"limit": 5}',
         '[TOOL_CALLS]Read[ARGS]{"limit": 5}',
     ):
-        assert scan("mistral", text, size=1).made == [("Read", {"limit": 5})]
-        assert scan("mistral", text + text + "Done.").made == [("Read", {"limit": 5})] * 2
+        assert scan("mistral", text, size=1).complete_calls == [("Read", {"limit": 5})]
+        assert scan("mistral", text + text + "Done.").complete_calls == [("Read", {"limit": 5})] * 2
 
 
 def test_kimi_writes_the_name_with_a_number():
     for written in ("functions.Read:0", "Read:12", "Read", "functions.mcp__a__Read:1"):
         text = f"<|tool_call_begin|>{written}<|tool_call_argument_begin|>{{}}<|tool_call_end|>"
         name = "mcp__a__Read" if "mcp" in written else "Read"
-        assert scan("kimi_section", text, size=1).made == [(name, {})]
+        assert scan("kimi_section", text, size=1).complete_calls == [(name, {})]
 
 
 def _assistant_turn(template: str) -> str | None:
@@ -129,8 +131,8 @@ def _assistant_turn(template: str) -> str | None:
     return call.segment if call else None
 
 
-def _heard(shape: str, text: str, size: int) -> Heard:
-    return join(pieces_of(Scanner(FORMATS[shape], tools=[say.TOOL]), split(text, size)))
+def _scan_segment(format_name: str, text: str, size: int) -> ScanResult:
+    return join(pieces_of(Scanner(FORMATS[format_name], tools=[say.TOOL]), split(text, size)))
 
 
 def test_the_scanner_reads_what_real_templates_write(corpus: Mapping[str, str]):
@@ -138,17 +140,17 @@ def test_the_scanner_reads_what_real_templates_write(corpus: Mapping[str, str]):
     read, wrong = 0, {}
     for model, template in corpus.items():
         segment = _assistant_turn(template)
-        shape = next((s.name for s in PROBED if segment and s.pattern.search(segment)), None)
-        if not segment or shape not in FORMATS or model in BROKEN:
+        format_name = next((s.name for s in PROBED if segment and s.pattern.search(segment)), None)
+        if not segment or format_name not in FORMATS or model in BROKEN:
             continue
         for size in (0, 1):
-            heard = _heard(shape, segment, size)
-            # Some Kimi templates write the id of the call, which is ours to choose, for its name.
-            names = (say.NAME, say.CALL_ID) if shape == "kimi_section" else (say.NAME,)
-            if [whole for *_, whole in heard.calls] != [True] or heard.calls[0][0] not in names:
-                wrong[model] = (shape, segment)
-            elif json.loads(heard.calls[0][1]) != wanted:
-                wrong[model] = (shape, heard.calls)
+            result = _scan_segment(format_name, segment, size)
+            # Some Kimi templates write the call's id, which the caller chooses, in the place of its name.
+            names = (say.NAME, say.CALL_ID) if format_name == "kimi_section" else (say.NAME,)
+            if [complete for *_, complete in result.calls] != [True] or result.calls[0][0] not in names:
+                wrong[model] = (format_name, segment)
+            elif json.loads(result.calls[0][1]) != wanted:
+                wrong[model] = (format_name, result.calls)
             else:
                 read += 1
     assert wrong == {}

@@ -1,4 +1,4 @@
-"""What may be mended, and that the log is told, once a call."""
+"""The repairs of a call, each reported once."""
 
 import json
 
@@ -8,13 +8,13 @@ from formats.whole_scan import scan
 from vllm_messages_plugin.formats.scanning import repair
 
 
-def repairs_of(shape: str, text: str) -> list[str]:
-    told: list[str] = []
+def repairs_of(format_name: str, text: str) -> list[str]:
+    repairs: list[str] = []
     by_character: list[str] = []
-    scan(shape, text, repaired=told.append)
-    scan(shape, text, size=1, repaired=by_character.append)
-    assert told == by_character
-    return told
+    scan(format_name, text, on_repair=repairs.append)
+    scan(format_name, text, size=1, on_repair=by_character.append)
+    assert repairs == by_character
+    return repairs
 
 
 @pytest.mark.parametrize(
@@ -28,30 +28,30 @@ def test_literals(token: str, literal: str | None):
 @pytest.mark.parametrize("text", ['a"b', "a\\b", "é\u2028😀", "\x00\x1f", ""])
 def test_quoted_text_is_json(text: str):
     assert json.loads(repair.quote(text)) == text
-    assert json.loads(f'"{repair.quoted(text)}"') == text
+    assert json.loads(f'"{repair.escaped(text)}"') == text
 
 
 @pytest.mark.parametrize(
-    ("whole", "begun"),
+    ("complete", "partial"),
     [(r"\n", "\\"), (r"\u00e9", r"\u00"), (r"\ud83d\ude00", r"\ud83d\u"), (r"\udabc\udfff", r"\udabc\udff")],
 )
-def test_an_escape_is_whole_or_has_begun(whole: str, begun: str):
-    assert repair.ESCAPE.fullmatch(whole)
-    assert not repair.ESCAPE.match(begun)
-    assert repair.ESCAPE_BEGUN.match(begun)
+def test_an_escape_is_complete_or_partial(complete: str, partial: str):
+    assert repair.ESCAPE.fullmatch(complete)
+    assert not repair.ESCAPE.match(partial)
+    assert repair.PARTIAL_ESCAPE.match(partial)
 
 
 @pytest.mark.parametrize("broken", [r"\d", r"\ud83dx", r"\ude00", r"\u00g", r"\ud83d\n"])
-def test_a_broken_escape_is_neither(broken: str):
+def test_a_broken_escape_is_neither_complete_nor_partial(broken: str):
     assert not repair.ESCAPE.match(broken)
-    assert not repair.ESCAPE_BEGUN.match(broken)
+    assert not repair.PARTIAL_ESCAPE.match(broken)
 
 
-def test_a_call_without_repairs_tells_nothing():
+def test_a_call_without_repairs_reports_none():
     assert repairs_of("hermes_json", '<tool_call>\n{"name": "Now", "arguments": {}}\n</tool_call>') == []
 
 
-def test_each_repair_is_told_once_for_each_call():
+def test_each_repair_is_reported_once_for_each_call():
     call = '<tool_call>{"name": "Edit", "arguments": {"lines": [1,], "edits": [],},}</tool_call>'
     assert repairs_of("hermes_json", call * 2) == [
         "call 0 (Edit): a trailing comma was dropped",
@@ -60,7 +60,7 @@ def test_each_repair_is_told_once_for_each_call():
 
 
 @pytest.mark.parametrize(
-    ("shape", "text", "told"),
+    ("format_name", "text", "repairs"),
     [
         ("hermes_json", '<tool_call>{"name": "Now"}</tool_call>', repair.NO_ARGUMENTS),
         ("hermes_json", '<tool_call>{"name": "Now", "arguments": null}</tool_call>', repair.NO_ARGUMENTS),
@@ -85,8 +85,8 @@ def test_each_repair_is_told_once_for_each_call():
         ("python_list", "[Write(content=word)]", repair.BARE_WORD),
     ],
 )
-def test_what_is_told(shape: str, text: str, told: str):
-    assert [line.split(": ", 1)[1] for line in repairs_of(shape, text)] == [told]
+def test_what_is_reported(format_name: str, text: str, repairs: str):
+    assert [line.split(": ", 1)[1] for line in repairs_of(format_name, text)] == [repairs]
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_what_is_told(shape: str, text: str, told: str):
 )
 def test_whatever_is_not_on_the_list_stays_text(text: str):
     for size in (0, 1):
-        heard = scan("hermes_json", text, size=size)
-        assert (heard.text, heard.calls) == (text, [])
+        result = scan("hermes_json", text, size=size)
+        assert (result.text, result.calls) == (text, [])
 
 
-def test_text_that_looked_like_a_call_leaves_no_repair_behind():
+def test_text_that_looked_like_a_call_reports_no_repair():
     text = (
         '<tool_call>{"arguments": {"a": True,}} and <tool_call>{"name": "Now", "arguments": {}}</tool_call>'
     )

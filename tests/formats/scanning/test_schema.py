@@ -1,4 +1,4 @@
-"""Types of a schema, and the values that take them."""
+"""The types of a schema, and the conversion of values to them."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import pytest
 from formats.whole_scan import completed, scan
 from vllm_messages_plugin.formats.scanning.schema import (
     SchemaNode,
-    from_literal,
-    from_text,
+    accepts_string,
+    coerce_literal,
     parameters_of,
-    takes_text,
+    scalar_from_text,
 )
 
 
@@ -54,7 +54,7 @@ def test_types_of_a_schema(schema: Any, wanted: set[str] | None):
     assert types(schema, root) == wanted
 
 
-def test_a_schema_that_refers_to_itself_has_an_end():
+def test_a_recursive_schema_is_read_in_bounded_work():
     loop: dict[str, Any] = {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}
     assert types({"$ref": "#/$defs/a"}, loop) is None
     tree: dict[str, Any] = {"type": "object", "properties": {"child": {"$ref": "#"}}}
@@ -65,7 +65,7 @@ def test_a_schema_that_refers_to_itself_has_an_end():
     assert place.types == {"object"}
 
 
-def test_a_schema_of_many_alternatives_is_read_in_bounds():
+def test_a_schema_of_many_alternatives_is_read_in_bounded_work():
     schema: dict[str, Any] = {"type": "string"}
     for _ in range(40):
         schema = {"anyOf": [schema, schema, {"anyOf": [schema, {"type": "integer"}]}]}
@@ -111,7 +111,7 @@ def test_other_properties_have_the_schema_for_others():
     ],
 )
 def test_scalars_from_text(text: str, kinds: set[str], wanted: str | None):
-    assert from_text(text, frozenset(kinds)) == wanted
+    assert scalar_from_text(text, frozenset(kinds)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -128,15 +128,15 @@ def test_scalars_from_text(text: str, kinds: set[str], wanted: str | None):
     ],
 )
 def test_scalars_from_json(literal: str, kinds: set[str] | None, wanted: str):
-    assert from_literal(literal, literal, None if kinds is None else frozenset(kinds)) == wanted
+    assert coerce_literal(literal, literal, None if kinds is None else frozenset(kinds)) == wanted
 
 
 def test_tools_in_either_form():
     bare = {"name": "a", "parameters": {"properties": {"x": {"type": "integer"}}}}
     found = parameters_of([{"type": "function", "function": bare}, {"name": "b", "input_schema": {}}, {}])
     assert set(found) == {"a", "b"}
-    assert not takes_text(found["a"].property("x"))
-    assert takes_text(found["b"].property("x"))
+    assert not accepts_string(found["a"].property("x"))
+    assert accepts_string(found["b"].property("x"))
 
 
 def tool(schema: object) -> list[dict[str, Any]]:
@@ -166,20 +166,20 @@ def tool(schema: object) -> list[dict[str, Any]]:
 def test_values_between_tags_take_the_types_of_the_schema(schema: object, text: str, wanted: object):
     call = f"<tool_call>\n<function=f>\n<parameter=v>\n{text}\n</parameter>\n</function>\n</tool_call>"
     for size in (0, 1):
-        assert scan("qwen_xml", call, size=size, tools=tool(schema)).made == [("f", {"v": wanted})]
+        assert scan("qwen_xml", call, size=size, tools=tool(schema)).complete_calls == [("f", {"v": wanted})]
 
 
 def test_an_unknown_argument_is_text_unless_the_markup_says_otherwise():
-    say = '<｜DSML｜invoke name="f">{}</｜DSML｜invoke>'  # noqa: RUF001
+    call = '<｜DSML｜invoke name="f">{}</｜DSML｜invoke>'  # noqa: RUF001
     one = '<｜DSML｜parameter name="{}" string="{}">{}</｜DSML｜parameter>'  # noqa: RUF001
-    text = say.format(
+    text = call.format(
         one.format("a", "true", "5") + one.format("b", "false", "5") + one.format("v", "true", "6")
     )
-    heard = scan("dsml_tool_calls", text, tools=tool({"type": "integer"}))
-    assert heard.made == [("f", {"a": "5", "b": 5, "v": 6})]
-    assert scan("glm_xml", "<tool_call>f<arg_key>a</arg_key><arg_value>5</arg_value></tool_call>").made == [
-        ("f", {"a": "5"})
-    ]
+    result = scan("dsml_tool_calls", text, tools=tool({"type": "integer"}))
+    assert result.complete_calls == [("f", {"a": "5", "b": 5, "v": 6})]
+    assert scan(
+        "glm_xml", "<tool_call>f<arg_key>a</arg_key><arg_value>5</arg_value></tool_call>"
+    ).complete_calls == [("f", {"a": "5"})]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_an_unknown_argument_is_text_unless_the_markup_says_otherwise():
         ({}, None),
     ],
 )
-def test_listed_strings_of_a_schema(schema: Any, choices: set[str] | None):
+def test_enum_strings_of_a_schema(schema: Any, choices: set[str] | None):
     assert SchemaNode(schema, schema).choices == choices
 
 
@@ -227,20 +227,20 @@ CHOOSING = [
         (" ", " "),
     ],
 )
-def test_a_listed_string_loses_the_blanks_around_it_and_another_keeps_them(
+def test_an_enum_value_loses_the_whitespace_around_it_and_another_keeps_it(
     written: str, meant: str, size: int
 ):
     text = (
         "<tool_call>\n<function=paint>\n"
         f"<parameter=colour>\n{written}\n</parameter>\n</function>\n</tool_call>"
     )
-    assert scan("qwen_xml", text, size=size, tools=CHOOSING).made == [("paint", {"colour": meant})]
+    assert scan("qwen_xml", text, size=size, tools=CHOOSING).complete_calls == [("paint", {"colour": meant})]
 
 
 @pytest.mark.parametrize("cut", ["re", "red", " r", "red " * 40])
-def test_a_listed_string_that_is_cut_stays_open(cut: str):
+def test_an_enum_value_that_is_cut_stays_open(cut: str):
     text = f"<tool_call>\n<function=paint>\n<parameter=colour>\n{cut}"
-    ((name, written, whole),) = scan("qwen_xml", text, tools=CHOOSING).calls
-    assert (name, whole) == ("paint", False)
+    ((name, written, complete),) = scan("qwen_xml", text, tools=CHOOSING).calls
+    assert (name, complete) == ("paint", False)
     assert cut.startswith(completed(written)["colour"])
     assert completed(written)["colour"].strip()

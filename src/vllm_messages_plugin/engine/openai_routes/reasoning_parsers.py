@@ -127,7 +127,7 @@ class Splitter:
 
     def _rest(self) -> str:
         """What follows the thinking, without the line ends that the template writes behind a thought."""
-        end = self._scanner.thought_end
+        end = self._scanner.thinking_end
         rest = "".join(self._come)[end:]
         self._come.clear()
         lead = len(rest) - len(rest.lstrip())

@@ -132,7 +132,7 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
             # Thoughts are the reasoning parser's; of one that a call broke into, the closing tag comes here.
             thinking=ThinkingTags("", tags[1]) if tags else None,
             calls=_may_call(request),
-            repaired=log_repair,
+            on_repair=log_repair,
         )
 
 

@@ -143,7 +143,7 @@ class OutputParserFactory:
             FORMATS[self._shape_of(conversation) or ""],
             tools=conversation.callable_tools,
             thinking=tags,
-            repaired=log_repair,
+            on_repair=log_repair,
         )
         calls = conversation.choice.mode != "none"
         return ScannerOutputParser(scanner, tags is not None, calls, self._counter(tags))

@@ -1,1 +1,11 @@
-"""Splits the text of a model into answer text, thinking and tool calls while the text still arrives."""
+"""Incremental parsers that split a model's output into reply text, thinking and tool calls. Pure Python.
+
+The public interface:
+
+- `scanner.Scanner`: the parser of one reply; `scanner.ThinkingTags` names the tags of thinking.
+- `pieces`: what it returns: `TextPiece`, `ThinkingPiece`, `CallPiece`, `CallEnd`.
+- `formats.FORMATS`: the known tool-call formats by name.
+- `syntax`: the records a format is made of, to describe another one.
+
+Everything else is internal to this package.
+"""

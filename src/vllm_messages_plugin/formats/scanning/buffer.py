@@ -1,7 +1,8 @@
-"""The text that has come and has not been read, and the readers' way to wait for more.
+"""The text that has arrived but has not been read, and how a parser waits for more of it.
 
-A reader is a generator: it yields when it needs text that has not come yet, and is resumed when more
-came or the end is known. Used by every reader of the scanner; knows nothing of any format.
+A parser in this package is a generator. It reads from an `InputBuffer`, yields when it needs text that has
+not arrived yet, and is resumed when more text arrived or when the output is known to have ended. The
+position in the text survives a yield, so nothing is read twice.
 """
 
 from __future__ import annotations
@@ -17,97 +18,112 @@ _SPACE: Final = re.compile(r"\s*")
 
 
 class InputBuffer:
-    """A window on the text: what lies before `at` has been read.
+    """A window on the model's output: what lies before `at` has been read.
 
-    `text` and `at` are open to readers, which move `at` forward. `mark` begins to remember what is
-    read, so that an attempt can be taken back.
+    Parsers use `text` and `at` directly and move `at` forward. A parser that may have to give up sets a
+    bookmark (`mark`) and later either returns to it (`rewind`) or drops it (`forget`). There is at most
+    one bookmark; the text behind it is kept until then.
+
+    Attributes:
+        text: The part of the output that is in the window.
+        at: The position in `text` of the next character to read.
+        ended: True once no more text will arrive.
     """
 
-    __slots__ = ("_from", "_kept", "_passed", "at", "ended", "text")
+    __slots__ = ("_bookmark", "_discarded", "_kept", "at", "ended", "text")
 
     def __init__(self, text: str = "", ended: bool = False) -> None:
         self.text = text
         self.at = 0
         self.ended = ended
-        self._kept: list[str] | None = None
-        self._from = 0
-        self._passed = 0  # of the whole text, what is no longer in the window
+        self._kept: list[str] | None = None  # read since the bookmark, and no longer in the window
+        self._bookmark = 0  # where in `text` the part begins that is not in `_kept`
+        self._discarded = 0  # number of characters of the output that have left the window
 
     def push(self, chunk: str) -> None:
-        """Add text at the end and forget what has been read."""
+        """Append text and drop from the window what has been read."""
         if self._kept is not None:
-            self._kept.append(self.text[self._from : self.at])
-            self._from = 0
+            self._kept.append(self.text[self._bookmark : self.at])
+            self._bookmark = 0
         self.text = self.text[self.at :] + chunk
-        self._passed += self.at
+        self._discarded += self.at
         self.at = 0
 
     def take(self, to: int) -> str:
-        """Read up to a position of `text`."""
+        """Read up to a position of `text` and return what was read."""
         taken = self.text[self.at : to]
         self.at = to
         return taken
 
     @property
     def position(self) -> int:
-        """How much of the whole text has been read."""
-        return self._passed + self.at
+        """The number of characters of the whole output that have been read."""
+        return self._discarded + self.at
 
     @property
-    def spent(self) -> bool:
-        """Whether all that has come is read."""
+    def exhausted(self) -> bool:
+        """True if all text that has arrived is read."""
         return self.at >= len(self.text)
 
     def mark(self) -> None:
-        """Remember what is read from here on."""
-        self._kept, self._from = [], self.at
+        """Set the bookmark at the current position."""
+        self._kept, self._bookmark = [], self.at
 
     def forget(self) -> None:
-        """Remember no longer."""
+        """Drop the bookmark."""
         self._kept = None
 
     def marked(self) -> str:
-        """What has been read since `mark`."""
+        """Return what has been read since the bookmark; "" without one."""
         if self._kept is None:
             return ""
-        return "".join(self._kept) + self.text[self._from : self.at]
+        return "".join(self._kept) + self.text[self._bookmark : self.at]
 
     def rewind(self) -> None:
-        """Go back to where `mark` was called, and forget it."""
-        if self._kept:  # more came meanwhile: what was read is no longer in the window
+        """Go back to the bookmark and drop it."""
+        if self._kept:  # text arrived meanwhile, so what was read is no longer in the window
             self.text = self.marked() + self.text[self.at :]
-            self._passed -= sum(map(len, self._kept))
-            self._from = 0
-        self.at = self._from
+            self._discarded -= sum(map(len, self._kept))
+            self._bookmark = 0
+        self.at = self._bookmark
         self._kept = None
 
 
-def next_char(tape: InputBuffer) -> ReadGenerator[str]:
-    """Skip white space and look at the next character; "" at the end."""
+def next_char(buffer: InputBuffer) -> ReadGenerator[str]:
+    """Skip whitespace and return the next character without reading it; "" at the end of the output."""
     while True:
-        found = _SPACE.match(tape.text, tape.at)
+        found = _SPACE.match(buffer.text, buffer.at)
         if found:
-            tape.at = found.end()
-        if tape.at < len(tape.text):
-            return tape.text[tape.at]
-        if tape.ended:
+            buffer.at = found.end()
+        if buffer.at < len(buffer.text):
+            return buffer.text[buffer.at]
+        if buffer.ended:
             return ""
         yield
 
 
-def run(reading: ReadGenerator[T]) -> T:
-    """The result of a reading from a tape that has ended."""
+def run(parser: ReadGenerator[T]) -> T:
+    """Run a parser whose buffer has ended and return its result."""
     try:
         while True:
-            next(reading)
+            next(parser)
     except StopIteration as stop:
         result: T = stop.value
         return result
 
 
-def sure_end(text: str, at: int, head: str) -> int:
-    """How far a text surely holds nothing that may become a head which has not come whole."""
-    place = text.find(head[0], max(at, len(text) - len(head) + 1))
-    while place >= 0 and not head.startswith(text[place:]):
-        place = text.find(head[0], place + 1)
+def safe_end(text: str, at: int, literal: str) -> int:
+    """Return how far `text` can be read without reading the beginning of an unfinished literal.
+
+    Args:
+        text: Text in which `literal` does not occur completely.
+        at: Where to start looking.
+        literal: The literal that the next chunk may complete.
+
+    Returns:
+        The position of the longest suffix of `text` that is a prefix of `literal`, or the text's length.
+    """
+    place = text.find(literal[0], max(at, len(text) - len(literal) + 1))
+    while place >= 0 and not literal.startswith(text[place:]):
+        place = text.find(literal[0], place + 1)
     return place if place >= 0 else len(text)

@@ -1,8 +1,8 @@
-# ruff: noqa: RUF001 - DeepSeek, Step and Hunyuan spell their tokens with a fullwidth bar
-"""How models mark their calls: one record a family. Data, no code.
+# ruff: noqa: RUF001 - DeepSeek, Step and Hunyuan write their tokens with a fullwidth bar
+"""The known tool-call formats: how each family of models writes calls. Data, no code.
 
-Read by the scanner through `grammar`. The names are those by which the template probe knows a shape;
-"any" reads every form that can be told from text without knowing the model.
+The names are those under which the template probe knows a format. The format "any" reads every syntax that
+can be recognised without knowing the model.
 """
 
 from __future__ import annotations
@@ -16,78 +16,80 @@ from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSynt
 
 __all__ = ["FORMATS", "CallSyntax", "SectionSyntax", "ToolCallFormat"]
 
-OBJECT: Final = CallSyntax(head="{", kind="object")
+OBJECT: Final = CallSyntax(open="{", kind="object")
 PARAMETERS: Final = replace(OBJECT, arguments="parameters")
-KEYED: Final = CallSyntax(head="{", kind="keyed")
-NAMED: Final = CallSyntax(head="{name}")
-PYTHON: Final = CallSyntax(head="{name}", only_python=True)
-GLM: Final = CallSyntax(head="{name}", param="<arg_key>{key}</arg_key> <arg_value>", end="</arg_value>")
+KEYED: Final = CallSyntax(open="{", kind="keyed")
+NAMED: Final = CallSyntax(open="{name}")
+PYTHON: Final = CallSyntax(open="{name}", only_python=True)
+GLM: Final = CallSyntax(
+    open="{name}", arg_open="<arg_key>{key}</arg_key> <arg_value>", arg_close="</arg_value>"
+)
 COMPACT_FUNCTION: Final = CallSyntax(
-    head="<function={name}>",
-    param="<parameter={key}>",
-    end="</parameter>",
-    tail="</function>",
+    open="<function={name}>",
+    arg_open="<parameter={key}>",
+    arg_close="</parameter>",
+    close="</function>",
     alone=True,
 )
 FUNCTION: Final = replace(COMPACT_FUNCTION, lines=True)
 MINICPM: Final = CallSyntax(
-    head='<function name="{name}"{attributes}>',
-    param='<param name="{key}"{attributes}>',
-    end="</param>",
-    tail="</function>",
+    open='<function name="{name}"{attributes}>',
+    arg_open='<param name="{key}"{attributes}>',
+    arg_close="</param>",
+    close="</function>",
     alone=True,
 )
 LONGCAT: Final = CallSyntax(
-    head="{name}",
-    param="<longcat_arg_key>{key}</longcat_arg_key> <longcat_arg_value>",
-    end="</longcat_arg_value>",
+    open="{name}",
+    arg_open="<longcat_arg_key>{key}</longcat_arg_key> <longcat_arg_value>",
+    arg_close="</longcat_arg_value>",
 )
 SOLAR: Final = CallSyntax(
-    head="{name}", param="<|tool_arg:start|>{key}<|tool_arg:value|>", end="<|tool_arg:end|>"
+    open="{name}", arg_open="<|tool_arg:start|>{key}<|tool_arg:value|>", arg_close="<|tool_arg:end|>"
 )
 SOLAR_JSON: Final = CallSyntax(
-    head="<|tool_call:begin|>{id}<|tool_call:name|>{name}<|tool_call:args|>",
-    tail="<|tool_call:end|>",
+    open="<|tool_call:begin|>{id}<|tool_call:name|>{name}<|tool_call:args|>",
+    close="<|tool_call:end|>",
     alone=True,
 )
 HUNYUAN_4: Final = CallSyntax(
-    head="<tool_call{suffix}>{name}",
-    param="<arg_key{suffix}>{key}</arg_key{suffix}> <arg_value{suffix}>",
-    end="</arg_value{suffix}>",
-    tail="</tool_call{suffix}>",
+    open="<tool_call{suffix}>{name}",
+    arg_open="<arg_key{suffix}>{key}</arg_key{suffix}> <arg_value{suffix}>",
+    arg_close="</arg_value{suffix}>",
+    close="</tool_call{suffix}>",
     alone=True,
 )
-HUNYUAN: Final = replace(HUNYUAN_4, head="<tool_call{suffix}>{name} <tool_sep{suffix}>")
-HUNYUAN_INSIDE: Final = replace(GLM, head="{name} <tool_sep>")
-HUNYUAN_JSON: Final = CallSyntax(head="<tool_call{suffix}> {", kind="object", tail="</tool_call{suffix}>")
+HUNYUAN: Final = replace(HUNYUAN_4, open="<tool_call{suffix}>{name} <tool_sep{suffix}>")
+HUNYUAN_INSIDE: Final = replace(GLM, open="{name} <tool_sep>")
+HUNYUAN_JSON: Final = CallSyntax(open="<tool_call{suffix}> {", kind="object", close="</tool_call{suffix}>")
 KIMI: Final = CallSyntax(
-    head="<|tool_call_begin|> {name} <|tool_call_argument_begin|>",
-    tail="<|tool_call_end|>",
+    open="<|tool_call_begin|> {name} <|tool_call_argument_begin|>",
+    close="<|tool_call_end|>",
     alone=True,
     name=r"(?:functions\.)?(.+?)(?::\d+)?",
 )
 DEEPSEEK: Final = CallSyntax(
-    head="<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>", tail="<｜tool▁call▁end｜>", alone=True
+    open="<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>", close="<｜tool▁call▁end｜>", alone=True
 )
-DEEPSEEK_FENCE: Final = replace(DEEPSEEK, head="<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}")
-GEMMA: Final = CallSyntax(head="call:{name}", quote='<|"|>')
+DEEPSEEK_FENCE: Final = replace(DEEPSEEK, open="<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}")
+GEMMA: Final = CallSyntax(open="call:{name}", quote='<|"|>')
 FUNCTION_GEMMA: Final = replace(GEMMA, quote="<escape>")
 
 
 def _invoke(prefix: str = "") -> CallSyntax:
-    """Claude's invoke, with a prefix in each tag."""
+    """Claude's `<invoke>` with a prefix in each tag."""
     return CallSyntax(
-        head=f'<{prefix}invoke name="{{name}}"{{attributes}}>',
-        param=f'<{prefix}parameter name="{{key}}"{{attributes}}>',
-        end=f"</{prefix}parameter>",
-        tail=f"</{prefix}invoke>",
+        open=f'<{prefix}invoke name="{{name}}"{{attributes}}>',
+        arg_open=f'<{prefix}parameter name="{{key}}"{{attributes}}>',
+        arg_close=f"</{prefix}parameter>",
+        close=f"</{prefix}invoke>",
         alone=True,
     )
 
 
 INVOKE: Final = _invoke()
 STEP_3: Final = _invoke("steptml:")
-STEP_3_WRAPPED: Final = replace(STEP_3, head=f"<｜tool_call_begin｜> function <｜tool_sep｜> {STEP_3.head}")
+STEP_3_WRAPPED: Final = replace(STEP_3, open=f"<｜tool_call_begin｜> function <｜tool_sep｜> {STEP_3.open}")
 
 TOOL_CALL: Final = SectionSyntax((FUNCTION, INVOKE, OBJECT, GLM), "<tool_call>", "</tool_call>")
 FUNCTION_CALLS: Final = SectionSyntax(
@@ -98,8 +100,8 @@ TOOLCALL: Final = SectionSyntax((OBJECT,), "<TOOLCALL>", "</TOOLCALL>")
 MINIMAX: Final = SectionSyntax((INVOKE, FUNCTION, OBJECT), "<minimax:tool_call>", "</minimax:tool_call>")
 MISTRAL: Final = SectionSyntax(
     (
-        CallSyntax(head="{name}[CALL_ID]{id}[ARGS]"),
-        CallSyntax(head="{name}[ARGS]"),
+        CallSyntax(open="{name}[CALL_ID]{id}[ARGS]"),
+        CallSyntax(open="{name}[ARGS]"),
         NAMED,
         OBJECT,
     ),
@@ -117,38 +119,38 @@ HUNYUAN_SECTION: Final = SectionSyntax(
 )
 BARE: Final = SectionSyntax((OBJECT,))
 
-# What any model may drift into: it is believed only when it names an offered tool.
+# What any model may drift into. It counts as a call only if it names an offered tool.
 FOREIGN: Final = tuple(replace(section, foreign=True) for section in (TOOL_CALL, FUNCTION_CALLS, BARE))
 
 
-def _shape(name: str, *own: SectionSyntax) -> ToolCallFormat:
-    """A shape with the foreign sections behind its own; a mark is its own section's first."""
+def _format(name: str, *own: SectionSyntax) -> ToolCallFormat:
+    """Build a format: its own sections, then the foreign ones whose opening tag it does not use itself."""
     taken = {section.open for section in own}
     return ToolCallFormat(name, (*own, *(other for other in FOREIGN if other.open not in taken)))
 
 
-def _tool_call(*forms: CallSyntax) -> SectionSyntax:
-    """`<tool_call>` with a family's own forms before the other dialects."""
-    heads = {form.head for form in forms}
-    others = tuple(form for form in TOOL_CALL.forms if form.head not in heads)
-    return replace(TOOL_CALL, forms=(*forms, *others))
+def _tool_call(*calls: CallSyntax) -> SectionSyntax:
+    """The `<tool_call>` section with a family's own syntaxes before the others."""
+    taken = {call.open for call in calls}
+    others = tuple(call for call in TOOL_CALL.calls if call.open not in taken)
+    return replace(TOOL_CALL, calls=(*calls, *others))
 
 
 def _dsml(name: str, section: str, gap: str = "") -> ToolCallFormat:
-    """DeepSeek's markup, with or without a gap behind its prefix."""
+    """DeepSeek's DSML, with or without a space behind its prefix."""
     return _invokes(name, f"｜DSML｜{gap}", section)
 
 
 def _invokes(name: str, prefix: str, section: str) -> ToolCallFormat:
-    """Invokes in a section, with a prefix in each tag."""
-    marks = (f"<{prefix}{section}>", f"</{prefix}{section}>")
-    return _shape(name, SectionSyntax((_invoke(prefix), OBJECT), *marks))
+    """A section of `<invoke>` calls with a prefix in each tag."""
+    tags = (f"<{prefix}{section}>", f"</{prefix}{section}>")
+    return _format(name, SectionSyntax((_invoke(prefix), OBJECT), *tags))
 
 
 _ALL: Final = (
-    # <tool_call>, with any dialect inside
+    # <tool_call> with any syntax inside
     *(
-        _shape(name, TOOL_CALL)
+        _format(name, TOOL_CALL)
         for name in (
             "hermes_json",
             "tool_call_array",
@@ -160,19 +162,19 @@ _ALL: Final = (
             "laguna_xml",
         )
     ),
-    _shape("compact_xml", _tool_call(COMPACT_FUNCTION)),
-    _shape("minicpm_xml", _tool_call(MINICPM)),
+    _format("compact_xml", _tool_call(COMPACT_FUNCTION)),
+    _format("minicpm_xml", _tool_call(MINICPM)),
     # arguments between tags
-    _shape("invoke", FUNCTION_CALLS),
-    _shape("minimax_invoke", MINIMAX),
-    _shape("seed_xml", SectionSyntax((COMPACT_FUNCTION, OBJECT), "<seed:tool_call>", "</seed:tool_call>")),
-    _shape("zyphra_xml", SectionSyntax((FUNCTION, OBJECT), "<zyphra_tool_call>", "</zyphra_tool_call>")),
-    _shape("dots_invoke", SectionSyntax((INVOKE, OBJECT), "<dots_function_call>", "</dots_function_call>")),
+    _format("invoke", FUNCTION_CALLS),
+    _format("minimax_invoke", MINIMAX),
+    _format("seed_xml", SectionSyntax((COMPACT_FUNCTION, OBJECT), "<seed:tool_call>", "</seed:tool_call>")),
+    _format("zyphra_xml", SectionSyntax((FUNCTION, OBJECT), "<zyphra_tool_call>", "</zyphra_tool_call>")),
+    _format("dots_invoke", SectionSyntax((INVOKE, OBJECT), "<dots_function_call>", "</dots_function_call>")),
     _dsml("dsml_function_calls", "function_calls"),
     _dsml("dsml_tool_calls", "tool_calls"),
     _dsml("dsml_calls", "calls", " "),
     _invokes("gcml_tool_calls", "｜GCML｜", "tool_calls"),
-    _shape(
+    _format(
         "step3_invoke",
         SectionSyntax(
             (STEP_3_WRAPPED, STEP_3),
@@ -182,59 +184,59 @@ _ALL: Final = (
         ),
     ),
     *(
-        _shape(name, HUNYUAN_SECTION, _tool_call(HUNYUAN_INSIDE))
+        _format(name, HUNYUAN_SECTION, _tool_call(HUNYUAN_INSIDE))
         for name in ("hunyuan_xml", "hunyuan_xml_4", "hunyuan_fence")
     ),
-    _shape("iquest_xml", SectionSyntax((GLM, OBJECT), "<iquest_tool_call>", "</iquest_tool_call>")),
-    _shape("longcat_xml", LONGCAT_SECTION),
-    _shape("longcat_json", LONGCAT_SECTION),
-    _shape(
+    _format("iquest_xml", SectionSyntax((GLM, OBJECT), "<iquest_tool_call>", "</iquest_tool_call>")),
+    _format("longcat_xml", LONGCAT_SECTION),
+    _format("longcat_json", LONGCAT_SECTION),
+    _format(
         "solar_open",
         SectionSyntax((SOLAR_JSON,), "<|tool_calls|>", "<|calls|>"),
         SectionSyntax((SOLAR, OBJECT), "<|tool_call:start|>", "<|tool_call:end|>"),
     ),
     # a name and a JSON object
-    _shape(
+    _format(
         "kimi_section", SectionSyntax((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")
     ),
     # DeepSeek's templates never list tools, so tools are prompted and calls come in either markup
-    _shape("deepseek_json", DEEPSEEK_SECTION, TOOL_CALL),
-    _shape("deepseek_fence", DEEPSEEK_SECTION, TOOL_CALL),
-    _shape("mistral", MISTRAL),
-    _shape(
+    _format("deepseek_json", DEEPSEEK_SECTION, TOOL_CALL),
+    _format("deepseek_fence", DEEPSEEK_SECTION, TOOL_CALL),
+    _format("mistral", MISTRAL),
+    _format(
         "call_start",
-        SectionSyntax((CallSyntax(head="function {name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>"),
+        SectionSyntax((CallSyntax(open="function {name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>"),
     ),
-    _shape("gemma_call", SectionSyntax((GEMMA, OBJECT), "<|tool_call>", "<tool_call|>")),
-    _shape(
+    _format("gemma_call", SectionSyntax((GEMMA, OBJECT), "<|tool_call>", "<tool_call|>")),
+    _format(
         "functiongemma_call", SectionSyntax((FUNCTION_GEMMA,), "<start_function_call>", "<end_function_call>")
     ),
     # objects with the name inside
-    _shape("toolcall_array", TOOLCALL),
-    _shape("tool_calls_array", TOOL_CALLS),
-    _shape("granite_array", GRANITE),
-    _shape("granite_object", GRANITE),
-    _shape("granite_20b", SectionSyntax((OBJECT,), "<function_call>", "</function_call>")),
-    _shape("internlm_plugin", SectionSyntax((PARAMETERS,), "<|action_start|> <|plugin|>", "<|action_end|>")),
-    _shape("cohere_action", COHERE),
-    _shape("cohere_action_4", COHERE),
-    _shape("command_r_action", SectionSyntax((PARAMETERS,), "Action:")),
-    _shape("apertus_keys", SectionSyntax((KEYED,), "<|tools_prefix|>", "<|tools_suffix|>")),
-    _shape(
+    _format("toolcall_array", TOOLCALL),
+    _format("tool_calls_array", TOOL_CALLS),
+    _format("granite_array", GRANITE),
+    _format("granite_object", GRANITE),
+    _format("granite_20b", SectionSyntax((OBJECT,), "<function_call>", "</function_call>")),
+    _format("internlm_plugin", SectionSyntax((PARAMETERS,), "<|action_start|> <|plugin|>", "<|action_end|>")),
+    _format("cohere_action", COHERE),
+    _format("cohere_action_4", COHERE),
+    _format("command_r_action", SectionSyntax((PARAMETERS,), "Action:")),
+    _format("apertus_keys", SectionSyntax((KEYED,), "<|tools_prefix|>", "<|tools_suffix|>")),
+    _format(
         "gigachat",
         SectionSyntax((OBJECT,), "<|function_call|>"),
         SectionSyntax((OBJECT,), "function call<|role_sep|>"),
     ),
-    _shape("phi_functools", SectionSyntax((OBJECT,), "functools")),
-    _shape("json_array", BARE),
-    _shape("llama_json", SectionSyntax((PARAMETERS,)), SectionSyntax((PARAMETERS,), "<|python_tag|>")),
+    _format("phi_functools", SectionSyntax((OBJECT,), "functools")),
+    _format("json_array", BARE),
+    _format("llama_json", SectionSyntax((PARAMETERS,)), SectionSyntax((PARAMETERS,), "<|python_tag|>")),
     # Python calls
-    _shape("lfm2_python", LFM2),
-    _shape("python_fence", LFM2),
-    _shape("olmo_python", FUNCTION_CALLS),
-    _shape("python_list", SectionSyntax((PYTHON, OBJECT))),
-    # every form that can be told from text
-    _shape(
+    _format("lfm2_python", LFM2),
+    _format("python_fence", LFM2),
+    _format("olmo_python", FUNCTION_CALLS),
+    _format("python_list", SectionSyntax((PYTHON, OBJECT))),
+    # every syntax that can be recognised in text
+    _format(
         "any",
         _tool_call(MINICPM),
         FUNCTION_CALLS,
@@ -249,4 +251,4 @@ _ALL: Final = (
         SectionSyntax((PYTHON, OBJECT)),
     ),
 )
-FORMATS: Final[Mapping[str, ToolCallFormat]] = MappingProxyType({shape.name: shape for shape in _ALL})
+FORMATS: Final[Mapping[str, ToolCallFormat]] = MappingProxyType({each.name: each for each in _ALL})

@@ -1,7 +1,8 @@
-"""What comes out of the scanner: prose with its white space in order, and calls one after the other.
+"""Collects what the scanner finds: text and thinking with their whitespace in order, and calls.
 
-Written to by the scanner and by every reader. White space beside a call or a thought is the
-template's: a run of it is held back until it is clear what follows.
+Whitespace next to a call or to thinking belongs to the template, not to the reply. So a run of whitespace is
+held back until it is clear what follows it: before text it is emitted, before a call it is dropped. A run
+longer than `SPACE_LIMIT` characters is emitted as it comes.
 """
 
 from __future__ import annotations
@@ -16,62 +17,82 @@ from vllm_messages_plugin.formats.scanning.schema import SchemaNode, parameters_
 
 
 class ScanOutput:
-    """Takes what the readers found."""
+    """The output of one scan, and the state that decides what markup means.
+
+    Attributes:
+        buffer: The input, whose bookmark is dropped when a call begins.
+        thinking: True inside thinking.
+        line_start: True if only whitespace stands on the current line so far.
+        at_head: True if the current text or thinking has only just begun.
+        interrupted: True if a call began inside thinking whose closing tag may still come.
+        answered: True once reply text or a call was emitted.
+        thinking_end: The number of characters of the output before the reply: thinking with its tags.
+        attempt: The position in the output at which the markup being read began.
+    """
 
     def __init__(
-        self, tape: InputBuffer, tools: Sequence[Mapping[str, Any]], repaired: Callable[[str], None] | None
+        self,
+        buffer: InputBuffer,
+        tools: Sequence[Mapping[str, Any]],
+        on_repair: Callable[[str], None] | None,
     ) -> None:
-        self.tape = tape
+        self.buffer = buffer
         self.thinking = False
-        self.line_start = True  # whether only blanks stand on the line so far
-        self.at_head = True  # whether a segment has only just begun
-        self.interrupted = False  # whether a call broke into a thought, whose closing tag may yet come
-        self.answered = False  # whether text or a call has come
-        self.thought_end = 0  # of the whole text, what comes before the answer: thoughts and their tags
-        self.attempt = 0  # where in the whole text the markup that is being read began
+        self.line_start = True
+        self.at_head = True
+        self.interrupted = False
+        self.answered = False
+        self.thinking_end = 0
+        self.attempt = 0
         self._pieces = Pieces()
         self._tools = parameters_of(tools)
-        self._repaired = repaired
-        self._notes: dict[str, None] = {}
+        self._on_repair = on_repair
+        self._repairs: dict[str, None] = {}
         self._index = 0
         self._name = ""
-        self._held = ""
-        self._flowing = False  # inside a run of white space too long to hold
-        self._template_space = False  # whether line ends at the head are the template's
+        self._pending_space = ""
+        self._long_space = False  # inside a run of whitespace that is too long to hold back
+        self._template_space = False  # line ends at the head belong to the template
 
-    # Prose
+    # Text and thinking
 
-    def say(self, text: str) -> None:
-        """Add to the text, or to the thought."""
+    def add_text(self, text: str) -> None:
+        """Add to the reply text, or to the thinking if that is open."""
         if not text:
             return
         self._track_line(text)
-        text = self._held + text
+        text = self._pending_space + text
         body = text.rstrip()
-        if self._flowing:
+        if self._long_space:
             lead = text[: len(text) - len(text.lstrip())]
             self._emit(lead)
             text, body = text[len(lead) :], body[len(lead) :] if body else ""
-        self._flowing = self._flowing and not body
+        self._long_space = self._long_space and not body
         if body:
             self._emit_body(body)
-        self._hold(text[len(body) :])
+        self._hold_back(text[len(body) :])
 
     def boundary(self, thinking: bool = False) -> None:
-        """A call or a thought begins or ends: the white space before it was the template's."""
-        self._held = ""
-        self._flowing = False
+        """Mark the start or end of a call or of thinking.
+
+        Whitespace held back before it belongs to the template and is dropped.
+
+        Args:
+            thinking: Whether what follows is thinking.
+        """
+        self._pending_space = ""
+        self._long_space = False
         self.line_start = self.at_head = self._template_space = True
         self.thinking = thinking
 
     def finish(self) -> None:
-        """The output ends: what was held back comes out, unless it was the template's."""
+        """End the output: emit the whitespace held back, unless it belongs to the template."""
         if not self._template_space:
-            self._emit(self._held)
-        self._held = ""
+            self._emit(self._pending_space)
+        self._pending_space = ""
 
     def drain(self) -> list[Piece]:
-        """Hand out what has come."""
+        """Return the pieces found since the last time."""
         return self._pieces.drain()
 
     def _emit_body(self, body: str) -> None:
@@ -82,17 +103,17 @@ class ScanOutput:
         self.at_head = self._template_space = False
         self._emit(body)
 
-    def _hold(self, space: str) -> None:
-        if self._flowing or len(space) > SPACE_LIMIT:
+    def _hold_back(self, space: str) -> None:
+        if self._long_space or len(space) > SPACE_LIMIT:
             self._emit(space)
-            self._held, self._flowing, self._template_space = "", True, False
+            self._pending_space, self._long_space, self._template_space = "", True, False
         else:
-            self._held = space
+            self._pending_space = space
 
     def _emit(self, text: str) -> None:
         if text:
             self.answered = self.answered or not self.thinking
-            self._pieces.say(ThinkingPiece if self.thinking else TextPiece, text)
+            self._pieces.add_text(ThinkingPiece if self.thinking else TextPiece, text)
 
     def _track_line(self, text: str) -> None:
         line = text[text.rfind("\n") + 1 :]
@@ -101,41 +122,41 @@ class ScanOutput:
     # Calls
 
     def offers(self, name: str) -> bool:
-        """Whether a tool is offered."""
+        """True if a tool of this name is offered."""
         return name in self._tools
 
-    def node(self, name: str) -> SchemaNode | None:
-        """The schema of a tool's arguments."""
+    def schema_of(self, name: str) -> SchemaNode | None:
+        """Return the schema of a tool's arguments; None for an unknown tool."""
         return self._tools.get(name)
 
-    def begin(self, name: str) -> None:
-        """A call begins: from here on there is no way back to text."""
-        self.tape.forget()
+    def begin_call(self, name: str) -> None:
+        """Begin a call. From here on, what was read cannot become text again."""
+        self.buffer.forget()
         if self.thinking and not self.answered:
-            self.thought_end = self.attempt
+            self.thinking_end = self.attempt
         self.answered = True
         self.interrupted = self.interrupted or self.thinking
         self.boundary()
         self._name = name
-        self._pieces.begin(self._index, name)
+        self._pieces.begin_call(self._index, name)
 
-    def write(self, arguments: str) -> None:
-        """Add to the call's arguments."""
-        self._pieces.argue(self._index, arguments)
+    def add_arguments(self, json_text: str) -> None:
+        """Add to the arguments of the call that is open."""
+        self._pieces.add_arguments(self._index, json_text)
 
-    def end(self, whole: bool) -> None:
-        """The call ends."""
-        self._pieces.end(self._index, whole)
-        if self._repaired:
-            for note in self._notes:
-                self._repaired(f"call {self._index} ({self._name}): {note}")
-        self._notes.clear()
+    def end_call(self, complete: bool) -> None:
+        """End the call that is open and report its repairs."""
+        self._pieces.end_call(self._index, complete)
+        if self._on_repair:
+            for repair in self._repairs:
+                self._on_repair(f"call {self._index} ({self._name}): {repair}")
+        self._repairs.clear()
         self._index += 1
 
-    def told(self, note: str) -> None:
-        """Note a repair, for the log."""
-        self._notes[note] = None
+    def note_repair(self, repair: str) -> None:
+        """Note a repair of the call being read, to be reported once when it ends."""
+        self._repairs[repair] = None
 
-    def forget_notes(self) -> None:
-        """What was being mended is no call."""
-        self._notes.clear()
+    def forget_repairs(self) -> None:
+        """Forget the repairs of markup that turned out to be no call."""
+        self._repairs.clear()

@@ -1,7 +1,9 @@
-"""Markup with blanks to fill, as a line of data: `<invoke name="{name}">`.
+"""Markup patterns: tags with fields to fill in, written as one line of data, `<invoke name="{name}">`.
 
-A space stands for white space, which may be missing; a word in braces for a blank of `BLANKS`. A mark
-is matched against text of which the end may not have come yet, so the answer can be "perhaps".
+In a pattern a space stands for optional whitespace and a word in braces for a field of `FIELDS`; anything
+else is a literal. A pattern is matched against text whose end may not have arrived yet, so there are three
+outcomes: a match, no match, and "not decided yet". Whitespace and fields have a maximum length, which bounds
+how much text can be undecided.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from typing import Final
 
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
 
-# How long a blank may be. Each is bounded, and so is what a reader holds back to decide.
-BLANKS: Final[dict[str, str]] = {
+# The fields a pattern can have, and what may stand in each.
+FIELDS: Final[dict[str, str]] = {
     "name": r"[\w.:/@$-]{1,200}",
     "key": r"[^<>\"\n]{1,200}",
     "argument": r"[^\W\d]\w{0,100}",
@@ -26,92 +28,109 @@ BLANKS: Final[dict[str, str]] = {
 }
 SPACE_LIMIT: Final = 64
 _PART: Final = re.compile(r"( |\{\w+\})")
-_FILL: Final = {f"{{{blank}}}": (blank, re.compile(pattern)) for blank, pattern in BLANKS.items()}
-_FILL[" "] = ("", re.compile(rf"\s{{0,{SPACE_LIMIT}}}"))
+_PLACEHOLDERS: Final = {f"{{{field}}}": (field, re.compile(regex)) for field, regex in FIELDS.items()}
+_PLACEHOLDERS[" "] = ("", re.compile(rf"\s{{0,{SPACE_LIMIT}}}"))
 
 
 class NoMatch(Enum):
-    """No match: surely not, or not yet."""
+    """Why a pattern did not match."""
 
     NO = 0
-    PARTIAL = 1
+    PARTIAL = 1  # the text ends before the pattern does: more text may complete it
 
 
 @dataclass(frozen=True, slots=True)
 class PatternMatch:
-    """A match: which mark, where it ends, and its blanks."""
+    """A match.
 
-    mark: MarkupPattern
+    Attributes:
+        pattern: The pattern that matched.
+        end: The position in the text just after the match.
+        fields: The text of each named field.
+    """
+
+    pattern: MarkupPattern
     end: int
-    filled: Mapping[str, str]
+    fields: Mapping[str, str]
 
 
 class MarkupPattern:
-    """A piece of markup, ready to be matched."""
+    """A compiled markup pattern."""
 
-    __slots__ = ("head", "parts", "source")
+    __slots__ = ("first_literal", "parts", "source")
 
     def __init__(self, source: str) -> None:
         self.source = source
         pieces = [piece for piece in _PART.split(source) if piece]
         self.parts: tuple[str | tuple[str, re.Pattern[str]], ...] = tuple(
-            _FILL.get(piece, piece) for piece in pieces
+            _PLACEHOLDERS.get(piece, piece) for piece in pieces
         )
-        self.head = next((part for part in self.parts[:1] if isinstance(part, str)), "")
+        # The literal with which every match begins; "" if the pattern begins with a field.
+        self.first_literal = next((part for part in self.parts[:1] if isinstance(part, str)), "")
 
     def match(self, text: str, at: int) -> PatternMatch | NoMatch:
-        """Match the mark at a position."""
-        filled: dict[str, str] = {}
+        """Match the pattern at a position of a text whose end may not have arrived."""
+        fields: dict[str, str] = {}
         for part in self.parts:
             if isinstance(part, str):
                 if not text.startswith(part, at):
                     return NoMatch.PARTIAL if part.startswith(text[at : at + len(part)]) else NoMatch.NO
                 at += len(part)
             else:
-                blank, pattern = part
-                run = pattern.match(text, at)
+                field, regex = part
+                run = regex.match(text, at)
                 if run is None:
                     return NoMatch.PARTIAL if at >= len(text) else NoMatch.NO
                 if run.end() >= len(text):
                     return NoMatch.PARTIAL
                 at = run.end()
-                if blank:
-                    filled[blank] = run[0]
-        return PatternMatch(self, at, filled)
+                if field:
+                    fields[field] = run[0]
+        return PatternMatch(self, at, fields)
 
     @property
     def literals(self) -> tuple[str, ...]:
-        """The fixed pieces."""
+        """The pattern's literal parts, in order."""
         return tuple(part for part in self.parts if isinstance(part, str))
 
 
 def match_first(
-    marks: Iterable[MarkupPattern], text: str, at: int, ended: bool = False
+    patterns: Iterable[MarkupPattern], text: str, at: int, ended: bool = False
 ) -> PatternMatch | NoMatch:
-    """The first of several marks that matches; perhaps, while one before it still may."""
-    for mark in marks:
-        found = mark.match(text, at)
+    """Match several patterns at a position; the first one in their order wins.
+
+    Args:
+        patterns: The patterns to try.
+        text: The text that has arrived.
+        at: The position to match at.
+        ended: True if no more text will arrive, so that a partial match is none.
+
+    Returns:
+        The first match; PARTIAL while a pattern before it may still match; NO if none can.
+    """
+    for pattern in patterns:
+        found = pattern.match(text, at)
         if isinstance(found, PatternMatch) or (found is NoMatch.PARTIAL and not ended):
             return found
     return NoMatch.NO
 
 
-def expect(tape: InputBuffer, marks: Sequence[MarkupPattern]) -> ReadGenerator[PatternMatch | None]:
-    """Wait until it is sure which mark stands here, and read it; None if none does."""
+def expect(buffer: InputBuffer, patterns: Sequence[MarkupPattern]) -> ReadGenerator[PatternMatch | None]:
+    """Wait until it is decided which pattern matches here, and read it; None if none does."""
     while True:
-        found = match_first(marks, tape.text, tape.at, tape.ended)
+        found = match_first(patterns, buffer.text, buffer.at, buffer.ended)
         if isinstance(found, PatternMatch):
-            tape.at = found.end
+            buffer.at = found.end
             return found
         if found is NoMatch.NO:
             return None
         yield
 
 
-def stands(tape: InputBuffer, marks: Sequence[MarkupPattern]) -> ReadGenerator[bool]:
-    """Wait until it is sure whether one of some marks stands here, and leave it there."""
+def looking_at(buffer: InputBuffer, patterns: Sequence[MarkupPattern]) -> ReadGenerator[bool]:
+    """Wait until it is decided whether one of the patterns matches here, without reading it."""
     while True:
-        found = match_first(marks, tape.text, tape.at, tape.ended)
+        found = match_first(patterns, buffer.text, buffer.at, buffer.ended)
         if found is not NoMatch.PARTIAL:
             return found is not NoMatch.NO
         yield

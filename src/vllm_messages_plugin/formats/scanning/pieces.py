@@ -1,7 +1,4 @@
-"""What the scanner hands out: text, thought and calls in small pieces.
-
-Made by the scanner, consumed by the engine room and by the parser adapters.
-"""
+"""The scanner's output: text, thinking and tool calls in small pieces."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """A piece of the answer."""
+    """A piece of the reply text."""
 
     text: str
 
@@ -24,9 +21,15 @@ class ThinkingPiece:
 
 @dataclass(frozen=True, slots=True)
 class CallPiece:
-    """A piece of the call number `index`: its name, once and first, then pieces of its arguments.
+    """A piece of a tool call: first its name, once, then pieces of its arguments.
 
-    Put together the arguments are JSON text: at every moment the beginning of an object.
+    The arguments of all pieces of a call, joined, are JSON text. At every moment they are a prefix of an
+    object.
+
+    Attributes:
+        index: The number of the call in this reply, from 0.
+        name: The tool's name, in the first piece only.
+        arguments: A piece of the arguments.
     """
 
     index: int
@@ -36,17 +39,26 @@ class CallPiece:
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """The end of a call. A call that is not whole was cut, and its JSON is left unfinished."""
+    """The end of a tool call.
+
+    A call that is not complete was cut or broken. Its arguments are left as unfinished JSON, never closed,
+    so that no client can take them for complete ones. Whoever reads the pieces must not report such a call
+    as a finished tool use: only `complete` tells the two apart before the arguments are parsed.
+
+    Attributes:
+        index: The number of the call in this reply, from 0.
+        complete: True if the model wrote the call to its end.
+    """
 
     index: int
-    whole: bool
+    complete: bool
 
 
 Piece = TextPiece | ThinkingPiece | CallPiece | CallEnd
 
 
 class Pieces:
-    """Collects pieces and joins what belongs together."""
+    """Collects pieces and joins adjacent ones of the same kind."""
 
     __slots__ = ("_done", "_index", "_kind", "_name", "_parts")
 
@@ -57,32 +69,32 @@ class Pieces:
         self._name: str | None = None
         self._parts: list[str] = []
 
-    def say(self, kind: type[TextPiece | ThinkingPiece], text: str) -> None:
-        """Add to the text or the thought."""
+    def add_text(self, kind: type[TextPiece | ThinkingPiece], text: str) -> None:
+        """Add to the text or to the thinking."""
         if kind is not self._kind:
             self._join()
             self._kind = kind
         self._parts.append(text)
 
-    def begin(self, index: int, name: str) -> None:
+    def begin_call(self, index: int, name: str) -> None:
         """Begin a call."""
         self._join()
         self._kind, self._index, self._name = CallPiece, index, name
 
-    def argue(self, index: int, arguments: str) -> None:
-        """Add to a call's arguments."""
+    def add_arguments(self, index: int, arguments: str) -> None:
+        """Add to the arguments of the call that is open."""
         if self._kind is not CallPiece:
             self._join()
             self._kind, self._index = CallPiece, index
         self._parts.append(arguments)
 
-    def end(self, index: int, whole: bool) -> None:
-        """End a call."""
+    def end_call(self, index: int, complete: bool) -> None:
+        """End the call that is open."""
         self._join()
-        self._done.append(CallEnd(index, whole))
+        self._done.append(CallEnd(index, complete))
 
     def drain(self) -> list[Piece]:
-        """Hand out what has been collected."""
+        """Return the pieces collected since the last time."""
         self._join()
         done, self._done = self._done, []
         return done

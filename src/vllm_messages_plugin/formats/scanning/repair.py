@@ -1,6 +1,6 @@
 """What may be mended in a complete call, and the line the log gets for it.
 
-Used by the readers of JSON and of typed values. Whatever is not here is left as the model wrote it.
+Used by the readers of JSON and of coerce_text values. Whatever is not here is left as the model wrote it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import json
 import re
 from typing import Final
 
-# One line a repair; the scanner adds which call it was.
+# The text reported for each repair; the scanner puts the call's number and name before it.
 TRAILING_COMMA: Final = "a trailing comma was dropped"
 CONTROL_CHARACTER: Final = "a raw control character in a string was escaped"
-BAD_ESCAPE: Final = "a backslash that begins no JSON escape was mended"
+BAD_ESCAPE: Final = "a backslash that begins no JSON escape was repaired"
 PYTHON_LITERAL: Final = "a Python literal was written as JSON"
 OTHER_KEY: Final = "the arguments stood under another key"
 TEXT_ARGUMENTS: Final = "the arguments were JSON within a string"
@@ -21,7 +21,7 @@ MISSING_BRACE: Final = "a missing final brace was added"
 NO_ARGUMENTS: Final = "a call without arguments got empty ones"
 BARE_WORD: Final = "a value without quotes was taken as text"
 INNER_QUOTE: Final = "a quote inside a string was escaped"
-DUPLICATE_KEY: Final = "an argument came twice, and both were passed on in their order"
+DUPLICATE_KEY: Final = "an argument came twice; both were passed on in their order"
 
 LITERALS: Final = {
     "true": "true",
@@ -33,36 +33,44 @@ LITERALS: Final = {
 }
 NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
 INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
-# Whole escapes; a high surrogate only together with its low one, which JSON readers demand.
+# A complete escape. A high surrogate counts only with its low one: strict JSON parsers reject half a pair.
 ESCAPE: Final = re.compile(
     r'\\(?:["\\/bfnrt]|u(?:[0-9a-ce-fA-CE-F][0-9a-fA-F]|[dD][0-7])[0-9a-fA-F]{2}'
     r"|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
 )
-ESCAPE_BEGUN: Final = re.compile(
+PARTIAL_ESCAPE: Final = re.compile(
     r"\\(?:u(?:[0-9a-fA-F]{0,3}|[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?)?)?\Z"
 )
 _LONE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def quote(text: str) -> str:
-    """Text as a JSON string."""
+    """Text as a JSON string with its quotes."""
     return json.dumps(text, ensure_ascii=False)
 
 
-def quoted(text: str) -> str:
-    """Text as the inside of a JSON string."""
+def escaped(text: str) -> str:
+    """Text as the inside of a JSON string, without the quotes."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def to_literal(token: str) -> str | None:
-    """A scalar as JSON writes it, whoever wrote it; None if it is none."""
+    """Return a JSON or Python scalar as JSON; None if the token is no scalar."""
     if token in LITERALS:
         return LITERALS[token]
     return token if NUMBER.fullmatch(token) else None
 
 
-def mend_escape(text: str, at: int) -> tuple[str, int]:
-    """What to write for a backslash that begins no escape, and how much it stands for."""
+def repair_escape(text: str, at: int) -> tuple[str, int]:
+    """Replace a backslash that begins no JSON escape.
+
+    Args:
+        text: The inside of a JSON string.
+        at: The position of the backslash.
+
+    Returns:
+        The replacement, and the number of characters it replaces.
+    """
     lone = _LONE_SURROGATE.match(text, at)
     if lone:
         return "�", len(lone[0])

@@ -1,7 +1,21 @@
-"""Model text into text, thought and tool calls: sans-IO, linear, the same for every split of the text.
+"""Splits a model's output into reply text, thinking and tool calls while it is being generated.
 
-Fed by the engine room. Between calls it looks for the marks of a shape; a reader then tries what begins
-there, and if no call comes of it, the text goes out as text. There is one path for streams and wholes.
+How it works. Everything that reads is a generator over one `InputBuffer`. The scanner's own generator passes
+text on until it reaches a literal with which markup of the format begins. There it sets a bookmark and lets a
+section reader try. If a call comes of it, the bookmark is dropped as soon as the call begins, and its
+arguments are emitted while they arrive. If not, the scanner goes back to the bookmark, and the first
+character counts as text. Where a reader needs more input it yields; `feed` appends text and resumes the whole
+stack of generators at exactly that point, so the state of a half-read tag is nothing but a suspended frame.
+
+Why the result does not depend on how the output is split. A reader decides only on text that is in the
+buffer, and where the text that is missing could change the decision, it yields instead of deciding. Every
+chunk is a mere wake-up. `feed` with one character at a time and with everything at once take the same
+decisions in the same order. There is no second implementation for replies that are not streamed.
+
+Why it is linear. Text is searched with one regular expression for all literals. What is read leaves the
+buffer. The parts of markup whose end must be awaited have a maximum length. An attempt that failed is read
+again only if it was short (`RESCAN_LIMIT`); a longer one becomes text as a whole. So each character is
+looked at a bounded number of times, however long the reply.
 """
 
 from __future__ import annotations
@@ -25,19 +39,22 @@ from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
-# An attempt that failed is looked at again, from its second character, only if it was short: so each
-# character is looked at a bounded number of times.
+# The longest failed attempt, in characters, whose text is searched for markup again.
 RESCAN_LIMIT: Final = 512
 
-# What a model writes behind its answer, by the tag that ends its thoughts.
-ANSWER_ENDS: Final[Mapping[str, str]] = {"[BEGIN FINAL RESPONSE]": "[END FINAL RESPONSE]"}
+# The tag that a model writes after its reply, by the tag that ends its thinking.
+REPLY_ENDS: Final[Mapping[str, str]] = {"[BEGIN FINAL RESPONSE]": "[END FINAL RESPONSE]"}
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingTags:
-    """What stands around thoughts. `starts_open`: the prompt has opened the first one.
+    """The tags around thinking.
 
-    Without `open` there are no thoughts to read, but a closing tag at the head of a segment still is a tag.
+    Attributes:
+        open: The opening tag. "" if the model does not think; a closing tag at the start of the output or
+            behind a call is read as one all the same.
+        close: The closing tag.
+        starts_open: The prompt ends inside thinking.
     """
 
     open: str
@@ -46,153 +63,164 @@ class ThinkingTags:
 
 
 class Scanner:
-    """Reads one reply of a model.
+    """Incremental parser for one reply of a model.
 
     Args:
-        shape: how the model marks its calls.
-        tools: the offered tools, in OpenAI's form; their schemas give values their types.
-        thinking: the tags of thoughts, if the model thinks.
-        calls: whether there may be calls; if not, their markup is text.
-        repaired: is told, in one line, of each repair of a call.
+        call_format: The tool-call format of the model.
+        tools: The offered tools, in OpenAI's form; their schemas give values their types.
+        thinking: The tags of thinking; None if the model does not think.
+        calls: False if there may be no calls, so that their markup is text.
+        on_repair: Receives one line for each repair of a call.
     """
 
     def __init__(
         self,
-        shape: ToolCallFormat,
+        call_format: ToolCallFormat,
         *,
         tools: Sequence[Mapping[str, Any]] = (),
         thinking: ThinkingTags | None = None,
         calls: bool = True,
-        repaired: Callable[[str], None] | None = None,
+        on_repair: Callable[[str], None] | None = None,
     ) -> None:
-        self._tape = InputBuffer()
-        self._reply = ScanOutput(self._tape, tools, repaired)
+        self._buffer = InputBuffer()
+        self._output = ScanOutput(self._buffer, tools, on_repair)
         self._thinking = thinking
-        grammar: CompiledFormat | None = compiled_format(shape) if calls else None
-        self._triggers = grammar.triggers if grammar else {}
-        self._answer_end = ANSWER_ENDS.get(thinking.close, "") if thinking else ""
-        literals = (thinking.open, thinking.close, self._answer_end) if thinking else ()
+        compiled: CompiledFormat | None = compiled_format(call_format) if calls else None
+        self._triggers = compiled.triggers if compiled else {}
+        self._reply_end = REPLY_ENDS.get(thinking.close, "") if thinking else ""
+        literals = (thinking.open, thinking.close, self._reply_end) if thinking else ()
         tags = [tag for tag in literals if tag]
-        self._finder = LiteralFinder((*self._triggers, *(grammar.closes if grammar else ()), *tags))
-        self._owed: MarkupPattern | None = (
-            None  # the closing mark of a section that something else broke into
-        )
+        self._finder = LiteralFinder((*self._triggers, *(compiled.closings if compiled else ()), *tags))
+        # The closing tag of a section that text interrupted: still markup when it comes.
+        self._pending_close: MarkupPattern | None = None
         if thinking and thinking.starts_open:
-            self._reply.boundary(thinking=True)
-        self._reading = self._read()
-        next(self._reading)
+            self._output.boundary(thinking=True)
+        self._parser = self._read()
+        next(self._parser)
 
     @property
     def thinking(self) -> bool:
-        """Whether what was read last stands inside a thought."""
-        return self._reply.thinking
-
-    def feed(self, text: str) -> list[Piece]:
-        """Take a piece of the text; return what is sure by now."""
-        self._tape.push(text)
-        next(self._reading)
-        return self._reply.drain()
+        """True if what was read last is thinking."""
+        return self._output.thinking
 
     @property
-    def thought_end(self) -> int:
-        """How much of the whole text comes before the answer; sure once a piece of the answer is out."""
-        return self._reply.thought_end
+    def thinking_end(self) -> int:
+        """The number of characters of the output before the reply; final once a piece of the reply is out."""
+        return self._output.thinking_end
+
+    def feed(self, text: str) -> list[Piece]:
+        """Read more output.
+
+        Args:
+            text: The next part of the output, of any length.
+
+        Returns:
+            The pieces that are certain by now.
+        """
+        self._buffer.push(text)
+        next(self._parser)
+        return self._output.drain()
 
     def finish(self) -> list[Piece]:
-        """Take note that the output has ended; return what was held back."""
-        self._tape.ended = True
-        next(self._reading, None)
-        return self._reply.drain()
+        """End the output and return the pieces that were held back."""
+        self._buffer.ended = True
+        next(self._parser, None)
+        return self._output.drain()
 
     def _read(self) -> ReadGenerator[None]:
-        """Read to the end: prose, and at each literal that may begin or end something, what it is."""
-        tape, find = self._tape, self._finder.find
+        """Read to the end: text, and at each literal the markup that it begins or ends."""
+        buffer, find = self._buffer, self._finder.find
         while True:
-            place, literal = find(tape.text, tape.at)
-            if tape.ended and not literal:
-                place, literal = self._finder.at_end(tape.text, tape.at)
-            self._reply.say(tape.take(place))
+            place, literal = find(buffer.text, buffer.at)
+            if buffer.ended and not literal:
+                place, literal = self._finder.find_at_end(buffer.text, buffer.at)
+            self._output.add_text(buffer.take(place))
             if literal:
-                yield from self._meet(literal)
-            elif tape.ended:
+                yield from self._read_markup(literal)
+            elif buffer.ended:
                 break
             else:
                 yield
-        self._reply.finish()
+        self._output.finish()
 
-    def _meet(self, literal: str) -> ReadGenerator[None]:
-        """Read what a literal begins or ends; if it is nothing, its first character is text."""
-        if self._ends_answer(literal):
-            self._tape.at += len(literal)
+    def _read_markup(self, literal: str) -> ReadGenerator[None]:
+        """Read what a literal begins or ends; if that is nothing, its first character is text."""
+        if self._ends_reply(literal):
+            self._buffer.at += len(literal)
             return
-        if self._is_tag(literal):
-            self._tape.at += len(literal)
-            if not self._reply.answered and not self._reply.thinking:
-                self._reply.thought_end = self._tape.position
+        if self._is_thinking_tag(literal):
+            self._buffer.at += len(literal)
+            if not self._output.answered and not self._output.thinking:
+                self._output.thinking_end = self._buffer.position
             return
-        if (yield from self._is_owed(literal)):
-            self._owed = None
+        if (yield from self._read_pending_close(literal)):
             return
         trigger = self._triggers.get(literal)
-        if trigger and self._may_begin(trigger):
-            yield from self._attempt(trigger)
+        if trigger and self._may_start(trigger):
+            yield from self._try_section(trigger)
         else:
-            self._reply.say(self._tape.take(self._tape.at + 1))
+            self._output.add_text(self._buffer.take(self._buffer.at + 1))
 
-    def _is_owed(self, literal: str) -> ReadGenerator[bool]:
-        """Whether this closes a section that something else broke into; then it is read."""
-        if self._owed is None or literal != self._owed.literals[0]:
+    def _read_pending_close(self, literal: str) -> ReadGenerator[bool]:
+        """Read the closing tag of a section that text interrupted; False if it is not here."""
+        if self._pending_close is None or literal != self._pending_close.literals[0]:
             return False
-        return bool((yield from expect(self._tape, [self._owed])))
+        found = yield from expect(self._buffer, [self._pending_close])
+        if found:
+            self._pending_close = None
+        return found is not None
 
-    def _is_tag(self, literal: str) -> bool:
-        """Whether this is a tag of a thought, in a place where it counts."""
-        tags, reply = self._thinking, self._reply
+    def _is_thinking_tag(self, literal: str) -> bool:
+        """True if this opens or closes thinking here; then thinking is switched."""
+        tags, output = self._thinking, self._output
         if tags is None or literal not in (tags.open, tags.close):
             return False
-        if literal == tags.close and (reply.thinking or reply.interrupted or reply.at_head):
-            reply.interrupted = False
-            reply.boundary(thinking=False)
+        if literal == tags.close and (output.thinking or output.interrupted or output.at_head):
+            output.interrupted = False
+            output.boundary(thinking=False)
             return True
-        if literal == tags.open and reply.at_head:
-            reply.boundary(thinking=True)
+        if literal == tags.open and output.at_head:
+            output.boundary(thinking=True)
             return True
         return False
 
-    def _ends_answer(self, literal: str) -> bool:
-        return literal == self._answer_end and not self._reply.thinking
+    def _ends_reply(self, literal: str) -> bool:
+        return literal == self._reply_end and not self._output.thinking
 
-    def _may_begin(self, trigger: SectionStart) -> bool:
-        """Whether markup counts here: without marks a call is no thought, and a foreign one has its line."""
+    def _may_start(self, trigger: SectionStart) -> bool:
+        """True if a section may start here.
+
+        Bare (untagged) calls are not read inside thinking. A bare call in another model's format must also
+        be the first thing on its line.
+        """
         if not trigger.bare:
             return True
-        foreign = trigger.chapter.section.foreign
-        return not self._reply.thinking and (self._reply.line_start or not foreign)
+        return not self._output.thinking and (self._output.line_start or not trigger.section.source.foreign)
 
-    def _attempt(self, trigger: SectionStart) -> ReadGenerator[None]:
-        """Try to read calls; what is none of them goes back to where prose is read."""
-        tape, reply = self._tape, self._reply
-        tape.mark()
-        reply.attempt = tape.position
-        opening = () if trigger.alone or trigger.chapter.open is None else (trigger.chapter.open,)
-        if opening and (yield from expect(tape, opening)) is None:
-            self._take_back(made=False)
+    def _try_section(self, trigger: SectionStart) -> ReadGenerator[None]:
+        """Try to read calls; what is part of none is read again as text."""
+        buffer, output = self._buffer, self._output
+        buffer.mark()
+        output.attempt = buffer.position
+        opening = () if trigger.alone or trigger.section.open is None else (trigger.section.open,)
+        if opening and (yield from expect(buffer, opening)) is None:
+            self._undo(has_call=False)
             return
-        visit = yield from read_section(reply, trigger.chapter)
-        reply.forget_notes()
-        self._owed = None if visit.closed or not visit.made else trigger.chapter.close
-        if visit.closed:
-            tape.forget()
+        progress = yield from read_section(output, trigger.section)
+        output.forget_repairs()
+        self._pending_close = None if progress.closed or not progress.has_call else trigger.section.close
+        if progress.closed:
+            buffer.forget()
         else:
-            self._take_back(visit.made)
+            self._undo(progress.has_call)
 
-    def _take_back(self, made: bool) -> None:
-        """Give what the attempt read back, as text or to be read again."""
-        raw = self._tape.marked()
+    def _undo(self, has_call: bool) -> None:
+        """Return what was read since the last call to the search for text and markup."""
+        raw = self._buffer.marked()
         if len(raw) > RESCAN_LIMIT:
-            self._tape.forget()
-            self._reply.say(raw)
+            self._buffer.forget()
+            self._output.add_text(raw)
             return
-        self._tape.rewind()
-        if not made:
-            self._reply.say(self._tape.take(self._tape.at + 1))
+        self._buffer.rewind()
+        if not has_call:
+            self._output.add_text(self._buffer.take(self._buffer.at + 1))

@@ -1,7 +1,8 @@
-"""Values in the types that a tool's schema asks for, as far as that is beyond doubt.
+"""The types that a tool's schema allows, and the conversion of values to them.
 
-Used by the readers of arguments. A schema is looked at through `SchemaNode`, which understands anyOf, oneOf,
-allOf, $ref (also cyclic), lists of types, enum and const. Whatever does not fit stays as it is.
+A schema is seen through `SchemaNode`, which understands anyOf, oneOf, allOf, $ref (also cyclic), lists of
+types, enum and const. A value is converted only where its meaning is beyond doubt; any other value that does
+not fit stays as the model wrote it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from vllm_messages_plugin.formats.json_schema import resolve_reference
 from vllm_messages_plugin.formats.scanning.repair import INTEGER, LITERALS, NUMBER, quote
 
 ALTERNATIVES_LIMIT: Final = 64
 Types = frozenset[str]
+# Type names of other languages, which tool authors use.
 ALIASES: Final = {
     "str": "string",
     "text": "string",
@@ -24,7 +27,7 @@ ALIASES: Final = {
     "list": "array",
     "dict": "object",
 }
-_BY_PYTHON: Final[dict[type, str]] = {
+_TYPE_NAMES: Final[dict[type, str]] = {
     str: "string",
     bool: "boolean",
     int: "integer",
@@ -34,7 +37,7 @@ _BY_PYTHON: Final[dict[type, str]] = {
     type(None): "null",
 }
 _IMPLIED: Final = {"properties": "object", "additionalProperties": "object", "items": "array"}
-# With which characters a value of a type begins.
+# The characters with which a value of each type can begin; "" for any.
 FIRST_CHARS: Final[dict[str, str]] = {
     "null": "nN",
     "boolean": "tTfF",
@@ -45,55 +48,62 @@ FIRST_CHARS: Final[dict[str, str]] = {
     "string": "",
 }
 ANY: Final[Types] = frozenset(FIRST_CHARS)
-_ROUND: Final = 2  # the parts of a decimal number
 
 
 class SchemaNode:
-    """A place in a schema. `types` is None where any type will do."""
+    """One place in a schema: a tool's arguments, a property or an array's items.
 
-    __slots__ = ("_flat", "_root", "types")
+    Attributes:
+        types: The JSON types that a value here may have; None if any.
+    """
+
+    __slots__ = ("_alternatives", "_root", "types")
 
     def __init__(self, schema: object, root: Mapping[str, Any]) -> None:
         self._root = root
-        self._flat = tuple(_alternatives(schema, root))
-        self.types = _types(self._flat)
+        self._alternatives = tuple(_flatten(schema, root))
+        self.types = _types(self._alternatives)
 
     @property
     def choices(self) -> frozenset[str] | None:
-        """The strings that may stand here, where the schema lists them and takes nothing else."""
+        """The strings that the schema lists for this place; None unless it allows nothing else."""
         listed = [
             value
-            for flat in self._flat
-            for value in ([flat["const"]] if "const" in flat else _listed(flat.get("enum")) or [None])
+            for schema in self._alternatives
+            for value in ([schema["const"]] if "const" in schema else _listed(schema.get("enum")) or [None])
         ]
         found = frozenset(value for value in listed if isinstance(value, str))
         return found if listed and all(isinstance(value, str) for value in listed) else None
 
     def property(self, key: str) -> SchemaNode | None:
-        """The place of a property; None if the schema says nothing of it."""
-        for flat in self._flat:
-            properties = flat.get("properties")
+        """Return the schema of a property; None if there is none."""
+        for schema in self._alternatives:
+            properties = schema.get("properties")
             if isinstance(properties, Mapping) and key in properties:
                 return SchemaNode(properties[key], self._root)
-        others = [flat["additionalProperties"] for flat in self._flat if "additionalProperties" in flat]
+        others = (schema.get("additionalProperties") for schema in self._alternatives)
         return next((SchemaNode(other, self._root) for other in others if isinstance(other, Mapping)), None)
 
     def items(self) -> SchemaNode | None:
-        """The place of an array's items."""
-        found = (flat["items"] for flat in self._flat if isinstance(flat.get("items"), Mapping))
-        schema = next(found, None)
-        return None if schema is None else SchemaNode(schema, self._root)
+        """Return the schema of an array's items; None if there is none."""
+        found = (schema.get("items") for schema in self._alternatives)
+        return next((SchemaNode(items, self._root) for items in found if isinstance(items, Mapping)), None)
 
     def keys(self) -> Iterator[str]:
-        """The properties that are named."""
-        for flat in self._flat:
-            properties = flat.get("properties")
+        """Yield the names of the properties."""
+        for schema in self._alternatives:
+            properties = schema.get("properties")
             if isinstance(properties, Mapping):
                 yield from properties
 
 
 def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, SchemaNode]:
-    """The parameters of each tool, by its name."""
+    """Return the schema of each tool's arguments, by the tool's name.
+
+    Args:
+        tools: Tools in OpenAI's form (`{"function": {"name", "parameters"}}`) or in Anthropic's
+            (`{"name", "input_schema"}`).
+    """
     found: dict[str, SchemaNode] = {}
     for tool in tools:
         function = tool.get("function", tool)
@@ -104,89 +114,94 @@ def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, SchemaNode]:
     return found
 
 
-def _alternatives(schema: object, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The plain schemas that a schema is made of, each visited once, a bounded number of them."""
-    waiting, seen, given = [schema], set[int](), 0
-    while waiting and given < ALTERNATIVES_LIMIT:
-        now = waiting.pop(0)
-        if not isinstance(now, Mapping) or id(now) in seen:
+def _flatten(schema: object, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the schemas that a schema combines, each once and at most `ALTERNATIVES_LIMIT` of them."""
+    waiting, seen, found = [schema], set[int](), 0
+    while waiting and found < ALTERNATIVES_LIMIT:
+        current = waiting.pop(0)
+        if not isinstance(current, Mapping) or id(current) in seen:
             continue
-        seen.add(id(now))
-        inner = [other for word in ("anyOf", "oneOf", "allOf") for other in _listed(now.get(word))]
-        if isinstance(now.get("$ref"), str):
-            inner.append(_referred(now["$ref"], root))
-        waiting = [*inner, *waiting][:ALTERNATIVES_LIMIT]
-        if not inner or _own_types(now):
-            given += 1
-            yield now
+        seen.add(id(current))
+        parts = [part for word in ("anyOf", "oneOf", "allOf") for part in _listed(current.get(word))]
+        if isinstance(current.get("$ref"), str):
+            parts.append(resolve_reference(current["$ref"], root))
+        waiting = [*parts, *waiting][:ALTERNATIVES_LIMIT]
+        if not parts or _own_types(current):
+            found += 1
+            yield current
 
 
 def _listed(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def _referred(pointer: str, root: Mapping[str, Any]) -> object:
-    """What a local reference points to."""
-    if not pointer.startswith("#"):
-        return None
-    place: object = root
-    for step in pointer[1:].split("/")[1:]:
-        if not isinstance(place, Mapping):
-            return None
-        place = place.get(step.replace("~1", "/").replace("~0", "~"))
-    return place
-
-
-def _own_types(flat: Mapping[str, Any]) -> set[str]:
-    """The types a plain schema names or implies; none if it takes any."""
-    named = flat.get("type")
+def _own_types(schema: Mapping[str, Any]) -> set[str]:
+    """The types that a schema names or implies, leaving out its parts; empty if it allows any."""
+    named = schema.get("type")
     names = [named] if isinstance(named, str) else [name for name in _listed(named) if isinstance(name, str)]
     if names:
         types = {ALIASES.get(name.lower(), name.lower()) for name in names}
-        return types | {"null"} if flat.get("nullable") is True else types
-    values = [flat["const"]] if "const" in flat else _listed(flat.get("enum"))
+        return types | {"null"} if schema.get("nullable") is True else types
+    values = [schema["const"]] if "const" in schema else _listed(schema.get("enum"))
     if values:
-        return {_BY_PYTHON.get(type(value), "string") for value in values}
-    return {kind for word, kind in _IMPLIED.items() if word in flat}
+        return {_TYPE_NAMES.get(type(value), "string") for value in values}
+    return {kind for word, kind in _IMPLIED.items() if word in schema}
 
 
-def _types(flat: Sequence[Mapping[str, Any]]) -> Types | None:
-    """All types of the alternatives; None if there are none, or one takes any."""
-    each = [_own_types(alternative) for alternative in flat]
+def _types(alternatives: Sequence[Mapping[str, Any]]) -> Types | None:
+    """All types of the alternatives; None if there are none, or if one allows any."""
+    each = [_own_types(alternative) for alternative in alternatives]
     return frozenset().union(*each) if each and all(each) else None
 
 
-def takes_text(node: SchemaNode | None) -> bool:
-    """Whether a string may stand here."""
+def accepts_string(node: SchemaNode | None) -> bool:
+    """True if a string may stand here."""
     return node is None or node.types is None or "string" in node.types
 
 
-def from_text(text: str, types: Types) -> str | None:
-    """A scalar, as JSON, that text stands for in one of some types; None if it stays text."""
+def scalar_from_text(text: str, types: Types) -> str | None:
+    """Return the JSON scalar that a text stands for.
+
+    Args:
+        text: The text; whitespace around it is ignored.
+        types: The types that the scalar may have.
+
+    Returns:
+        The scalar as JSON; None if the text stands for none of these types.
+    """
     word = text.strip()
     if "null" in types and word in ("null", "None"):
         return "null"
     if "boolean" in types and word.lower() in ("true", "false"):
         return word.lower()
     if "integer" in types:
-        whole = _integer(word)
-        if whole is not None:
-            return whole
+        integer = _integer(word)
+        if integer is not None:
+            return integer
     if "number" in types and NUMBER.fullmatch(word):
         return word
     return None
 
 
 def _integer(word: str) -> str | None:
-    if INTEGER.fullmatch(word):
-        return word
-    parts = word.split(".")
-    is_round = len(parts) == _ROUND and bool(INTEGER.fullmatch(parts[0])) and bool(parts[1])
-    return parts[0] if is_round and not parts[1].strip("0") else None
+    """An integer, also one that is written as 5.0."""
+    number, point, decimals = word.partition(".")
+    if not INTEGER.fullmatch(number) or bool(point) != bool(decimals) or decimals.strip("0"):
+        return None
+    return number
 
 
-def from_literal(literal: str, written: str, types: Types | None) -> str:
-    """A JSON scalar in one of some types: a number or a truth value becomes text where text is asked."""
+def coerce_literal(literal: str, written: str, types: Types | None) -> str:
+    """Convert a JSON scalar to a schema's types: a number or a boolean to a string, where only that fits.
+
+    Args:
+        literal: The scalar as JSON.
+        written: The scalar as the model wrote it, which becomes the string.
+        types: The types that are allowed; None for any.
+
+    Returns:
+        The scalar as JSON.
+    """
     if types is None or _type_of(literal) & types or "string" not in types or literal == "null":
         return literal
     return quote(LITERALS.get(written, written))

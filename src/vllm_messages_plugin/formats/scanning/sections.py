@@ -1,7 +1,7 @@
-"""Reads what stands between the marks of a section: calls, in whichever dialect they come.
+"""Reads a section: the calls between a format's opening and closing tags, whatever syntax they have.
 
-Called by the scanner where markup begins. What follows a call's head decides how its arguments are
-read, so that a model which drifts into another dialect inside its own marks is still understood.
+What follows a call's opening decides how its arguments are read. So a model that drifts into another syntax
+inside its own tags is still understood, and the result does not depend on which template it was trained on.
 """
 
 from __future__ import annotations
@@ -36,96 +36,108 @@ BRACKETS_LIMIT = 4
 
 @dataclass(slots=True)
 class SectionProgress:
-    """How far the reading of a section has come."""
+    """How much of a section was read.
 
-    made: bool = False  # a call was made
-    closed: bool = False  # the section's closing mark was read
-    brackets: list[str] = field(default_factory=list)  # lists and fences still open
-
-
-def read_section(reply: ScanOutput, chapter: CompiledSection) -> ReadGenerator[SectionProgress]:
-    """Read calls until the section ends or something else comes.
-
-    The tape is marked behind the last call: what was read since is not part of any.
+    Attributes:
+        has_call: A call was read.
+        closed: The section's closing tag was read.
+        brackets: The lists and code fences that are open, by what closes them.
     """
-    visit = SectionProgress()
-    while not visit.closed:
-        found = yield from expect(reply.tape, chapter.marks)
+
+    has_call: bool = False
+    closed: bool = False
+    brackets: list[str] = field(default_factory=list)
+
+
+def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[SectionProgress]:
+    """Read calls until the section ends or something comes that does not belong to it.
+
+    The buffer's bookmark is left behind the last call: what was read since is part of no call.
+    """
+    progress = SectionProgress()
+    while not progress.closed:
+        found = yield from expect(output.buffer, section.patterns)
         if found is None:
             break
-        spelling = chapter.spellings.get(found.mark)
-        if spelling:
-            if not (yield from _read_call(reply, chapter, spelling, found, visit)):
+        syntax = section.syntaxes.get(found.pattern)
+        if syntax:
+            if not (yield from _read_call(output, section, syntax, found, progress)):
                 break
-            visit.made = True
-            reply.tape.mark()
-        elif found.mark is chapter.close or found.mark in chapter.tails:
-            if not visit.made:
+            progress.has_call = True
+            output.buffer.mark()
+        elif found.pattern is section.close or found.pattern in section.call_closings:
+            if not progress.has_call:
                 break
-            visit.closed = found.mark is chapter.close
-            reply.tape.mark()
-        elif not _pass_bracket(reply, found, visit):
+            progress.closed = found.pattern is section.close
+            output.buffer.mark()
+        elif not _read_punctuation(output, found, progress):
             break
-    return visit
+    return progress
 
 
-def _pass_bracket(reply: ScanOutput, found: PatternMatch, visit: SectionProgress) -> bool:
-    """Pass what stands around and between calls; False if it has no place here."""
-    closes_fence = found.mark in (FENCE, FENCE_AT_END) and visit.made and not found.filled.get("word")
-    if found.mark is LIST_END or (closes_fence and "```" in visit.brackets):
-        wanted = "]" if found.mark is LIST_END else "```"
-        if not visit.made or wanted not in visit.brackets:
+def _read_punctuation(output: ScanOutput, found: PatternMatch, progress: SectionProgress) -> bool:
+    """Read a bracket, fence or separator around or between calls; False if it has no place here."""
+    is_fence = found.pattern in (FENCE, FENCE_AT_END)
+    closes_fence = is_fence and progress.has_call and not found.fields.get("word")
+    if found.pattern is LIST_END or (closes_fence and "```" in progress.brackets):
+        closing = "]" if found.pattern is LIST_END else "```"
+        if not progress.has_call or closing not in progress.brackets:
             return False
-        visit.brackets.remove(wanted)
-        reply.tape.mark()
+        progress.brackets.remove(closing)
+        output.buffer.mark()
         return True
-    if found.mark in (COMMA, SEMICOLON):
-        return visit.made
-    visit.brackets.append("]" if found.mark is LIST else "```")
-    return len(visit.brackets) <= BRACKETS_LIMIT
+    if found.pattern in (COMMA, SEMICOLON):
+        return progress.has_call
+    progress.brackets.append("]" if found.pattern is LIST else "```")
+    return len(progress.brackets) <= BRACKETS_LIMIT
 
 
 def _read_call(
-    reply: ScanOutput,
-    chapter: CompiledSection,
-    spelling: CompiledCallSyntax,
-    head: PatternMatch,
-    visit: SectionProgress,
+    output: ScanOutput,
+    section: CompiledSection,
+    syntax: CompiledCallSyntax,
+    opening: PatternMatch,
+    progress: SectionProgress,
 ) -> ReadGenerator[bool]:
-    """Read one call behind its head; False, with nothing handed out, if it is none."""
-    section = chapter.section
-    if spelling.form.kind != "call":
-        envelope = JsonCallReader(reply, spelling, guarded=section.foreign or chapter.open is None)
-        return (yield from envelope.read())
-    found = spelling.name.fullmatch(head.filled["name"])
-    name = found[found.lastindex or 0] if found else head.filled["name"]
-    if (section.foreign or chapter.open is None) and not reply.offers(name):
+    """Read one call from behind its opening; False, with nothing emitted, if it is none."""
+    guarded = section.source.foreign or section.open is None
+    if syntax.source.kind != "call":
+        return (yield from JsonCallReader(output, syntax, guarded).read())
+    name = _name_of(syntax, opening)
+    if guarded and not output.offers(name):
         return False
-    body = yield from expect(reply.tape, spelling.bodies)
+    body = yield from expect(output.buffer, syntax.bodies)
     if body is None:
         return False
-    if body.mark is OBJECT_BODY or body.mark is FENCED_BODY:
-        if body.mark is FENCED_BODY:
-            visit.brackets.append("```")
-        return (yield from _read_object(reply, spelling, name))
-    if body.mark is PYTHON_BODY:
-        return (yield from read_python(reply, name))
-    visit.closed = yield from read_tagged(reply, spelling, name, body)
+    if body.pattern is OBJECT_BODY or body.pattern is FENCED_BODY:
+        if body.pattern is FENCED_BODY:
+            progress.brackets.append("```")
+        return (yield from _read_object(output, syntax, name))
+    if body.pattern is PYTHON_BODY:
+        return (yield from read_python(output, name))
+    progress.closed = yield from read_tagged(output, syntax, name, body)
     return True
 
 
-def _read_object(reply: ScanOutput, spelling: CompiledCallSyntax, name: str) -> ReadGenerator[bool]:
-    """Read arguments that are a JSON object, from behind its brace."""
-    quote = spelling.form.quote
-    char = yield from next_char(reply.tape)
+def _name_of(syntax: CompiledCallSyntax, opening: PatternMatch) -> str:
+    """The tool's name without what the template writes around it."""
+    name = opening.fields["name"]
+    found = syntax.name.fullmatch(name)
+    return found[found.lastindex or 0] if found else name
+
+
+def _read_object(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> ReadGenerator[bool]:
+    """Read arguments that are a JSON object, from behind its opening brace."""
+    quote = syntax.source.quote
+    char = yield from next_char(output.buffer)
     if char not in ('"', "}") and not (quote and char):
         return False
-    reply.begin(name)
-    reply.write("{")
+    output.begin_call(name)
+    output.add_arguments("{")
     kind = partial(GemmaObjectReader, quote) if quote else JsonReader
-    reader = kind(reply.tape, reply.write, reply.told, spelling.closers)
-    whole = yield from reader.members(reply.node(name))
-    if whole:
-        reply.write("}")
-    reply.end(whole)
+    reader = kind(output.buffer, output.add_arguments, output.note_repair, syntax.closing_tags)
+    complete = yield from reader.read_members(output.schema_of(name))
+    if complete:
+        output.add_arguments("}")
+    output.end_call(complete)
     return True

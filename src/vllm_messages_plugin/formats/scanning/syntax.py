@@ -1,7 +1,7 @@
-"""The records a shape is made of: what stands around calls, and how one call is written.
+"""The records that describe a tool-call format: the tags around calls and the syntax of one call.
 
-The markup is written in the small language of `marks`: a space stands for white space that may be
-missing, a word in braces for a blank. `shapes` has the table, `grammar` makes it ready.
+All markup is written as `patterns.MarkupPattern` sources: a space stands for optional whitespace, a word in
+braces for a field. `formats` has the table of formats; `compiled` prepares one for scanning.
 """
 
 from __future__ import annotations
@@ -14,55 +14,74 @@ from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
 
 @dataclass(frozen=True, slots=True)
 class CallSyntax:
-    """How one call is written.
+    """The syntax of one call.
 
-    `head` begins it and has its {name}. Then come tagged arguments (`param`, a value, `end`; `tail` ends
-    the call), or a JSON object, or a Python call's brackets: what follows the head decides. The kind
-    "object" is a JSON object with the name inside, under `keys`; "keyed" one whose only key is the name.
+    After `open` come tagged arguments, a JSON object or a Python argument list: what follows decides.
+
+    Attributes:
+        open: Begins the call and contains its {name}.
+        arg_open: Begins a tagged argument and contains its {key}; "" if arguments are not tagged.
+        arg_close: Ends a tagged argument's value.
+        close: Ends the call.
+        kind: "call" has the name in `open`; "object" is a JSON object with the name inside; "keyed" is a
+            JSON object whose only key is the name.
+        lines: The template writes each value on lines of its own.
+        alone: The call may stand in text without its section's opening tag.
+        only_python: Only a Python argument list may follow `open`.
+        quote: The delimiter of strings, in formats whose objects are not quite JSON.
+        name: A regex that selects the tool's name from the {name} field: its last group, or all of it.
+        arguments: The key under which the template writes the arguments.
     """
 
-    head: str
-    param: str = ""
-    end: str = ""
-    tail: str = ""
+    open: str
+    arg_open: str = ""
+    arg_close: str = ""
+    close: str = ""
     kind: Literal["call", "object", "keyed"] = "call"
-    lines: bool = False  # the template writes each value on lines of its own
-    alone: bool = False  # the call may stand in text without its section's mark
+    lines: bool = False
+    alone: bool = False
     only_python: bool = False
-    quote: str = ""  # what stands around strings in objects that are not quite JSON
-    name: str = r".+"  # what of the blank is the name
-    arguments: str = "arguments"  # the key under which the template writes them
+    quote: str = ""
+    name: str = r".+"
+    arguments: str = "arguments"
 
 
 @dataclass(frozen=True, slots=True)
 class SectionSyntax:
-    """What stands around calls. Without `open` the calls stand bare in the text.
+    """The tags around one or more calls.
 
-    Calls of a foreign section, and bare ones, count only if they name a tool that is offered.
+    Calls of a foreign section, and calls of a section without tags, count only if they name an offered tool.
+
+    Attributes:
+        calls: The syntaxes that a call in this section may have, in the order in which they are tried.
+        open: The opening tag; "" if the calls stand untagged in the text.
+        close: The closing tag.
+        between: Tags around single calls that carry no information.
+        foreign: Another model's format, into which this model may drift.
     """
 
-    forms: tuple[CallSyntax, ...]
+    calls: tuple[CallSyntax, ...]
     open: str = ""
     close: str = ""
-    between: tuple[str, ...] = ()  # marks around single calls that say nothing
+    between: tuple[str, ...] = ()
     foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallFormat:
-    """How a family of models marks its calls."""
+    """How a family of models writes tool calls."""
 
     name: str
     sections: tuple[SectionSyntax, ...]
 
     @property
     def markers(self) -> tuple[str, ...]:
-        """The fixed pieces of the markup, any of which a tokenizer may treat as a special token."""
+        """The literal parts of the markup, any of which a tokenizer may have as a special token."""
         found: dict[str, None] = {}
         for section in self.sections:
             sources = [section.open, section.close, *section.between]
-            for form in section.forms:
-                sources += [form.head, form.param, form.end, form.tail, form.quote]
+            for call in section.calls:
+                sources += [call.open, call.arg_open, call.arg_close, call.close, call.quote]
             if not section.foreign:
                 found |= dict.fromkeys(word for source in sources for word in MarkupPattern(source).literals)
         return tuple(word for word in found if not word.isalnum() and len(word) > 1)

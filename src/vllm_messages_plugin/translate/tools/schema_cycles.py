@@ -7,6 +7,8 @@ a call to such a tool's. A grammar made of one lets no token pass, and the engin
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from vllm_messages_plugin.formats.json_schema import resolve_reference
+
 ALTERNATIVES = ("anyOf", "oneOf")
 
 
@@ -51,26 +53,10 @@ def _needed(node: Mapping[str, Any], root: Any) -> Iterator[Mapping[str, Any]]:
     """The schemas that a value must satisfy to satisfy this one; of alternatives, those without a choice."""
     found: list[Any] = []
     if isinstance(reference := node.get("$ref"), str):
-        found.append(_resolved(reference, root))
+        found.append(resolve_reference(reference, root))
     if isinstance(parts := node.get("allOf"), list):
         found += parts
     for key in ALTERNATIVES:
         if isinstance(parts := node.get(key), list) and len(parts) == 1:
             found += parts
     return (each for each in found if isinstance(each, Mapping))
-
-
-def _resolved(reference: str, root: Any) -> Any:
-    """What a pointer into the same schema points to; None where that is nothing."""
-    if not reference.startswith("#"):
-        return None
-    node = root
-    for step in reference[1:].split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, Mapping):
-            node = node.get(key)
-        elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
-            node = node[int(key)]
-        else:
-            return None
-    return node

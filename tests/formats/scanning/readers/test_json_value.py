@@ -1,4 +1,4 @@
-"""The reader of JSON: what it writes on while it reads, in the types of a schema."""
+"""The incremental JSON parser: what it writes while it reads, in the types of a schema."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from formats.whole_scan import completed
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, run
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, read_whole, typed
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, coerce_text, convert_json
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode
 
 json_values = st.recursive(
@@ -24,16 +24,16 @@ def node(schema: dict[str, Any]) -> SchemaNode:
 
 
 def fed(text: str, size: int, ended: bool = True) -> tuple[str, bool | None]:
-    """What a reader of members has written, and whether they are whole; None while it waits."""
-    tape, parts = InputBuffer(), list[str]()
-    reading = JsonReader(tape, parts.append).members(None)
+    """What the parser wrote, and its result; None while it waits for more text."""
+    buffer, parts = InputBuffer(), list[str]()
+    parser = JsonReader(buffer, parts.append).read_members(None)
     try:
         for at in range(0, len(text), size):
-            tape.push(text[at : at + size])
-            next(reading)
+            buffer.push(text[at : at + size])
+            next(parser)
             assert isinstance(completed("{" + "".join(parts)), dict)
-        tape.ended = ended
-        next(reading)
+        buffer.ended = ended
+        next(parser)
     except StopIteration as stop:
         return "".join(parts), stop.value
     return "".join(parts), None
@@ -42,7 +42,7 @@ def fed(text: str, size: int, ended: bool = True) -> tuple[str, bool | None]:
 @given(value=json_values, indent=st.sampled_from([None, 0, 2]), ascii_only=st.booleans())
 def test_json_comes_out_as_it_went_in(value: object, indent: int | None, ascii_only: bool):
     written = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    found, repairs = read_whole(written, None)
+    found, repairs = convert_json(written, None)
     assert found is not None
     assert json.loads(found) == value
     assert repairs == []
@@ -51,16 +51,16 @@ def test_json_comes_out_as_it_went_in(value: object, indent: int | None, ascii_o
 @settings(deadline=None)
 @given(value=st.dictionaries(st.text(), json_values, max_size=4), size=st.integers(1, 5))
 def test_members_are_read_for_every_split(value: dict[str, Any], size: int):
-    written, whole = fed(json.dumps(value)[1:], size)
-    assert whole
+    written, complete = fed(json.dumps(value)[1:], size)
+    assert complete
     assert json.loads("{" + written + "}") == value
 
 
 @given(value=st.dictionaries(st.text(), json_values, min_size=1, max_size=4), data=st.data())
-def test_cut_members_are_not_whole(value: dict[str, Any], data: st.DataObject):
+def test_cut_members_are_not_complete(value: dict[str, Any], data: st.DataObject):
     text = json.dumps(value)[1:-1]
-    written, whole = fed(text[: data.draw(st.integers(0, len(text)))], 1)
-    assert whole is False
+    written, complete = fed(text[: data.draw(st.integers(0, len(text)))], 1)
+    assert complete is False
     assert isinstance(completed("{" + written), dict)
 
 
@@ -78,15 +78,15 @@ def test_cut_members_are_not_whole(value: dict[str, Any], data: st.DataObject):
         ("[" * 5000 + "]" * 5000, "[" * 5000 + "]" * 5000),
     ],
 )
-def test_what_is_mended(text: str, json_text: str):
-    assert read_whole(text, None)[0] == json_text
+def test_repaired_json(text: str, json_text: str):
+    assert convert_json(text, None)[0] == json_text
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", '{"a"}', "{a: 1}", "[1 2]", "'a'", "nope", "01", "1 2", '{"a": }', "[,]", "NaN", "+1"]
 )
-def test_what_is_not_mended(text: str):
-    assert read_whole(text, None)[0] is None
+def test_broken_json_that_is_not_repaired(text: str):
+    assert convert_json(text, None)[0] is None
 
 
 SCHEMA = {
@@ -121,7 +121,7 @@ SCHEMA = {
     ],
 )
 def test_values_take_the_types_of_the_schema(value: object, wanted: object):
-    found, _ = read_whole(json.dumps(value), node(SCHEMA))
+    found, _ = convert_json(json.dumps(value), node(SCHEMA))
     assert found is not None
     assert json.loads(found) == wanted
 
@@ -145,7 +145,7 @@ def test_values_take_the_types_of_the_schema(value: object, wanted: object):
     ],
 )
 def test_text_stands_for_a_typed_value(text: str, schema: dict[str, Any], wanted: str | None):
-    assert typed(text, node(schema)) == wanted
+    assert coerce_text(text, node(schema)) == wanted
 
 
 def test_a_string_is_written_before_its_end_and_a_number_is_not():
@@ -155,5 +155,5 @@ def test_a_string_is_written_before_its_end_and_a_number_is_not():
     assert fed('"a": 1, ', 1, ended=False) == ('"a": 1', None)
 
 
-def test_a_reading_that_ends_gives_its_result():
-    assert run(JsonReader(InputBuffer("[1]", ended=True), lambda _: None).value(None)) is True
+def test_run_returns_the_result_of_a_parser():
+    assert run(JsonReader(InputBuffer("[1]", ended=True), lambda _: None).read_value(None)) is True

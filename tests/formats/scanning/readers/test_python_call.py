@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from formats.whole_scan import completed, scan
 
 
-def heard(text: str, size: int = 1):
+def scan_calls(text: str, size: int = 1):
     return scan("lfm2_python", f"<|tool_call_start|>{text}<|tool_call_end|>", size=size)
 
 
@@ -42,29 +42,29 @@ def heard(text: str, size: int = 1):
 )
 def test_arguments(arguments: str, wanted: object):
     for size in (0, 1, 3):
-        assert heard(f"[f({arguments})]", size).made == [("f", wanted)]
+        assert scan_calls(f"[f({arguments})]", size).complete_calls == [("f", wanted)]
 
 
 def test_several_calls_in_a_list_or_on_lines():
-    assert [name for name, _ in heard("[f(a=1), g(), f(b='x')]").made] == ["f", "g", "f"]
-    assert [name for name, _ in heard("\nf(a=1)\ng(b=2)\n").made] == ["f", "g"]
-    assert heard("[mod.f(a=1)]").made == [("mod.f", {"a": 1})]
+    assert [name for name, _ in scan_calls("[f(a=1), g(), f(b='x')]").complete_calls] == ["f", "g", "f"]
+    assert [name for name, _ in scan_calls("\nf(a=1)\ng(b=2)\n").complete_calls] == ["f", "g"]
+    assert scan_calls("[mod.f(a=1)]").complete_calls == [("mod.f", {"a": 1})]
 
 
 @pytest.mark.parametrize("text", ["[f(1)]", "[f(a)]", "[f(*a)]", "[f]", "f", "[1, 2]", "[f('a')]"])
 def test_what_is_no_call_is_text(text: str):
     for size in (0, 1):
-        found = heard(text, size)
+        found = scan_calls(text, size)
         assert (found.text, found.calls) == (f"<|tool_call_start|>{text}<|tool_call_end|>", [])
 
 
 @pytest.mark.parametrize(
     "text", ["[f(a=1", "[f(a='x", "[f(a='x'", "[f(a=[1, ", "[f(a=1, b", "[f(a=1]", "[f(a='x' b=1)"]
 )
-def test_a_cut_or_broken_call_is_not_whole(text: str):
+def test_a_cut_or_broken_call_is_not_complete(text: str):
     for size in (0, 1):
-        ((name, arguments, whole),) = scan("lfm2_python", f"<|tool_call_start|>{text}", size=size).calls
-        assert (name, whole) == ("f", False)
+        ((name, arguments, complete),) = scan("lfm2_python", f"<|tool_call_start|>{text}", size=size).calls
+        assert (name, complete) == ("f", False)
         assert isinstance(completed(arguments), dict)
 
 
@@ -86,7 +86,7 @@ def test_a_cut_or_broken_call_is_not_whole(text: str):
 )
 def test_what_python_writes_is_read(arguments: dict, size: int):
     text = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    assert heard(f"[f({text})]", size).made == [("f", arguments)]
+    assert scan_calls(f"[f({text})]", size).complete_calls == [("f", arguments)]
 
 
 @pytest.mark.parametrize(
@@ -107,5 +107,5 @@ def test_brackets_in_text_are_text(text: str):
 
 def test_a_call_in_the_middle_of_text():
     found = scan("python_list", "I will read it: [Read(file_path='/a', limit='5')] and then go on.", size=1)
-    assert found.made == [("Read", {"file_path": "/a", "limit": 5})]
+    assert found.complete_calls == [("Read", {"file_path": "/a", "limit": 5})]
     assert found.text == "I will read it: and then go on."

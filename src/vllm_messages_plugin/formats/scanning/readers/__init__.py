@@ -1,1 +1,1 @@
-"""Readers of one call each, one module for each way of writing arguments."""
+"""Parsers for the arguments of one call, one module for each syntax."""

@@ -1,6 +1,7 @@
-"""Reads Gemma's objects: JSON with bare keys and strings between marks, `{path:<|"|>a<|"|>,limit:5}`.
+"""Reads Gemma's argument objects, `{path:<|"|>a<|"|>,limit:5}`.
 
-Called by `sections` in place of the JSON reader, of which it differs in keys, strings and bare words.
+This is the JSON parser with other keys, strings and bare words. A delimiter ends a string only where the
+object goes on behind it, so a delimiter within a string is kept.
 """
 
 from __future__ import annotations
@@ -10,75 +11,86 @@ from collections.abc import Sequence
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, sure_end
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, safe_end
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, NoMatch, PatternMatch, match_first
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, Write
 from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, string_value
 
 _KEY: Final = re.compile(r"[^\s:,{}\[\]\"<]{1,200}")
-_BEHIND: Final = (" ,", " }", " ]")
+# What may follow a string.
+_FOLLOWERS: Final = (" ,", " }", " ]")
 
 
 class GemmaObjectReader(JsonReader):
-    """Reads such an object; `quote` stands around its strings."""
+    """Parser of such an object.
+
+    Args:
+        quote: The delimiter of strings.
+        buffer, write, on_repair, closing_tags: As for `JsonReader`.
+    """
 
     def __init__(
-        self, quote: str, tape: InputBuffer, write: Write, told: Write, closers: Sequence[MarkupPattern] = ()
+        self,
+        quote: str,
+        buffer: InputBuffer,
+        write: Write,
+        on_repair: Write,
+        closing_tags: Sequence[MarkupPattern] = (),
     ) -> None:
-        super().__init__(tape, write, told, closers)
+        super().__init__(buffer, write, on_repair, closing_tags)
         self._quote = quote
-        self._ends = tuple(MarkupPattern(quote + behind) for behind in _BEHIND)
+        self._ends = tuple(MarkupPattern(quote + follower) for follower in _FOLLOWERS)
 
     def _begins_key(self, char: str) -> bool:
         return char == '"' or bool(char and _KEY.match(char))
 
     def _read_key(self) -> ReadGenerator[str | None]:
-        if self._tape.text.startswith('"', self._tape.at):
+        if self._buffer.text.startswith('"', self._buffer.at):
             return (yield from super()._read_key())
         while True:
-            key = _KEY.match(self._tape.text, self._tape.at)
+            key = _KEY.match(self._buffer.text, self._buffer.at)
             if key is None:
                 return None
-            if key.end() < len(self._tape.text) or self._tape.ended:
-                self._tape.at = key.end()
+            if key.end() < len(self._buffer.text) or self._buffer.ended:
+                self._buffer.at = key.end()
                 return key[0]
             yield
 
     def _value(self) -> ReadGenerator[object]:
-        tape = self._tape
-        yield from next_char(tape)
-        while self._quote.startswith(tape.text[tape.at :]) and not tape.ended:
+        buffer = self._buffer
+        yield from next_char(buffer)
+        while self._quote.startswith(buffer.text[buffer.at :]) and not buffer.ended:
             yield
-        if not tape.text.startswith(self._quote, tape.at):
+        if not buffer.text.startswith(self._quote, buffer.at):
             return (yield from super()._value())
-        tape.at += len(self._quote)
-        value = string_value(self._write, self._node, self._told)
+        buffer.at += len(self._quote)
+        value = string_value(self._write, self._node, self._on_repair)
         return self._after if (yield from self._read_string(value)) else None
 
     def _read_string(self, value: ValueWriter) -> ReadGenerator[bool]:
-        """Read a string to the mark behind which the object goes on; False if the output ends first."""
-        tape, quote = self._tape, self._quote
+        """Read a string to the delimiter that ends it; False if the output ends first."""
+        buffer, quote = self._buffer, self._quote
         while True:
-            text = tape.text
-            place = text.find(quote, tape.at)
-            value.add(tape.take(place if place >= 0 else sure_end(text, tape.at, quote)))
-            found = match_first(self._ends, text, place, tape.ended) if place >= 0 else NoMatch.PARTIAL
-            if isinstance(found, PatternMatch) or (tape.ended and tape.at + len(quote) == len(text)):
-                tape.at += len(quote)
+            text = buffer.text
+            place = text.find(quote, buffer.at)
+            value.add(buffer.take(place if place >= 0 else safe_end(text, buffer.at, quote)))
+            found = match_first(self._ends, text, place, buffer.ended) if place >= 0 else NoMatch.PARTIAL
+            if isinstance(found, PatternMatch) or (buffer.ended and buffer.at + len(quote) == len(text)):
+                buffer.at += len(quote)
                 value.close()
                 return True
-            if tape.ended:
-                value.add(tape.take(len(text)))
+            if buffer.ended:
+                value.add(buffer.take(len(text)))
                 value.cut()
                 return False
             if found is NoMatch.NO:
-                value.add(tape.take(place + len(quote)))
+                value.add(buffer.take(place + len(quote)))
             else:
                 yield
 
     def _literal(self, token: str) -> str | None:
         literal = super()._literal(token)
         if literal is None:
-            self._told(repair.BARE_WORD)
+            self._on_repair(repair.BARE_WORD)
             return repair.quote(token)
         return literal

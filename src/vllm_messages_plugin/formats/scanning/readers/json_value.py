@@ -1,8 +1,18 @@
-"""Reads a JSON value while it is being written, and writes it on: valid, and in the schema's types.
+"""Incremental JSON parser: copies a value that arrives in pieces to the output, repaired and typed.
 
-Used wherever a model writes JSON: call objects, arguments after a name, typed values between tags.
-Strings are passed on as they come, also deep inside; a scalar waits for its end, and so does a string
-where the schema wants no string. No recursion: a value may be nested as deep as it likes.
+How it works. The parser is a state machine with an explicit stack: each state is a method that reads one
+token and returns the next state, and a frame on the stack is an object or array that is open. There is no
+recursion, so a value may be nested to any depth. Like every parser in this package it is a generator that
+yields when the text it needs has not arrived; the states survive the yield.
+
+What is written when. The contents of a string are written as they arrive, at any depth: a long argument
+streams. A number or literal is written when its end is certain, and so is a string for which the schema
+allows no string, since "5" may become 5. At every moment what was written is a prefix of valid JSON.
+
+What is changed. The parser repairs what `repair` lists, reports each repair, and converts scalars to the
+schema's types. Anything else that is not JSON ends the parse with False, and nothing more is written.
+
+Each character is matched by one regular expression in one state, so the work is linear in the text.
 """
 
 from __future__ import annotations
@@ -15,62 +25,74 @@ from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, run
-from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, stands
-from vllm_messages_plugin.formats.scanning.schema import ANY, SchemaNode, from_literal, from_text, takes_text
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, looking_at
+from vllm_messages_plugin.formats.scanning.schema import (
+    ANY,
+    SchemaNode,
+    accepts_string,
+    coerce_literal,
+    scalar_from_text,
+)
 
 Write = Callable[[str], None]
-State = Callable[[], ReadGenerator[object]]  # object: the next State, or None
+State = Callable[[], ReadGenerator[object]]  # returns the next State, or None at the end
 
 SCALAR_LIMIT: Final = 400
-LITERAL_LIMIT: Final = 65_536  # of a Python literal, which is read as a whole
+LITERAL_LIMIT: Final = 65_536  # characters of a Python literal, which is parsed in one go
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]+')
 _TOKEN: Final = re.compile(rf"[^\s,:\"\[\]{{}}<]{{1,{SCALAR_LIMIT}}}")
 
 
-def silent(_: str) -> None:
-    """Take no notice."""
+def ignore_repair(_: str) -> None:
+    """Ignore repair notes."""
 
 
-def copy_string(tape: InputBuffer, write: Write, told: Write) -> ReadGenerator[bool]:
-    """Copy a JSON string's inside, mended where JSON forbids it, and read its closing quote.
+def copy_string(buffer: InputBuffer, write: Write, on_repair: Write) -> ReadGenerator[bool]:
+    """Copy the inside of a JSON string, repaired where it is not valid, and read its closing quote.
 
-    False if the text ends before it.
+    Args:
+        buffer: The input, behind the opening quote.
+        write: Receives the inside of the string, in pieces that hold complete escapes.
+        on_repair: Receives the name of each repair.
+
+    Returns:
+        False if the output ends before the closing quote.
     """
     while True:
-        text, at = tape.text, tape.at
+        text, at = buffer.text, buffer.at
         plain = _PLAIN.match(text, at)
         if plain:
             write(plain[0])
-            tape.at = at = plain.end()
+            buffer.at = at = plain.end()
         if at == len(text):
-            if tape.ended:
+            if buffer.ended:
                 return False
             yield
         elif text[at] == '"':
-            tape.at += 1
+            buffer.at += 1
             return True
         elif text[at] != "\\":
-            told(repair.CONTROL_CHARACTER)
-            write(repair.quoted(tape.take(at + 1)))
-        elif not _copy_escape(tape, write, told):
-            if tape.ended:
+            on_repair(repair.CONTROL_CHARACTER)
+            write(repair.escaped(buffer.take(at + 1)))
+        elif not _copy_escape(buffer, write, on_repair):
+            if buffer.ended:
                 return False
             yield
 
 
-def _copy_escape(tape: InputBuffer, write: Write, told: Write) -> bool:
-    """Copy an escape; False if its end has not come."""
-    whole = repair.ESCAPE.match(tape.text, tape.at)
-    if whole:
-        write(whole[0])
-        tape.at = whole.end()
+def _copy_escape(buffer: InputBuffer, write: Write, on_repair: Write) -> bool:
+    """Copy an escape; False if its end has not arrived."""
+    escape = repair.ESCAPE.match(buffer.text, buffer.at)
+    if escape:
+        write(escape[0])
+        buffer.at = escape.end()
         return True
-    if repair.ESCAPE_BEGUN.match(tape.text, tape.at):
+    if repair.PARTIAL_ESCAPE.match(buffer.text, buffer.at):
         return False
-    told(repair.BAD_ESCAPE)
-    mended, length = repair.mend_escape(tape.text, tape.at)
-    write(mended)
-    tape.at += length
+    on_repair(repair.BAD_ESCAPE)
+    replacement, length = repair.repair_escape(buffer.text, buffer.at)
+    write(replacement)
+    buffer.at += length
     return True
 
 
@@ -87,44 +109,55 @@ class _Frame:
 
 
 class JsonReader:
-    """Reads JSON off a tape. `closers` are marks before which one last brace may be missing."""
+    """Parser of one JSON value.
+
+    Args:
+        buffer: The input.
+        write: Receives the JSON that was read.
+        on_repair: Receives the name of each repair.
+        closing_tags: Tags before which one last brace may be missing.
+    """
 
     def __init__(
-        self, tape: InputBuffer, write: Write, told: Write = silent, closers: Sequence[MarkupPattern] = ()
+        self,
+        buffer: InputBuffer,
+        write: Write,
+        on_repair: Write = ignore_repair,
+        closing_tags: Sequence[MarkupPattern] = (),
     ) -> None:
-        self._tape = tape
+        self._buffer = buffer
         self._write = write
-        self._told = told
-        self._closers = closers
+        self._on_repair = on_repair
+        self._closing_tags = closing_tags
         self._frames: list[_Frame] = []
         self._node: SchemaNode | None = None
-        self._whole = False
-        self._inside = False  # began behind an object's brace
+        self._complete = False
+        self._in_object = False  # the parse began behind an object's opening brace
 
-    def value(self, node: SchemaNode | None) -> ReadGenerator[bool]:
-        """Read a value; False if it is broken or cut."""
+    def read_value(self, node: SchemaNode | None) -> ReadGenerator[bool]:
+        """Read a value of a schema; False if it is broken or cut."""
         self._node = node
-        return (yield from self._go(self._value))
+        return (yield from self._run(self._value))
 
-    def members(self, node: SchemaNode | None) -> ReadGenerator[bool]:
-        """Read an object from behind its brace to its closing brace, which is read and not written."""
-        self._frames, self._inside = [_Frame("}", node)], True
-        return (yield from self._go(self._key))
+    def read_members(self, node: SchemaNode | None) -> ReadGenerator[bool]:
+        """Read an object from behind its opening brace; its closing brace is read but not written."""
+        self._frames, self._in_object = [_Frame("}", node)], True
+        return (yield from self._run(self._key))
 
-    def _go(self, state: State) -> ReadGenerator[bool]:
-        self._whole = False
+    def _run(self, state: State) -> ReadGenerator[bool]:
+        self._complete = False
         now: object = state
         while callable(now):
             now = yield from now()
-        return self._whole
+        return self._complete
 
     def _value(self) -> ReadGenerator[object]:
-        char = yield from next_char(self._tape)
+        char = yield from next_char(self._buffer)
         if char == '"':
-            self._tape.at += 1
+            self._buffer.at += 1
             return (yield from self._string())
         if char == "{" or char == "[":
-            self._tape.at += 1
+            self._buffer.at += 1
             self._write(char)
             self._frames.append(_Frame("}" if char == "{" else "]", self._node))
             return self._key if char == "{" else self._item
@@ -132,17 +165,17 @@ class JsonReader:
 
     def _key(self) -> ReadGenerator[object]:
         frame = self._frames[-1]
-        char = yield from next_char(self._tape)
+        char = yield from next_char(self._buffer)
         if char == "}":
             return self._close()
         if not self._begins_key(char):
-            return (yield from self._stuck())
+            return (yield from self._accept_missing_brace())
         key = yield from self._read_key()
-        if key is None or (yield from next_char(self._tape)) != ":":
+        if key is None or (yield from next_char(self._buffer)) != ":":
             return None
-        self._tape.at += 1
+        self._buffer.at += 1
         if len(self._frames) == 1 and key in frame.keys:
-            self._told(repair.DUPLICATE_KEY)
+            self._on_repair(repair.DUPLICATE_KEY)
         frame.keys.add(key)
         self._write(f"{'' if frame.empty else ', '}{repair.quote(key)}: ")
         frame.empty = False
@@ -153,16 +186,16 @@ class JsonReader:
         return char == '"'
 
     def _read_key(self) -> ReadGenerator[str | None]:
-        self._tape.at += 1
+        self._buffer.at += 1
         parts: list[str] = []
-        if not (yield from copy_string(self._tape, parts.append, self._told)):
+        if not (yield from copy_string(self._buffer, parts.append, self._on_repair)):
             return None
         key: str = json.loads(f'"{"".join(parts)}"')
         return key
 
     def _item(self) -> ReadGenerator[object]:
         frame = self._frames[-1]
-        char = yield from next_char(self._tape)
+        char = yield from next_char(self._buffer)
         if char == "]":
             return self._close()
         if char == "":
@@ -174,69 +207,69 @@ class JsonReader:
         return self._value
 
     def _after(self) -> ReadGenerator[object]:
-        """What follows a value: the end, a comma, or the closing bracket."""
+        """Read what follows a value: the end, a comma, or the closing bracket."""
         if not self._frames:
-            self._whole = True
+            self._complete = True
             return None
         closing = self._frames[-1].closing
-        char = yield from next_char(self._tape)
+        char = yield from next_char(self._buffer)
         if char == closing:
             return self._close()
         if char != ",":
-            return (yield from self._stuck())
-        self._tape.at += 1
-        if (yield from next_char(self._tape)) == closing:
-            self._told(repair.TRAILING_COMMA)
+            return (yield from self._accept_missing_brace())
+        self._buffer.at += 1
+        if (yield from next_char(self._buffer)) == closing:
+            self._on_repair(repair.TRAILING_COMMA)
         return self._key if closing == "}" else self._item
 
     def _close(self) -> object:
-        self._tape.at += 1
+        self._buffer.at += 1
         frame = self._frames.pop()
-        if not self._frames and self._inside:
-            self._whole = True
+        if not self._frames and self._in_object:
+            self._complete = True
             return None
         self._write(frame.closing)
         return self._after
 
-    def _stuck(self) -> ReadGenerator[object]:
-        """Nothing may stand here, unless it is markup and all that lacks is the last brace."""
-        if len(self._frames) > 1 or not self._inside:
+    def _accept_missing_brace(self) -> ReadGenerator[object]:
+        """Give up, unless a closing tag follows and only the final `}` is missing; then add it."""
+        if len(self._frames) > 1 or not self._in_object:
             return None
-        if (yield from stands(self._tape, self._closers)):
-            self._told(repair.MISSING_BRACE)
-            self._whole = True
+        if (yield from looking_at(self._buffer, self._closing_tags)):
+            self._on_repair(repair.MISSING_BRACE)
+            self._complete = True
         return None
 
     def _string(self) -> ReadGenerator[object]:
-        if takes_text(self._node):
+        if accepts_string(self._node):
             self._write('"')
-            if not (yield from copy_string(self._tape, self._write, self._told)):
+            if not (yield from copy_string(self._buffer, self._write, self._on_repair)):
                 return None
             self._write('"')
             return self._after
         parts: list[str] = []
-        if not (yield from copy_string(self._tape, parts.append, self._told)):
+        if not (yield from copy_string(self._buffer, parts.append, self._on_repair)):
             return None
         written = f'"{"".join(parts)}"'
-        self._write(typed(json.loads(written), self._node, self._told) or written)
+        self._write(coerce_text(json.loads(written), self._node, self._on_repair) or written)
         return self._after
 
     def _scalar(self) -> ReadGenerator[object]:
         while True:
-            token = _TOKEN.match(self._tape.text, self._tape.at)
+            token = _TOKEN.match(self._buffer.text, self._buffer.at)
             if token is None:
                 return None
-            if token.end() < len(self._tape.text):
+            if token.end() < len(self._buffer.text):
                 break
-            if self._tape.ended and self._inside:  # it may have been cut
+            if self._buffer.ended and self._in_object:  # the token may have been cut
                 return None
-            if self._tape.ended or len(token[0]) == SCALAR_LIMIT:
+            if self._buffer.ended or len(token[0]) == SCALAR_LIMIT:
                 break
             yield
         written = self._literal(token[0])
         if written is None:
             return None
-        self._tape.at = token.end()
+        self._buffer.at = token.end()
         self._write(written)
         return self._after
 
@@ -245,38 +278,51 @@ class JsonReader:
         if literal is None:
             return None
         if token != literal:
-            self._told(repair.PYTHON_LITERAL)
-        return from_literal(literal, token, self._node.types if self._node else None)
+            self._on_repair(repair.PYTHON_LITERAL)
+        return coerce_literal(literal, token, self._node.types if self._node else None)
 
 
-def typed(text: str, node: SchemaNode | None, told: Write = silent) -> str | None:
-    """The JSON that text stands for in the schema's types; None if it is only text."""
+def coerce_text(text: str, node: SchemaNode | None, on_repair: Write = ignore_repair) -> str | None:
+    """Return the JSON value that a text stands for, in the schema's types.
+
+    Args:
+        text: The text of a complete value.
+        node: The schema; None for any type.
+        on_repair: Receives the name of each repair.
+
+    Returns:
+        The value as JSON; None if the text can only be a string.
+    """
     types = node.types if node and node.types is not None else ANY
-    scalar = from_text(text, types)
+    scalar = scalar_from_text(text, types)
     if scalar is not None:
         return scalar
     text = text.strip()
     if not (text.startswith("[") and "array" in types) and not (text.startswith("{") and "object" in types):
         return None
-    found, repairs = read_whole(text, node)
+    found, repairs = convert_json(text, node)
     if found is None:
-        found, repairs = from_python(text, node), [repair.PYTHON_LITERAL]
+        found, repairs = convert_python_literal(text, node), [repair.PYTHON_LITERAL]
     if found is not None:
-        for line in repairs:
-            told(line)
+        for name in repairs:
+            on_repair(name)
     return found
 
 
-def read_whole(text: str, node: SchemaNode | None) -> tuple[str | None, list[str]]:
-    """A text that is one JSON value, in the schema's types, and the repairs it took."""
-    tape, parts, repairs = InputBuffer(text, ended=True), list[str](), list[str]()
-    reader = JsonReader(tape, parts.append, repairs.append)
-    whole = run(reader.value(node))
-    return ("".join(parts) if whole and not tape.text[tape.at :].strip() else None), repairs
+def convert_json(text: str, node: SchemaNode | None) -> tuple[str | None, list[str]]:
+    """Read a text that is one JSON value.
+
+    Returns:
+        The value as JSON in the schema's types, or None if the text is no JSON value; and the repairs made.
+    """
+    buffer, parts, repairs = InputBuffer(text, ended=True), list[str](), list[str]()
+    reader = JsonReader(buffer, parts.append, repairs.append)
+    complete = run(reader.read_value(node))
+    return ("".join(parts) if complete and not buffer.text[buffer.at :].strip() else None), repairs
 
 
-def from_python(text: str, node: SchemaNode | None) -> str | None:
-    """A Python list or dict as JSON."""
+def convert_python_literal(text: str, node: SchemaNode | None) -> str | None:
+    """Return a Python list or dict as JSON in the schema's types; None if the text is none."""
     if len(text) > LITERAL_LIMIT:
         return None
     try:
@@ -284,4 +330,4 @@ def from_python(text: str, node: SchemaNode | None) -> str | None:
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
     paired = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return read_whole(paired, node)[0]
+    return convert_json(paired, node)[0]

@@ -1,167 +1,169 @@
-"""A value that comes as text, on its way into JSON: streamed if it is a string, else held to its end.
+"""Writes a value that arrives as text as JSON: a string while it arrives, anything else at its end.
 
-Used by the readers of tagged arguments (text says nothing of its type) and of Python calls (a string
-is a string, unless the schema wants none).
+Between tags a value is plain text and only the schema says of which type it is. `text_value` and
+`string_value` choose the writer.
 """
 
 from __future__ import annotations
 
 from typing import Final, Protocol
 
-from vllm_messages_plugin.formats.scanning.readers.json_value import Write, typed
-from vllm_messages_plugin.formats.scanning.repair import quote, quoted
-from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, SchemaNode, Types, takes_text
+from vllm_messages_plugin.formats.scanning.readers.json_value import Write, coerce_text
+from vllm_messages_plugin.formats.scanning.repair import escaped, quote
+from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, SchemaNode, Types, accepts_string
 
-GUESS_LIMIT: Final = 32  # a text longer than this is no number
+SCALAR_LIMIT: Final = 32  # a longer text is no number
 
 
 class ValueWriter(Protocol):
-    """A value under way."""
+    """Writes one value."""
 
     def add(self, text: str) -> None:
-        """Take a piece."""
+        """Add a piece of the text."""
 
     def close(self) -> None:
-        """The value ends here."""
+        """End the value."""
 
     def cut(self) -> None:
-        """The output ends here, inside the value."""
+        """End the output inside the value, which stays unfinished JSON."""
 
 
 class StreamedValue:
-    """A string, written as it comes."""
+    """A string, written as it arrives."""
 
     def __init__(self, write: Write) -> None:
         self._write = write
         write('"')
 
     def add(self, text: str) -> None:
-        """Take a piece."""
+        """Add a piece of the text."""
         if text:
-            self._write(quoted(text))
+            self._write(escaped(text))
 
     def close(self) -> None:
-        """The value ends here."""
+        """End the value."""
         self._write('"')
 
     def cut(self) -> None:
-        """The output ends here, inside the value."""
+        """End the output inside the value, which stays unfinished JSON."""
 
 
 class EnumValue:
-    """A string of those that the schema lists: held while it can be one, and then without blanks around it.
+    """An enum value: buffered while it may be a listed string, then written without whitespace around it.
 
-    Models put blanks inside a tag, and grammars let them.
+    Models put whitespace inside a tag, and grammars allow it.
     """
 
     def __init__(self, write: Write, choices: frozenset[str]) -> None:
         self._write, self._choices = write, choices
-        self._longest = max(map(len, choices)) + GUESS_LIMIT
-        self._held = ""
+        self._longest = max(map(len, choices)) + SCALAR_LIMIT
+        self._buffered = ""
         self._text: StreamedValue | None = None
 
     def add(self, text: str) -> None:
-        """Take a piece."""
+        """Add a piece of the text."""
         if self._text is None:
-            self._held += text
-            if len(self._held) <= self._longest:
+            self._buffered += text
+            if len(self._buffered) <= self._longest:
                 return
-            text, self._text = self._held, StreamedValue(self._write)
+            text, self._text = self._buffered, StreamedValue(self._write)
         self._text.add(text)
 
     def close(self) -> None:
-        """The value ends here."""
+        """End the value."""
         if self._text is not None:
             self._text.close()
             return
-        bare = self._held.strip()
-        self._write(quote(bare if self._held not in self._choices and bare in self._choices else self._held))
+        bare = self._buffered.strip()
+        self._write(
+            quote(bare if self._buffered not in self._choices and bare in self._choices else self._buffered)
+        )
 
     def cut(self) -> None:
-        """The output ends here, inside the value."""
-        if self._text is None and self._held:
-            StreamedValue(self._write).add(self._held)
+        """End the output inside the value, which stays unfinished JSON."""
+        if self._text is None and self._buffered:
+            StreamedValue(self._write).add(self._buffered)
 
 
 class BufferedValue:
-    """A value of which the type shows only at its end."""
+    """A value whose type is only known at its end."""
 
-    def __init__(self, write: Write, node: SchemaNode | None, told: Write) -> None:
-        self._write, self._node, self._told = write, node, told
+    def __init__(self, write: Write, node: SchemaNode | None, on_repair: Write) -> None:
+        self._write, self._node, self._on_repair = write, node, on_repair
         self._parts: list[str] = []
 
     def add(self, text: str) -> None:
-        """Take a piece."""
+        """Add a piece of the text."""
         self._parts.append(text)
 
     def close(self) -> None:
-        """The value ends here."""
+        """End the value."""
         text = "".join(self._parts)
-        self._write(typed(text, self._node, self._told) or quote(text))
+        self._write(coerce_text(text, self._node, self._on_repair) or quote(text))
 
     def cut(self) -> None:
-        """The output ends here, inside the value."""
+        """End the output inside the value, which stays unfinished JSON."""
 
 
 class DeferredValue:
-    """A value that may be a string or something else: held while it can be something else."""
+    """A string or another type: buffered while it may be of the other type."""
 
-    def __init__(self, write: Write, node: SchemaNode | None, told: Write, types: Types) -> None:
+    def __init__(self, write: Write, node: SchemaNode | None, on_repair: Write, types: Types) -> None:
         self._write = write
-        self._held = BufferedValue(write, node, told)
-        self._firsts = "".join(FIRST_CHARS[kind] for kind in types if kind in FIRST_CHARS)
+        self._buffered = BufferedValue(write, node, on_repair)
+        self._first_chars = "".join(FIRST_CHARS[kind] for kind in types if kind in FIRST_CHARS)
         self._text: StreamedValue | None = None
-        self._beginning = ""
-        self._boxed = False
+        self._prefix = ""
+        self._is_container = False
 
     def add(self, text: str) -> None:
-        """Take a piece."""
+        """Add a piece of the text."""
         if self._text:
             self._text.add(text)
-        elif self._boxed:
-            self._held.add(text)
+        elif self._is_container:
+            self._buffered.add(text)
         else:
-            self._beginning += text
+            self._prefix += text
             self._decide()
 
     def close(self) -> None:
-        """The value ends here."""
+        """End the value."""
         if self._text:
             self._text.close()
             return
-        self._held.add(self._beginning)
-        self._held.close()
+        self._buffered.add(self._prefix)
+        self._buffered.close()
 
     def cut(self) -> None:
-        """The output ends here, inside the value."""
-        if not self._text and not self._boxed and self._beginning:
-            StreamedValue(self._write).add(self._beginning)
+        """End the output inside the value, which stays unfinished JSON."""
+        if not self._text and not self._is_container and self._prefix:
+            StreamedValue(self._write).add(self._prefix)
 
     def _decide(self) -> None:
-        word = self._beginning.lstrip()
-        near = len(self._beginning) - len(word) <= GUESS_LIMIT
-        if near and word and word[0] in "[{" and word[0] in self._firsts:
-            self._boxed = True
-            self._held.add(self._beginning)
-            self._beginning = ""
-        elif (word and word[0] not in self._firsts) or len(self._beginning) > GUESS_LIMIT:
+        word = self._prefix.lstrip()
+        near = len(self._prefix) - len(word) <= SCALAR_LIMIT
+        if near and word and word[0] in "[{" and word[0] in self._first_chars:
+            self._is_container = True
+            self._buffered.add(self._prefix)
+            self._prefix = ""
+        elif (word and word[0] not in self._first_chars) or len(self._prefix) > SCALAR_LIMIT:
             self._text = StreamedValue(self._write)
-            self._text.add(self._beginning)
+            self._text.add(self._prefix)
 
 
-def text_value(write: Write, node: SchemaNode | None, told: Write) -> ValueWriter:
-    """A value of which only the schema knows the type."""
+def text_value(write: Write, node: SchemaNode | None, on_repair: Write) -> ValueWriter:
+    """Return the writer of a value of which only the schema knows the type."""
     choices = node.choices if node else None
     if choices:
         return EnumValue(write, choices)
     if node is None or node.types == frozenset(("string",)):
         return StreamedValue(write)
-    if not takes_text(node):
-        return BufferedValue(write, node, told)
+    if not accepts_string(node):
+        return BufferedValue(write, node, on_repair)
     types = node.types if node.types is not None else frozenset(FIRST_CHARS)
-    return DeferredValue(write, node, told, types)
+    return DeferredValue(write, node, on_repair, types)
 
 
-def string_value(write: Write, node: SchemaNode | None, told: Write) -> ValueWriter:
-    """A value that was written as a string."""
-    return StreamedValue(write) if takes_text(node) else BufferedValue(write, node, told)
+def string_value(write: Write, node: SchemaNode | None, on_repair: Write) -> ValueWriter:
+    """Return the writer of a value that the model wrote as a string."""
+    return StreamedValue(write) if accepts_string(node) else BufferedValue(write, node, on_repair)
