@@ -8,7 +8,7 @@ from typing import Any
 import anthropic
 import httpx2
 
-from vllm_messages_plugin.wire.events import Event
+from vllm_messages_plugin.wire.events import StreamEvent
 from vllm_messages_plugin.wire.sse import frame
 
 _answer = b""
@@ -27,7 +27,7 @@ def _client() -> anthropic.Anthropic:
     )
 
 
-def final_message(events: Sequence[Event]) -> dict[str, Any]:
+def final_message(events: Sequence[StreamEvent]) -> dict[str, Any]:
     """The whole message as the SDK builds it from our stream.
 
     Raises:

@@ -21,7 +21,7 @@ from vllm_messages_plugin.stream.deltas import (
 from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
-from vllm_messages_plugin.wire.events import Event
+from vllm_messages_plugin.wire.events import StreamEvent
 
 Compact = tuple[Any, ...]
 
@@ -66,7 +66,7 @@ def reply(**options: Any) -> ReplyContext:
     return ReplyContext(**{**fixed, **options})
 
 
-def events_of(deltas: Iterable[EngineDelta], **options: Any) -> list[Event]:
+def events_of(deltas: Iterable[EngineDelta], **options: Any) -> list[StreamEvent]:
     """The machine's events, in full, for exactly these deltas."""
     machine = Machine(reply(**options))
     return [event for delta in deltas for event in machine.feed(delta)]

@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from stream.oracle import final_message
 from stream.playbook import READ, calls, done, events_of, fails, says, thinks
 from stream.scripts import Script, failures, finishes, scripts
-from vllm_messages_plugin.stream.collect import BROKEN_INPUT, collect, read_input
+from vllm_messages_plugin.stream.collect import INVALID_JSON_KEY, collect, parse_tool_input
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.events import PING, Event
+from vllm_messages_plugin.wire.events import PING, StreamEvent
 from vllm_messages_plugin.wire.sse import dump
 
 
-async def _one_by_one(events: Sequence[Event]) -> AsyncIterator[list[Event]]:
+async def _one_by_one(events: Sequence[StreamEvent]) -> AsyncIterator[list[StreamEvent]]:
     for event in events:
         yield [event]
 
 
-def collected(events: Sequence[Event]) -> Any:
+def collected(events: Sequence[StreamEvent]) -> Any:
     return asyncio.run(collect(_one_by_one(events)))
 
 
@@ -90,6 +90,9 @@ def test_a_reply_that_fails_fails_alike(script: Script) -> None:
 # The message itself.
 
 
+NOT_REPORTED = dict.fromkeys(("output_tokens_details", "server_tool_use", "inference_geo", "speed"))
+
+
 def test_a_collected_message_in_full() -> None:
     usage = {"input_tokens": 36, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 64}
     cache = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
@@ -112,7 +115,15 @@ def test_a_collected_message_in_full() -> None:
         "stop_reason": "tool_use",
         "stop_sequence": None,
         "stop_details": None,
-        "usage": {**usage, "cache_creation": cache, "output_tokens": 7, "service_tier": "standard"},
+        "container": None,
+        "diagnostics": None,
+        "usage": {
+            **usage,
+            **NOT_REPORTED,
+            "cache_creation": cache,
+            "output_tokens": 7,
+            "service_tier": "standard",
+        },
     }
 
 
@@ -136,7 +147,7 @@ def test_pings_are_no_part_of_a_reply() -> None:
 def test_events_that_come_together_are_collected_alike() -> None:
     events = events_of([READ, says("a"), done()])
 
-    async def together() -> AsyncIterator[list[Event]]:
+    async def together() -> AsyncIterator[list[StreamEvent]]:
         yield events
 
     assert asyncio.run(collect(together())) == collected(events)
@@ -163,15 +174,15 @@ def test_a_failed_reply_raises_its_error_whole() -> None:
         ('{"x": 1}', {"x": 1}),
         ('{"x": 1, "y": "a', {"x": 1}),
         ('{"x": 1', {"x": 1}),
-        ("{'x': 1}", {BROKEN_INPUT: "{'x': 1}"}),
-        ('{"x": 1,}', {BROKEN_INPUT: '{"x": 1,}'}),
-        ('{"x": "\\ud83c"}', {BROKEN_INPUT: '{"x": "\\ud83c"}'}),
-        ("[" * 500, {BROKEN_INPUT: "[" * 500}),
+        ("{'x': 1}", {INVALID_JSON_KEY: "{'x': 1}"}),
+        ('{"x": 1,}', {INVALID_JSON_KEY: '{"x": 1,}'}),
+        ('{"x": "\\ud83c"}', {INVALID_JSON_KEY: '{"x": "\\ud83c"}'}),
+        ("[" * 500, {INVALID_JSON_KEY: "[" * 500}),
     ],
     ids=["none", "blank", "empty", "whole", "cut-string", "cut-object", "quotes", "comma", "pair", "deep"],
 )
 def test_input_is_read_as_far_as_it_is_whole(text: str, expected: Any) -> None:
-    assert read_input(text) == expected
+    assert parse_tool_input(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import anthropic
 import pytest
+from anthropic.types.raw_message_delta_event import Delta as RawMessageDelta
 
 from stream import grammar
 from stream.playbook import (
@@ -29,8 +31,8 @@ from stream.playbook import (
     tool,
 )
 from vllm_messages_plugin.stream.deltas import EndReason, EngineDelta, PromptProcessed, ReplyFinished
-from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalOrderError, Machine, State
-from vllm_messages_plugin.stream.reply import usage_of
+from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalDeltaOrderError, Machine, State
+from vllm_messages_plugin.stream.reply import make_usage
 from vllm_messages_plugin.wire.message import new_id
 
 # Blocks in their order.
@@ -458,6 +460,7 @@ def test_a_refusal_carries_its_details() -> None:
         "stop_reason": "refusal",
         "stop_sequence": None,
         "stop_details": {"type": "refusal", "category": None, "explanation": None},
+        "container": None,
     }
 
 
@@ -535,7 +538,7 @@ def test_every_transition_of_the_table_leads_to_a_legal_reply(state: State, delt
 )
 def test_a_step_that_is_not_in_the_table_raises(state: State, delta: EngineDelta) -> None:
     machine, _ = in_state(state)
-    with pytest.raises(IllegalOrderError, match=f"{type(delta).__name__} in state {state.name}"):
+    with pytest.raises(IllegalDeltaOrderError, match=f"{type(delta).__name__} in state {state.name}"):
         machine.feed(delta)
 
 
@@ -592,13 +595,19 @@ def test_the_message_start_in_full() -> None:
                 "stop_reason": None,
                 "stop_sequence": None,
                 "stop_details": None,
+                "container": None,
+                "diagnostics": None,
                 "usage": {
                     "input_tokens": 36,
                     "cache_creation_input_tokens": 0,
                     "cache_read_input_tokens": 64,
                     "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
                     "output_tokens": 0,
+                    "output_tokens_details": None,
+                    "server_tool_use": None,
                     "service_tier": "standard",
+                    "inference_geo": None,
+                    "speed": None,
                 },
             },
         }
@@ -616,7 +625,7 @@ def test_blocks_open_with_every_field_a_reader_adds_to() -> None:
 
 @pytest.mark.parametrize("cached", [0, 64, 100])
 def test_the_input_counters_are_disjoint(cached: int) -> None:
-    usage = usage_of(PromptProcessed(100, cached), 7)
+    usage = make_usage(PromptProcessed(100, cached), 7)
     assert usage["input_tokens"] + usage["cache_read_input_tokens"] == 100
     assert usage["cache_read_input_tokens"] == cached
     assert usage["cache_creation_input_tokens"] == 0
@@ -626,7 +635,7 @@ def test_the_input_counters_are_disjoint(cached: int) -> None:
 def test_the_last_usage_repeats_the_input_and_counts_the_thinking() -> None:
     ended = events_of([READ, thinks("a"), ReplyFinished("stop", 9, thinking_tokens=4)])[-2]
     assert ended["type"] == "message_delta"
-    assert ended["usage"] == usage_of(READ, 9, 4)
+    assert ended["usage"] == make_usage(READ, 9, 4)
     assert ended["usage"]["output_tokens_details"] == {"thinking_tokens": 4}
 
 
@@ -641,10 +650,21 @@ def test_diagnostics_stand_in_the_first_event_and_applied_edits_in_the_last() ->
     assert last["context_management"] == {"applied_edits": [edit]}
 
 
-def test_what_was_not_asked_is_not_told() -> None:
+def test_diagnostics_are_null_and_applied_edits_are_omitted_unless_requested() -> None:
     first, *_, last, _ = events_of([READ, done()])
-    assert "diagnostics" not in first["message"]  # type: ignore[typeddict-item]
+    assert first["message"]["diagnostics"] is None  # type: ignore[typeddict-item]
     assert "context_management" not in last
+
+
+def test_every_field_that_the_sdk_declares_is_present() -> None:
+    """The official TypeScript SDK declares the fields of these types as present, null or not."""
+    first, *_, last, _ = events_of([READ, done()])
+    assert first["type"] == "message_start"
+    assert last["type"] == "message_delta"
+    assert set(anthropic.types.Message.model_fields) == set(first["message"])
+    assert set(RawMessageDelta.model_fields) == set(last["delta"])
+    assert set(anthropic.types.Usage.model_fields) == set(first["message"]["usage"])
+    assert set(anthropic.types.MessageDeltaUsage.model_fields) <= set(last["usage"])
 
 
 def test_ids_are_fresh_and_carry_their_prefix() -> None:

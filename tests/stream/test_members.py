@@ -3,17 +3,17 @@
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineToolCall, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
-from vllm_messages_plugin.wire.events import Event
+from vllm_messages_plugin.wire.events import StreamEvent
 
 MEMBERS = {"computer_key": ("key", "computer")}
 
 
-def play(*deltas: EngineDelta) -> list[Event]:
+def play(*deltas: EngineDelta) -> list[StreamEvent]:
     machine = Machine(ReplyContext(model="m", request_id="req_1", sign=str, members=MEMBERS))
     return [event for delta in (PromptProcessed(1, 0), *deltas) for event in machine.feed(delta)]
 
 
-def pieces(events: list[Event]) -> list[str]:
+def pieces(events: list[StreamEvent]) -> list[str]:
     deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
     return [delta["partial_json"] for delta in deltas if delta["type"] == "input_json_delta"]
 

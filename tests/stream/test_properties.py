@@ -12,7 +12,7 @@ from stream.playbook import events_of
 from stream.scripts import Script, cut, ends, failures, finishes, json_texts, json_values, scripts
 from vllm_messages_plugin.stream.deltas import PromptProcessed
 from vllm_messages_plugin.stream.json_progress import JsonProgress
-from vllm_messages_plugin.stream.reply import CachedLengths, usage_of
+from vllm_messages_plugin.stream.reply import BreakpointLengths, make_usage
 
 thorough = settings(max_examples=150, deadline=None)
 
@@ -82,20 +82,20 @@ def test_a_hidden_thought_is_signed_as_if_it_were_shown(script: Script) -> None:
 
 
 @st.composite
-def prompts(draw: st.DrawFn) -> tuple[PromptProcessed, CachedLengths]:
+def prompts(draw: st.DrawFn) -> tuple[PromptProcessed, BreakpointLengths]:
     """A prompt with a part of it cached, and cache breakpoints anywhere in it."""
     tokens = draw(st.integers(0, 1000))
     cached, until_5m, until_1h = (draw(st.integers(0, tokens)) for _ in range(3))
-    return PromptProcessed(tokens, cached), CachedLengths(until_5m, until_1h)
+    return PromptProcessed(tokens, cached), BreakpointLengths(until_5m, until_1h)
 
 
 @thorough
 @given(prompts())
 def test_the_input_counters_are_disjoint_and_add_up_to_the_prompt(
-    prompt: tuple[PromptProcessed, CachedLengths],
+    prompt: tuple[PromptProcessed, BreakpointLengths],
 ) -> None:
-    read, marks = prompt
-    usage = usage_of(read, 7, marks=marks)
+    read, breakpoints = prompt
+    usage = make_usage(read, 7, breakpoints=breakpoints)
     parts = [
         usage["input_tokens"],
         usage["cache_read_input_tokens"],

@@ -8,7 +8,7 @@ import pytest
 
 from stream.playbook import READ, START, compact, done, end, error, fails, reply, says, text
 from vllm_messages_plugin.stream.deltas import EngineDelta
-from vllm_messages_plugin.stream.run import events
+from vllm_messages_plugin.stream.run import stream_events
 from vllm_messages_plugin.wire.errors import MessagesError
 
 
@@ -20,11 +20,15 @@ async def deltas_of(*deltas: EngineDelta | Exception) -> AsyncIterator[EngineDel
 
 
 async def run(*deltas: EngineDelta | Exception) -> list[Any]:
-    return [compact(event) async for together in events(reply(), deltas_of(*deltas)) for event in together]
+    return [
+        compact(event) async for together in stream_events(reply(), deltas_of(*deltas)) for event in together
+    ]
 
 
 async def test_the_events_of_one_delta_come_together() -> None:
-    batches = [len(batch) async for batch in events(reply(), deltas_of(READ, says("a"), says(""), done()))]
+    batches = [
+        len(batch) async for batch in stream_events(reply(), deltas_of(READ, says("a"), says(""), done()))
+    ]
     assert batches == [1, 2, 3]
 
 
@@ -40,7 +44,7 @@ async def test_nothing_is_read_after_the_end() -> None:
     ("last", "expected"),
     [
         ((fails("gone"),), error("gone")),
-        ((), error("The reply broke off")),
+        ((), error("The reply ended unexpectedly")),
         ((MessagesError("overloaded_error", "busy"),), error("busy", "overloaded_error")),
         ((ValueError("a secret"),), error("Internal server error")),
         ((READ,), error("Internal server error")),
@@ -65,7 +69,7 @@ async def test_closing_the_events_closes_the_deltas() -> None:
         finally:
             closed.set()
 
-    running = events(reply(), source())
+    running = stream_events(reply(), source())
     assert await anext(running)
     await running.aclose()  # type: ignore[attr-defined]
     await asyncio.wait_for(closed.wait(), timeout=5)

@@ -245,4 +245,4 @@ def test_all_that_the_sdk_can_ask_is_read() -> None:
     assert asked.tool_choice is not None
     assert asked.tool_choice.disable_parallel_tool_use is True
     assert (asked.temperature, asked.top_k, asked.extra["seed"]) == (0.5, 20, 1)
-    assert asked.schema_asked == {}
+    assert asked.requested_schema == {}

@@ -448,7 +448,7 @@ def test_a_body_without_more_has_no_more() -> None:
     ids=["none", "effort-only", "new-name", "old-name", "both"],
 )
 def test_a_schema_is_read_under_both_its_names(fields: Json, expected: Any) -> None:
-    assert read(body(**fields)).schema_asked == expected
+    assert read(body(**fields)).requested_schema == expected
 
 
 def test_an_unknown_block_is_kept_whole() -> None:

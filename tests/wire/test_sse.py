@@ -9,7 +9,7 @@ from anthropic._streaming import SSEDecoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.wire.events import PING, ContentBlockDelta, Event
+from vllm_messages_plugin.wire.events import PING, ContentBlockDeltaEvent, StreamEvent
 from vllm_messages_plugin.wire.sse import PING_FRAME, dump, frame
 
 LINE_ENDS = "\r\n \n \x0b \x0c \x1c \x1d \x1e \x85 \u2028 \u2029"
@@ -17,7 +17,7 @@ TEXTS = ["Hello", "", LINE_ENDS, "data: a\n\nevent: b", "日本語 🎉", '"\\/\
 NAMES = ["plain", "empty", "line-ends", "a-frame", "unicode", "quotes", "long"]
 
 
-def says(text: str) -> ContentBlockDelta:
+def says(text: str) -> ContentBlockDeltaEvent:
     return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
 
@@ -41,7 +41,7 @@ def test_the_sdk_reads_back_what_was_said(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=4))
 def test_the_sdk_reads_back_any_text(texts: list[str]) -> None:
-    said: list[Event] = [says(text) for text in texts]
+    said: list[StreamEvent] = [says(text) for text in texts]
     raw = b"".join(map(frame, said))
     assert decoded(raw) == [("content_block_delta", event) for event in said]
 

@@ -18,8 +18,8 @@ from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, prepare
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
-from vllm_messages_plugin.stream.reply import CachedLengths, ReplyContext
-from vllm_messages_plugin.stream.run import events
+from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
+from vllm_messages_plugin.stream.run import stream_events
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_long
 from vllm_messages_plugin.translate.sampling import sampling
@@ -73,18 +73,20 @@ async def _reply_context(
         count_thinking=COUNT_THINKING_BETA in beta_names(request),
         applied_edits=prepared.applied_edits,
         diagnostics=_diagnostics(prepared, context, message_id),
-        marks=await _cached_lengths(prepared, context),
+        breakpoints=await _breakpoint_lengths(prepared, context),
         members=prepared.conversation.members,
     )
 
 
-async def _cached_lengths(prepared: PreparedRequest[MessagesRequest], context: AppContext) -> CachedLengths:
+async def _breakpoint_lengths(
+    prepared: PreparedRequest[MessagesRequest], context: AppContext
+) -> BreakpointLengths:
     """How many tokens of the prompt the request's cache breakpoints cover, by lifetime."""
     covered = {False: 0, True: 0}
     last_by_lifetime = {breakpoint_.long: breakpoint_ for breakpoint_ in cache_breakpoints(prepared.request)}
     for long, last in last_by_lifetime.items():
         covered[long] = await context.backend.tokens_before(prepared.prompt, last.text)
-    return CachedLengths(until_5m=covered[False], until_1h=covered[True])
+    return BreakpointLengths(until_5m=covered[False], until_1h=covered[True])
 
 
 def _diagnostics(
@@ -121,7 +123,7 @@ async def _start_generation(
 
 
 async def _collect_message(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:
-    return await collect(events(reply, await _wait_for_admission(deltas, None)))
+    return await collect(stream_events(reply, await _wait_for_admission(deltas, None)))
 
 
 async def _wait_for_admission(
@@ -157,5 +159,5 @@ async def _prepend(
 
 
 async def _sse_frames(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[bytes]:
-    async for batch in events(reply, deltas):
+    async for batch in stream_events(reply, deltas):
         yield b"".join(map(frame, batch))

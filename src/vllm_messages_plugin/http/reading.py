@@ -18,7 +18,7 @@ from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
 from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlockParam, ToolResultBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import Body, CountTokensRequest, parse
+from vllm_messages_plugin.wire.request import RequestT, CountTokensRequest, parse
 
 Result = TypeVar("Result")
 
@@ -27,7 +27,7 @@ LARGE_BODY_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedRequest(Generic[Body]):
+class PreparedRequest(Generic[RequestT]):
     """A request that was parsed, translated and rendered.
 
     Attributes:
@@ -39,7 +39,7 @@ class PreparedRequest(Generic[Body]):
         applied_edits: The edits that changed something; None if the request has no `context_management`.
     """
 
-    request: Body
+    request: RequestT
     model: str
     conversation: Conversation
     prompt: Any
@@ -47,7 +47,9 @@ class PreparedRequest(Generic[Body]):
     applied_edits: tuple[Mapping[str, Any], ...] | None
 
 
-async def prepare(http_request: Request, context: AppContext, body_type: type[Body]) -> PreparedRequest[Body]:
+async def prepare(
+    http_request: Request, context: AppContext, body_type: type[RequestT]
+) -> PreparedRequest[RequestT]:
     """Parse, translate and render a request, and apply its context edits.
 
     Args:
@@ -74,7 +76,7 @@ async def _call(in_thread: bool, function: Callable[..., Result], *arguments: An
     return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)
 
 
-def _translate(request: Body, context: AppContext) -> Conversation:
+def _translate(request: RequestT, context: AppContext) -> Conversation:
     return converse(
         request, context.backend.traits, context.signer.restore, context.settings.default_thinking
     )
@@ -97,8 +99,8 @@ def _contains_document(content: str | list[Block] | None) -> bool:
 
 
 async def _apply_edits(
-    prepared: PreparedRequest[Body], context: AppContext, slow: bool
-) -> PreparedRequest[Body]:
+    prepared: PreparedRequest[RequestT], context: AppContext, slow: bool
+) -> PreparedRequest[RequestT]:
     """Apply those context edits that change the prompt by at least their `clear_at_least` tokens."""
     applied: list[Mapping[str, Any]] = []
     for path, requested_edit in wanted_edits(prepared.request):

@@ -22,7 +22,7 @@ from vllm_messages_plugin.media.documents import image_type
 from vllm_messages_plugin.wire import blocks
 from vllm_messages_plugin.wire.blocks import Base64Source, Block, PlainTextSource, UrlSource
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import Body, MessageParam
+from vllm_messages_plugin.wire.request import MessageParam, RequestT
 
 MiB: Final = 1024 * 1024
 MAX_URLS: Final = 100
@@ -75,8 +75,8 @@ class _Answer(NamedTuple):
 
 
 async def with_fetched(
-    request: Body, *, rules: FetchRules, images: bool, resolve: Resolve = system_addresses
-) -> Body:
+    request: RequestT, *, rules: FetchRules, images: bool, resolve: Resolve = system_addresses
+) -> RequestT:
     """The request with what its URLs give in their place; the very same request if it has none.
 
     Only what the model will be shown is fetched: blocks of user turns, and images only if `images`. A

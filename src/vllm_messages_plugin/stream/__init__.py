@@ -1,4 +1,1 @@
-"""The machine between the engine's deltas and the protocol's events.
-
-`http.messages` feeds it; it knows neither vLLM nor HTTP.
-"""
+"""The state machine between the engine's deltas and the protocol's events. It knows neither vLLM nor HTTP."""

@@ -1,7 +1,7 @@
-"""Events folded into the `Message` of a reply that is not streamed.
+"""Builds the `Message` of a reply that is not streamed from the events of the stream.
 
-Called by `http.messages`. There is no second path: what a client's accumulator makes of the stream is
-what this returns, which `tests/stream` checks against the official SDK's own.
+There is no second implementation of replies: the message equals what the official SDK's accumulator
+builds from the same stream, which `tests/stream` checks.
 """
 
 import json
@@ -12,17 +12,19 @@ from typing import Any
 import pydantic_core
 
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.events import ContentBlockDelta, Event, MessageDelta
+from vllm_messages_plugin.wire.events import ContentBlockDeltaEvent, MessageDeltaEvent, StreamEvent
 from vllm_messages_plugin.wire.message import Message
 
-_HUGE = re.compile(r"\d[eE]\+?\d{3}|\d{309}")  # may be read as an infinity, which JSON can't carry
+_HUGE = re.compile(
+    r"\d[eE]\+?\d{3}|\d{309}"
+)  # a number that may be parsed as infinity, which JSON can't represent
 
-BROKEN_INPUT = "INVALID_JSON"
-"""Key under which a tool's unreadable arguments are handed on, as Anthropic's documentation proposes."""
+INVALID_JSON_KEY = "INVALID_JSON"
+"""Key of the text of arguments that are not valid JSON, as Anthropic's tool use documentation proposes."""
 
 
-def read_input(text: str) -> Any:
-    """A tool call's input from the JSON text that was streamed; a cut text gives what is whole of it."""
+def parse_tool_input(text: str) -> Any:
+    """Parse the JSON text of a tool call's arguments; of a truncated text, the complete part."""
     if not text.strip():
         return {}
     try:
@@ -31,19 +33,19 @@ def read_input(text: str) -> Any:
             json.dumps(value, allow_nan=False)
         return value
     except ValueError:
-        return {BROKEN_INPUT: text}
+        return {INVALID_JSON_KEY: text}
 
 
 class Collector:
-    """Folds one reply's events. `message` is whole once `message_stop` was fed."""
+    """Accumulates the events of one reply. `message` is complete once `message_stop` was fed."""
 
     def __init__(self) -> None:
         self.message: Message | None = None
         self._pieces: list[str] = []
         self._block: Any = None
 
-    def feed(self, event: Event) -> None:
-        """Take one event in.
+    def feed(self, event: StreamEvent) -> None:
+        """Add one event.
 
         Raises:
             MessagesError: the event is an `error`.
@@ -64,20 +66,21 @@ class Collector:
                 error = event["error"]
                 raise MessagesError(error["type"], error["message"], details=error.get("details"))
 
-    def _end(self, event: MessageDelta) -> None:
-        message = self._whole()
+    def _end(self, event: MessageDeltaEvent) -> None:
+        message = self._started_message()
         message["stop_reason"] = event["delta"]["stop_reason"]
         message["stop_sequence"] = event["delta"]["stop_sequence"]
         message["stop_details"] = event["delta"]["stop_details"]
+        message["container"] = event["delta"]["container"]
         message["usage"] = event["usage"]
         if "context_management" in event:
             message["context_management"] = event["context_management"]
 
-    def _whole(self) -> Message:
+    def _started_message(self) -> Message:
         assert self.message is not None, "message_start comes first"
         return self.message
 
-    def _add(self, event: ContentBlockDelta) -> None:
+    def _add(self, event: ContentBlockDeltaEvent) -> None:
         delta = event["delta"]
         match delta["type"]:
             case "text_delta":
@@ -97,18 +100,18 @@ class Collector:
             case "thinking":
                 self._block["thinking"] = text
             case "tool_use":
-                self._block["input"] = read_input(text)
-        self._whole()["content"].append(self._block)
+                self._block["input"] = parse_tool_input(text)
+        self._started_message()["content"].append(self._block)
 
 
-async def collect(events: AsyncIterable[list[Event]]) -> Message:
-    """The whole message of a reply.
+async def collect(events: AsyncIterable[list[StreamEvent]]) -> Message:
+    """Collect the batches of a reply's events into its message.
 
     Raises:
         MessagesError: the reply failed.
     """
     collector = Collector()
-    async for together in events:
-        for event in together:
+    async for batch in events:
+        for event in batch:
             collector.feed(event)
-    return collector._whole()
+    return collector._started_message()

@@ -1,7 +1,4 @@
-"""What the engine side hands the machine: a reply in small pieces, in no protocol's words.
-
-Made by `engine.generate` (and by `testing.fake_engine`), consumed by `machine`.
-"""
+"""The deltas of a reply as the engine package emits them: small pieces, independent of any protocol."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +8,10 @@ from vllm_messages_plugin.wire.errors import MessagesError
 
 @dataclass(frozen=True, slots=True)
 class PromptProcessed:
-    """The engine has read the prompt. Always first. Counts are tokens; `cached` is part of `prompt`."""
+    """The engine has processed the prompt. Always the first delta.
+
+    `cached_tokens` are those of `prompt_tokens` that the prefix cache held.
+    """
 
     prompt_tokens: int
     cached_tokens: int
@@ -19,20 +19,27 @@ class PromptProcessed:
 
 @dataclass(frozen=True, slots=True)
 class EngineText:
+    """A piece of the reply's text."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class EngineThinking:
+    """A piece of thinking, and how many tokens it was made of."""
+
     text: str
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class EngineToolCall:
-    """A piece of the tool call number `call` (from 0, in the order the model began them).
+    """A piece of one tool call.
 
-    The name comes once, at the latest with the call's end; `arguments` is a piece of JSON text.
+    Attributes:
+        call: The call's number, counted from 0 in the order in which the model started the calls.
+        name: The tool's name. Given once, at the latest with the call's last piece.
+        arguments: The next piece of the JSON text.
     """
 
     call: int
@@ -45,9 +52,14 @@ EndReason = Literal["stop", "stop_sequence", "length", "window", "refusal"]
 
 @dataclass(frozen=True, slots=True)
 class ReplyFinished:
-    """The reply is complete. `thinking_tokens` is part of `output_tokens`.
+    """The reply is complete.
 
-    `length` says that max_tokens was reached, `window` that the context was full before it.
+    Attributes:
+        reason: `length` means that `max_tokens` was reached, `window` that the context window was full
+            before that.
+        output_tokens: Tokens generated, thinking included.
+        thinking_tokens: How many of them were thinking; None if not counted.
+        stop_sequence: The stop sequence that matched.
     """
 
     reason: EndReason
@@ -58,7 +70,7 @@ class ReplyFinished:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """The engine failed or gave up; nothing follows."""
+    """The engine failed. No delta follows."""
 
     error: MessagesError
 

@@ -1,7 +1,4 @@
-"""How far a piece-wise JSON value has come: whether it is complete.
-
-Used by `machine` to know when a tool call's arguments have ended. Looks at each character once.
-"""
+"""Tells whether a JSON value that arrives in pieces is complete. Looks at each character once."""
 
 import re
 from typing import Final
@@ -11,12 +8,12 @@ _INSIDE: Final = re.compile(r'["\\]')
 
 
 class JsonProgress:
-    """Follows one JSON object or array; scalars at the top never count as complete."""
+    """Follows one JSON object or array. A scalar at the top level never counts as complete."""
 
     __slots__ = ("_escaped", "_in_string", "_open", "complete")
 
     def __init__(self) -> None:
-        self._open: list[str] = []  # the brackets that would close what is open
+        self._open: list[str] = []  # the closing brackets still missing, outermost first
         self._in_string = False
         self._escaped = False
         self.complete = False
@@ -31,9 +28,9 @@ class JsonProgress:
                 self._escaped = position == len(text)
                 position += 1
             else:
-                self._turn(match.group())
+                self._apply(match.group())
 
-    def _turn(self, character: str) -> None:
+    def _apply(self, character: str) -> None:
         if character == '"':
             self._in_string = not self._in_string
         elif character in "{[":
@@ -43,6 +40,6 @@ class JsonProgress:
                 self._open.pop()
             self.complete = not self._open
 
-    def ending(self) -> str:
-        """What would close an open string and all that stands around it; nothing outside a string."""
+    def closing_text(self) -> str:
+        """The text that closes an open string and all brackets around it; empty outside a string."""
         return '"' + "".join(reversed(self._open)) if self._in_string and not self._escaped else ""

@@ -1,8 +1,15 @@
-"""The one state machine: deltas in, events out. Every transition stands in `TRANSITIONS`.
+"""The state machine that turns the deltas of one reply into protocol events.
 
-Fed by `http.messages`, its events are written by `wire.sse` or folded by `stream.collect`. One block
-is open at a time, indexes run from 0 without gaps. The grammar is that of Anthropic's streaming
-documentation and of `anthropic.lib.streaming`.
+How it works: `Machine.feed` looks up the pair (state, type of delta) in `TRANSITIONS` and runs the method
+it finds, which yields events and may change the state. The table holds every legal pair; any other pair
+raises `IllegalDeltaOrderError`. Three rules of the protocol make most of the work:
+
+- One block is open at a time, and indexes run from 0 without gaps. An engine may interleave several tool
+  calls and text, so what belongs to a later block is buffered until the open tool call is complete.
+- A text block is never empty, and never only whitespace: whitespace is held back until text follows it.
+- A thinking block ends with one `signature_delta` over all of its text.
+
+The order of events is that of Anthropic's streaming documentation and of `anthropic.lib.streaming`.
 """
 
 import json
@@ -21,14 +28,22 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
 )
 from vllm_messages_plugin.stream.json_progress import JsonProgress
-from vllm_messages_plugin.stream.reply import ReplyContext, usage_of
+from vllm_messages_plugin.stream.reply import ReplyContext, make_usage
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
-from vllm_messages_plugin.wire.message import ContentBlock, Message, StopReason, ToolUseBlock, Usage
+from vllm_messages_plugin.wire.events import StreamEvent
+from vllm_messages_plugin.wire.message import (
+    ContentBlock,
+    Message,
+    RefusalStopDetails,
+    StopReason,
+    ToolUseBlock,
+    Usage,
+)
 
 
 class State(Enum):
-    BEFORE = auto()  # nothing said yet
+    BEFORE = auto()  # message_start not sent yet
     BETWEEN = auto()  # message_start sent, no block open
     TEXT = auto()
     THINKING = auto()
@@ -36,48 +51,49 @@ class State(Enum):
     ENDED = auto()
 
 
-class IllegalOrderError(RuntimeError):
-    """The engine side broke the order of deltas."""
+class IllegalDeltaOrderError(RuntimeError):
+    """A delta came in a state that allows no such delta: a bug in the engine package."""
 
 
-class _Call:
-    """A tool call under way."""
+class _StreamedCall:
+    """A tool call while its arguments arrive."""
 
-    __slots__ = ("begun", "name", "progress", "said", "waiting")
+    __slots__ = ("name", "pending", "progress", "sent", "started")
 
     def __init__(self) -> None:
-        self.begun = False
+        self.started = False
         self.name: str | None = None
         self.progress = JsonProgress()
-        self.waiting: list[str] = []
-        self.said: list[str] = []
+        self.pending: list[str] = []
+        self.sent: list[str] = []
 
-    def take(self, piece: EngineToolCall) -> None:
+    def add(self, piece: EngineToolCall) -> None:
         self.name = self.name or piece.name
-        arguments = piece.arguments if self.begun else piece.arguments.lstrip()  # no SDK reads blank JSON
+        # SDKs fail on JSON text that is only whitespace, so leading whitespace is dropped.
+        arguments = piece.arguments if self.started else piece.arguments.lstrip()
         if arguments:
-            self.begun = True
-            self.waiting.append(arguments)
+            self.started = True
+            self.pending.append(arguments)
             self.progress.feed(arguments)
 
-    def release(self) -> str:
-        text = "".join(self.waiting)
-        self.waiting.clear()
-        self.said.append(text)
+    def take_pending(self) -> str:
+        text = "".join(self.pending)
+        self.pending.clear()
+        self.sent.append(text)
         return text
 
-    def ending(self) -> str:
-        """What makes arguments whole whose last string the model left open, if that makes them whole."""
-        ending = self.progress.ending()
+    def closing_text(self) -> str:
+        """Text that completes arguments which end inside a string; empty if no text can."""
+        closing = self.progress.closing_text()
         try:
-            json.loads("".join((*self.said, *self.waiting, ending)), strict=False)
+            json.loads("".join((*self.sent, *self.pending, closing)), strict=False)
         except ValueError:
             return ""
-        return ending
+        return closing
 
 
 class Machine:
-    """Turns the deltas of one reply into its events. Feed it until `ended`."""
+    """Turns the deltas of one reply into protocol events. Feed deltas until `ended` is true."""
 
     def __init__(self, reply: ReplyContext) -> None:
         self._reply = reply
@@ -85,31 +101,31 @@ class Machine:
         self._index = -1
         self._prompt = PromptProcessed(0, 0)
         self._finishing = False
-        self._blanks: list[str] = []  # white space that opens a block only if more follows
-        self._thought: list[str] = []
-        self._open_call = -1  # the call streamed last
-        self._made_call = -1  # the call that last became a block
-        self._calls: dict[int, _Call] = {}
-        self._held: deque[EngineText | EngineThinking] = deque()  # said while a call is still open
+        self._pending_whitespace: list[str] = []  # opens a block only if text follows
+        self._thinking_text: list[str] = []
+        self._current_call = -1  # number of the call streamed last
+        self._last_call_block = -1  # number of the call that last became a block
+        self._calls: dict[int, _StreamedCall] = {}
+        self._buffered: deque[EngineText | EngineThinking] = deque()  # waits for the open call
 
     @property
     def ended(self) -> bool:
         return self._state is State.ENDED
 
-    def feed(self, delta: EngineDelta) -> Iterator[events.Event]:
-        """The events that follow from one delta.
+    def feed(self, delta: EngineDelta) -> Iterator[StreamEvent]:
+        """Yield the events that one delta causes.
 
         Raises:
-            IllegalOrderError: the delta has no place in the present state.
+            IllegalDeltaOrderError: the present state allows no such delta.
         """
         step = TRANSITIONS.get((self._state, type(delta)))
         if step is None:
-            raise IllegalOrderError(f"{type(delta).__name__} in state {self._state.name}")
+            raise IllegalDeltaOrderError(f"{type(delta).__name__} in state {self._state.name}")
         return step(self, delta)
 
-    # Transitions. Each is one entry, or several, of the table below.
+    # Transitions: the values of the table below.
 
-    def _start(self, delta: PromptProcessed) -> Iterator[events.Event]:
+    def _start(self, delta: PromptProcessed) -> Iterator[StreamEvent]:
         self._prompt = delta
         self._state = State.BETWEEN
         message: Message = {
@@ -121,39 +137,39 @@ class Machine:
             "stop_reason": None,
             "stop_sequence": None,
             "stop_details": None,
+            "container": None,
+            "diagnostics": self._diagnostics(),
             "usage": self._usage(0),
         }
-        if self._reply.diagnostics is not None:
-            message["diagnostics"] = dict(self._reply.diagnostics)
         yield {"type": "message_start", "message": message}
 
-    def _open_text(self, delta: EngineText) -> Iterator[events.Event]:
+    def _open_text(self, delta: EngineText) -> Iterator[StreamEvent]:
         prefilled = self._reply.continues and self._index < 0
         if not delta.text or (delta.text.isspace() and not prefilled):
-            self._blanks.append(delta.text)
+            self._pending_whitespace.append(delta.text)
             return
-        text = "".join((*self._blanks, delta.text))
-        if not prefilled:  # blank lines at the head of a block are the template's, an indentation is not
+        text = "".join((*self._pending_whitespace, delta.text))
+        if not prefilled:  # blank lines at the start come from the template; indentation is the model's
             blank = len(text) - len(text.lstrip())
             text = text[text.rfind("\n", 0, blank) + 1 :]
         yield from self._close()
         yield self._open({"type": "text", "text": ""}, State.TEXT)
-        yield from self._more_text(EngineText(text))
+        yield from self._continue_text(EngineText(text))
 
-    def _more_text(self, delta: EngineText) -> Iterator[events.Event]:
+    def _continue_text(self, delta: EngineText) -> Iterator[StreamEvent]:
         if delta.text:
             yield self._delta({"type": "text_delta", "text": delta.text})
 
-    def _open_thinking(self, delta: EngineThinking) -> Iterator[events.Event]:
+    def _open_thinking(self, delta: EngineThinking) -> Iterator[StreamEvent]:
         if not delta.text.strip():
             return
         yield from self._close()
         yield self._open({"type": "thinking", "thinking": "", "signature": ""}, State.THINKING)
-        yield from self._more_thinking(EngineThinking(delta.text.lstrip("\n"), delta.tokens))
+        yield from self._continue_thinking(EngineThinking(delta.text.lstrip("\n"), delta.tokens))
 
-    def _more_thinking(self, delta: EngineThinking) -> Iterator[events.Event]:
+    def _continue_thinking(self, delta: EngineThinking) -> Iterator[StreamEvent]:
         if delta.text:
-            self._thought.append(delta.text)
+            self._thinking_text.append(delta.text)
             shown = delta.text if self._reply.show_thinking else ""
             if self._reply.count_thinking:
                 tokens = delta.tokens
@@ -161,31 +177,31 @@ class Machine:
             elif shown:
                 yield self._delta({"type": "thinking_delta", "thinking": shown})
 
-    def _call(self, delta: EngineToolCall) -> Iterator[events.Event]:
-        self._calls.setdefault(delta.call, _Call()).take(delta)
+    def _add_to_call(self, delta: EngineToolCall) -> Iterator[StreamEvent]:
+        self._calls.setdefault(delta.call, _StreamedCall()).add(delta)
         if self._state is State.TOOL_USE:
-            yield from self._more_call()
+            yield from self._continue_call()
         else:
-            yield from self._next_call()
+            yield from self._open_next_call()
 
-    def _hold(self, delta: EngineText | EngineThinking) -> Iterator[events.Event]:
-        self._held.append(delta)
-        yield from self._more_call()
+    def _buffer(self, delta: EngineText | EngineThinking) -> Iterator[StreamEvent]:
+        self._buffered.append(delta)
+        yield from self._continue_call()
 
-    def _finish(self, delta: ReplyFinished) -> Iterator[events.Event]:
+    def _finish(self, delta: ReplyFinished) -> Iterator[StreamEvent]:
         if delta.reason == "stop":
-            self._end_open_strings()
-        yield from self._flush()
+            self._close_open_strings()
+        yield from self._flush_all()
         reason = self._stop_reason(delta)
         self._state = State.ENDED
-        end: events.MessageDelta = {
+        refusal: RefusalStopDetails = {"type": "refusal", "category": None, "explanation": None}
+        end: events.MessageDeltaEvent = {
             "type": "message_delta",
             "delta": {
                 "stop_reason": reason,
                 "stop_sequence": delta.stop_sequence if reason == "stop_sequence" else None,
-                "stop_details": {"type": "refusal", "category": None, "explanation": None}
-                if reason == "refusal"
-                else None,
+                "stop_details": refusal if reason == "refusal" else None,
+                "container": None,
             },
             "usage": self._usage(delta.output_tokens, delta.thinking_tokens),
         }
@@ -194,7 +210,7 @@ class Machine:
         yield end
         yield {"type": "message_stop"}
 
-    def _fail(self, delta: ReplyFailed) -> Iterator[events.Event]:
+    def _fail(self, delta: ReplyFailed) -> Iterator[StreamEvent]:
         yield from self._close()
         self._state = State.ENDED
         body = error_body(delta.error, self._reply.request_id)
@@ -202,38 +218,41 @@ class Machine:
 
     # Steps that several transitions share.
 
-    def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
-        return usage_of(self._prompt, output_tokens, thinking_tokens, self._reply.marks)
+    def _diagnostics(self) -> dict[str, Any] | None:
+        return None if self._reply.diagnostics is None else dict(self._reply.diagnostics)
 
-    def _open(self, block: ContentBlock, state: State) -> events.Event:
+    def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
+        return make_usage(self._prompt, output_tokens, thinking_tokens, self._reply.breakpoints)
+
+    def _open(self, block: ContentBlock, state: State) -> StreamEvent:
         self._index += 1
-        self._blanks.clear()
+        self._pending_whitespace.clear()
         self._state = state
         return {"type": "content_block_start", "index": self._index, "content_block": block}
 
-    def _delta(self, delta: events.Delta) -> events.Event:
+    def _delta(self, delta: events.ContentBlockDelta) -> StreamEvent:
         return {"type": "content_block_delta", "index": self._index, "delta": delta}
 
-    def _close(self) -> Iterator[events.Event]:
+    def _close(self) -> Iterator[StreamEvent]:
         if self._state is State.THINKING:
-            thought = "".join(self._thought)
-            self._thought.clear()
-            yield self._delta({"type": "signature_delta", "signature": self._reply.sign(thought)})
+            text = "".join(self._thinking_text)
+            self._thinking_text.clear()
+            yield self._delta({"type": "signature_delta", "signature": self._reply.sign(text)})
         if self._state in (State.TEXT, State.THINKING, State.TOOL_USE):
             self._state = State.BETWEEN
             yield {"type": "content_block_stop", "index": self._index}
 
-    def _next_call(self) -> Iterator[events.Event]:
-        """Open the next call, if its name is known: calls stand in the order they were begun."""
-        following = self._calls.get(self._open_call + 1)
+    def _open_next_call(self) -> Iterator[StreamEvent]:
+        """Open the next call in the order in which the model started them, once its name is known."""
+        following = self._calls.get(self._current_call + 1)
         if following is None or following.name is None:
             return
         yield from self._close()
-        self._open_call += 1
-        self._made_call = self._open_call
+        self._current_call += 1
+        self._last_call_block = self._current_call
         yield self._open(self._tool_use(following.name), State.TOOL_USE)
         yield self._delta({"type": "input_json_delta", "partial_json": ""})
-        yield from self._more_call()
+        yield from self._continue_call()
 
     def _tool_use(self, name: str) -> ToolUseBlock:
         block: ToolUseBlock = {
@@ -247,47 +266,47 @@ class Machine:
             block["name"], block["toolset_name"] = self._reply.members[name]
         return block
 
-    def _more_call(self) -> Iterator[events.Event]:
-        """Stream the open call on; when it is complete, what waited behind it follows."""
-        call = self._calls[self._open_call]
+    def _continue_call(self) -> Iterator[StreamEvent]:
+        """Emit new arguments of the open call and, once it is complete, what was buffered behind it."""
+        call = self._calls[self._current_call]
         if call.name in self._reply.members and not (call.progress.complete or self._finishing):
             return
-        if text := call.release():
+        if text := call.take_pending():
             yield self._delta({"type": "input_json_delta", "partial_json": text})
         if not call.progress.complete:
             return
-        if self._open_call + 1 in self._calls:
-            yield from self._next_call()
-        elif self._held:
-            yield from self._release_held()
+        if self._current_call + 1 in self._calls:
+            yield from self._open_next_call()
+        elif self._buffered:
+            yield from self._emit_buffered()
 
-    def _release_held(self) -> Iterator[events.Event]:
+    def _emit_buffered(self) -> Iterator[StreamEvent]:
         yield from self._close()
-        while self._held:
-            yield from self.feed(self._held.popleft())
+        while self._buffered:
+            yield from self.feed(self._buffered.popleft())
 
-    def _flush(self) -> Iterator[events.Event]:
-        """Close what is open and say what was still held back."""
+    def _flush_all(self) -> Iterator[StreamEvent]:
+        """Close the open block and emit everything that is still buffered."""
         self._finishing = True
         if self._state is State.TOOL_USE:
-            yield from self._more_call()
+            yield from self._continue_call()
         yield from self._close()
-        while (following := self._calls.get(self._open_call + 1)) is not None:
-            if following.name is None:  # no call can be made of it: its text is not lost
-                self._open_call += 1
-                if text := following.release():
-                    self._held.append(EngineText(text))
+        while (following := self._calls.get(self._current_call + 1)) is not None:
+            if following.name is None:  # without a name it can't be a call, so its arguments become text
+                self._current_call += 1
+                if text := following.take_pending():
+                    self._buffered.append(EngineText(text))
             else:
-                yield from self._next_call()
+                yield from self._open_next_call()
                 yield from self._close()
-        yield from self._release_held()
+        yield from self._emit_buffered()
         yield from self._close()
 
-    def _end_open_strings(self) -> None:
-        """A model that ended by itself inside a call's string: clients would drop that string unseen."""
+    def _close_open_strings(self) -> None:
+        """Close a JSON string left open by a model that stopped on its own; SDKs would drop that argument."""
         for call in self._calls.values():
-            if call.begun and not call.progress.complete and (ending := call.ending()):
-                call.take(EngineToolCall(0, arguments=ending))
+            if call.started and not call.progress.complete and (closing := call.closing_text()):
+                call.add(EngineToolCall(0, arguments=closing))
 
     def _stop_reason(self, end: ReplyFinished) -> StopReason:
         if end.reason == "length":
@@ -296,26 +315,26 @@ class Machine:
             return "model_context_window_exceeded"
         if end.reason == "refusal":
             return "refusal"
-        made = self._calls.get(self._made_call)
-        if end.reason == "stop_sequence" and not (made is not None and made.progress.complete):
+        last = self._calls.get(self._last_call_block)
+        if end.reason == "stop_sequence" and not (last is not None and last.progress.complete):
             return "stop_sequence"
-        return "tool_use" if made is not None else "end_turn"
+        return "tool_use" if last is not None else "end_turn"
 
 
-TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator[events.Event]]]] = {
+TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator[StreamEvent]]]] = {
     (State.BEFORE, PromptProcessed): Machine._start,
     (State.BETWEEN, EngineText): Machine._open_text,
     (State.BETWEEN, EngineThinking): Machine._open_thinking,
-    (State.BETWEEN, EngineToolCall): Machine._call,
-    (State.TEXT, EngineText): Machine._more_text,
+    (State.BETWEEN, EngineToolCall): Machine._add_to_call,
+    (State.TEXT, EngineText): Machine._continue_text,
     (State.TEXT, EngineThinking): Machine._open_thinking,
-    (State.TEXT, EngineToolCall): Machine._call,
+    (State.TEXT, EngineToolCall): Machine._add_to_call,
     (State.THINKING, EngineText): Machine._open_text,
-    (State.THINKING, EngineThinking): Machine._more_thinking,
-    (State.THINKING, EngineToolCall): Machine._call,
-    (State.TOOL_USE, EngineText): Machine._hold,
-    (State.TOOL_USE, EngineThinking): Machine._hold,
-    (State.TOOL_USE, EngineToolCall): Machine._call,
+    (State.THINKING, EngineThinking): Machine._continue_thinking,
+    (State.THINKING, EngineToolCall): Machine._add_to_call,
+    (State.TOOL_USE, EngineText): Machine._buffer,
+    (State.TOOL_USE, EngineThinking): Machine._buffer,
+    (State.TOOL_USE, EngineToolCall): Machine._add_to_call,
     (State.BETWEEN, ReplyFinished): Machine._finish,
     (State.TEXT, ReplyFinished): Machine._finish,
     (State.THINKING, ReplyFinished): Machine._finish,
@@ -326,4 +345,4 @@ TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator
     (State.THINKING, ReplyFailed): Machine._fail,
     (State.TOOL_USE, ReplyFailed): Machine._fail,
 }
-"""Every legal step. A pair that is not here raises `IllegalOrderError`."""
+"""Every legal pair of state and delta. A pair that is not here raises `IllegalDeltaOrderError`."""

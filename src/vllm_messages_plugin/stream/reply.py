@@ -1,7 +1,4 @@
-"""What the machine must know of a reply beforehand, and the usage it reports.
-
-Made by `http.messages`, read by `machine`.
-"""
+"""What the state machine needs to know about a reply beforehand, and the `usage` it reports."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +9,8 @@ from vllm_messages_plugin.wire.message import Usage, new_id
 
 
 @dataclass(frozen=True, slots=True)
-class CachedLengths:
-    """How many tokens of the prompt stand before the last cache breakpoint of each lifetime."""
+class BreakpointLengths:
+    """Length of the prompt up to its last cache breakpoint, in tokens, for each time to live (0: none)."""
 
     until_5m: int = 0
     until_1h: int = 0
@@ -21,13 +18,23 @@ class CachedLengths:
 
 @dataclass(frozen=True, slots=True)
 class ReplyContext:
-    """What the machine must know of the reply beforehand.
+    """What the state machine needs to know about a reply beforehand.
 
-    `sign` makes a thinking block's signature from its text. `continues` says that the reply continues
-    a prefilled text, so that blanks at its head are the model's word and not a template's. With
-    `show_thinking` false the thinking blocks carry a signature and no text; with `count_thinking` each
-    piece says how many tokens it was. `applied_edits` and `diagnostics` are told as they are, if set.
-    `members` maps a toolset's functions to (name, toolset) on the wire; their input comes in one piece.
+    Attributes:
+        model: The model's name as the request gave it.
+        request_id: The request's id, repeated in an `error` event.
+        sign: Makes the signature of a thinking block from the block's text.
+        continues: The reply continues a prefilled assistant turn, so whitespace at its start is the
+            model's and is kept.
+        show_thinking: If false, thinking blocks carry a signature and no text.
+        count_thinking: If true, each `thinking_delta` carries `estimated_tokens`.
+        applied_edits: Sent as `context_management.applied_edits`, unless None.
+        diagnostics: Sent as the message's `diagnostics`.
+        breakpoints: How far the request's cache breakpoints reach into its prompt.
+        members: Maps the functions of toolsets to (name, toolset name) on the wire. The input of such a
+            call is sent in one piece.
+        message_id: The message's id.
+        new_tool_id: Makes the id of a `tool_use` block.
     """
 
     model: str
@@ -38,23 +45,33 @@ class ReplyContext:
     count_thinking: bool = False
     applied_edits: Sequence[Mapping[str, Any]] | None = None
     diagnostics: Mapping[str, Any] | None = None
-    marks: CachedLengths = CachedLengths()
+    breakpoints: BreakpointLengths = BreakpointLengths()
     members: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     message_id: str = field(default_factory=lambda: new_id("msg"))
     new_tool_id: Callable[[], str] = lambda: new_id("toolu")
 
 
-def usage_of(
+def make_usage(
     prompt: PromptProcessed,
     output_tokens: int,
     thinking_tokens: int | None = None,
-    marks: CachedLengths = CachedLengths(),
+    breakpoints: BreakpointLengths = BreakpointLengths(),
 ) -> Usage:
-    """Usage with disjoint input counters: read from the cache, written up to the last mark, the rest."""
+    """Make the `usage` object of a reply.
+
+    The input counters are disjoint and add up to the prompt: tokens read from the prefix cache, tokens
+    newly processed up to the last cache breakpoint (counted as written to the cache), and the rest.
+
+    Args:
+        prompt: Tokens of the prompt and how many of them the prefix cache held.
+        output_tokens: Tokens generated, thinking included.
+        thinking_tokens: How many of those were thinking; None if not counted.
+        breakpoints: How far the request's cache breakpoints reach into the prompt.
+    """
     cached = prompt.cached_tokens
-    written_1h = max(marks.until_1h - cached, 0)
-    written_5m = max(marks.until_5m - max(cached, marks.until_1h), 0)
-    usage: Usage = {
+    written_1h = max(breakpoints.until_1h - cached, 0)
+    written_5m = max(breakpoints.until_5m - max(cached, breakpoints.until_1h), 0)
+    return {
         "input_tokens": prompt.prompt_tokens - cached - written_1h - written_5m,
         "cache_creation_input_tokens": written_1h + written_5m,
         "cache_read_input_tokens": cached,
@@ -63,8 +80,9 @@ def usage_of(
             "ephemeral_1h_input_tokens": written_1h,
         },
         "output_tokens": output_tokens,
+        "output_tokens_details": None if thinking_tokens is None else {"thinking_tokens": thinking_tokens},
+        "server_tool_use": None,
         "service_tier": "standard",
+        "inference_geo": None,
+        "speed": None,
     }
-    if thinking_tokens is not None:
-        usage["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
-    return usage

@@ -1,7 +1,4 @@
-"""Runs the machine over a reply's deltas.
-
-Called by `http.messages`, for a streamed reply and for one that is collected.
-"""
+"""Runs the state machine over the deltas of one reply, and turns failures into an `error` event."""
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -10,32 +7,38 @@ from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
 from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.events import Event
+from vllm_messages_plugin.wire.events import StreamEvent
 
 log = logging.getLogger("vllm.messages")
 
 
-async def events(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[list[Event]]:
-    """The events of a reply, those of one delta together. Ends with `message_stop` or `error`."""
+async def stream_events(
+    reply: ReplyContext, deltas: AsyncIterator[EngineDelta]
+) -> AsyncIterator[list[StreamEvent]]:
+    """Yield the events of a reply, as one list for each delta that causes any.
+
+    The last event is `message_stop` or `error`. Closing the iterator closes `deltas`, which aborts the
+    request in the engine.
+    """
     machine = Machine(reply)
     try:
         async for delta in deltas:
-            if found := list(machine.feed(delta)):
-                yield found
+            if batch := list(machine.feed(delta)):
+                yield batch
             if machine.ended:
                 return
-        failure = MessagesError("api_error", "The reply broke off")
+        failure = MessagesError("api_error", "The reply ended unexpectedly")
     except MessagesError as error:
         failure = error
     except Exception:
         log.exception("Reply %s failed", reply.message_id)
         failure = MessagesError("api_error", "Internal server error")
     finally:
-        await _closed(deltas)
+        await _close(deltas)
     yield list(machine.feed(ReplyFailed(failure)))
 
 
-async def _closed(deltas: AsyncIterator[EngineDelta]) -> None:
-    """Close the deltas at once, which is what aborts a reply that nobody reads on."""
+async def _close(deltas: AsyncIterator[EngineDelta]) -> None:
+    """Close the deltas now rather than at garbage collection, so that the engine aborts the request."""
     if isinstance(deltas, AsyncGenerator):
         await deltas.aclose()

@@ -102,7 +102,7 @@ def converse(
 
 def _schema(request: CountTokensRequest) -> dict[str, Any] | None:
     """The schema that the answer must satisfy."""
-    schema = request.schema_asked
+    schema = request.requested_schema
     if schema is not None and is_endless(schema):
         newer = request.output_config is not None and request.output_config.format is not None
         path = "output_config.format.schema" if newer else "output_format.schema"
@@ -220,7 +220,7 @@ def _shown(placed: Placed, reader: TranslationContext) -> list[dict[str, Any]]:
     if isinstance(block, SearchResultBlockParam):
         return [_part(documents.search_result_text(block))]
     if isinstance(block, ToolReferenceBlockParam):
-        return [_part(reader.box.definition(block.referred))]
+        return [_part(reader.box.definition(block.referenced_name))]
     return [_part(block_text(block))]
 
 

@@ -1,4 +1,4 @@
-"""The protocol's words: requests, messages, events and errors, and how events become bytes.
+"""Protocol types: requests, messages, events and errors, and the encoding of events as bytes.
 
-Imports nothing of ours; every other room may import it.
+Imports no other package of this project; every other package may import it.
 """

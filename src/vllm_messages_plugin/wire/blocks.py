@@ -1,8 +1,7 @@
-"""Content blocks as a request carries them.
+"""Content blocks of requests, as in `anthropic.types.ContentBlockParam` and its beta counterpart.
 
-Called by `request`. Known blocks are typed; a block whose `type` we don't know is kept whole as
-`OtherBlockParam`, for a session's history must never fail a request. Shapes follow
-`anthropic.types.ContentBlockParam` and its beta twin.
+Blocks of known types have a model of their own. A block of an unknown type is kept with all of its fields as
+`OtherBlockParam`, because a block in a session's history must never make a request fail.
 """
 
 from collections.abc import Mapping
@@ -12,13 +11,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 
 class WireModel(BaseModel):
-    """Strict about the types of what it knows, silent about what it doesn't."""
+    """Base model: known fields are type-checked strictly, unknown fields are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
 class CacheableBlock(WireModel):
-    """A block that may carry a cache breakpoint, in whatever form a client writes it."""
+    """A block that may carry a cache breakpoint. The value of `cache_control` is not checked."""
 
     cache_control: Any = None
 
@@ -92,7 +91,7 @@ class ToolUseBlockParam(CacheableBlock):
     id: str
     name: str
     toolset_name: str | None = None
-    input: Any = None  # an object; what a broken reply left in a history is no reason to refuse it
+    input: Any = None  # should be an object; a history with a malformed call is accepted all the same
 
 
 class ToolResultBlockParam(CacheableBlock):
@@ -110,7 +109,7 @@ class ToolReferenceBlockParam(WireModel):
     name: str | None = None
 
     @property
-    def referred(self) -> str:
+    def referenced_name(self) -> str:
         return self.tool_name or self.name or ""
 
 
@@ -122,14 +121,14 @@ class ToolChangeBlockParam(WireModel):
 
 
 class OtherBlockParam(BaseModel):
-    """A block we don't know, kept whole."""
+    """A block of an unknown type, with all of its fields."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
 
 
-_KNOWN = frozenset(
+_KNOWN_TYPES = frozenset(
     {
         "text", "image", "document", "search_result", "thinking", "redacted_thinking",
         "tool_use", "tool_result", "tool_reference",
@@ -143,7 +142,7 @@ def _block_tag(value: Any) -> str | None:
         return "<other>" if isinstance(value, Mapping) else None
     if kind in ("tool_addition", "tool_removal"):
         return "tool_change"
-    if kind in _KNOWN:
+    if kind in _KNOWN_TYPES:
         return kind
     return "<other>" if isinstance(value, Mapping | OtherBlockParam) else None
 

@@ -1,7 +1,4 @@
-"""Errors of the Messages API: kinds, statuses and the body they travel in.
-
-Raised anywhere, turned into bodies only by `http`. Shapes follow `anthropic.types.shared`.
-"""
+"""Errors of the Messages API: types, HTTP statuses and the error body, as in `anthropic.types.shared`."""
 
 import secrets
 from collections.abc import Mapping
@@ -34,7 +31,7 @@ STATUS: Final[Mapping[ErrorKind, int]] = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""The one table from kind to HTTP status."""
+"""HTTP status of each error type."""
 
 KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
     **{status: kind for kind, status in STATUS.items()},
@@ -44,17 +41,22 @@ KIND_OF_STATUS: Final[Mapping[int, ErrorKind]] = {
     422: "invalid_request_error",
     503: "overloaded_error",
 }
-"""What an answer of someone else's (vLLM, Starlette) is called, by its status."""
+"""Error type for a response of vLLM or Starlette, by its HTTP status."""
 
 NO_RETRY: Final[frozenset[ErrorKind]] = frozenset({"authentication_error", "not_supported"})
-"""Kinds whose repetition can't help: clients are told with `x-should-retry: false`."""
+"""Error types that a retry can't cure. Their responses carry `x-should-retry: false`."""
 
 
 class MessagesError(Exception):
-    """An error the client is told of.
+    """An error that is reported to the client.
 
-    `param` is the path of the field at fault (`messages.0.content`); it heads the message.
-    `details` is the envelope's optional `details` object, such as `{"error_code": ...}`.
+    Args:
+        kind: The error's `type` on the wire.
+        message: The text for the client, without the field's path.
+        param: Path of the invalid field (`messages.0.content`); the message begins with it.
+        details: The error's optional `details` object, such as `{"error_code": ...}`.
+        status: HTTP status, if it is not the usual one of `kind`.
+        retry_after: Seconds after which a retry makes sense, sent as `retry-after`.
     """
 
     def __init__(
@@ -77,17 +79,17 @@ class MessagesError(Exception):
 
 
 def invalid(message: str, param: str | None = None) -> MessagesError:
-    """A 400 about the field `param`."""
+    """Make an `invalid_request_error` (400) about the field `param`."""
     return MessagesError("invalid_request_error", message, param=param)
 
 
 def kind_of_status(status: int) -> ErrorKind:
-    """The error kind for an HTTP status that came without one."""
+    """The error type for an HTTP status that came without one."""
     return KIND_OF_STATUS.get(status, "invalid_request_error" if status < 500 else "api_error")
 
 
 def error_body(error: MessagesError, request_id: str) -> dict[str, Any]:
-    """The envelope: `{"type": "error", "error": {...}, "request_id": ...}`."""
+    """The response body: `{"type": "error", "error": {...}, "request_id": ...}`."""
     inner: dict[str, Any] = {"type": error.kind, "message": error.message}
     if error.details is not None:
         inner["details"] = dict(error.details)
@@ -95,22 +97,24 @@ def error_body(error: MessagesError, request_id: str) -> dict[str, Any]:
 
 
 def new_request_id() -> str:
-    """A fresh `req_` id, as the `request-id` header carries it."""
+    """Make a random `req_...` id for the `request-id` header."""
     return "req_" + secrets.token_hex(12)
 
 
-# Tags of our own unions that are no part of the JSON path.
+# Tags of unions; pydantic puts them into the path although the JSON has no such step.
 _NOT_IN_PATH: Final = frozenset({"<text>", "<blocks>", "<custom>", "<other>"})
 
 
 def from_validation(error: ValidationError) -> MessagesError:
-    """The first validation error as a 400 whose message begins with the field's path."""
+    """Turn the first validation error into a 400 whose message begins with the field's path."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return invalid(f"The request body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
     if not first["loc"]:
         return invalid("The request body must be a JSON object")
     path = ".".join(str(part) for part in first["loc"] if part not in _NOT_IN_PATH)
-    if first["type"] == "value_error":  # ours: the message begins with the field's own name
+    if (
+        first["type"] == "value_error"
+    ):  # raised by a model in this package; its message begins with the field's name
         return invalid(f"{path}.{first['msg'].removeprefix('Value error, ')}")
     return invalid(first["msg"], path)

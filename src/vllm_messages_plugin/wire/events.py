@@ -1,26 +1,23 @@
-"""The events of a streamed reply, as `anthropic.types.RawMessageStreamEvent` reads them.
-
-Built by `stream.machine`, folded by `stream.collect`, written by `sse`.
-"""
+"""The events of a streamed reply, as in `anthropic.types.RawMessageStreamEvent`."""
 
 from typing import Any, Literal, NotRequired, TypedDict
 
 from vllm_messages_plugin.wire.message import (
     ContentBlock,
-    ContextManagement,
+    ContextManagementResponse,
     Message,
-    StopDetails,
+    RefusalStopDetails,
     StopReason,
     Usage,
 )
 
 
-class MessageStart(TypedDict):
+class MessageStartEvent(TypedDict):
     type: Literal["message_start"]
     message: Message
 
 
-class ContentBlockStart(TypedDict):
+class ContentBlockStartEvent(TypedDict):
     type: Literal["content_block_start"]
     index: int
     content_block: ContentBlock
@@ -47,56 +44,59 @@ class InputJsonDelta(TypedDict):
     partial_json: str
 
 
-Delta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+ContentBlockDelta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
 
 
-class ContentBlockDelta(TypedDict):
+class ContentBlockDeltaEvent(TypedDict):
     type: Literal["content_block_delta"]
     index: int
-    delta: Delta
+    delta: ContentBlockDelta
 
 
-class ContentBlockStop(TypedDict):
+class ContentBlockStopEvent(TypedDict):
     type: Literal["content_block_stop"]
     index: int
 
 
-class Stop(TypedDict):
+class MessageDelta(TypedDict):
+    """How the reply ended."""
+
     stop_reason: StopReason
     stop_sequence: str | None
-    stop_details: StopDetails | None
+    stop_details: RefusalStopDetails | None
+    container: None
 
 
-class MessageDelta(TypedDict):
+class MessageDeltaEvent(TypedDict):
     type: Literal["message_delta"]
-    delta: Stop
+    delta: MessageDelta
     usage: Usage
-    context_management: NotRequired[ContextManagement]
+    context_management: NotRequired[ContextManagementResponse]
 
 
-class MessageStop(TypedDict):
+class MessageStopEvent(TypedDict):
     type: Literal["message_stop"]
 
 
-class Ping(TypedDict):
+class PingEvent(TypedDict):
     type: Literal["ping"]
 
 
-class Error(TypedDict):
+class ErrorEvent(TypedDict):
     type: Literal["error"]
     error: dict[str, Any]
     request_id: str
 
 
-Event = (
-    MessageStart
-    | ContentBlockStart
-    | ContentBlockDelta
-    | ContentBlockStop
-    | MessageDelta
-    | MessageStop
-    | Ping
-    | Error
+StreamEvent = (
+    MessageStartEvent
+    | ContentBlockStartEvent
+    | ContentBlockDeltaEvent
+    | ContentBlockStopEvent
+    | MessageDeltaEvent
+    | MessageStopEvent
+    | PingEvent
+    | ErrorEvent
 )
 
-PING: Ping = {"type": "ping"}
+PING: PingEvent = {"type": "ping"}

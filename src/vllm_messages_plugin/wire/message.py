@@ -1,7 +1,8 @@
-"""The `Message` a reply carries, and its usage.
+"""The `Message` of a reply, its content blocks and its usage, as in `anthropic.types.Message`.
 
-Built by `stream.machine` and `stream.collect`. Shapes follow `anthropic.types.Message`; optional
-fields are left out rather than null where strict clients fail on null.
+Fields that both official SDKs declare as always present are always present, null where there is nothing
+to report. Optional fields of blocks (`citations`, `toolset_name`) are omitted instead: the Vercel AI SDK
+rejects null there.
 """
 
 import secrets
@@ -29,7 +30,7 @@ class ThinkingBlock(TypedDict):
     signature: str
 
 
-class Caller(TypedDict):
+class DirectCaller(TypedDict):
     type: Literal["direct"]
 
 
@@ -38,7 +39,7 @@ class ToolUseBlock(TypedDict):
     id: str
     name: str
     input: Any
-    caller: Caller
+    caller: DirectCaller
     toolset_name: NotRequired[str]
 
 
@@ -54,25 +55,33 @@ class OutputTokensDetails(TypedDict):
     thinking_tokens: int
 
 
+class ServerToolUsage(TypedDict):
+    web_search_requests: int
+    web_fetch_requests: int
+
+
 class Usage(TypedDict):
-    """Token counts; the three input counters are disjoint and add up to the whole prompt."""
+    """Token counts. The three input counters are disjoint and add up to the whole prompt."""
 
     input_tokens: int
     cache_creation_input_tokens: int
     cache_read_input_tokens: int
     cache_creation: CacheCreation
     output_tokens: int
-    output_tokens_details: NotRequired[OutputTokensDetails]
-    service_tier: NotRequired[Literal["standard"]]
+    output_tokens_details: OutputTokensDetails | None
+    server_tool_use: ServerToolUsage | None
+    service_tier: Literal["standard"]
+    inference_geo: None
+    speed: None
 
 
-class StopDetails(TypedDict):
+class RefusalStopDetails(TypedDict):
     type: Literal["refusal"]
     category: None
     explanation: None
 
 
-class ContextManagement(TypedDict):
+class ContextManagementResponse(TypedDict):
     applied_edits: list[dict[str, Any]]
 
 
@@ -84,12 +93,13 @@ class Message(TypedDict):
     content: list[ContentBlock]
     stop_reason: StopReason | None
     stop_sequence: str | None
-    stop_details: StopDetails | None
+    stop_details: RefusalStopDetails | None
+    container: None
+    diagnostics: dict[str, Any] | None
     usage: Usage
-    context_management: NotRequired[ContextManagement]
-    diagnostics: NotRequired[dict[str, Any]]
+    context_management: NotRequired[ContextManagementResponse]
 
 
 def new_id(prefix: str) -> str:
-    """A fresh id such as `msg_...` or `toolu_...`, unique over every conversation."""
+    """Make a random id such as `msg_...` or `toolu_...`."""
     return f"{prefix}_{secrets.token_hex(12)}"

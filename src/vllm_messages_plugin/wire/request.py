@@ -1,8 +1,8 @@
 """The bodies of `POST /v1/messages` and `POST /v1/messages/count_tokens`.
 
-Called by `http.messages`. Unknown fields are kept in `model_extra`: those that vLLM knows
-(`chat_template_kwargs`, `seed`, `vllm_xargs`, ...) reach the engine, the rest is ignored, as
-Anthropic's gateway contract asks. Shapes follow `anthropic.types.MessageCreateParams`.
+The models follow `anthropic.types.MessageCreateParams`. Unknown fields are kept in `model_extra`: those that
+vLLM defines (`chat_template_kwargs`, `seed`, `vllm_xargs`, ...) reach the engine, the others are ignored, as
+Anthropic's gateway contract requires.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,19 @@ MAX_MESSAGES = 100_000
 
 
 class MessageParam(WireModel):
-    """One turn of the conversation. `output_config` sets the effort from a system message on."""
+    """One turn of the conversation. In a system message, `output_config` sets the effort from there on."""
 
     role: Literal["user", "assistant", "system"]
     content: Content = ""
     clear_at: str | None = None
-    output_config: "OutputConfig | None" = None
+    output_config: "OutputConfigParam | None" = None
 
 
 class ToolParam(WireModel):
     """An entry of `tools`: a custom tool, or one of Anthropic's dated types.
 
-    What only some types have (`display_width_px`, `configs`, `input_examples`, ...) is in `model_extra`.
+    Fields that only some types have (`display_width_px`, `configs`, `input_examples`, ...) are kept in
+    `model_extra`.
     """
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -45,7 +46,7 @@ class ToolParam(WireModel):
         return self.type in (None, "custom")
 
     @model_validator(mode="after")
-    def _custom_tools_are_whole(self) -> Self:
+    def _require_custom_tool_fields(self) -> Self:
         if self.is_custom:
             for field in ("name", "input_schema"):
                 if getattr(self, field) is None:
@@ -59,7 +60,7 @@ class ToolChoiceParam(WireModel):
     disable_parallel_tool_use: bool | None = None
 
     @model_validator(mode="after")
-    def _named(self) -> Self:
+    def _require_name(self) -> Self:
         if self.type == "tool" and not self.name:
             raise ValueError("name: Field required")
         return self
@@ -71,29 +72,29 @@ class ThinkingConfigParam(WireModel):
     display: str | None = None
 
 
-class OutputFormat(WireModel):
+class JSONOutputFormatParam(WireModel):
     type: Literal["json_schema"]
     schema_: dict[str, Any] = Field(alias="schema")
 
 
-class OutputConfig(WireModel):
+class OutputConfigParam(WireModel):
     effort: str | None = None
-    format: OutputFormat | None = None
+    format: JSONOutputFormatParam | None = None
 
 
-class ContextEdit(WireModel):
-    """An edit as it came; `translate.context` reads those it knows and leaves the rest alone."""
+class ContextEditParam(WireModel):
+    """A context edit with all of its fields; edits of unknown types have no effect."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     type: str
 
 
-class ContextManagement(WireModel):
-    edits: list[ContextEdit] = Field(default_factory=list)
+class ContextManagementConfigParam(WireModel):
+    edits: list[ContextEditParam] = Field(default_factory=list)
 
 
-class Diagnostics(WireModel):
+class DiagnosticsParam(WireModel):
     previous_message_id: str | None = None
 
 
@@ -108,7 +109,7 @@ System = Annotated[
 
 
 class CountTokensRequest(WireModel):
-    """What is read before a token is generated: the conversation and how to render it."""
+    """The conversation and everything that decides how it is rendered as a prompt."""
 
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
@@ -118,64 +119,64 @@ class CountTokensRequest(WireModel):
     tools: list[ToolParam] | None = None
     tool_choice: ToolChoiceParam | None = None
     thinking: ThinkingConfigParam | None = None
-    output_config: OutputConfig | None = None
-    output_format: OutputFormat | None = None
+    output_config: OutputConfigParam | None = None
+    output_format: JSONOutputFormatParam | None = None
     cache_control: Any = None
-    context_management: ContextManagement | None = None
+    context_management: ContextManagementConfigParam | None = None
     thread: dict[str, Any] | None = None
     mcp_servers: list[Any] | None = None
     compaction: dict[str, Any] | None = None
     container: str | dict[str, Any] | None = None
 
     @property
-    def schema_asked(self) -> dict[str, Any] | None:
+    def requested_schema(self) -> dict[str, Any] | None:
         """The JSON schema of `output_config.format`, or of its older name `output_format`."""
-        asked = (self.output_config and self.output_config.format) or self.output_format
-        return asked.schema_ if asked else None
+        requested = (self.output_config and self.output_config.format) or self.output_format
+        return requested.schema_ if requested else None
 
     @property
     def effort(self) -> str | None:
-        """The effort in force at the conversation's end."""
+        """The effort that applies to the reply: the last one that the conversation sets."""
         configs = [self.output_config, *(message.output_config for message in self.messages)]
         return next((config.effort for config in reversed(configs) if config and config.effort), None)
 
     @property
     def extra(self) -> Mapping[str, Any]:
-        """Body fields that Anthropic's API does not define."""
+        """Fields of the body that Anthropic's API does not define."""
         return self.model_extra or {}
 
 
 class MessagesRequest(CountTokensRequest):
     max_tokens: int = Field(ge=0)
     stream: bool | None = None
-    diagnostics: Diagnostics | None = None
+    diagnostics: DiagnosticsParam | None = None
     stop_sequences: list[str] | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=-1)
 
 
-Body = TypeVar("Body", bound=CountTokensRequest)
+RequestT = TypeVar("RequestT", bound=CountTokensRequest)
 
 
-def parse(body: bytes, shape: type[Body]) -> Body:
-    """Read a request body.
+def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
+    """Parse and validate a request body.
 
     Raises:
-        MessagesError: 400, the message beginning with the path of the first field at fault.
+        MessagesError: 400; the message begins with the path of the first invalid field.
     """
     try:
-        request = shape.model_validate_json(body)
+        request = request_type.model_validate_json(body)
     except ValidationError as error:
         raise from_validation(error) from None
     _refuse_unsupported(request)
-    _refuse_same_names(request.tools or [])
-    _refuse_odd_extras(request.extra)
+    _check_unique_names(request.tools or [])
+    _check_vllm_fields(request.extra)
     return request
 
 
 THREADS_UNSUPPORTED: Mapping[str, Any] = {"error_code": "thread_unsupported_request"}
-"""With this code the SDKs' tool runners resend the conversation whole, by themselves."""
+"""With this error code the SDKs' tool runners resend the whole conversation on their own."""
 
 
 def _refuse_unsupported(request: CountTokensRequest) -> None:
@@ -194,18 +195,18 @@ def _refuse_unsupported(request: CountTokensRequest) -> None:
         raise invalid("compaction is not supported by this server", "compaction")
 
 
-def _refuse_same_names(tools: list[ToolParam]) -> None:
+def _check_unique_names(tools: list[ToolParam]) -> None:
     names = [tool.name for tool in tools if tool.name]
     if len(set(names)) < len(names):
         raise invalid("Tool names must be unique.", "tools")
 
 
-_EXTRA_OBJECTS = ("chat_template_kwargs", "mm_processor_kwargs")
+_OBJECT_FIELDS = ("chat_template_kwargs", "mm_processor_kwargs")
 
 
-def _refuse_odd_extras(extra: Mapping[str, Any]) -> None:
-    """vLLM's fields that make the prompt are used before vLLM would check them."""
-    for name in _EXTRA_OBJECTS:
+def _check_vllm_fields(extra: Mapping[str, Any]) -> None:
+    """Check vLLM's fields that affect the prompt; rendering uses them before vLLM would check them."""
+    for name in _OBJECT_FIELDS:
         if not isinstance(extra.get(name), dict | None):
             raise invalid("Input should be an object", name)
     salt = extra.get("cache_salt")

@@ -1,6 +1,6 @@
-"""The Models API's shapes, in union with OpenAI's, so that one reply serves both SDKs.
+"""Responses of the Models API, with the fields of `anthropic.types.ModelInfo` and of OpenAI's model card.
 
-Called by `http.models`. Shapes follow `anthropic.types.ModelInfo` and vLLM's own model card.
+One response serves both SDKs.
 """
 
 from dataclasses import dataclass
@@ -10,9 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A name the server answers to.
+    """A model name that the server serves.
 
-    `window` is the context length in tokens (prompt and reply together); `created` seconds since 1970.
+    Attributes:
+        id: The name that requests give.
+        root: The model's path or repository.
+        window: Context length in tokens, prompt and reply together.
+        created: Unix time in seconds.
+        parent: The base model, for an adapter.
+        images: The model reads images.
+        thinking: The model can think.
+        thinking_off: Thinking can be turned off.
+        effort: The chat template has an effort switch.
     """
 
     id: str
@@ -31,7 +40,7 @@ def _supported(value: bool) -> dict[str, bool]:
 
 
 def capabilities(model: ServedModel) -> dict[str, Any]:
-    """What the model behind a name can do, in `anthropic.types.ModelCapabilities` form."""
+    """The model's capabilities, as in `anthropic.types.ModelCapabilities`."""
     effort = {level: _supported(model.effort) for level in ("low", "medium", "high", "xhigh", "max")}
     return {
         "batch": _supported(False),
@@ -65,7 +74,7 @@ def capabilities(model: ServedModel) -> dict[str, Any]:
 
 
 def model_info(model: ServedModel, permission: list[Any] | None = None) -> dict[str, Any]:
-    """One model in both APIs' words."""
+    """The description of one model, with both APIs' fields."""
     return {
         "id": model.id,
         "type": "model",
@@ -89,7 +98,7 @@ def model_info(model: ServedModel, permission: list[Any] | None = None) -> dict[
 
 
 def model_page(models: list[dict[str, Any]], has_more: bool) -> dict[str, Any]:
-    """A page of models in both APIs' words."""
+    """A page of model descriptions, with both APIs' fields."""
     return {
         "object": "list",
         "data": models,

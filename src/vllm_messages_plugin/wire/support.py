@@ -1,7 +1,7 @@
-"""The list of all that the protocol knows and what we do with it, and the tables made from it.
+"""The support list, which says what happens to every element of the protocol, and the tables made from it.
 
-`python -m vllm_messages_plugin.wire.support > docs/support.md` writes the page; with `--fill` it copies
-README.md from stdin to stdout, with the short table between its markers. The entries stand in
+`python -m vllm_messages_plugin.wire.support > docs/support.md` writes the page. With `--fill` the command
+copies README.md from stdin to stdout and puts the summary table between its markers. The entries stand in
 `support_requests` and `support_replies`.
 """
 
@@ -29,13 +29,13 @@ SUPPORT: Final[Sequence[Support]] = (*REQUESTS, *REPLIES)
 
 VERDICTS: Final[Mapping[Verdict, str]] = {
     HANDLED: "works",
-    ACCEPTED: "taken, without effect; the note says why",
+    ACCEPTED: "accepted without effect; the note says why",
     STAND_IN: "shown to the model as a short text",
     REFUSED: "answered with an error that names it",
-    NEVER_SENT: "read by clients, never part of our replies",
+    NEVER_SENT: "understood by clients, but never part of a reply of this server",
 }
 
-TITLES: Final[Mapping[Kind, str]] = {
+KIND_TITLES: Final[Mapping[Kind, str]] = {
     "content block in": "Content blocks in requests",
     "block field": "Optional fields of those blocks",
     "source": "Sources of images and documents",
@@ -61,9 +61,9 @@ TITLES: Final[Mapping[Kind, str]] = {
 INTRO: Final = """\
 # What is supported
 
-Everything that Anthropic's SDK knows of Messages, token counting and models, and what this server does with
-it. This page is generated (`python -m vllm_messages_plugin.wire.support > docs/support.md`) from a list that
-a test compares with the installed SDK and with our code.
+Everything that Anthropic's SDK defines for messages, token counting and models, and what this server does
+with it. This page is generated (`python -m vllm_messages_plugin.wire.support > docs/support.md`) from a list
+that tests compare with the installed SDK and with what the code does.
 """
 
 
@@ -72,12 +72,12 @@ def entries(kind: Kind) -> dict[str, Support]:
     return {entry.name: entry for entry in SUPPORT if entry.kind == kind}
 
 
-def markdown() -> str:
-    """The page `docs/support.md`."""
+def support_page() -> str:
+    """Write the page `docs/support.md`."""
     verdicts = "\n".join(f"- **{verdict}**: {meaning}" for verdict, meaning in VERDICTS.items())
     parts = [INTRO, verdicts + "\n"]
     for kind, found in groupby(SUPPORT, key=lambda entry: entry.kind):
-        parts.append(f"## {TITLES[kind]}\n\n{_table(found)}")
+        parts.append(f"## {KIND_TITLES[kind]}\n\n{_table(found)}")
     return "\n".join(parts)
 
 
@@ -90,10 +90,10 @@ def _code(name: str) -> str:
     return name if name.startswith("(") else f"`{name}`"
 
 
-# The short table.
+# The summary table in README.md.
 
 Selector = tuple[Kind, str]
-"""A kind and a pattern of names."""
+"""A kind and a glob pattern of names."""
 
 FEATURES: Final[Mapping[str, Sequence[Selector]]] = {
     "Text, images, documents": (
@@ -165,39 +165,39 @@ FEATURES: Final[Mapping[str, Sequence[Selector]]] = {
         ("endpoint", "/v1/skills/*"),
     ),
 }
-"""The rows of the short table, and which entries each is made of."""
+"""The rows of the summary table, and the entries that each row covers."""
 
 COLUMNS: Final[Mapping[str, Sequence[Verdict]]] = {
     "Works": (HANDLED,),
-    "Taken without effect, or as short text": (ACCEPTED, STAND_IN),
+    "Accepted without effect, or shown as short text": (ACCEPTED, STAND_IN),
     "Refused by name": (REFUSED,),
     "Never sent": (NEVER_SENT,),
 }
 
 
-def selected(selector: Selector) -> list[Support]:
-    """The entries that a selector picks."""
+def select(selector: Selector) -> list[Support]:
+    """The entries that a selector matches."""
     kind, pattern = selector
     return [entry for entry in SUPPORT if entry.kind == kind and fnmatchcase(entry.name, pattern)]
 
 
-def summary_markdown() -> str:
-    """The table in README.md: one row a feature."""
+def summary_table() -> str:
+    """Write the table for README.md: one row for each feature."""
     head = "| | " + " | ".join(COLUMNS) + " |\n|---" + "|---" * len(COLUMNS) + "|\n"
-    return head + "".join(_feature(title, selectors) for title, selectors in FEATURES.items())
+    return head + "".join(_summary_row(title, selectors) for title, selectors in FEATURES.items())
 
 
-def _feature(title: str, selectors: Sequence[Selector]) -> str:
-    names = [name for selector in selectors for name in _names(selector)]
+def _summary_row(title: str, selectors: Sequence[Selector]) -> str:
+    names = [name for selector in selectors for name in _cell_entries(selector)]
     cells = [
         ", ".join(f"`{name}`" for name, verdict in names if verdict in column) for column in COLUMNS.values()
     ]
     return f"| {title} | " + " | ".join(cells) + " |\n"
 
 
-def _names(selector: Selector) -> Iterable[tuple[str, Verdict]]:
-    """Names and verdicts of a selector's entries; the pattern itself where they share a verdict."""
-    found = selected(selector)
+def _cell_entries(selector: Selector) -> Iterable[tuple[str, Verdict]]:
+    """Names and verdicts of a selector's entries; the pattern itself where all have the same verdict."""
+    found = select(selector)
     kind, pattern = selector
     if kind == "endpoint":
         return dict.fromkeys((_route(entry.name), entry.verdict) for entry in found)
@@ -207,7 +207,7 @@ def _names(selector: Selector) -> Iterable[tuple[str, Verdict]]:
 
 
 def _route(name: str) -> str:
-    """`GET /v1/files/{file_id}` and `/v1/files/*` as `/v1/files`."""
+    """Shorten `GET /v1/files/{file_id}` and `/v1/files/*` to `/v1/files`."""
     path = name[name.index("/") :]
     return path.partition("/{")[0].removesuffix("/*")
 
@@ -216,15 +216,15 @@ BEGIN: Final = "<!-- support:begin -->\n"
 END: Final = "<!-- support:end -->"
 
 
-def filled(text: str) -> str:
-    """The text with the short table between its markers.
+def insert_summary(text: str) -> str:
+    """Return the text with the summary table between its markers.
 
     Raises:
         ValueError: a marker is missing.
     """
     before, rest = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(BEGIN) :]
-    return before + summary_markdown() + rest[rest.index(END) :]
+    return before + summary_table() + rest[rest.index(END) :]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(filled(sys.stdin.read()) if "--fill" in sys.argv else markdown())
+    sys.stdout.write(insert_summary(sys.stdin.read()) if "--fill" in sys.argv else support_page())

@@ -1,7 +1,4 @@
-"""What an entry of the support list is, and the words of its verdicts.
-
-The entries stand in `support_requests` and `support_replies`; `support` joins and prints them.
-"""
+"""Types of the support list: an entry, its kind and its verdict."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,15 +35,20 @@ Kind = Literal[
     "error type",
 ]
 
-Row = tuple[str, Verdict, str]
-"""An entry as it is written down: name, verdict, note."""
+EntryRow = tuple[str, Verdict, str]
+"""Name, verdict and note of an entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """One thing the protocol knows and what becomes of it here.
+    """One element of the protocol and what this server does with it.
 
-    `sdk` is false for what clients send or read though the official SDK has no type for it.
+    Attributes:
+        kind: What sort of element it is.
+        name: Its name on the wire.
+        verdict: What the server does with it.
+        note: A remark for the table.
+        sdk: False if clients send or read it although the official SDK has no type for it.
     """
 
     kind: Kind
@@ -56,7 +58,9 @@ class Support:
     sdk: bool = True
 
 
-def table(kind: Kind, rows: Iterable[Row], wire_only: Iterable[Row] = ()) -> tuple[Support, ...]:
-    """The entries of one kind; `wire_only` are those without a type in the SDK."""
+def entries_of(
+    kind: Kind, rows: Iterable[EntryRow], wire_only: Iterable[EntryRow] = ()
+) -> tuple[Support, ...]:
+    """Make the entries of one kind. Those of `wire_only` have no type in the SDK."""
     known = [Support(kind, *row) for row in rows]
     return (*known, *(Support(kind, *row, sdk=False) for row in wire_only))

@@ -1,19 +1,19 @@
-"""What a reply may hold, and which of it we send: the list behind the support tables.
+"""The entries of the support list for what a reply may contain.
 
-Read by `support`. `tests/wire/test_drift.py` holds it against the installed SDK and against our code.
+`tests/wire/test_drift.py` compares them with the installed SDK and with what the code does.
 """
 
-from vllm_messages_plugin.wire.support_entry import HANDLED, NEVER_SENT, table
+from vllm_messages_plugin.wire.support_entry import HANDLED, NEVER_SENT, entries_of
 
 NO_SERVER_TOOLS = "this server runs no tools"
 
-BLOCKS_OUT = table(
+BLOCKS_OUT = entries_of(
     "content block out",
     (
         ("text", HANDLED, "never empty"),
-        ("thinking", HANDLED, "with a signature that holds the reasoning itself"),
-        ("tool_use", HANDLED, "one cut by `max_tokens` stays visibly cut"),
-        ("redacted_thinking", NEVER_SENT, "no reasoning is hidden from its owner"),
+        ("thinking", HANDLED, "with a signature that carries the text"),
+        ("tool_use", HANDLED, "a call truncated by `max_tokens` stays visibly truncated"),
+        ("redacted_thinking", NEVER_SENT, "reasoning is never hidden"),
         ("server_tool_use", NEVER_SENT, NO_SERVER_TOOLS),
         ("web_search_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("web_fetch_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
@@ -27,113 +27,113 @@ BLOCKS_OUT = table(
         ("mcp_tool_listing", NEVER_SENT, NO_SERVER_TOOLS),
         ("container_upload", NEVER_SENT, "there are no containers here"),
         ("compaction", NEVER_SENT, "compaction is refused"),
-        ("fallback", NEVER_SENT, "the model asked for answers"),
+        ("fallback", NEVER_SENT, "the requested model always replies"),
     ),
 )
 
-REPLY_BLOCK_FIELDS = table(
+REPLY_BLOCK_FIELDS = entries_of(
     "reply block field",
     (
         ("tool_use.caller", HANDLED, "always `direct`"),
         ("tool_use.toolset_name", HANDLED, "for members of toolsets"),
-        ("text.citations", NEVER_SENT, "replies cite nothing; left out rather than null"),
+        ("text.citations", NEVER_SENT, "replies contain no citations; omitted rather than null"),
     ),
 )
 
-STREAM_EVENTS = table(
+STREAM_EVENTS = entries_of(
     "stream event",
     (
-        ("message_start", HANDLED, "with the true input and cache counts"),
+        ("message_start", HANDLED, "with the final input and cache counts"),
         ("content_block_start", HANDLED, "one block open at a time"),
         ("content_block_delta", HANDLED, ""),
         ("content_block_stop", HANDLED, ""),
-        ("message_delta", HANDLED, "one, with the whole usage"),
+        ("message_delta", HANDLED, "one, with the complete usage"),
         ("message_stop", HANDLED, ""),
     ),
     (
-        ("ping", HANDLED, "whenever the stream is silent for long"),
+        ("ping", HANDLED, "when nothing was sent for some seconds"),
         ("error", HANDLED, "after the open block is closed; nothing follows"),
     ),
 )
 
-DELTAS = table(
+DELTAS = entries_of(
     "delta",
     (
         ("text_delta", HANDLED, "never empty"),
         ("thinking_delta", HANDLED, ""),
-        ("thinking_delta.estimated_tokens", HANDLED, "when the beta header asks for it"),
-        ("signature_delta", HANDLED, "one, right before the block's stop"),
-        ("input_json_delta", HANDLED, "as the model writes, one call at a time"),
-        ("citations_delta", NEVER_SENT, "replies cite nothing"),
+        ("thinking_delta.estimated_tokens", HANDLED, "when the beta header requests it"),
+        ("signature_delta", HANDLED, "one, directly before the block's stop"),
+        ("input_json_delta", HANDLED, "as the model generates them, one call at a time"),
+        ("citations_delta", NEVER_SENT, "replies contain no citations"),
         ("compaction_delta", NEVER_SENT, "compaction is refused"),
     ),
 )
 
-STOP_REASONS = table(
+STOP_REASONS = entries_of(
     "stop reason",
     (
         ("end_turn", HANDLED, ""),
         ("max_tokens", HANDLED, ""),
         ("stop_sequence", HANDLED, "with the sequence"),
-        ("tool_use", HANDLED, "whenever a call is to be run"),
-        ("refusal", HANDLED, "when vLLM says that the content was filtered"),
-        ("model_context_window_exceeded", HANDLED, "the window was full before `max_tokens`"),
+        ("tool_use", HANDLED, "whenever the client has a call to run"),
+        ("refusal", HANDLED, "when vLLM reports that the content was filtered"),
+        ("model_context_window_exceeded", HANDLED, "the context window was full before `max_tokens`"),
         ("pause_turn", NEVER_SENT, NO_SERVER_TOOLS),
         ("compaction", NEVER_SENT, "compaction is refused"),
     ),
 )
 
-RESPONSE_FIELDS = table(
+RESPONSE_FIELDS = entries_of(
     "response field",
     (
         ("id", HANDLED, "`msg_...`, unique"),
         ("type", HANDLED, ""),
         ("role", HANDLED, ""),
-        ("model", HANDLED, "as asked for"),
+        ("model", HANDLED, "the name in the request"),
         ("content", HANDLED, ""),
         ("stop_reason", HANDLED, "never null in a finished reply"),
-        ("stop_sequence", HANDLED, "null unless one matched"),
+        ("stop_sequence", HANDLED, "null unless a sequence matched"),
         ("stop_details", HANDLED, "null unless refused"),
         ("usage", HANDLED, ""),
-        ("diagnostics", HANDLED, "when asked for: where the prompt parts from an earlier one"),
-        ("context_management", HANDLED, "`applied_edits`, when edits are asked for"),
-        ("container", NEVER_SENT, "there are no containers here"),
-        ("input_transformations", NEVER_SENT, "no thinking is dropped for its signature"),
+        ("diagnostics", HANDLED, "where the prompt differs from an earlier one; null unless requested"),
+        ("context_management", HANDLED, "`applied_edits`, when edits are requested"),
+        ("container", HANDLED, "always null: there are no containers here"),
+        ("input_transformations", NEVER_SENT, "no thinking is dropped because of its signature"),
     ),
-    (("safeguard_results", NEVER_SENT, "`safeguards` are not looked at"),),
+    (("safeguard_results", NEVER_SENT, "`safeguards` are ignored"),),
 )
 
-USAGE_FIELDS = table(
+USAGE_FIELDS = entries_of(
     "usage field",
     (
-        ("input_tokens", HANDLED, "what was not cached; the three input counts add up to the prompt"),
-        ("output_tokens", HANDLED, "with the thinking"),
-        ("cache_read_input_tokens", HANDLED, "what vLLM took from its prefix cache"),
-        ("cache_creation_input_tokens", HANDLED, "what was newly read up to the last `cache_control`"),
-        ("cache_creation", HANDLED, "the same for each time to live"),
-        ("output_tokens_details", HANDLED, "`thinking_tokens`"),
+        ("input_tokens", HANDLED, "tokens that were not cached; the three input counts add up to the prompt"),
+        ("output_tokens", HANDLED, "thinking included"),
+        ("cache_read_input_tokens", HANDLED, "tokens found in vLLM's prefix cache"),
+        ("cache_creation_input_tokens", HANDLED, "newly processed tokens up to the last `cache_control`"),
+        ("cache_creation", HANDLED, "the same, for each time to live"),
+        ("output_tokens_details", HANDLED, "`thinking_tokens`; null for a model that does not think"),
         ("service_tier", HANDLED, "always `standard`"),
-        ("server_tool_use", NEVER_SENT, NO_SERVER_TOOLS),
-        ("inference_geo", NEVER_SENT, "the server stands where it stands"),
-        ("speed", NEVER_SENT, "there is one speed"),
+        ("server_tool_use", HANDLED, "always null: this server runs no tools"),
+        ("inference_geo", HANDLED, "always null"),
+        ("speed", HANDLED, "always null: there is one speed"),
         ("iterations", NEVER_SENT, "a reply is one run of the model"),
         ("fallback_credit", NEVER_SENT, "nothing is billed"),
     ),
 )
 
-COUNT_TOKENS_FIELDS = table(
+COUNT_TOKENS_FIELDS = entries_of(
     "count_tokens field",
     (
-        ("input_tokens", HANDLED, "what the same body would cost as a message"),
-        ("context_management", HANDLED, "`original_input_tokens`, when edits are asked for"),
+        ("input_tokens", HANDLED, "the tokens that the same body would have as a message"),
+        ("context_management", HANDLED, "`original_input_tokens`, when edits are requested"),
     ),
 )
 
-ERROR_TYPES = table(
+ERROR_TYPES = entries_of(
     "error type",
     (
-        ("invalid_request_error", HANDLED, "400, beginning with the path of the field at fault"),
-        ("authentication_error", HANDLED, "401, not to be retried"),
+        ("invalid_request_error", HANDLED, "400; the message begins with the path of the invalid field"),
+        ("authentication_error", HANDLED, "401; must not be retried"),
         ("permission_error", HANDLED, "403"),
         ("not_found_error", HANDLED, "404"),
         ("rate_limit_error", HANDLED, "429"),

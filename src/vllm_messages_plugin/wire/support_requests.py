@@ -1,29 +1,49 @@
-"""What a request may hold, and what becomes of it: the list behind the support tables.
+"""The entries of the support list for what a request may contain.
 
-Read by `support`. `tests/wire/test_drift.py` holds it against the installed SDK and against our code.
+`tests/wire/test_drift.py` compares them with the installed SDK and with what the code does.
 """
 
-from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, REFUSED, STAND_IN, table
+from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, REFUSED, STAND_IN, entries_of
 
 AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
 NO_SERVER_TOOLS = "400 that names the type: this server runs no tools"
 NOT_BILLED = "this server neither bills nor routes"
 ROUTE_404 = "404"
 
-BLOCKS_IN = table(
+BLOCKS_IN = entries_of(
     "content block in",
     (
-        ("text", HANDLED, "in every role; blank ones are left out"),
-        ("image", HANDLED, "by a vision model, in tool results too; a text model refuses it by name"),
-        ("document", HANDLED, "as text under its title and context; which sources, see below"),
-        ("search_result", HANDLED, "as text under its source and title"),
-        ("thinking", HANDLED, "as reasoning; an empty one is restored from our signature, others are taken"),
-        ("redacted_thinking", ACCEPTED, "left out: only its maker can read it"),
-        ("tool_use", HANDLED, "as a call, in the form of the model's template"),
-        ("tool_result", HANDLED, "text, documents, images, errors, nothing; in the order sent"),
-        ("tool_reference", HANDLED, "replaced by the tool's definition, which may be called from there on"),
-        ("tool_addition", HANDLED, "in a system message: shows the definition, and the tool may be called"),
-        ("tool_removal", HANDLED, "in a system message: says so, and the tool can't be called any more"),
+        ("text", HANDLED, "in every role; blank blocks are left out"),
+        (
+            "image",
+            HANDLED,
+            "for vision models, also in tool results; a text model answers 400 that names the block",
+        ),
+        ("document", HANDLED, "shown as text under its title and context; for its sources see below"),
+        ("search_result", HANDLED, "shown as text under its source and title"),
+        (
+            "thinking",
+            HANDLED,
+            "shown as reasoning; omitted text is restored from the signature; any signature is accepted",
+        ),
+        ("redacted_thinking", ACCEPTED, "left out: only the service that made it can read it"),
+        ("tool_use", HANDLED, "shown as a call in the chat template's format"),
+        ("tool_result", HANDLED, "text, documents, images, errors or nothing, in the order sent"),
+        (
+            "tool_reference",
+            HANDLED,
+            "replaced by the tool's definition; the tool may be called from there on",
+        ),
+        (
+            "tool_addition",
+            HANDLED,
+            "in a system message: shows the definition; the tool may be called from there on",
+        ),
+        (
+            "tool_removal",
+            HANDLED,
+            "in a system message: tells the model; the tool can't be called from there on",
+        ),
         ("server_tool_use", STAND_IN, AS_JSON),
         ("web_search_tool_result", STAND_IN, AS_JSON),
         ("web_fetch_tool_result", STAND_IN, AS_JSON),
@@ -37,59 +57,59 @@ BLOCKS_IN = table(
         ("mcp_tool_listing", STAND_IN, AS_JSON),
         ("browser_state", STAND_IN, AS_JSON),
         ("container_upload", STAND_IN, AS_JSON),
-        ("compaction", HANDLED, "its summary stands for all that went before"),
-        ("fallback", ACCEPTED, "left out: it only tells which model answered"),
+        ("compaction", HANDLED, "its summary replaces everything before it"),
+        ("fallback", ACCEPTED, "left out: it only names the model that replied"),
     ),
-    (("(any other)", STAND_IN, AS_JSON + "; a block in a history never fails a request"),),
+    (("(any other)", STAND_IN, AS_JSON + "; a block in a history never makes a request fail"),),
 )
 
-BLOCK_FIELDS = table(
+BLOCK_FIELDS = entries_of(
     "block field",
     (
-        ("cache_control", HANDLED, "anywhere, any number; counted in usage, vLLM caches by itself"),
-        ("caller", ACCEPTED, "every call is a direct one here"),
-        ("citations", ACCEPTED, "replies cite nothing; citations of earlier replies are taken back"),
+        ("cache_control", HANDLED, "anywhere, any number; counted in usage (vLLM caches without it)"),
+        ("caller", ACCEPTED, "every call is direct here"),
+        ("citations", ACCEPTED, "replies contain no citations; those of earlier replies are accepted"),
         ("content", HANDLED, "of a tool result: text, blocks or nothing"),
         ("context", HANDLED, "of a document"),
         ("encrypted_content", ACCEPTED, "of a compaction: its summary is read instead"),
-        ("is_error", HANDLED, "the model reads that the call failed"),
+        ("is_error", HANDLED, "the model is shown that the call failed"),
         ("signature", ACCEPTED, "of a compaction: not checked"),
         ("title", HANDLED, "of a document"),
         ("tool_changes", ACCEPTED, "of a compaction: the tools of the request are offered"),
         ("toolset_name", HANDLED, "names the toolset whose member was called"),
-        ("transformations", ACCEPTED, "images are scaled as the model's processor does"),
+        ("transformations", ACCEPTED, "the model's processor scales images"),
         ("trigger", ACCEPTED, "of a fallback, which is left out"),
     ),
 )
 
-SOURCES = table(
+SOURCES = entries_of(
     "source",
     (
-        ("image.base64", HANDLED, "the media type is read from the bytes, not believed"),
+        ("image.base64", HANDLED, "the media type is detected from the bytes"),
         ("image.url", HANDLED, "fetched under vLLM's media rules, never from private addresses"),
         ("image.file", REFUSED, "400: there is no Files API here"),
         ("document.text", HANDLED, ""),
-        ("document.content", HANDLED, "its text, and its images for a model that sees"),
-        ("document.base64", HANDLED, "PDF as text with page marks, and as page images for a model that sees"),
+        ("document.content", HANDLED, "its text, and its images for a vision model"),
+        ("document.base64", HANDLED, "PDF as text with page numbers, and as page images for a vision model"),
         ("document.url", HANDLED, "fetched like images; PDF or text"),
-        ("document.file", REFUSED, "400, worded so that agents take it out"),
+        ("document.file", REFUSED, "400, worded so that agents remove the document"),
     ),
 )
 
-TOOL_TYPES = table(
+TOOL_TYPES = entries_of(
     "tool type",
     (
-        ("custom", HANDLED, "also without a type; so is a type not known here that brings an `input_schema`"),
+        ("custom", HANDLED, "also without `type`, and for unknown types that have an `input_schema`"),
         ("bash_20241022", HANDLED, "shown with its schema"),
         ("bash_20250124", HANDLED, "shown with its schema"),
-        ("text_editor_20241022", HANDLED, "shown with its schema; the tool's name goes with its date"),
-        ("text_editor_20250124", HANDLED, "shown with its schema; the tool's name goes with its date"),
-        ("text_editor_20250429", HANDLED, "shown with its schema; the tool's name goes with its date"),
-        ("text_editor_20250728", HANDLED, "shown with its schema; the tool's name goes with its date"),
+        ("text_editor_20241022", HANDLED, "shown with its schema; the tool's name depends on its date"),
+        ("text_editor_20250124", HANDLED, "shown with its schema; the tool's name depends on its date"),
+        ("text_editor_20250429", HANDLED, "shown with its schema; the tool's name depends on its date"),
+        ("text_editor_20250728", HANDLED, "shown with its schema; the tool's name depends on its date"),
         ("memory_20250818", HANDLED, "shown with its schema, and its protocol in the system prompt"),
         ("computer_20241022", HANDLED, "shown with its schema and the screen's size"),
         ("computer_20250124", HANDLED, "shown with its schema and the screen's size"),
-        ("computer_20251124", HANDLED, "the same, with `zoom` where it is switched on"),
+        ("computer_20251124", HANDLED, "the same, with `zoom` where it is enabled"),
         ("computer_toolset_20260801", HANDLED, "its members are shown as functions; `configs` is honoured"),
         ("browser_toolset_20260801", HANDLED, "its members are shown as functions; `configs` is honoured"),
         ("web_search_20250305", REFUSED, NO_SERVER_TOOLS),
@@ -112,108 +132,120 @@ TOOL_TYPES = table(
     ),
 )
 
-TOOL_FIELDS = table(
+TOOL_FIELDS = entries_of(
     "tool field",
     (
         ("name", HANDLED, "any length"),
         ("description", HANDLED, ""),
-        ("input_schema", HANDLED, "a grammar holds demanded calls to it, where it can express it"),
-        ("strict", HANDLED, "calls are held to the schema; a best effort where no grammar can express it"),
-        ("defer_loading", HANDLED, "the tool stays out of the prompt until something refers to it"),
-        ("eager_input_streaming", ACCEPTED, "arguments are always streamed as they come"),
+        (
+            "input_schema",
+            HANDLED,
+            "a forced call is constrained to it by a grammar, where a grammar can express it",
+        ),
+        (
+            "strict",
+            HANDLED,
+            "calls are constrained to the schema; best effort where no grammar can express it",
+        ),
+        ("defer_loading", HANDLED, "the tool is not in the prompt until something refers to it"),
+        ("eager_input_streaming", ACCEPTED, "arguments are always streamed as they are generated"),
         ("input_examples", HANDLED, "shown in the description"),
-        ("allowed_callers", REFUSED, "400 that names the field, where `direct` is not among them"),
-        ("cache_control", HANDLED, "counted in usage; vLLM caches by itself"),
+        ("allowed_callers", REFUSED, "400 that names the field, unless it contains `direct`"),
+        ("cache_control", HANDLED, "counted in usage (vLLM caches without it)"),
     ),
 )
 
-TOOL_CHOICES = table(
+TOOL_CHOICES = entries_of(
     "tool choice",
     (
-        ("auto", HANDLED, "with `disable_parallel_tool_use`: one call at most"),
+        ("auto", HANDLED, "with `disable_parallel_tool_use`, at most one call"),
         ("any", HANDLED, "enforced by a grammar"),
-        ("tool", HANDLED, "enforced by a grammar; 400 for a tool that is not there"),
-        ("none", HANDLED, "no call is made, the tools stay in the prompt"),
+        ("tool", HANDLED, "enforced by a grammar; 400 for an unknown tool"),
+        ("none", HANDLED, "no call is made; the tools stay in the prompt"),
     ),
 )
 
-THINKING_TYPES = table(
+THINKING_TYPES = entries_of(
     "thinking type",
     (
-        ("enabled", HANDLED, "for every model; one that can't think just answers"),
+        ("enabled", HANDLED, "for every model; a model that can't think replies without it"),
         ("adaptive", HANDLED, "thinking on"),
-        ("disabled", HANDLED, "thinking off, where the template has a switch for it"),
-        ("between_tools", HANDLED, "as disabled"),
+        ("disabled", HANDLED, "thinking off, where the chat template has a switch"),
+        ("between_tools", HANDLED, "like `disabled`"),
     ),
 )
 
-REQUEST_FIELDS = table(
+REQUEST_FIELDS = entries_of(
     "request field",
     (
-        ("model", HANDLED, "a served name, an adapter or an alias; else 404 `model: NAME`"),
-        ("messages", HANDLED, "same-role turns are merged, a last assistant turn is continued"),
-        ("messages.role", HANDLED, "`user`, `assistant`, and `system` anywhere, kept in its place"),
+        ("model", HANDLED, "a served name, an adapter or an alias; otherwise 404 `model: NAME`"),
+        ("messages", HANDLED, "turns of the same role are merged; a final assistant turn is continued"),
+        ("messages.role", HANDLED, "`user`, `assistant`, and `system` at any position, where it is kept"),
         ("messages.content", HANDLED, "a string or blocks; may be empty"),
         ("messages.clear_at", HANDLED, "`next_user_message` is honoured"),
-        ("messages.output_config", HANDLED, "the effort from there on"),
-        ("max_tokens", HANDLED, "cut to what fits; 0 reads the prompt into the cache"),
-        ("system", HANDLED, "Claude Code's billing line is taken out"),
+        ("messages.output_config", HANDLED, "sets the effort from there on"),
+        ("max_tokens", HANDLED, "reduced to what fits; with 0 the prompt is only put into the cache"),
+        ("system", HANDLED, "Claude Code's billing line is removed"),
         ("stream", HANDLED, ""),
         ("stop_sequences", HANDLED, "any number"),
-        ("tools", HANDLED, "which types, see above"),
+        ("tools", HANDLED, "for the types see above"),
         ("tool_choice", HANDLED, ""),
         ("thinking", HANDLED, ""),
-        ("thinking.budget_tokens", HANDLED, "an upper bound: vLLM's own where it has one, else ours"),
-        ("thinking.display", HANDLED, "`omitted` leaves the text out; the signature carries it"),
-        ("thinking.block_binding", ACCEPTED, "no signature is ever refused here"),
+        (
+            "thinking.budget_tokens",
+            HANDLED,
+            "an upper bound, enforced by vLLM where it can, otherwise by the plugin",
+        ),
+        ("thinking.display", HANDLED, "with `omitted` only the signature carries the text"),
+        ("thinking.block_binding", ACCEPTED, "no signature is ever rejected"),
         ("output_config", HANDLED, ""),
-        ("output_config.effort", HANDLED, "the nearest level the template knows"),
+        ("output_config.effort", HANDLED, "the nearest level that the chat template has"),
         ("output_config.format", HANDLED, "a JSON schema, enforced by a grammar, after the reasoning"),
         ("output_config.task_budget", ACCEPTED, "advisory"),
-        ("context_management", HANDLED, "which edits, see below"),
-        ("diagnostics", HANDLED, "answered with the tokens missed since the prompts parted"),
-        ("cache_control", HANDLED, "counted in usage; vLLM caches by itself"),
+        ("context_management", HANDLED, "for the edits see below"),
+        ("diagnostics", HANDLED, "the reply reports how many tokens the cache missed and why"),
+        ("cache_control", HANDLED, "counted in usage (vLLM caches without it)"),
         ("container", ACCEPTED, "there are no containers here"),
         ("container.id", ACCEPTED, "there are no containers here"),
         ("container.skills", REFUSED, "400 that names the field"),
-        ("thread", REFUSED, "400 `thread_unsupported_request`: the SDKs then resend the conversation whole"),
+        ("thread", REFUSED, "400 `thread_unsupported_request`; the SDKs then resend the whole conversation"),
         ("compaction", REFUSED, "400 that names the field"),
-        ("mcp_servers", REFUSED, "400 that names the field, unless it is empty"),
-        ("metadata", ACCEPTED, "not looked at"),
+        ("mcp_servers", REFUSED, "400 that names the field, unless the list is empty"),
+        ("metadata", ACCEPTED, "ignored"),
         ("service_tier", ACCEPTED, "there is one tier"),
         ("speed", ACCEPTED, "there is one speed"),
-        ("inference_geo", ACCEPTED, "the server stands where it stands"),
+        ("inference_geo", ACCEPTED, "ignored"),
         ("user_profile_id", ACCEPTED, NOT_BILLED),
         ("workspace_id", ACCEPTED, NOT_BILLED),
         ("billing_policy", ACCEPTED, NOT_BILLED),
         ("fallbacks", ACCEPTED, NOT_BILLED),
         ("fallback_credit_token", ACCEPTED, NOT_BILLED),
-        ("betas", ACCEPTED, "travels as the header `anthropic-beta`, see below"),
+        ("betas", ACCEPTED, "sent as the header `anthropic-beta`, see below"),
     ),
     (
         ("temperature", HANDLED, "0 to 2, in every API version"),
         ("top_p", HANDLED, "in every API version"),
         ("top_k", HANDLED, "in every API version"),
         ("output_format", HANDLED, "the older name of `output_config.format`"),
-        ("chat_template_kwargs", HANDLED, "and vLLM's other own fields: `seed`, `min_p`, `cache_salt`, ..."),
-        ("safeguards", ACCEPTED, "not looked at"),
-        ("tags", ACCEPTED, "not looked at"),
-        ("anthropic_version", ACCEPTED, "every version is taken"),
-        ("anthropic_beta", ACCEPTED, "every value is taken"),
-        ("(any other)", ACCEPTED, "a field we don't know never fails a request"),
+        ("chat_template_kwargs", HANDLED, "and vLLM's other fields: `seed`, `min_p`, `cache_salt`, ..."),
+        ("safeguards", ACCEPTED, "ignored"),
+        ("tags", ACCEPTED, "ignored"),
+        ("anthropic_version", ACCEPTED, "any version is accepted"),
+        ("anthropic_beta", ACCEPTED, "any value is accepted"),
+        ("(any other)", ACCEPTED, "an unknown field never makes a request fail"),
     ),
 )
 
-CONTEXT_EDITS = table(
+CONTEXT_EDITS = entries_of(
     "context edit",
     (
-        ("clear_tool_uses_20250919", HANDLED, "told in `applied_edits`"),
-        ("clear_thinking_20251015", HANDLED, "told in `applied_edits`"),
-        ("compact_20260112", ACCEPTED, "nothing is compacted; an overlong prompt is refused"),
+        ("clear_tool_uses_20250919", HANDLED, "reported in `applied_edits`"),
+        ("clear_thinking_20251015", HANDLED, "reported in `applied_edits`"),
+        ("compact_20260112", ACCEPTED, "nothing is compacted; a prompt that is too long is refused"),
     ),
 )
 
-BETA_HEADERS = table(
+BETA_HEADERS = entries_of(
     "beta header",
     (
         ("interleaved-thinking-2025-05-14", HANDLED, "always on"),
@@ -235,17 +267,21 @@ BETA_HEADERS = table(
     (
         ("fine-grained-tool-streaming-2025-05-14", HANDLED, "always on"),
         ("mid-conversation-system-2026-04-07", HANDLED, "always on"),
-        ("(any other)", ACCEPTED, "a value we don't know never fails a request"),
+        ("(any other)", ACCEPTED, "an unknown value never makes a request fail"),
     ),
 )
 
-ENDPOINTS = table(
+ENDPOINTS = entries_of(
     "endpoint",
     (
-        ("POST /v1/messages", HANDLED, "streamed and whole, with any query string"),
-        ("POST /v1/messages/count_tokens", HANDLED, "counts what would be run; never waits for the engine"),
-        ("GET /v1/models", HANDLED, "readable by Anthropic's SDK and OpenAI's alike"),
-        ("GET /v1/models/{model_id}", HANDLED, "aliases too"),
+        ("POST /v1/messages", HANDLED, "streaming and not, with any query string"),
+        (
+            "POST /v1/messages/count_tokens",
+            HANDLED,
+            "counts the prompt that would run; never waits for the engine",
+        ),
+        ("GET /v1/models", HANDLED, "readable by both Anthropic's and OpenAI's SDKs"),
+        ("GET /v1/models/{model_id}", HANDLED, "also for aliases"),
         ("POST /v1/messages/batches", REFUSED, ROUTE_404),
         ("GET /v1/messages/batches", REFUSED, ROUTE_404),
         ("GET /v1/messages/batches/{message_batch_id}", REFUSED, ROUTE_404),
@@ -272,8 +308,8 @@ ENDPOINTS = table(
         ("/v1/vaults/*", REFUSED, ROUTE_404),
     ),
     (
-        ("HEAD /", HANDLED, "Claude Code warms its connection up with it"),
-        ("HEAD /api/hello", HANDLED, "Claude Code warms its connection up with it"),
+        ("HEAD /", HANDLED, "Claude Code opens its connection with it"),
+        ("HEAD /api/hello", HANDLED, "Claude Code opens its connection with it"),
         ("POST /v1/complete", REFUSED, ROUTE_404),
     ),
 )

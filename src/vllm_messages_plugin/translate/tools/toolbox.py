@@ -201,7 +201,9 @@ def _referred(block: Block) -> list[str]:
     if isinstance(block, ToolChangeBlockParam):
         return [changed_tool(block)]
     if isinstance(block, ToolResultBlockParam) and isinstance(block.content, list):
-        return [inner.referred for inner in block.content if isinstance(inner, ToolReferenceBlockParam)]
+        return [
+            inner.referenced_name for inner in block.content if isinstance(inner, ToolReferenceBlockParam)
+        ]
     return found_tools(block)
 
 
