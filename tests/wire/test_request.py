@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import CountTokensRequest, MessagesRequest, parse
@@ -417,6 +419,45 @@ ACCEPTED: dict[str, Json] = {
 @pytest.mark.parametrize("asked", ACCEPTED.values(), ids=ACCEPTED.keys())
 def test_an_odd_but_legal_body_is_accepted(asked: Json) -> None:
     assert len(read(asked).messages) == len(asked["messages"])
+
+
+HIGH, LOW = "\\ud83d", "\\ude00"
+
+
+@pytest.mark.parametrize(
+    ("escaped", "text"),
+    [
+        (HIGH, "\ufffd"),
+        (LOW, "\ufffd"),
+        (HIGH.upper().replace("U", "u"), "\ufffd"),
+        (HIGH + LOW, "\U0001f600"),
+        (HIGH + HIGH + LOW, "\ufffd\U0001f600"),
+        (LOW + HIGH, "\ufffd\ufffd"),
+        (HIGH + "n" + LOW, "\ufffdn\ufffd"),
+        (HIGH + "\\n" + LOW, "\ufffd\n\ufffd"),
+        (HIGH + "\\" + HIGH, "\ufffd\\ud83d"),
+        (HIGH + "\\" * 4 + "ud83d", "\ufffd\\\\ud83d"),
+    ],
+)
+def test_half_a_surrogate_pair_is_read_as_the_replacement_character(escaped: str, text: str) -> None:
+    whole = json.dumps(body()).replace("Hi", f"a{escaped}b").encode()
+    assert parse(whole, MessagesRequest).messages[0].content == f"a{text}b"
+
+
+def test_half_a_surrogate_pair_in_raw_utf_8_is_read_as_the_replacement_character() -> None:
+    whole = json.dumps(body()).replace("Hi", "a\ud83db\ud7ff").encode("utf-8", "surrogatepass")
+    assert parse(whole, MessagesRequest).messages[0].content == "a\ufffdb\ud7ff"
+
+
+@given(st.text(st.characters()))
+def test_a_text_with_lone_surrogates_is_accepted_and_the_rest_of_it_is_kept(text: str) -> None:
+    found = read(body({"role": "user", "content": text})).messages[0].content
+    assert found == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def test_invalid_json_with_half_a_surrogate_pair_is_still_refused() -> None:
+    with pytest.raises(MessagesError, match="not valid JSON"):
+        parse(f'{{"model": "{HIGH}", '.encode(), MessagesRequest)
 
 
 def test_a_count_needs_no_max_tokens() -> None:

@@ -5,6 +5,7 @@ vLLM defines (`chat_template_kwargs`, `seed`, `vllm_xargs`, ...) reach the engin
 Anthropic's gateway contract requires.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -166,13 +167,47 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
         MessagesError: 400; the message begins with the path of the first invalid field.
     """
     try:
-        request = request_type.model_validate_json(body)
+        request = _validate(body, request_type)
     except ValidationError as error:
         raise from_validation(error) from None
     _refuse_unsupported(request)
     _check_unique_names(request.tools or [])
     _check_vllm_fields(request.extra)
     return request
+
+
+def _validate(body: bytes, request_type: type[RequestT]) -> RequestT:
+    try:
+        return request_type.model_validate_json(body)
+    except ValidationError:
+        repaired = replace_lone_surrogates(body)
+        if repaired == body:
+            raise
+        return request_type.model_validate_json(repaired)
+
+
+# An escaped surrogate pair, an escaped lone surrogate (group 1), any other escape, or a surrogate in raw
+# UTF-8 (group 2). In valid UTF-8 the byte ED is never followed by A0 to BF.
+_SURROGATES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.|(\xed[\xa0-\xbf][\x80-\xbf])",
+    re.DOTALL,
+)
+
+
+def replace_lone_surrogates(body: bytes) -> bytes:
+    """Replace halves of surrogate pairs in JSON text by U+FFFD.
+
+    Clients that cut a text by UTF-16 code units send such halves. JSON parsers reject the whole body, so
+    without the replacement a session with one such text in its history could never continue.
+    """
+    return _SURROGATES.sub(_replacement, body)
+
+
+def _replacement(match: re.Match[bytes]) -> bytes:
+    if match[1]:
+        return b"\\ufffd"
+    return b"\xef\xbf\xbd" if match[2] else match[0]
 
 
 THREADS_UNSUPPORTED: Mapping[str, Any] = {"error_code": "thread_unsupported_request"}
