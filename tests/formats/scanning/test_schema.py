@@ -30,6 +30,9 @@ def types(schema: Any, root: dict[str, Any] | None = None) -> set[str] | None:
         ({"oneOf": [{"anyOf": [{"type": "string"}]}, {"type": "array"}]}, {"string", "array"}),
         ({"allOf": [{"type": "object"}], "description": "x"}, {"object"}),
         ({"$ref": "#/$defs/a~1b"}, {"boolean"}),
+        ({"$ref": "#/$defs/a%2Fb"}, {"boolean"}),
+        ({"$ref": "#/$defs/loop/anyOf/1"}, {"null"}),
+        ({"$ref": "#/definitions/old"}, {"integer"}),
         ({"anyOf": [{"$ref": "#/$defs/loop"}, {"type": "string"}]}, {"string", "null"}),
         ({"enum": ["a", 1, None]}, {"string", "integer", "null"}),
         ({"const": True}, {"boolean"}),
@@ -49,7 +52,8 @@ def test_types_of_a_schema(schema: Any, wanted: set[str] | None):
         "$defs": {
             "a/b": {"type": "boolean"},
             "loop": {"anyOf": [{"$ref": "#/$defs/loop"}, {"type": "null"}]},
-        }
+        },
+        "definitions": {"old": {"type": "integer"}},
     }
     assert types(schema, root) == wanted
 

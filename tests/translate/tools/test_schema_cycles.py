@@ -38,6 +38,8 @@ ENDLESS: dict[str, Any] = {
     "one another": {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
     "itself and more": {"allOf": [TEXT, {"$ref": "#"}]},
     "one alternative": {"anyOf": [{"$ref": "#"}]},
+    "a step in a list": {"anyOf": [TEXT, {"allOf": [{"$ref": "#/anyOf/1"}]}]},
+    "a percent-encoded name": {"$defs": {"a b": {"$ref": "#/%24defs/a%20b"}}},
     "an escaped name": {"$defs": {"a/b~": {"$ref": "#/$defs/a~1b~0"}}, "type": "string"},
 }
 
