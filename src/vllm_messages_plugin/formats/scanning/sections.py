@@ -114,7 +114,7 @@ def _read_call(
             progress.brackets.append("```")
         return (yield from _read_object(output, syntax, name))
     if body.pattern is PYTHON_BODY:
-        return (yield from read_python(output, name))
+        return _may_be_python(output, syntax, name) and (yield from read_python(output, name))
     progress.closed = yield from read_tagged(output, syntax, name, body)
     return True
 
@@ -124,6 +124,16 @@ def _name_of(syntax: CompiledCallSyntax, opening: PatternMatch) -> str:
     name = opening.fields["name"]
     found = syntax.name.fullmatch(name)
     return found[found.lastindex or 0] if found else name
+
+
+def _may_be_python(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> bool:
+    """True if a name before `(` may be that of a Python-style call.
+
+    Only where the model's own format has such calls may the name be that of an unknown tool, and then it is
+    an identifier, dotted or not. Elsewhere ordinary text, such as `print()` behind a call, looks the same.
+    """
+    is_dotted_identifier = all(part.isidentifier() for part in name.split("."))
+    return output.offers(name) or (syntax.source.only_python and is_dotted_identifier)
 
 
 def _read_object(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> ReadGenerator[bool]:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from formats.samples import write_calls
 from formats.whole_scan import completed, scan
 
 
@@ -109,3 +110,21 @@ def test_a_call_in_the_middle_of_text():
     found = scan("python_list", "I will read it: [Read(file_path='/a', limit='5')] and then go on.", size=1)
     assert found.complete_calls == [("Read", {"file_path": "/a", "limit": 5})]
     assert found.text == "I will read it: and then go on."
+
+
+@pytest.mark.parametrize(
+    "format_name", ["functionary_tag", "hermes_json", "glm_xml", "mistral", "invoke", "any"]
+)
+@pytest.mark.parametrize("text", [":()", "print()", "a.b(c=1)", "-(x=1)", "NoSuchTool(limit=5)"])
+def test_brackets_behind_a_call_are_text_unless_they_name_an_offered_tool(format_name: str, text: str):
+    writer = "hermes_json" if format_name == "any" else format_name
+    call = write_calls(writer, [("Read", {"limit": 5})])
+    for size in (0, 1):
+        found = scan(format_name, f"{call}{text}", size=size)
+        assert (found.complete_calls, found.text) == ([("Read", {"limit": 5})], text)
+
+
+@pytest.mark.parametrize("name", [":", "a-b", "a/b", "$", "1a", "a..b", "."])
+def test_an_unknown_name_of_a_python_call_is_an_identifier(name: str):
+    text = f"<|tool_call_start|>[{name}(a=1)]<|tool_call_end|>"
+    assert (scan_calls(f"[{name}(a=1)]").text, scan_calls(f"[{name}(a=1)]").calls) == (text, [])
