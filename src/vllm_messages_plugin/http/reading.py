@@ -18,7 +18,7 @@ from vllm_messages_plugin.translate.conversation import Conversation, converse
 from vllm_messages_plugin.translate.model_names import resolve
 from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlockParam, ToolResultBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import RequestT, CountTokensRequest, parse
+from vllm_messages_plugin.wire.request import CountTokensRequest, RequestT, parse
 
 Result = TypeVar("Result")
 

@@ -1,0 +1,89 @@
+"""Writes docs/models.md from the tables of model families, detectors and tool-call formats.
+
+python -m vllm_messages_plugin.formats.probing.models_page > docs/models.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS, DETECTORS_BY_NAME
+from vllm_messages_plugin.formats.probing.model_families import FAMILIES, VLLM_PARSER_TROUBLE, ModelFamily
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
+
+HEAD: Final = """\
+# Models
+
+Which tool-call format a model family writes, what reads it, and what is known to go wrong. This page is made
+from the code (`python -m vllm_messages_plugin.formats.probing.models_page > docs/models.md`); a test fails
+when it is stale, and another probes a chat template of each family.
+
+A model that is not listed works as well: the plugin asks its chat template, never its name.
+`vllm-messages flags MODEL` shows what it finds."""
+
+FAMILIES_HEAD: Final = """\
+## Families
+
+*Format* is the tool-call format that the chat template renders; `prompted` means that tools are described as
+text and calls come as JSON in `<tool_call>` ([prompted tools](prompted-tools.md)). *Read by* is what reads
+replies on `/v1/messages`: this plugin's scanner where it knows the format, otherwise vLLM's parser. The
+parsers of vLLM are for its own routes; where there is none, `messages_auto` reads the model
+([parsers](parsers.md))."""
+
+TROUBLE_HEAD: Final = """\
+## vLLM's tool parsers
+
+What vLLM 0.32's parsers do on vLLM's own routes, as measured. On `/v1/messages` the scanner reads these
+formats, so none of it happens there; on vLLM's routes `--tool-call-parser messages_auto` avoids it."""
+
+
+def models_page() -> str:
+    """Return the whole page in Markdown."""
+    families = _table(
+        ("Models", "Format", "Read by", "vLLM's tool parser", "vLLM's reasoning parser", "Known to go wrong"),
+        map(_family_row, FAMILIES),
+    )
+    trouble = _table(
+        ("Parser", "Trouble"),
+        ((f"`{parser}`", " ".join(sentences)) for parser, sentences in sorted(VLLM_PARSER_TROUBLE.items())),
+    )
+    return "\n\n".join((HEAD, FAMILIES_HEAD, families, TROUBLE_HEAD, trouble)) + "\n"
+
+
+def _family_row(family: ModelFamily) -> Sequence[str]:
+    return (
+        family.models,
+        f"`{family.call_format}`" if family.call_format else "prompted",
+        _read_by(family),
+        _code(family.tool_parser),
+        _code(family.reasoning_parser),
+        " ".join(filter(None, (family.known_trouble, _why_no_parser(family)))),
+    )
+
+
+def _read_by(family: ModelFamily) -> str:
+    if family.call_format is None or family.call_format in FORMATS:
+        return "the scanner"
+    return f"vLLM's `{family.tool_parser}`" if family.tool_parser else "the scanner, as prompted"
+
+
+def _why_no_parser(family: ModelFamily) -> str:
+    """Return the detector's reason why vLLM has no parser for the family's format."""
+    if family.template in BUILTIN_RENDERER_PARSERS or family.call_format is None or family.tool_parser:
+        return ""
+    reason = DETECTORS_BY_NAME[family.call_format].why_no_parser
+    return f"{reason[0].upper()}{reason[1:]}." if reason else ""
+
+
+def _code(name: str | None) -> str:
+    return f"`{name}`" if name else "none"
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (heads, ["---"] * len(heads), *rows)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(models_page(), end="")  # noqa: T201 - run as a program, it prints the page
