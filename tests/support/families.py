@@ -13,7 +13,7 @@ import copy
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,18 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from vllm_messages_plugin.engine.vllm import compat
+
+# Where vLLM keeps the parts of its server: 0.33, 0.31 and 0.32, and older versions.
+CLI_ARGS = (
+    "vllm.entrypoints.common.cli_args",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+)
+APP = ("vllm.entrypoints.launchers.app", "vllm.entrypoints.openai.api_server")
+APP_STATE = ("vllm.entrypoints.launchers.api_server.app_state", "vllm.entrypoints.openai.api_server")
+ENGINE_CLIENT = ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server")
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,11 @@ def write_families(families: Mapping[str, Family], path: Path) -> None:
     path.write_text(json.dumps({name: asdict(family) for name, family in families.items()}), encoding="utf-8")
 
 
+def _pick(modules: Sequence[str], name: str) -> Any:
+    """The name, from the first of vLLM's modules that has it."""
+    return compat.pick(*(f"{module}:{name}" for module in modules))
+
+
 def _native_renderer(config: Any) -> Any:
     from vllm.renderers.registry import renderer_from_config
 
@@ -76,9 +93,10 @@ def _native_renderer(config: Any) -> Any:
 
 def _arguments(command: list[str]) -> Namespace:
     """The command line, read as `vllm serve` reads it."""
-    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
+    make_arg_parser = _pick(CLI_ARGS, "make_arg_parser")
+    validate_parsed_serve_args = _pick(CLI_ARGS, "validate_parsed_serve_args")
     parser = make_arg_parser(FlexibleArgumentParser())
     parser.add_argument("--families", type=Path, required=True)
     args: Namespace = parser.parse_args(command)
@@ -89,9 +107,8 @@ def _arguments(command: list[str]) -> Namespace:
 
 async def _app(engine: Any, args: Namespace, family: Family) -> FastAPI:
     """vLLM's app for one family."""
-    from vllm.entrypoints.launchers.api_server.app_state import init_app_state
-    from vllm.entrypoints.launchers.app import build_app
-
+    build_app = _pick(APP, "build_app")
+    init_app_state = _pick(APP_STATE, "init_app_state")
     own = copy.deepcopy(args)
     vars(own).update({"chat_template": family.template, **family.flags})
     client = FamilyClient(engine, family.tokenizer_mode) if family.tokenizer_mode else engine
@@ -103,8 +120,7 @@ async def _app(engine: Any, args: Namespace, family: Family) -> FastAPI:
 
 async def serve(args: Namespace) -> None:
     """Start the engine and the families' apps, and serve until the process is told to end."""
-    from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
-
+    build_async_engine_client = _pick(ENGINE_CLIENT, "build_async_engine_client")
     families = json.loads(args.families.read_text(encoding="utf-8"))
     async with build_async_engine_client(args) as engine:
         apps = {name: await _app(engine, args, Family(**own)) for name, own in families.items()}

@@ -122,8 +122,14 @@ def start_families(model: Path, families: Mapping[str, Family], home: Path) -> I
     write_families(families, listed)
     program = (sys.executable, "-m", "support.families")
     flags = ("--dtype", "float32", "--families", str(listed))
-    with start_server(model, *flags, env=ONE_THREAD, home=home, program=program) as server:
+    with start_server(model, *flags, env=ONE_THREAD | _with_tests(), home=home, program=program) as server:
         yield server
+
+
+def _with_tests() -> dict[str, str]:
+    """Return a PYTHONPATH by which a child process finds this package, and what it found before."""
+    paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    return {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def vllm_command() -> str:
