@@ -48,7 +48,7 @@ async def test_the_reply_lists_the_applied_edits() -> None:
     (applied,) = whole["context_management"]["applied_edits"]
     assert applied["cleared_tool_uses"] == 1
     assert applied["cleared_input_tokens"] > 10
-    assert "cleared]" in str(engine.asked[0][0].messages)
+    assert "cleared]" in str(engine.requests[0][0].messages)
     end = data(await post(engine, body | {"stream": True}))[-2]
     assert end["context_management"] == whole["context_management"]
 

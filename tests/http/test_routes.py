@@ -78,7 +78,7 @@ async def test_the_reply_names_the_requested_model() -> None:
     engine = FakeEngine(HELLO)
     reply = await post(engine, ASK | {"model": "claude-opus-9[1m]"})
     assert reply.json()["model"] == "claude-opus-9[1m]"
-    assert engine.asked[0][2] == "fake"
+    assert engine.requests[0][2] == "fake"
 
 
 async def test_aliases_can_be_turned_off() -> None:
@@ -90,7 +90,7 @@ async def test_aliases_can_be_turned_off() -> None:
 async def test_a_lora_that_a_resolver_finds_is_served() -> None:
     engine = FakeEngine(HELLO, models=FakeModels(loras=("adapter",)))
     assert (await post(engine, ASK | {"model": "adapter"})).status_code == 200
-    assert engine.asked[0][2] == "adapter"
+    assert engine.requests[0][2] == "adapter"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -139,14 +139,14 @@ async def test_a_reply_without_an_end_is_an_error() -> None:
 async def test_max_tokens_is_lowered_to_the_rest_of_the_window() -> None:
     engine = FakeEngine(HELLO, window=100)
     assert (await post(engine, ASK | {"max_tokens": 32_000})).status_code == 200
-    assert engine.asked[0][1].max_tokens == 98
-    assert engine.asked[0][1].asked_tokens == 32_000
+    assert engine.requests[0][1].max_tokens == 98
+    assert engine.requests[0][1].asked_tokens == 32_000
 
 
 async def test_max_tokens_is_lowered_to_the_operators_limit() -> None:
     engine = FakeEngine(HELLO, most_output=5)
     await post(engine, ASK | {"max_tokens": 32_000})
-    assert engine.asked[0][1].max_tokens == 5
+    assert engine.requests[0][1].max_tokens == 5
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -155,7 +155,7 @@ async def test_a_prompt_that_fills_the_window_is_refused_before_the_stream(strea
     reply = await post(engine, ASK | {"stream": stream})
     assert reply.status_code == 400
     assert reply.json()["error"]["message"] == "prompt is too long: 2 tokens > 1 maximum"
-    assert not engine.asked
+    assert not engine.requests
 
 
 async def test_count_tokens_also_counts_above_the_window() -> None:

@@ -98,7 +98,7 @@ async def test_a_tool_runner_continues_without_a_thread_after_one_refusal() -> N
     async with sdk(engine) as (client, transport):
         message = await client.beta.messages.tool_runner(**ASK, tools=[look]).until_done()
     assert message.content[0].text == "Hello"
-    assert (transport.asked, len(engine.asked)) == (2, 1)
+    assert (transport.asked, len(engine.requests)) == (2, 1)
 
 
 async def test_a_failure_inside_a_stream_is_raised_with_its_body() -> None:

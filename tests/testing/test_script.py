@@ -1,4 +1,4 @@
-"""What is said, and where a request stands, without vLLM."""
+"""Finding the script of a request and a position in it; needs no vLLM."""
 
 import json
 from typing import Any
@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from vllm_messages_plugin.testing.script import (
     Script,
-    choose,
-    follow,
+    apply_batch_update,
     from_arguments,
-    marked,
+    from_prompt,
     parse_playbook,
+    script_for,
     token_at,
     tokenise,
 )
@@ -63,22 +63,24 @@ def test_malformed_script_arguments_are_refused(arguments: dict[str, Any]) -> No
         from_arguments(arguments)
 
 
-def test_the_first_fitting_rule_is_chosen() -> None:
+def test_the_first_rule_that_matches_is_used() -> None:
     rules = parse_playbook(
         '[{"when": "b+", "say": "1"}, {"when": "a", "say": "2"}, {"when": "", "say": "3"}]'
     )
-    assert [choose(rules, prompt) for prompt in ("abb", "a", "")] == [Script((x,)) for x in ("1", "2", "3")]
+    assert [script_for(rules, prompt) for prompt in ("abb", "a", "")] == [
+        Script((x,)) for x in ("1", "2", "3")
+    ]
 
 
 def test_a_rule_spans_lines() -> None:
     rules = parse_playbook('[{"when": "asked.*answered", "say": "x", "end": "none", "delay_ms": 5}]')
-    assert choose(rules, "asked\n\nanswered") == Script(("x",), "none", 5)
-    assert choose(rules, "answered\nasked") is None
+    assert script_for(rules, "asked\n\nanswered") == Script(("x",), "none", 5)
+    assert script_for(rules, "answered\nasked") is None
 
 
-def test_a_rule_may_say_pieces() -> None:
+def test_a_rule_may_set_the_token_boundaries() -> None:
     rules = parse_playbook('[{"when": "x", "say_pieces": ["<tool", "_call>", 2]}]')
-    assert choose(rules, "x") == Script(("<tool", "_call>", 2))
+    assert script_for(rules, "x") == Script(("<tool", "_call>", 2))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_rule_may_say_pieces() -> None:
     ],
 )
 def test_a_malformed_playbook_is_refused(playbook: Any) -> None:
-    with pytest.raises(ValueError, match=r"playbook|rule|when|say|ends"):
+    with pytest.raises(ValueError, match=r"playbook|rule|when|say|end of a script"):
         parse_playbook(json.dumps(playbook))
 
 
@@ -110,13 +112,13 @@ def test_a_malformed_playbook_is_refused(playbook: Any) -> None:
         (turn("<<SAY:unclosed"), None),
     ],
 )
-def test_only_the_last_user_turn_says_what_to_say(prompt: str, expected: str | None) -> None:
-    assert marked(prompt) == (None if expected is None else Script((expected,)))
+def test_only_the_last_user_turn_can_contain_the_script(prompt: str, expected: str | None) -> None:
+    assert from_prompt(prompt) == (None if expected is None else Script((expected,)))
 
 
 def test_a_rule_comes_before_a_marker() -> None:
     rules = parse_playbook('[{"when": "SAY", "say": "rule"}]')
-    assert choose(rules, turn("<<SAY:marker>>")) == Script(("rule",))
+    assert script_for(rules, turn("<<SAY:marker>>")) == Script(("rule",))
 
 
 def test_each_piece_is_tokenised_alone_and_ids_stand_for_themselves() -> None:
@@ -136,17 +138,19 @@ def test_after_the_script_comes_its_end(position: int, token: int) -> None:
     assert token_at((5, 6), position, after=0) == token
 
 
-def test_the_batch_is_followed_in_the_order_removed_added_moved() -> None:
+def test_a_batch_update_applies_in_the_order_removed_added_moved() -> None:
     rows = {0: "a", 1: "b", 2: "c", 3: "d"}
-    follow(rows, removed=[1], added=[(1, "e"), (0, None), (4, "f")], moved=[(4, 0, False), (2, 3, True)])
+    apply_batch_update(
+        rows, removed=[1], added=[(1, "e"), (0, None), (4, "f")], moved=[(4, 0, False), (2, 3, True)]
+    )
     assert rows == {0: "f", 1: "e", 2: "d", 3: "c"}
 
 
-def test_a_request_with_nothing_to_say_takes_its_silence_along() -> None:
+def test_a_request_without_a_script_leaves_none_where_it_moves() -> None:
     rows = {0: "a", 2: "c"}
-    follow(rows, removed=[], added=[], moved=[(1, 0, False)])
+    apply_batch_update(rows, removed=[], added=[], moved=[(1, 0, False)])
     assert rows == {2: "c"}
-    follow(rows, removed=[], added=[], moved=[(1, 2, True)])
+    apply_batch_update(rows, removed=[], added=[], moved=[(1, 2, True)])
     assert rows == {1: "c"}
 
 
@@ -165,7 +169,7 @@ def test_moves_agree_with_moves_in_a_plain_list(
 ) -> None:
     moves = [(source, target, is_swap) for source, target, is_swap in moves if source != target]
     rows = {row: state for row, state in enumerate(before) if state is not None}
-    follow(rows, [], [], moves)
+    apply_batch_update(rows, [], [], moves)
     for source, target, is_swap in moves:
         before[target], before[source] = before[source], before[target] if is_swap else None
     assert rows == {row: state for row, state in enumerate(before) if state is not None}

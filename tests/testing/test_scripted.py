@@ -1,4 +1,4 @@
-"""The logits processor, with batch updates made by hand; through a server it is a live test."""
+"""The logits processor, given batch updates made by hand; tests/live runs it in a server."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_a_request_is_followed_through_the_batch(model: ScriptedModel) -> None:
     assert forced(model) == [EOS, None, None, None]
 
 
-def test_a_request_that_comes_again_goes_on_where_it_was(model: ScriptedModel) -> None:
+def test_a_request_that_returns_continues_where_it_was(model: ScriptedModel) -> None:
     update(model, [(3, params(script="one two three"), [], [7, 8])])
     assert words(model, forced(model)) == [None, None, None, " three"]
 
@@ -80,7 +80,9 @@ def test_the_playbook_is_read_again_when_it_changes(model: ScriptedModel, book: 
         assert words(model, forced(model))[0] == colour
 
 
-def test_a_broken_playbook_is_told_and_does_not_end_the_engine(model: ScriptedModel, book: Path) -> None:
+def test_a_broken_playbook_becomes_the_reply_and_does_not_end_the_engine(
+    model: ScriptedModel, book: Path
+) -> None:
     book.write_text("[", encoding="utf-8")
     script = model._from_playbook([1, 2, 3])
     assert script is not None
@@ -97,5 +99,5 @@ def test_a_malformed_script_is_refused_before_the_engine() -> None:
         ScriptedModel.validate_params(params(script="a", script_dely_ms=1))
 
 
-def test_the_choice_of_token_is_changed(model: ScriptedModel) -> None:
+def test_vllm_knows_that_the_choice_of_token_changes(model: ScriptedModel) -> None:
     assert model.is_argmax_invariant() is False

@@ -1,4 +1,4 @@
-"""The tiny model's files, and how its chat templates speak."""
+"""The tiny model: its files, its chat templates and its command."""
 
 import json
 from pathlib import Path
@@ -140,3 +140,35 @@ def test_a_tag_is_one_token_but_not_special(tag: str) -> None:
     assert tokenizer.decode(ids, skip_special_tokens=True) == f"a{tag}b"
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     assert ids[1] < config["vocab_size"] == tokenizer.get_vocab_size()
+
+
+def test_the_command_prints_help_and_builds_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tiny, "model_directory", lambda *_: pytest.fail("a model was built"))
+    with pytest.raises(SystemExit) as ended:
+        tiny.main(["--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    assert "qwen_like, strict_alternation, xml_calls" in printed
+
+
+@pytest.mark.parametrize("template", ["qwen_lik", "--templte", ""])
+def test_the_command_refuses_a_template_that_does_not_exist(
+    template: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tiny, "model_directory", lambda *_: pytest.fail("a model was built"))
+    with pytest.raises(SystemExit) as ended:
+        tiny.main([template])
+    assert ended.value.code == 2
+    assert "usage: python -m vllm_messages_plugin.testing.tiny" in capsys.readouterr().err
+
+
+def test_the_command_builds_from_a_file_in_the_named_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template, target = tmp_path / "own.jinja", tmp_path / "model"
+    template.write_text("{{ messages }}", encoding="utf-8")
+    assert tiny.main([str(template), str(target)]) == 0
+    assert capsys.readouterr().out == f"{target}\n"
+    assert (target / "chat_template.jinja").read_text(encoding="utf-8") == "{{ messages }}"

@@ -1,9 +1,13 @@
-"""The test ground: a real model and tiny ones, a model that says what a test scripts, a server to say it.
+"""Support for testing a client of the Messages API offline; docs/testing.md explains when to use which part.
 
-- `cache`: where built models are kept, and how one is built once by many processes
-- `smollm2`: SmolLM2-135M-Instruct, unpacked from a Python package into a directory vLLM serves
-- `tiny`: a two-layer model with random weights and a chat template of ours
-- `script`: what is said and where in it a request stands; pure
-- `scripted`: the vLLM logits processor which makes a model say a script
-- `server`: one `vllm serve` process, started, watched and ended
+In the test's own process, without vLLM:
+
+- `fake_engine`: the plugin's routes as an ASGI app, with replies that the test writes
+- `replies`: whole replies for it: text, thinking, tool calls
+
+On a real vLLM server, without a GPU and without downloading a model:
+
+- `tiny`: a two-layer model with random weights and a small chat template
+- `scripted`: a vLLM logits processor that makes any model reply with a given text
+- `script`: the format of those texts; pure
 """

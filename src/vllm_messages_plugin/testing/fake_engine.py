@@ -1,14 +1,20 @@
-"""An engine that says what it is told: a `Backend` for tests of the routes, without vLLM.
+"""An engine that plays the replies a test gives it, behind the plugin's own routes; needs no vLLM.
 
-engine = FakeEngine([TextPiece("Hello"), Finished("stop", 1)])
-app = app_with(engine)
+    app = app_with(FakeEngine(text_reply("Hello.")))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        reply = await http.post("/v1/messages", json={...})
+
+(Anthropic's SDK takes an `httpx2` client: see docs/testing.md.)
+
+Requests are validated and translated, and replies become events, by the code that runs inside vLLM. Only
+the model, its tokenizer and its output parsers are replaced.
 """
 
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
@@ -27,14 +33,25 @@ from vllm_messages_plugin.wire.resources import ServedModel
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Seconds of silence between two deltas."""
+    """A step of a reply: wait this many seconds before the next delta."""
 
     seconds: float
 
 
+Reply = Sequence[EngineDelta | Pause | Exception]
+
+
+class EngineRequest(NamedTuple):
+    """What the routes asked the engine to generate from."""
+
+    conversation: Conversation
+    sampling: Sampling
+    model: str
+
+
 @dataclass(frozen=True, slots=True)
 class FakePrompt:
-    """Counts one token for each word of the conversation."""
+    """A rendered prompt: one token for each word of the conversation."""
 
     tokens: int
     token_ids: Sequence[int] | None = None
@@ -42,41 +59,59 @@ class FakePrompt:
 
 @dataclass(frozen=True)
 class FakeModels:
+    """The models that the engine serves, each with a window of 1000 tokens, and LoRA modules it can load."""
+
     served: tuple[str, ...] = ("fake",)
     loras: tuple[str, ...] = ()
 
     def names(self) -> list[str]:
+        """Return the served models' names."""
         return list(self.served)
 
     async def cards(self) -> list[tuple[ServedModel, list[Any]]]:
+        """Return what /v1/models lists, each with no permissions."""
         return [(ServedModel(name, name, 1000, 0), []) for name in self.served]
 
     async def load_lora(self, name: str) -> bool:
+        """Return whether there is a LoRA module of this name."""
         return name in self.loras
 
 
 @dataclass
 class FakeEngine:
-    """Plays `script`, a PromptRead put before it; an exception in it is raised at its place.
+    """An engine that plays a reply to each request.
 
-    `refusal` is raised by `generate`. What was asked is kept in `asked`; `closed` tells that the reply's
-    iterator was closed, which is when a real engine aborts.
+    Attributes:
+        script: The reply to every request. A `PromptProcessed` is put before it unless it begins with one.
+            A `Pause` waits; an exception in it is raised when the reply gets there.
+        replies: If given, used instead of `script`: the reply to the first request, to the second, and so
+            on; the last one is repeated.
+        refusal: If given, raised by `generate` in place of any reply.
+        traits: What the model's chat template can do.
+        window: The context window, in tokens.
+        most_output: The server's limit on output tokens, or None.
+        models: The models served.
+        requests: Every request that reached the engine, in order.
+        closed: Set when the iterator of a reply was closed, which is where a real engine aborts the request.
     """
 
-    script: Sequence[EngineDelta | Pause | Exception] = ()
+    script: Reply = ()
+    replies: Sequence[Reply] = ()
     refusal: MessagesError | None = None
     traits: TemplateTraits = field(default_factory=TemplateTraits)
     window: int = 1000
     most_output: int | None = None
     models: FakeModels = field(default_factory=FakeModels)
-    asked: list[tuple[Conversation, Sampling, str]] = field(default_factory=list)
+    requests: list[EngineRequest] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> FakePrompt:  # noqa: ARG002
+        """Return a prompt with one token for each word of the messages."""
         words = [word for message in conversation.messages for word in str(message["content"]).split()]
         return FakePrompt(len(words), [zlib.crc32(word.encode()) for word in words])
 
     async def tokens_before(self, prompt: FakePrompt, text: str | None) -> int:  # noqa: ARG002
+        """Return the length of the prompt: a cache breakpoint covers all of it."""
         return prompt.tokens
 
     async def generate(
@@ -89,30 +124,46 @@ class FakeEngine:
         model: str,
         headers: Mapping[str, str],  # noqa: ARG002
     ) -> AsyncIterator[EngineDelta]:
+        """Record the request and return the deltas of its reply.
+
+        Raises:
+            MessagesError: The engine's `refusal`.
+        """
         if self.refusal is not None:
             raise self.refusal
-        self.asked.append((conversation, sampling, model))
-        return self._play(prompt)
+        self.requests.append(EngineRequest(conversation, sampling, model))
+        return self._play(self._next_reply(), prompt)
 
-    async def _play(self, prompt: FakePrompt) -> AsyncIterator[EngineDelta]:
-        begun = False
+    def _next_reply(self) -> Reply:
+        if not self.replies:
+            return self.script
+        return self.replies[min(len(self.requests), len(self.replies)) - 1]
+
+    async def _play(self, reply: Reply, prompt: FakePrompt) -> AsyncIterator[EngineDelta]:
+        started = False
         try:
-            for step in self.script:
+            for step in reply:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     continue
                 if isinstance(step, Exception):
                     raise step
-                if not begun and not isinstance(step, PromptProcessed):
+                if not started and not isinstance(step, PromptProcessed):
                     yield PromptProcessed(prompt.tokens, 0)
-                begun = True
+                started = True
                 yield step
         finally:
             self.closed.set()
 
 
 def app_with(engine: FakeEngine, *, keys: Sequence[str] = (), **settings: Any) -> Any:
-    """The plugin's routes and envelope around a fake engine, as an ASGI app."""
+    """Return the plugin's routes and error handling around a fake engine, as an ASGI app.
+
+    Args:
+        engine: Plays the replies.
+        keys: The API keys that vLLM was started with. vLLM itself checks them, so nothing does here.
+        settings: Values of `vllm_messages_plugin.settings.Settings`, by field name.
+    """
     app = FastAPI()
     for part in (messages, count_tokens, models):
         app.include_router(part.router)

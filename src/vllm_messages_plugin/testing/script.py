@@ -1,8 +1,13 @@
-"""What a scripted model says, and where in it a request stands; pure.
+"""Scripts: the text that a scripted model replies with; pure.
 
-A request brings its script in `vllm_xargs` (see `from_arguments`), or a playbook has a rule for its prompt
-(see `Rule`), or the last user turn of the prompt contains `<<SAY:...>>`, in this order. Used by `scripted`
-inside vLLM's engine, and by tests to check their playbooks before a server reads them.
+A request finds its script in the first of these places that has one:
+
+1. its own `vllm_xargs` (see `from_arguments`);
+2. the playbook, a file of rules that match the end of the prompt (see `parse_playbook`);
+3. the last `<<SAY:...>>` in the prompt's last user turn, whose text it is.
+
+`scripted` follows scripts inside vLLM's engine. This module also tracks which row of the engine's batch
+belongs to which request (`apply_batch_update`).
 """
 
 import json
@@ -16,7 +21,7 @@ ARGUMENTS = frozenset({"script", "script_pieces", "script_end", "script_delay_ms
 RULE_KEYS = frozenset({"when", "say", "say_pieces", "end", "delay_ms"})
 ENDS = ("eos", "none", "free")
 MARKER = re.compile(r"<<SAY:(.*?)>>", re.DOTALL)
-USER_TURN = "<|im_start|>user"  # all our chat templates write it
+USER_TURN = "<|im_start|>user"  # how the chat templates of `tiny` open a user turn
 
 Piece = str | int
 Row = TypeVar("Row")
@@ -24,8 +29,14 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Script:
-    """Pieces of text, each tokenised on its own, or token ids; then the end, filler without end, or "free":
-    the model's own words."""
+    """The tokens to generate.
+
+    Attributes:
+        pieces: Texts, each tokenised on its own, and token ids.
+        end: What follows the pieces: "eos" ends the reply, "none" repeats a filler word until max_tokens,
+            "free" lets the model continue by itself.
+        delay_ms: Milliseconds to wait before each token.
+    """
 
     pieces: tuple[Piece, ...]
     end: str = "eos"
@@ -33,56 +44,65 @@ class Script:
 
     def __post_init__(self) -> None:
         if self.end not in ENDS:
-            raise ValueError(f"a script ends with one of {ENDS}, not {self.end!r}")
+            raise ValueError(f"the end of a script must be one of {ENDS}, not {self.end!r}")
         if isinstance(self.delay_ms, bool) or not isinstance(self.delay_ms, int | float) or self.delay_ms < 0:
-            raise ValueError(f"a script's delay is a number of milliseconds, not {self.delay_ms!r}")
+            raise ValueError(
+                f"the delay of a script must be a number of milliseconds, at least 0, not {self.delay_ms!r}"
+            )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Says its script to every prompt in whose decoded tail `when` is found (`.` matches line ends)."""
+    """A script for every prompt whose end matches `when`; in it, `.` matches line breaks too."""
 
     when: re.Pattern[str]
     script: Script
 
 
 def from_arguments(arguments: Mapping[str, Any] | None) -> Script | None:
-    """Read the script of a request's `vllm_xargs`, None if it has none; ValueError if it is no script.
+    """Return the script in a request's `vllm_xargs`, or None if it has none.
 
-    `script` is a text, `script_pieces` a list of texts and token ids that sets the token boundaries,
-    `script_end` is "eos", "none" (filler until max_tokens) or "free" (the model goes on by itself, and so
-    does a grammar), `script_delay_ms` a pause before each token.
+    Args:
+        arguments: `script` is a text; `script_pieces`, in its place, is a list of texts and token ids, which
+            sets the token boundaries. `script_end` and `script_delay_ms` are `Script.end` and
+            `Script.delay_ms`. Arguments whose names don't begin with `script` are ignored.
+
+    Raises:
+        ValueError: The script arguments are malformed.
     """
-    ours = {key: value for key, value in (arguments or {}).items() if key.startswith("script")}
-    if not ours:
+    given = {key: value for key, value in (arguments or {}).items() if key.startswith("script")}
+    if not given:
         return None
-    if unknown := ours.keys() - ARGUMENTS:
+    if unknown := given.keys() - ARGUMENTS:
         raise ValueError(f"unknown script arguments: {sorted(unknown)}")
-    pieces = _pieces(ours, "script", "script_pieces")
-    return Script(pieces, ours.get("script_end", "eos"), ours.get("script_delay_ms", 0))
+    pieces = _pieces(given, "script", "script_pieces")
+    return Script(pieces, given.get("script_end", "eos"), given.get("script_delay_ms", 0))
 
 
 def parse_playbook(text: str) -> tuple[Rule, ...]:
-    """Read a playbook, a JSON list of rules; ValueError if it is none.
+    """Parse a playbook: a JSON list of rules.
 
-    A rule has `when` (a regular expression), `say` (a text) or `say_pieces`, and perhaps `end` and
-    `delay_ms`, which mean what `script_end` and `script_delay_ms` mean.
+    A rule has `when` (a regular expression), `say` (a text) or `say_pieces` (a list of texts and token ids),
+    and optionally `end` and `delay_ms` (see `Script`).
+
+    Raises:
+        ValueError: The text is not JSON, or a rule is malformed.
     """
     rules = json.loads(text)
     if not isinstance(rules, list):
-        raise ValueError("a playbook is a list of rules")
+        raise ValueError("a playbook must be a list of rules")
     return tuple(_rule(rule) for rule in rules)
 
 
-def choose(rules: Iterable[Rule], prompt: str) -> Script | None:
-    """Return the script of the first rule that fits the prompt, else what its last user turn asks to say."""
+def script_for(rules: Iterable[Rule], prompt: str) -> Script | None:
+    """Return the script of the first rule that matches the prompt, else the one in the prompt."""
     for rule in rules:
         if rule.when.search(prompt):
             return rule.script
-    return marked(prompt)
+    return from_prompt(prompt)
 
 
-def marked(prompt: str) -> Script | None:
+def from_prompt(prompt: str) -> Script | None:
     """Return the script of the last `<<SAY:...>>` in the prompt's last user turn."""
     _, _, turn = prompt.rpartition(USER_TURN)
     texts = MARKER.findall(turn)
@@ -90,26 +110,29 @@ def marked(prompt: str) -> Script | None:
 
 
 def tokenise(pieces: Iterable[Piece], encode: Callable[[str], Sequence[int]]) -> tuple[int, ...]:
-    """Return the tokens of each piece, tokenised on its own, one after the other."""
+    """Return the tokens of all pieces, each piece tokenised on its own."""
     runs = ([piece] if isinstance(piece, int) else encode(piece) for piece in pieces)
     return tuple(chain.from_iterable(runs))
 
 
 def token_at(tokens: Sequence[int], position: int, after: int | None) -> int | None:
-    """Return the token to say at a position, which is `after` once the script is over; None for any."""
+    """Return the token to generate at a position: `after` once the script is over; None allows any token."""
     return tokens[position] if position < len(tokens) else after
 
 
-def follow(
+def apply_batch_update(
     rows: dict[int, Row],
     removed: Iterable[int],
     added: Iterable[tuple[int, Row | None]],
     moved: Iterable[tuple[int, int, bool]],
 ) -> None:
-    """Change `rows`, what each row of the batch says, as the batch changes: removed, added, then moved.
+    """Change the state of each batch row as vLLM changes its batch: removed, added, then moved.
 
-    An added request replaces the row's last one, also when it has nothing to say (None). A move has
-    whether it is a swap; one that is not leaves nothing behind.
+    Args:
+        rows: The state of each row that has a script, by row number; changed in place.
+        removed: Rows whose requests are finished.
+        added: Rows with a new request, which replaces the row's old one, and its state (None: no script).
+        moved: Source row, target row, and whether the two swap; otherwise the source row is left empty.
     """
     for row in removed:
         rows.pop(row, None)
@@ -130,22 +153,22 @@ def _put(rows: dict[int, Row], row: int, state: Row | None) -> None:
 
 def _rule(rule: Any) -> Rule:
     if not isinstance(rule, dict) or not isinstance(rule.get("when"), str):
-        raise ValueError(f"a rule is an object with `when`, not {rule!r}")
+        raise ValueError(f"a rule must be an object with a text `when`, not {rule!r}")
     if unknown := rule.keys() - RULE_KEYS:
         raise ValueError(f"unknown keys in a rule: {sorted(unknown)}")
     try:
         when = re.compile(rule["when"], re.DOTALL)
     except re.error as problem:
-        raise ValueError(f"`when` is no regular expression: {rule['when']!r}: {problem}") from problem
+        raise ValueError(f"`when` is not a regular expression: {rule['when']!r}: {problem}") from problem
     script = Script(_pieces(rule, "say", "say_pieces"), rule.get("end", "eos"), rule.get("delay_ms", 0))
     return Rule(when, script)
 
 
 def _pieces(source: Mapping[str, Any], text_key: str, pieces_key: str) -> tuple[Piece, ...]:
     if (text_key in source) == (pieces_key in source):
-        raise ValueError(f"give one of `{text_key}` and `{pieces_key}`")
+        raise ValueError(f"give exactly one of `{text_key}` and `{pieces_key}`")
     pieces = source[pieces_key] if pieces_key in source else [source[text_key]]
     allowed: tuple[type, ...] = (str, int) if pieces_key in source else (str,)
     if not isinstance(pieces, list) or not all(type(piece) in allowed for piece in pieces):
-        raise ValueError(f"`{text_key}` is a text, `{pieces_key}` a list of texts and token ids")
+        raise ValueError(f"`{text_key}` must be a text, `{pieces_key}` a list of texts and token ids")
     return tuple(pieces)

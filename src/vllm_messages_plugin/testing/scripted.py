@@ -1,16 +1,16 @@
-"""A model that says what a test scripts, through vLLM's real engine, detokenizer and parsers.
+"""A vLLM logits processor that makes any model reply with a given text.
 
     vllm serve MODEL --logits-processors vllm_messages_plugin.testing.scripted:ScriptedModel
 
-It runs inside vLLM's engine process (the V1 model runner) and leaves the chosen token as the only
-possible one, so temperature and penalties don't matter. What is said is `script`'s business; requests
-without a script are untouched. The environment variable VLLM_MESSAGES_PLAYBOOK names the playbook file,
-which is read again when it changes.
+The scheduler, the detokenizer and the output parsers are vLLM's own; only the choice of each token is forced,
+so temperature and penalties have no effect. `script` describes where a request's text comes from. The
+environment variable VLLM_MESSAGES_PLAYBOOK names the playbook, a file that is read again whenever it changes.
+Requests without a script are not touched.
 
-A position is the length of the request's list of output tokens, which vLLM shares with us; it is right with
-async scheduling too, where the list holds placeholders, and after preemption, when a request comes again.
-A delay holds up the whole batch. Structured output (a `required` tool choice) checks the forced tokens
-against its grammar: script what the grammar allows.
+How it works: vLLM shares with a logits processor the list of each request's output tokens. Its length is the
+position in the script, which stays right with async scheduling, where the list contains placeholders, and
+after preemption, where a request returns with the tokens it had. A delay holds up the whole batch. Structured
+output checks the forced tokens against its grammar, so a script must write what the grammar allows.
 """
 
 import os
@@ -27,35 +27,36 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDi
 from vllm_messages_plugin.testing.script import (
     Rule,
     Script,
-    choose,
-    follow,
+    apply_batch_update,
     from_arguments,
     parse_playbook,
+    script_for,
     token_at,
     tokenise,
 )
 
 PLAYBOOK_VARIABLE = "VLLM_MESSAGES_PLAYBOOK"
-TAIL_TOKENS = 32_768  # how much of a prompt's end the rules see
-FILLER = " and"  # said after a script without an end
-RELUCTANCE = 1e4  # keeps a free model from what a grammar would let it write for ever
+TAIL_TOKENS = 32_768  # the rules match the last tokens of a prompt
+FILLER = " and"  # repeated after a script that ends with "none"
+PENALTY = 1e4  # keeps a free model from tokens that a grammar would let it repeat for ever
 
 
 @dataclass(frozen=True)
-class Part:
-    """One request's tokens to say, and the engine's running list of what it has said."""
+class ScriptedRequest:
+    """A request in the batch: its script's tokens, and vLLM's live list of its output tokens."""
 
     tokens: tuple[int, ...]
     after: int | None
-    delay: float
-    said: Sequence[int]
+    delay: float  # seconds before each token
+    output: Sequence[int]
 
     def next_token(self) -> int | None:
-        return token_at(self.tokens, len(self.said), self.after)
+        """Return the token to force, or None to leave the choice to the model."""
+        return token_at(self.tokens, len(self.output), self.after)
 
 
 class PlaybookFile:
-    """The rules in a file, read again when it changes; without a file there are none."""
+    """The rules in a file, which is read again when it changes; a missing file has none."""
 
     def __init__(self, path: str | None) -> None:
         self._path = Path(path) if path else None
@@ -63,6 +64,11 @@ class PlaybookFile:
         self._rules: tuple[Rule, ...] = ()
 
     def rules(self) -> tuple[Rule, ...]:
+        """Return the file's current rules.
+
+        Raises:
+            ValueError: The file is not a playbook.
+        """
         if self._path is None or not self._path.exists():
             return ()
         stat = self._path.stat()
@@ -73,13 +79,16 @@ class PlaybookFile:
         return self._rules
 
 
-def endless_tokens(vocabulary: Mapping[str, int]) -> list[int]:
-    """The tokens that a grammar may allow for ever: blanks and digits, in the spelling of byte-level BPE."""
+def repeatable_tokens(vocabulary: Mapping[str, int]) -> list[int]:
+    """Return the tokens that a JSON grammar may allow without end: whitespace and digits.
+
+    `Ġ`, `Ċ`, `č` and `ĉ` are space, line feed, carriage return and tab in byte-level BPE.
+    """
     return [number for text, number in vocabulary.items() if not text.strip("ĠĊĉč0123456789")]
 
 
-class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen by the type checker
-    """Forces each scripted request of the batch to its next token."""
+class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # the type checker skips vLLM
+    """Forces the next token of each request that has a script."""
 
     @classmethod
     def validate_params(cls, sampling_params: Any) -> None:
@@ -93,48 +102,48 @@ class ScriptedModel(LogitsProcessor):  # type: ignore[misc] # vLLM is not seen b
             "none": self._encode(FILLER)[0],
             "free": None,
         }
-        self._endless = endless_tokens(self._tokenizer.get_vocab())
+        self._repeatable = repeatable_tokens(self._tokenizer.get_vocab())
         self._playbook = PlaybookFile(os.environ.get(PLAYBOOK_VARIABLE))
-        self._parts: dict[int, Part] = {}
+        self._requests: dict[int, ScriptedRequest] = {}
 
     def is_argmax_invariant(self) -> bool:
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Follow the requests through the batch."""
+        """Track which row of the batch belongs to which request."""
         if batch_update is None:
             return
-        added = [(row, self._part(*request)) for row, *request in batch_update.added]
+        added = [(row, self._scripted(*request)) for row, *request in batch_update.added]
         swap = MoveDirectionality.SWAP
         moved = [(source, target, direction == swap) for source, target, direction in batch_update.moved]
-        follow(self._parts, batch_update.removed, added, moved)
+        apply_batch_update(self._requests, batch_update.removed, added, moved)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """Leave each row one possible token while its script lasts."""
-        if delay := max((part.delay for part in self._parts.values()), default=0):
+        """Leave one possible token in each row that has a script, until the script is over."""
+        if delay := max((request.delay for request in self._requests.values()), default=0):
             time.sleep(delay)
-        for row, part in self._parts.items():
-            token = part.next_token()
+        for row, request in self._requests.items():
+            token = request.next_token()
             if token is None:
-                logits[row, self._endless] -= RELUCTANCE
+                logits[row, self._repeatable] -= PENALTY
             else:
                 logits[row] = float("-inf")
                 logits[row, token] = 0
         return logits
 
-    def _part(self, params: Any, prompt: list[int] | None, said: list[int]) -> Part | None:
+    def _scripted(self, params: Any, prompt: list[int] | None, output: list[int]) -> ScriptedRequest | None:
         script = from_arguments(params.extra_args) or self._from_playbook(prompt or [])
         if script is None:
             return None
         tokens = tokenise(script.pieces, self._encode)
-        return Part(tokens, self._after[script.end], script.delay_ms / 1000, said)
+        return ScriptedRequest(tokens, self._after[script.end], script.delay_ms / 1000, output)
 
     def _from_playbook(self, prompt: list[int]) -> Script | None:
         try:
             rules = self._playbook.rules()
-        except (OSError, ValueError) as problem:  # raised here, it would end the engine
+        except (OSError, ValueError) as problem:  # an exception here would end the engine
             return Script((f"[the playbook is broken: {problem}]",))
-        return choose(rules, self._tokenizer.decode(prompt[-TAIL_TOKENS:], skip_special_tokens=False))
+        return script_for(rules, self._tokenizer.decode(prompt[-TAIL_TOKENS:], skip_special_tokens=False))
 
     def _encode(self, text: str) -> list[int]:
         tokens: list[int] = self._tokenizer.encode(text, add_special_tokens=False)

@@ -1,11 +1,13 @@
-"""A two-layer Llama with random weights and a chat template of ours, for tests that script its words.
+"""A two-layer Llama with random weights and a small chat template, to be served by vLLM in tests.
 
-    python -m vllm_messages_plugin.testing.tiny [TEMPLATE [DIRECTORY]]
+    python -m vllm_messages_plugin.testing.tiny [TEMPLATE] [DIRECTORY]
 
-prints the directory. It has SmolLM2's tokenizer, the tags of thinking and calls as tokens of their own
-(added but not special, as in real models), and a window of 131072 tokens that costs 128 bytes each.
+builds the model and prints its directory. It has SmolLM2's tokenizer, to which the tags of thinking and of
+tool calls are added as tokens (not special ones, as in real models), and a window of 131072 tokens, each of
+which takes 128 bytes of the KV cache. What it generates by itself is noise: use it with `scripted`.
 """
 
+import argparse
 import hashlib
 import json
 import sys
@@ -22,8 +24,8 @@ WINDOW = 131_072
 SEED = 20_240_229
 TEMPLATES = ("qwen_like", "strict_alternation", "xml_calls")
 TAGS = ("<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>")
-# The smallest shape vLLM's CPU attention takes: heads of 32.
-SHAPE = {
+# The smallest sizes that vLLM's CPU attention supports: heads of 32.
+SIZES = {
     "hidden_size": 64,
     "intermediate_size": 64,
     "num_hidden_layers": 2,
@@ -37,9 +39,12 @@ WEIGHT_SCALE = 0.02
 def model_directory(
     template: str = "qwen_like", directory: Path | None = None, special: Sequence[str] = ()
 ) -> Path:
-    """Return the directory of a tiny model with this template (a name of TEMPLATES, or the text of one).
+    """Build a tiny model, unless it exists, and return its directory.
 
-    `special` are tokens to add as special ones, which a detokenizer leaves out unless told otherwise.
+    Args:
+        template: A name in `TEMPLATES`, or the text of a chat template.
+        directory: Where to build it; by default in the cache.
+        special: Tokens to add as special ones, which a detokenizer leaves out by default.
     """
     text = template_text(template)
     digest = hashlib.sha256("\n".join((text, *special)).encode()).hexdigest()
@@ -50,7 +55,7 @@ def model_directory(
 
 
 def template_text(template: str) -> str:
-    """Return one of our templates by name, or the text itself."""
+    """Return the text of the template with this name, or the argument itself if there is none."""
     if template not in TEMPLATES:
         return template
     path = files("vllm_messages_plugin.testing") / "templates" / f"{template}.jinja"
@@ -58,7 +63,7 @@ def template_text(template: str) -> str:
 
 
 def build(template: str, directory: Path, special: Sequence[str] = ()) -> None:
-    """Write the model with this template's text into an empty directory."""
+    """Write a model with this chat template into an empty directory."""
     source = smollm2.model_directory(lambda _: None)
     vocabulary = _write_tokenizer(source, directory, special)
     (directory / "chat_template.jinja").write_text(template, encoding="utf-8")
@@ -69,9 +74,9 @@ def build(template: str, directory: Path, special: Sequence[str] = ()) -> None:
 
 
 def config_of(source: dict[str, Any], vocabulary: int) -> dict[str, Any]:
-    """Return the tiny model's config.json, from SmolLM2's."""
+    """Return the tiny model's config.json, made from SmolLM2's."""
     own = {"vocab_size": vocabulary, "max_position_embeddings": WINDOW, "torch_dtype": "float32"}
-    return source | SHAPE | own
+    return source | SIZES | own
 
 
 def _write_tokenizer(source: Path, directory: Path, special: Sequence[str]) -> int:
@@ -133,12 +138,29 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
-def main(arguments: list[str]) -> int:
-    """Build a tiny model and print where it is."""
-    template = arguments[0] if arguments else "qwen_like"
-    directory = Path(arguments[1]) if len(arguments) > 1 else None
-    print(model_directory(template, directory))  # noqa: T201 - a command's output
+def main(arguments: Sequence[str]) -> int:
+    """Build a tiny model and print its directory."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vllm_messages_plugin.testing.tiny",
+        description="Build a tiny random-weight model for vLLM and print its directory.",
+    )
+    parser.add_argument(
+        "template", nargs="?", default=TEMPLATES[0], help=f"{', '.join(TEMPLATES)}, or the path of a file"
+    )
+    parser.add_argument("directory", nargs="?", type=Path, help="where to build it (default: the cache)")
+    given = parser.parse_args(arguments)
+    print(model_directory(_named_or_read(parser, given.template), given.directory))  # noqa: T201 - its output
     return 0
+
+
+def _named_or_read(parser: argparse.ArgumentParser, template: str) -> str:
+    """Return a template's name, or the text of the file at this path."""
+    if template in TEMPLATES:
+        return template
+    try:
+        return Path(template).read_text(encoding="utf-8")
+    except OSError as problem:
+        parser.error(f"no template is called {template!r}, and no such file can be read: {problem}")
 
 
 if __name__ == "__main__":
