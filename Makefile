@@ -17,7 +17,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES)' | cat - p
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench test clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench fuzz test clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ serve: env ## Plain vllm serve: make serve MODEL=DIR ARGS='--port 8001'
 	@test -n "$(MODEL)" || { echo "which model? make serve MODEL=DIR [ARGS='...']"; exit 2; }
 	$(BIN)/vllm serve $(MODEL) $(ARGS)
 
+fuzz: env ## Property tests with new examples until one fails; MINUTES=60, ARGS=tests/formats
+	PYTHONPATH=tests $(BIN)/python -m support.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
+
 bench: env ## What this plugin costs beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
@@ -78,7 +81,8 @@ clients: env ## Tests that drive real clients
 recordings: env ## The README's pictures, from real runs on port 8000, into docs/images
 	cd tests && ../$(BIN)/python -m clients.record $(SCENES)
 
-test: lint types rules ## Everything, as CI runs it
+test: export CI = true
+test: lint types rules ## Everything, with the same examples and order every time, as CI runs it
 	$(BIN)/pytest -m 'not slow_clients' $(ARGS)
 
 versions: ## The live tests on older vLLM versions; VERSIONS='0.31.0' for some

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: the live servers and their clients, started only when asked for."""
+"""Settings of every run, and fixtures that several packages share: live servers, started on first use."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ import anthropic
 import httpx
 import pytest
 
+from support.profiles import fix_order, register_profiles
 from support.server import Server, start_server
 from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.testing import tiny
@@ -17,18 +18,23 @@ LOG_TAIL_LINES = 40
 STRICT_KEY = "a-secret-key"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the run: no proxy for loopback, and a SIGTERM that lets servers be ended.
+register_profiles()
 
-    SIGTERM (a `timeout`, a cancelled job) ends the run like Ctrl-C, which unwinds the fixtures.
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the run: a fixed order in CI, no proxy for loopback, and a SIGTERM that unwinds fixtures.
+
+    SIGTERM (a `timeout`, a cancelled job) then ends the run like Ctrl-C, so that servers are stopped.
     """
+    fix_order(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
-    """Show where the server's log is, and its end, with a failing test."""
+    """Add the path and the last lines of each server's log to the report of a failing test."""
     report = yield
     if report.when == "call" and report.failed:
         for name, value in getattr(item, "funcargs", {}).items():
@@ -42,7 +48,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The tiny scripted model, served as `tiny` and `tiny-alias` with a window of 131072 tokens.
 
-    In float32, so that what it says without a script does not depend on how requests are batched.
+    In float32, so that its output without a script does not depend on how requests are batched.
     """
     home = tmp_path_factory.mktemp("server")
     with start_server(tiny.model_directory(), "--dtype", "float32", home=home) as running:
@@ -60,14 +66,14 @@ def smollm2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
 
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
-    """A plain HTTP client of `server`."""
+    """A plain HTTP client for `server`."""
     with httpx.Client(base_url=server.url, trust_env=False, timeout=120) as client:
         yield client
 
 
 @pytest.fixture
 def anthropic_client(server: Server) -> Iterator[anthropic.Anthropic]:
-    """The official SDK as a client of `server`, which neither retries nor looks for a proxy."""
+    """The official SDK as a client of `server`, without retries and proxies."""
     transport = anthropic.DefaultHttpxClient(trust_env=False)
     with anthropic.Anthropic(
         base_url=server.url, api_key="x", max_retries=0, timeout=120, http_client=transport
@@ -77,9 +83,9 @@ def anthropic_client(server: Server) -> Iterator[anthropic.Anthropic]:
 
 @pytest.fixture(scope="session")
 def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A template that lists no tools and refuses whatever does not alternate; a small window; an API key.
+    """A server with an API key, a small window, and a template without tools that wants turns to alternate.
 
-    It pings after half a second, so that tests need not wait long.
+    It sends the first ping after half a second, so that tests need not wait long.
     """
     with start_server(
         tiny.model_directory("strict_alternation"),
@@ -93,13 +99,13 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def strict_key() -> str:
-    """The key that `strict_server` asks for."""
+    """The API key of `strict_server`."""
     return STRICT_KEY
 
 
 @pytest.fixture
 def strict_http(strict_server: Server, strict_key: str) -> Iterator[httpx.Client]:
-    """A plain HTTP client of `strict_server` that has the key."""
+    """A plain HTTP client for `strict_server` that sends the key."""
     with httpx.Client(
         base_url=strict_server.url, headers={"x-api-key": strict_key}, trust_env=False, timeout=120
     ) as client:

@@ -22,8 +22,6 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from vllm_messages_plugin.engine.vllm import compat
-
 # Where vLLM keeps the parts of its server: 0.33, 0.31 and 0.32, and older versions.
 CLI_ARGS = (
     "vllm.entrypoints.common.cli_args",
@@ -82,6 +80,8 @@ def write_families(families: Mapping[str, Family], path: Path) -> None:
 
 def _pick(modules: Sequence[str], name: str) -> Any:
     """The name, from the first of vLLM's modules that has it."""
+    from vllm_messages_plugin.engine.vllm import compat  # imports vLLM, which takes ten seconds
+
     return compat.pick(*(f"{module}:{name}" for module in modules))
 
 
