@@ -1,4 +1,4 @@
-"""The grammar of a stream, written apart from the machine: what every reader of ours may rely on."""
+"""The grammar of a stream, written independently of the state machine: what every client may rely on."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ DELTAS = {
 
 
 def check(events: Sequence[Any], *, continues: bool = False) -> None:
-    """Fail unless the events are one whole, legal reply. A reply that never began is one `error`."""
+    """Fail unless the events are one complete, legal reply. A reply that never started is one `error`."""
     kinds = [event["type"] for event in events]
     if kinds == ["error"]:
         return

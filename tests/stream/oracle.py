@@ -1,4 +1,4 @@
-"""The official SDK's own accumulator, fed with our bytes without a network: what clients make of a stream."""
+"""Runs the official SDK's accumulator over the bytes of a stream, without a network."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ import httpx2
 from vllm_messages_plugin.wire.events import StreamEvent
 from vllm_messages_plugin.wire.sse import frame
 
-_answer = b""
+_stream_bytes = b""
 
 
 def _serve(request: httpx2.Request) -> httpx2.Response:
     assert json.loads(request.content)["stream"] is True
-    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_answer)
+    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_stream_bytes)
 
 
 @cache
@@ -28,13 +28,13 @@ def _client() -> anthropic.Anthropic:
 
 
 def final_message(events: Sequence[StreamEvent]) -> dict[str, Any]:
-    """The whole message as the SDK builds it from our stream.
+    """Return the message that the SDK builds from the stream.
 
     Raises:
         anthropic.APIStatusError: the stream ended with an `error`.
     """
-    global _answer  # the one mock server answers what was put here last
-    _answer = b"".join(map(frame, events))
-    asked: Any = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
-    with _client().messages.stream(**asked) as stream:
+    global _stream_bytes  # the mock server sends what was put here last
+    _stream_bytes = b"".join(map(frame, events))
+    parameters: Any = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
+    with _client().messages.stream(**parameters) as stream:
         return stream.get_final_message().to_dict()

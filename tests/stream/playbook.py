@@ -1,7 +1,7 @@
-"""The language of the plays: deltas go in by short names, events come out as compact tuples.
+"""A small language for tests of the state machine: deltas have short names, events become compact tuples.
 
-A play reads `play(thinks("Hm"), says("Hello"), done()) == [START, *thinking(0, "Hm"), *text(1, "Hello"),
-*end("end_turn")]`. Every name below that takes an index writes the events of one whole block.
+A test reads `play(text_piece("Hello"), finish()) == [START, *text(0, "Hello"), *end("end_turn")]`. Every
+function below that takes an index returns the events of one complete block.
 """
 
 from collections.abc import Iterable
@@ -32,25 +32,25 @@ REQUEST_ID = "req_1"
 
 # Deltas.
 
-says = EngineText
-thinks = EngineThinking
-calls = EngineToolCall
+text_piece = EngineText
+thinking_piece = EngineThinking
+call_piece = EngineToolCall
 
 
-def done(reason: EndReason = "stop", stop_sequence: str | None = None) -> ReplyFinished:
+def finish(reason: EndReason = "stop", stop_sequence: str | None = None) -> ReplyFinished:
     return ReplyFinished(reason, OUTPUT_TOKENS, stop_sequence=stop_sequence)
 
 
-def fails(message: str = "engine died", kind: ErrorKind = "api_error") -> ReplyFailed:
+def failure(message: str = "engine died", kind: ErrorKind = "api_error") -> ReplyFailed:
     return ReplyFailed(MessagesError(kind, message))
 
 
 # The play.
 
 
-def sign(thought: str) -> str:
+def sign(text: str) -> str:
     """A signature that shows what was signed."""
-    return f"<{thought}>"
+    return f"<{text}>"
 
 
 def reply(**options: Any) -> ReplyContext:

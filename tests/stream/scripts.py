@@ -1,4 +1,4 @@
-"""Hypothesis strategies: JSON values, ways to cut a text, and whole scripts of deltas."""
+"""Hypothesis strategies: JSON values, ways to split a text, and complete scripts of deltas."""
 
 import json
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Call:
 
 @dataclass
 class Script:
-    """Deltas in a legal order, and what they say."""
+    """Deltas in a legal order, and their content."""
 
     deltas: list[EngineDelta] = field(default_factory=list)
     text: str = ""
@@ -78,11 +78,11 @@ def _call(draw: st.DrawFn, number: int, *, named: bool) -> Call:
     name = draw(st.sampled_from(["f", "get_weather", "mcp__x__y"]))
     if not named and draw(st.integers(0, 4)) == 0:
         return Call(None, text, [EngineToolCall(number, None, piece) for piece in pieces])
-    told = draw(st.sampled_from([0, 0, 0, len(pieces) - 1]))
+    named_at = draw(st.sampled_from([0, 0, 0, len(pieces) - 1]))
     return Call(
         name,
         text,
-        [EngineToolCall(number, name if at == told else None, piece) for at, piece in enumerate(pieces)],
+        [EngineToolCall(number, name if at == named_at else None, piece) for at, piece in enumerate(pieces)],
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from stream.oracle import final_message
-from stream.playbook import READ, calls, done, events_of, fails, says, thinks
+from stream.playbook import READ, call_piece, events_of, failure, finish, text_piece, thinking_piece
 from stream.scripts import Script, failures, finishes, scripts
 from vllm_messages_plugin.stream.collect import INVALID_JSON_KEY, collect, parse_tool_input
 from vllm_messages_plugin.stream.deltas import EngineDelta
@@ -30,35 +30,40 @@ def collected(events: Sequence[StreamEvent]) -> Any:
 
 
 REPLIES: dict[str, tuple[EngineDelta, ...]] = {
-    "empty": (done(),),
-    "text": (says("Hel"), says("lo"), done()),
-    "text with blank edges": (says("a\n"), says("\n  b "), done()),
-    "unicode": (says("日本語 🎉 é\u2028\u0085\x00"), done()),
-    "thinking": (thinks("Let me "), thinks("see."), says("Yes."), done()),
-    "thinking alone": (thinks("Let me see."), done("length")),
-    "call": (says("Look."), calls(0, "f", '{"x": [1, 2.5, null]}'), done()),
-    "call in pieces": (calls(0, "f", '{"x'), calls(0, None, '": "a'), calls(0, None, '\\n"}'), done()),
-    "call without arguments": (calls(0, "now"), done()),
-    "call with an empty object": (calls(0, "now", "{}"), done()),
-    "call after white space": (calls(0, "f", "\n"), calls(0, None, '{"x": 1}'), done()),
-    "call with unicode": (calls(0, "f", '{"ü": "🎉 \\ud83c\\udf89"}'), done()),
-    "call cut in a pair": (calls(0, "f", '{"x": "\\ud83c'), calls(0, None, '\\udf89"}'), done()),
-    "cut at the start": (calls(0, "f", "{"), done("length")),
-    "cut in a key": (calls(0, "f", '{"x": 1, "yy'), done("length")),
-    "cut in a string": (calls(0, "f", '{"x": 1, "y": "ab'), done("length")),
-    "cut in an escape": (calls(0, "f", '{"x": 1, "y": "a\\u00'), done("length")),
-    "cut in a number": (calls(0, "f", '{"x": -12.'), done("length")),
-    "cut in a word": (calls(0, "f", '{"x": [tru'), done("length")),
-    "parallel calls": (
-        calls(0, "f", '{"x":'),
-        calls(1, "g", '{"y": 2}'),
-        calls(0, None, " 1}"),
-        says("Done."),
-        done(),
+    "empty": (finish(),),
+    "text": (text_piece("Hel"), text_piece("lo"), finish()),
+    "text with blank edges": (text_piece("a\n"), text_piece("\n  b "), finish()),
+    "unicode": (text_piece("日本語 🎉 é\u2028\u0085\x00"), finish()),
+    "thinking": (thinking_piece("Let me "), thinking_piece("see."), text_piece("Yes."), finish()),
+    "thinking alone": (thinking_piece("Let me see."), finish("length")),
+    "call": (text_piece("Look."), call_piece(0, "f", '{"x": [1, 2.5, null]}'), finish()),
+    "call in pieces": (
+        call_piece(0, "f", '{"x'),
+        call_piece(0, None, '": "a'),
+        call_piece(0, None, '\\n"}'),
+        finish(),
     ),
-    "stop sequence": (says("a"), done("stop_sequence", "END")),
-    "refusal": (says("a"), done("refusal")),
-    "window": (says("a"), done("window")),
+    "call without arguments": (call_piece(0, "now"), finish()),
+    "call with an empty object": (call_piece(0, "now", "{}"), finish()),
+    "call after white space": (call_piece(0, "f", "\n"), call_piece(0, None, '{"x": 1}'), finish()),
+    "call with unicode": (call_piece(0, "f", '{"ü": "🎉 \\ud83c\\udf89"}'), finish()),
+    "call cut in a pair": (call_piece(0, "f", '{"x": "\\ud83c'), call_piece(0, None, '\\udf89"}'), finish()),
+    "cut at the start": (call_piece(0, "f", "{"), finish("length")),
+    "cut in a key": (call_piece(0, "f", '{"x": 1, "yy'), finish("length")),
+    "cut in a string": (call_piece(0, "f", '{"x": 1, "y": "ab'), finish("length")),
+    "cut in an escape": (call_piece(0, "f", '{"x": 1, "y": "a\\u00'), finish("length")),
+    "cut in a number": (call_piece(0, "f", '{"x": -12.'), finish("length")),
+    "cut in a word": (call_piece(0, "f", '{"x": [tru'), finish("length")),
+    "parallel calls": (
+        call_piece(0, "f", '{"x":'),
+        call_piece(1, "g", '{"y": 2}'),
+        call_piece(0, None, " 1}"),
+        text_piece("Done."),
+        finish(),
+    ),
+    "stop sequence": (text_piece("a"), finish("stop_sequence", "END")),
+    "refusal": (text_piece("a"), finish("refusal")),
+    "window": (text_piece("a"), finish("window")),
 }
 
 
@@ -79,12 +84,12 @@ def test_every_collected_reply_is_what_the_sdk_builds(script: Script) -> None:
 @given(scripts(failures))
 def test_a_reply_that_fails_fails_alike(script: Script) -> None:
     events = events_of(script.deltas)
-    with pytest.raises(MessagesError) as ours:
+    with pytest.raises(MessagesError) as raised:
         collected(events)
-    with pytest.raises(anthropic.APIStatusError) as theirs:
+    with pytest.raises(anthropic.APIStatusError) as sdk_error:
         final_message(events)
-    assert theirs.value.body == events[-1]
-    assert ours.value.message == events[-1]["error"]["message"]  # type: ignore[typeddict-item]
+    assert sdk_error.value.body == events[-1]
+    assert raised.value.message == events[-1]["error"]["message"]  # type: ignore[typeddict-item]
 
 
 # The message itself.
@@ -96,7 +101,9 @@ NOT_REPORTED = dict.fromkeys(("output_tokens_details", "server_tool_use", "infer
 def test_a_collected_message_in_full() -> None:
     usage = {"input_tokens": 36, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 64}
     cache = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}
-    assert collected(events_of([READ, thinks("a"), says("b"), calls(0, "f", '{"x": 1}'), done()])) == {
+    assert collected(
+        events_of([READ, thinking_piece("a"), text_piece("b"), call_piece(0, "f", '{"x": 1}'), finish()])
+    ) == {
         "id": "msg_1",
         "type": "message",
         "role": "assistant",
@@ -128,24 +135,26 @@ def test_a_collected_message_in_full() -> None:
 
 
 def test_omitted_thinking_is_collected_with_its_signature_only() -> None:
-    message = collected(events_of([READ, thinks("a"), done()], show_thinking=False))
+    message = collected(events_of([READ, thinking_piece("a"), finish()], show_thinking=False))
     assert message["content"] == [{"type": "thinking", "thinking": "", "signature": "<a>"}]
 
 
 def test_applied_edits_and_diagnostics_are_collected() -> None:
-    message = collected(events_of([READ, done()], applied_edits=[], diagnostics={"cache_miss_reason": None}))
+    message = collected(
+        events_of([READ, finish()], applied_edits=[], diagnostics={"cache_miss_reason": None})
+    )
     assert message["context_management"] == {"applied_edits": []}
     assert message["diagnostics"] == {"cache_miss_reason": None}
 
 
 def test_pings_are_no_part_of_a_reply() -> None:
-    events = events_of([READ, says("a"), done()])
+    events = events_of([READ, text_piece("a"), finish()])
     pinged = [event for each in events for event in (PING, each)]
     assert collected(pinged) == collected(events)
 
 
 def test_events_that_come_together_are_collected_alike() -> None:
-    events = events_of([READ, says("a"), done()])
+    events = events_of([READ, text_piece("a"), finish()])
 
     async def together() -> AsyncIterator[list[StreamEvent]]:
         yield events
@@ -153,11 +162,11 @@ def test_events_that_come_together_are_collected_alike() -> None:
     assert asyncio.run(collect(together())) == collected(events)
 
 
-def test_a_failed_reply_raises_its_error_whole() -> None:
-    failed = fails("busy", "overloaded_error")
+def test_a_failed_reply_raises_its_error_with_every_field() -> None:
+    failed = failure("busy", "overloaded_error")
     failed.error.details = {"error_code": "x"}
     with pytest.raises(MessagesError) as raised:
-        collected(events_of([READ, says("a"), failed]))
+        collected(events_of([READ, text_piece("a"), failed]))
     assert (raised.value.kind, raised.value.message) == ("overloaded_error", "busy")
     assert raised.value.details == {"error_code": "x"}
 
@@ -179,9 +188,9 @@ def test_a_failed_reply_raises_its_error_whole() -> None:
         ('{"x": "\\ud83c"}', {INVALID_JSON_KEY: '{"x": "\\ud83c"}'}),
         ("[" * 500, {INVALID_JSON_KEY: "[" * 500}),
     ],
-    ids=["none", "blank", "empty", "whole", "cut-string", "cut-object", "quotes", "comma", "pair", "deep"],
+    ids=["none", "blank", "empty", "complete", "cut-string", "cut-object", "quotes", "comma", "pair", "deep"],
 )
-def test_input_is_read_as_far_as_it_is_whole(text: str, expected: Any) -> None:
+def test_truncated_input_is_parsed_up_to_its_last_complete_value(text: str, expected: Any) -> None:
     assert parse_tool_input(text) == expected
 
 
@@ -192,5 +201,5 @@ def test_a_collected_reply_is_json_that_every_client_can_read(number: str) -> No
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    message = collected(events_of([READ, calls(0, "f", f'{{"x": {number}}}'), done()]))
+    message = collected(events_of([READ, call_piece(0, "f", f'{{"x": {number}}}'), finish()]))
     assert json.loads(dump(message), parse_constant=refuse)["content"][0]["name"] == "f"

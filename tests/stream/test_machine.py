@@ -1,4 +1,4 @@
-"""Plays of the machine: whole lists of events, for each thing that can happen in a reply."""
+"""The complete list of events for each thing that can happen in a reply."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -14,20 +14,20 @@ from stream.playbook import (
     READ,
     REQUEST_ID,
     START,
-    calls,
+    call_piece,
     compact,
-    done,
     end,
     error,
     events_of,
-    fails,
+    failure,
+    finish,
     play,
     reply,
-    says,
     sign,
     text,
+    text_piece,
     thinking,
-    thinks,
+    thinking_piece,
     tool,
 )
 from vllm_messages_plugin.stream.deltas import EndReason, EngineDelta, PromptProcessed, ReplyFinished
@@ -39,18 +39,22 @@ from vllm_messages_plugin.wire.message import new_id
 
 
 def test_text_streams_as_it_comes() -> None:
-    assert play(says("Hel"), says("lo"), done()) == [START, *text(0, "Hel", "lo"), *end("end_turn")]
+    assert play(text_piece("Hel"), text_piece("lo"), finish()) == [
+        START,
+        *text(0, "Hel", "lo"),
+        *end("end_turn"),
+    ]
 
 
 def test_thinking_then_text_then_two_calls() -> None:
     assert play(
-        thinks("Let me "),
-        thinks("see."),
-        says("Checking both."),
-        calls(0, "weather", '{"city": '),
-        calls(0, None, '"Oslo"}'),
-        calls(1, "time", '{"zone": "CET"}'),
-        done(),
+        thinking_piece("Let me "),
+        thinking_piece("see."),
+        text_piece("Checking both."),
+        call_piece(0, "weather", '{"city": '),
+        call_piece(0, None, '"Oslo"}'),
+        call_piece(1, "time", '{"zone": "CET"}'),
+        finish(),
     ) == [
         START,
         *thinking(0, "Let me ", "see."),
@@ -62,7 +66,7 @@ def test_thinking_then_text_then_two_calls() -> None:
 
 
 def test_text_after_a_call_opens_a_new_block() -> None:
-    assert play(says("a"), calls(0, "f", "{}"), says("b"), done()) == [
+    assert play(text_piece("a"), call_piece(0, "f", "{}"), text_piece("b"), finish()) == [
         START,
         *text(0, "a"),
         *tool(1, 0, "f", "{}"),
@@ -72,7 +76,14 @@ def test_text_after_a_call_opens_a_new_block() -> None:
 
 
 def test_thinking_after_text_and_after_a_call_opens_new_blocks() -> None:
-    assert play(says("a"), thinks("b"), calls(0, "f", "{}"), thinks("c"), says("d"), done()) == [
+    assert play(
+        text_piece("a"),
+        thinking_piece("b"),
+        call_piece(0, "f", "{}"),
+        thinking_piece("c"),
+        text_piece("d"),
+        finish(),
+    ) == [
         START,
         *text(0, "a"),
         *thinking(1, "b"),
@@ -84,7 +95,7 @@ def test_thinking_after_text_and_after_a_call_opens_new_blocks() -> None:
 
 
 def test_a_call_after_thinking_signs_the_thinking_first() -> None:
-    assert play(thinks("hm"), calls(0, "f", "{}"), done()) == [
+    assert play(thinking_piece("hm"), call_piece(0, "f", "{}"), finish()) == [
         START,
         *thinking(0, "hm"),
         *tool(1, 0, "f", "{}"),
@@ -93,15 +104,17 @@ def test_a_call_after_thinking_signs_the_thinking_first() -> None:
 
 
 def test_an_empty_reply_has_no_blocks() -> None:
-    assert play(done()) == [START, *end("end_turn")]
+    assert play(finish()) == [START, *end("end_turn")]
 
 
 def test_a_call_without_arguments_is_a_call() -> None:
-    assert play(calls(0, "now"), done()) == [START, *tool(0, 0, "now"), *end("tool_use")]
+    assert play(call_piece(0, "now"), finish()) == [START, *tool(0, 0, "now"), *end("tool_use")]
 
 
 def test_empty_pieces_say_nothing() -> None:
-    assert play(says(""), thinks(""), says("a"), says(""), thinks(""), done()) == [
+    assert play(
+        text_piece(""), thinking_piece(""), text_piece("a"), text_piece(""), thinking_piece(""), finish()
+    ) == [
         START,
         *text(0, "a"),
         *end("end_turn"),
@@ -113,11 +126,11 @@ def test_empty_pieces_say_nothing() -> None:
 
 def test_arguments_of_a_call_that_come_after_the_next_has_begun_stay_in_their_call() -> None:
     assert play(
-        calls(0, "a", '{"x":'),
-        calls(1, "b", '{"y"'),
-        calls(0, None, " 1}"),
-        calls(1, None, ": 2}"),
-        done(),
+        call_piece(0, "a", '{"x":'),
+        call_piece(1, "b", '{"y"'),
+        call_piece(0, None, " 1}"),
+        call_piece(1, None, ": 2}"),
+        finish(),
     ) == [
         START,
         *tool(0, 0, "a", '{"x":', " 1}"),
@@ -128,12 +141,12 @@ def test_arguments_of_a_call_that_come_after_the_next_has_begun_stay_in_their_ca
 
 def test_three_calls_interleaved_come_out_in_the_order_they_began() -> None:
     assert play(
-        calls(0, "a", "{"),
-        calls(1, "b", "{"),
-        calls(2, "c", '{"z": 3}'),
-        calls(1, None, '"y": 2}'),
-        calls(0, None, '"x": 1}'),
-        done(),
+        call_piece(0, "a", "{"),
+        call_piece(1, "b", "{"),
+        call_piece(2, "c", '{"z": 3}'),
+        call_piece(1, None, '"y": 2}'),
+        call_piece(0, None, '"x": 1}'),
+        finish(),
     ) == [
         START,
         *tool(0, 0, "a", "{", '"x": 1}'),
@@ -144,7 +157,7 @@ def test_three_calls_interleaved_come_out_in_the_order_they_began() -> None:
 
 
 def test_a_call_behind_one_that_never_ends_comes_at_the_finish() -> None:
-    assert play(calls(0, "a", '{"x":'), calls(1, "b", "{}"), done("length")) == [
+    assert play(call_piece(0, "a", '{"x":'), call_piece(1, "b", "{}"), finish("length")) == [
         START,
         *tool(0, 0, "a", '{"x":'),
         *tool(1, 1, "b", "{}"),
@@ -153,7 +166,9 @@ def test_a_call_behind_one_that_never_ends_comes_at_the_finish() -> None:
 
 
 def test_a_late_name_keeps_the_arguments_that_came_before_it() -> None:
-    assert play(calls(0, None, '{"x":'), calls(0, None, " 1"), calls(0, "a", "}"), done()) == [
+    assert play(
+        call_piece(0, None, '{"x":'), call_piece(0, None, " 1"), call_piece(0, "a", "}"), finish()
+    ) == [
         START,
         *tool(0, 0, "a", '{"x": 1}'),
         *end("tool_use"),
@@ -161,7 +176,7 @@ def test_a_late_name_keeps_the_arguments_that_came_before_it() -> None:
 
 
 def test_text_goes_on_while_a_call_has_no_name_yet() -> None:
-    assert play(says("a"), calls(0), says("b"), calls(0, "f", "{}"), done()) == [
+    assert play(text_piece("a"), call_piece(0), text_piece("b"), call_piece(0, "f", "{}"), finish()) == [
         START,
         *text(0, "a", "b"),
         *tool(1, 0, "f", "{}"),
@@ -170,7 +185,7 @@ def test_text_goes_on_while_a_call_has_no_name_yet() -> None:
 
 
 def test_a_call_waits_for_the_name_of_the_one_before_it() -> None:
-    assert play(calls(0), calls(1, "b", "{}"), calls(0, "a", "{}"), done()) == [
+    assert play(call_piece(0), call_piece(1, "b", "{}"), call_piece(0, "a", "{}"), finish()) == [
         START,
         *tool(0, 0, "a", "{}"),
         *tool(1, 1, "b", "{}"),
@@ -179,7 +194,7 @@ def test_a_call_waits_for_the_name_of_the_one_before_it() -> None:
 
 
 def test_a_name_that_is_repeated_is_the_same_name() -> None:
-    assert play(calls(0, "f", "{"), calls(0, "f", "}"), done()) == [
+    assert play(call_piece(0, "f", "{"), call_piece(0, "f", "}"), finish()) == [
         START,
         *tool(0, 0, "f", "{", "}"),
         *end("tool_use"),
@@ -187,7 +202,7 @@ def test_a_name_that_is_repeated_is_the_same_name() -> None:
 
 
 def test_a_call_that_never_gets_a_name_comes_back_as_text() -> None:
-    assert play(calls(0, None, '{"x":'), calls(0, None, " 1}"), done()) == [
+    assert play(call_piece(0, None, '{"x":'), call_piece(0, None, " 1}"), finish()) == [
         START,
         *text(0, '{"x": 1}'),
         *end("end_turn"),
@@ -195,7 +210,9 @@ def test_a_call_that_never_gets_a_name_comes_back_as_text() -> None:
 
 
 def test_a_nameless_call_between_named_ones_loses_nothing() -> None:
-    assert play(calls(0, "a", "{}"), calls(1, None, '{"y": 2}'), calls(2, "c", "{}"), done()) == [
+    assert play(
+        call_piece(0, "a", "{}"), call_piece(1, None, '{"y": 2}'), call_piece(2, "c", "{}"), finish()
+    ) == [
         START,
         *tool(0, 0, "a", "{}"),
         *tool(1, 1, "c", "{}"),
@@ -205,8 +222,8 @@ def test_a_nameless_call_between_named_ones_loses_nothing() -> None:
 
 
 def test_a_nameless_call_without_arguments_leaves_no_trace() -> None:
-    assert play(says("a"), calls(0), done()) == [START, *text(0, "a"), *end("end_turn")]
-    assert play(calls(0), done(), continues=True) == [START, *end("end_turn")]
+    assert play(text_piece("a"), call_piece(0), finish()) == [START, *text(0, "a"), *end("end_turn")]
+    assert play(call_piece(0), finish(), continues=True) == [START, *end("end_turn")]
 
 
 # White space before the arguments: the SDKs' accumulators can't parse a delta that is blank so far.
@@ -214,7 +231,9 @@ def test_a_nameless_call_without_arguments_leaves_no_trace() -> None:
 
 @pytest.mark.parametrize("pieces", [(" ", "{}"), ("\n", " ", "{}"), ("\n ", ' {"x"', ": 1}")], ids=repr)
 def test_the_first_arguments_streamed_are_not_blank(pieces: tuple[str, ...]) -> None:
-    events = play(calls(0, "f", pieces[0]), *(calls(0, None, piece) for piece in pieces[1:]), done())
+    events = play(
+        call_piece(0, "f", pieces[0]), *(call_piece(0, None, piece) for piece in pieces[1:]), finish()
+    )
     streamed = [event[2] for event in events if event[0] == "input_json_delta"]
     assert streamed[0] == ""
     assert streamed[1].strip()
@@ -222,14 +241,21 @@ def test_the_first_arguments_streamed_are_not_blank(pieces: tuple[str, ...]) -> 
 
 
 def test_arguments_that_are_blank_to_the_end_are_no_arguments() -> None:
-    assert play(calls(0, "now", " \n"), done()) == [START, *tool(0, 0, "now"), *end("tool_use")]
+    assert play(call_piece(0, "now", " \n"), finish()) == [START, *tool(0, 0, "now"), *end("tool_use")]
 
 
-# What is said in the middle of a call is held back until the call is whole.
+# Text and thinking in the middle of a call are buffered until the call is complete.
 
 
-def test_text_in_the_middle_of_a_call_is_held_back_until_the_call_is_whole() -> None:
-    assert play(calls(0, "f", '{"x":'), says("hm"), says("!"), calls(0, None, " 1}"), says("?"), done()) == [
+def test_text_in_the_middle_of_a_call_is_held_back_until_the_call_is_complete() -> None:
+    assert play(
+        call_piece(0, "f", '{"x":'),
+        text_piece("hm"),
+        text_piece("!"),
+        call_piece(0, None, " 1}"),
+        text_piece("?"),
+        finish(),
+    ) == [
         START,
         *tool(0, 0, "f", '{"x":', " 1}"),
         *text(1, "hm", "!", "?"),
@@ -237,8 +263,8 @@ def test_text_in_the_middle_of_a_call_is_held_back_until_the_call_is_whole() -> 
     ]
 
 
-def test_thinking_in_the_middle_of_a_call_is_held_back_until_the_call_is_whole() -> None:
-    assert play(calls(0, "f", '{"x":'), thinks("hm"), calls(0, None, " 1}"), done()) == [
+def test_thinking_in_the_middle_of_a_call_is_held_back_until_the_call_is_complete() -> None:
+    assert play(call_piece(0, "f", '{"x":'), thinking_piece("hm"), call_piece(0, None, " 1}"), finish()) == [
         START,
         *tool(0, 0, "f", '{"x":', " 1}"),
         *thinking(1, "hm"),
@@ -247,7 +273,14 @@ def test_thinking_in_the_middle_of_a_call_is_held_back_until_the_call_is_whole()
 
 
 def test_what_is_held_back_keeps_its_order() -> None:
-    assert play(calls(0, "f", "{"), says("a"), thinks("b"), says("c"), calls(0, None, "}"), done()) == [
+    assert play(
+        call_piece(0, "f", "{"),
+        text_piece("a"),
+        thinking_piece("b"),
+        text_piece("c"),
+        call_piece(0, None, "}"),
+        finish(),
+    ) == [
         START,
         *tool(0, 0, "f", "{", "}"),
         *text(1, "a"),
@@ -258,12 +291,12 @@ def test_what_is_held_back_keeps_its_order() -> None:
 
 
 def test_held_text_follows_the_call_at_once_and_not_at_the_end() -> None:
-    so_far = play(calls(0, "f", "{"), says("a"), calls(0, None, "}"))
+    so_far = play(call_piece(0, "f", "{"), text_piece("a"), call_piece(0, None, "}"))
     assert so_far == [START, *tool(0, 0, "f", "{", "}"), *text(1, "a")[:-1]]
 
 
 def test_braces_inside_strings_do_not_end_a_call() -> None:
-    assert play(calls(0, "f", '{"x": "}\\"}'), says("a"), calls(0, None, '"}'), done()) == [
+    assert play(call_piece(0, "f", '{"x": "}\\"}'), text_piece("a"), call_piece(0, None, '"}'), finish()) == [
         START,
         *tool(0, 0, "f", '{"x": "}\\"}', '"}'),
         *text(1, "a"),
@@ -272,7 +305,7 @@ def test_braces_inside_strings_do_not_end_a_call() -> None:
 
 
 def test_text_held_behind_a_cut_call_is_not_lost() -> None:
-    assert play(calls(0, "f", '{"x":'), says("a"), done("length")) == [
+    assert play(call_piece(0, "f", '{"x":'), text_piece("a"), finish("length")) == [
         START,
         *tool(0, 0, "f", '{"x":'),
         *text(1, "a"),
@@ -286,20 +319,20 @@ def test_text_held_behind_a_cut_call_is_not_lost() -> None:
 @pytest.mark.parametrize(
     "deltas",
     [
-        (says("\n\n"), calls(0, "f", "{}")),
-        (says("\n"), says("\n"), calls(0, "f", "{}"), says("\n")),
-        (thinks("\n\n"), says(" "), calls(0, "f", "{}")),
-        (calls(0, "f", "{"), says("\n"), calls(0, None, "}"), says("\n")),
+        (text_piece("\n\n"), call_piece(0, "f", "{}")),
+        (text_piece("\n"), text_piece("\n"), call_piece(0, "f", "{}"), text_piece("\n")),
+        (thinking_piece("\n\n"), text_piece(" "), call_piece(0, "f", "{}")),
+        (call_piece(0, "f", "{"), text_piece("\n"), call_piece(0, None, "}"), text_piece("\n")),
     ],
     ids=["before", "around", "blank-thinking", "inside"],
 )
 def test_white_space_around_a_call_gives_no_block(deltas: tuple[EngineDelta, ...]) -> None:
-    opened = [event for event in play(*deltas, done()) if event[0] == "open"]
+    opened = [event for event in play(*deltas, finish()) if event[0] == "open"]
     assert opened == [("open", 0, "tool_use", "toolu_0", "f")]
 
 
 def test_white_space_between_thinking_and_text_is_no_part_of_either() -> None:
-    assert play(thinks("hm"), says("\n"), says("\n\nHello"), done()) == [
+    assert play(thinking_piece("hm"), text_piece("\n"), text_piece("\n\nHello"), finish()) == [
         START,
         *thinking(0, "hm"),
         *text(1, "Hello"),
@@ -308,7 +341,7 @@ def test_white_space_between_thinking_and_text_is_no_part_of_either() -> None:
 
 
 def test_white_space_that_was_dropped_does_not_come_back_later() -> None:
-    assert play(says("  "), calls(0, "f", "{}"), says("b"), done()) == [
+    assert play(text_piece("  "), call_piece(0, "f", "{}"), text_piece("b"), finish()) == [
         START,
         *tool(0, 0, "f", "{}"),
         *text(1, "b"),
@@ -317,7 +350,7 @@ def test_white_space_that_was_dropped_does_not_come_back_later() -> None:
 
 
 def test_white_space_between_two_calls_gives_no_block() -> None:
-    assert play(calls(0, "a", "{}"), says("\n"), calls(1, "b", "{}"), done()) == [
+    assert play(call_piece(0, "a", "{}"), text_piece("\n"), call_piece(1, "b", "{}"), finish()) == [
         START,
         *tool(0, 0, "a", "{}"),
         *tool(1, 1, "b", "{}"),
@@ -326,7 +359,7 @@ def test_white_space_between_two_calls_gives_no_block() -> None:
 
 
 def test_white_space_inside_thinking_does_not_break_it() -> None:
-    assert play(thinks("a"), says("\n"), thinks("b"), done()) == [
+    assert play(thinking_piece("a"), text_piece("\n"), thinking_piece("b"), finish()) == [
         START,
         *thinking(0, "a", "b"),
         *end("end_turn"),
@@ -334,7 +367,7 @@ def test_white_space_inside_thinking_does_not_break_it() -> None:
 
 
 def test_white_space_within_and_after_text_is_kept() -> None:
-    assert play(says("a"), says("\n\n"), says("b\n"), done()) == [
+    assert play(text_piece("a"), text_piece("\n\n"), text_piece("b\n"), finish()) == [
         START,
         *text(0, "a", "\n\n", "b\n"),
         *end("end_turn"),
@@ -344,31 +377,35 @@ def test_white_space_within_and_after_text_is_kept() -> None:
 @pytest.mark.parametrize(
     "deltas",
     [
-        (says("\n\nHello"),),
-        (says("\n"), says("\nHello")),
-        (thinks("\n"), says("\n\nHello")),
+        (text_piece("\n\nHello"),),
+        (text_piece("\n"), text_piece("\nHello")),
+        (thinking_piece("\n"), text_piece("\n\nHello")),
     ],
     ids=["whole", "split", "after-blank-thinking"],
 )
 def test_white_space_at_the_head_of_a_fresh_reply_is_the_templates(deltas: tuple[EngineDelta, ...]) -> None:
-    assert play(*deltas, done()) == [START, *text(0, "Hello"), *end("end_turn")]
+    assert play(*deltas, finish()) == [START, *text(0, "Hello"), *end("end_turn")]
 
 
 @pytest.mark.parametrize(
     "deltas",
-    [(says("    return x"),), (says("\n"), says("    return x")), (says(" \n"), says("\n    return x"))],
+    [
+        (text_piece("    return x"),),
+        (text_piece("\n"), text_piece("    return x")),
+        (text_piece(" \n"), text_piece("\n    return x")),
+    ],
     ids=["alone", "after-a-line-end", "after-a-blank-line"],
 )
 def test_an_indentation_at_the_head_of_a_reply_is_the_models(deltas: tuple[EngineDelta, ...]) -> None:
-    assert play(*deltas, done()) == [START, *text(0, "    return x"), *end("end_turn")]
+    assert play(*deltas, finish()) == [START, *text(0, "    return x"), *end("end_turn")]
 
 
 def test_a_reply_of_white_space_is_empty() -> None:
-    assert play(says(" \n"), says("\n"), done()) == [START, *end("end_turn")]
+    assert play(text_piece(" \n"), text_piece("\n"), finish()) == [START, *end("end_turn")]
 
 
 def test_blank_thinking_gives_no_block() -> None:
-    assert play(thinks("\n"), thinks("\n\n"), says("Hello"), done()) == [
+    assert play(thinking_piece("\n"), thinking_piece("\n\n"), text_piece("Hello"), finish()) == [
         START,
         *text(0, "Hello"),
         *end("end_turn"),
@@ -376,7 +413,7 @@ def test_blank_thinking_gives_no_block() -> None:
 
 
 def test_newlines_at_the_head_of_thinking_are_the_templates() -> None:
-    assert play(thinks("\n\nhm"), thinks("\n"), done()) == [
+    assert play(thinking_piece("\n\nhm"), thinking_piece("\n"), finish()) == [
         START,
         *thinking(0, "hm", "\n"),
         *end("end_turn"),
@@ -384,7 +421,7 @@ def test_newlines_at_the_head_of_thinking_are_the_templates() -> None:
 
 
 def test_a_prefilled_reply_keeps_its_leading_white_space() -> None:
-    assert play(says(" "), says("world"), done(), continues=True) == [
+    assert play(text_piece(" "), text_piece("world"), finish(), continues=True) == [
         START,
         *text(0, " ", "world"),
         *end("end_turn"),
@@ -392,7 +429,7 @@ def test_a_prefilled_reply_keeps_its_leading_white_space() -> None:
 
 
 def test_only_the_head_of_a_prefilled_reply_keeps_white_space() -> None:
-    assert play(says(" a"), calls(0, "f", "{}"), says("\nb"), done(), continues=True) == [
+    assert play(text_piece(" a"), call_piece(0, "f", "{}"), text_piece("\nb"), finish(), continues=True) == [
         START,
         *text(0, " a"),
         *tool(1, 0, "f", "{}"),
@@ -402,59 +439,63 @@ def test_only_the_head_of_a_prefilled_reply_keeps_white_space() -> None:
 
 
 def test_an_empty_piece_opens_no_block_in_a_prefilled_reply() -> None:
-    assert play(says(""), done(), continues=True) == [START, *end("end_turn")]
+    assert play(text_piece(""), finish(), continues=True) == [START, *end("end_turn")]
 
 
 # Ends.
 
-WHOLE_CALL = calls(0, "f", "{}")
-CUT_CALL = calls(0, "f", '{"x":')
+WHOLE_CALL = call_piece(0, "f", "{}")
+CUT_CALL = call_piece(0, "f", '{"x":')
 
 
 STOP_REASONS: dict[str, tuple[tuple[EngineDelta, ...], EndReason, tuple[str, ...]]] = {
     "nothing": ((), "stop", ("end_turn",)),
-    "text": ((says("a"),), "stop", ("end_turn",)),
+    "text": ((text_piece("a"),), "stop", ("end_turn",)),
     "call": ((WHOLE_CALL,), "stop", ("tool_use",)),
-    "call then text": ((WHOLE_CALL, says("a")), "stop", ("tool_use",)),
-    "nameless call": ((calls(0, None, "{}"),), "stop", ("end_turn",)),
-    "length in text": ((says("a"),), "length", ("max_tokens",)),
-    "length in thinking": ((thinks("a"),), "length", ("max_tokens",)),
+    "call then text": ((WHOLE_CALL, text_piece("a")), "stop", ("tool_use",)),
+    "nameless call": ((call_piece(0, None, "{}"),), "stop", ("end_turn",)),
+    "length in text": ((text_piece("a"),), "length", ("max_tokens",)),
+    "length in thinking": ((thinking_piece("a"),), "length", ("max_tokens",)),
     "length in a call": ((CUT_CALL,), "length", ("max_tokens",)),
     "length after a call": ((WHOLE_CALL,), "length", ("max_tokens",)),
-    "window in text": ((says("a"),), "window", ("model_context_window_exceeded",)),
+    "window in text": ((text_piece("a"),), "window", ("model_context_window_exceeded",)),
     "window in a call": ((CUT_CALL,), "window", ("model_context_window_exceeded",)),
-    "refusal in text": ((says("a"),), "refusal", ("refusal",)),
+    "refusal in text": ((text_piece("a"),), "refusal", ("refusal",)),
     "refusal after a call": ((WHOLE_CALL,), "refusal", ("refusal",)),
     "sequence at once": ((), "stop_sequence", ("stop_sequence", "END")),
-    "sequence in text": ((says("a"),), "stop_sequence", ("stop_sequence", "END")),
+    "sequence in text": ((text_piece("a"),), "stop_sequence", ("stop_sequence", "END")),
     "sequence in a call": ((CUT_CALL,), "stop_sequence", ("stop_sequence", "END")),
     "sequence after a call": ((WHOLE_CALL,), "stop_sequence", ("tool_use",)),
     "sequence in the second call": (
-        (WHOLE_CALL, calls(1, "g", '{"x"')),
+        (WHOLE_CALL, call_piece(1, "g", '{"x"')),
         "stop_sequence",
         ("stop_sequence", "END"),
     ),
-    "sequence after a nameless call": ((calls(0, None, "{}"),), "stop_sequence", ("stop_sequence", "END")),
+    "sequence after a nameless call": (
+        (call_piece(0, None, "{}"),),
+        "stop_sequence",
+        ("stop_sequence", "END"),
+    ),
     "sequence in a nameless second call": (
-        (WHOLE_CALL, calls(1, None, "{")),
+        (WHOLE_CALL, call_piece(1, None, "{")),
         "stop_sequence",
         ("tool_use",),
     ),
 }
 
 
-@pytest.mark.parametrize(("said", "reason", "expected"), STOP_REASONS.values(), ids=STOP_REASONS.keys())
-def test_stop_reason(said: tuple[EngineDelta, ...], reason: EndReason, expected: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("deltas", "reason", "expected"), STOP_REASONS.values(), ids=STOP_REASONS.keys())
+def test_stop_reason(deltas: tuple[EngineDelta, ...], reason: EndReason, expected: tuple[str, ...]) -> None:
     matched = "END" if reason == "stop_sequence" else None
-    assert play(*said, done(reason, matched))[-2:] == end(*expected)
+    assert play(*deltas, finish(reason, matched))[-2:] == end(*expected)
 
 
 def test_a_call_cut_by_max_tokens_stays_visibly_cut() -> None:
-    assert play(CUT_CALL, done("length")) == [START, *tool(0, 0, "f", '{"x":'), *end("max_tokens")]
+    assert play(CUT_CALL, finish("length")) == [START, *tool(0, 0, "f", '{"x":'), *end("max_tokens")]
 
 
 def test_a_refusal_carries_its_details() -> None:
-    ended = events_of([READ, says("a"), done("refusal")])[-2]
+    ended = events_of([READ, text_piece("a"), finish("refusal")])[-2]
     assert ended["type"] == "message_delta"
     assert ended["delta"] == {
         "stop_reason": "refusal",
@@ -468,28 +509,28 @@ def test_a_refusal_carries_its_details() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "blocks"),
+    ("deltas", "blocks"),
     [
         ((), []),
-        ((says("a"),), text(0, "a")),
-        ((thinks("a"),), thinking(0, "a")),
+        ((text_piece("a"),), text(0, "a")),
+        ((thinking_piece("a"),), thinking(0, "a")),
         ((CUT_CALL,), tool(0, 0, "f", '{"x":')),
-        ((says("a"), WHOLE_CALL), [*text(0, "a"), *tool(1, 0, "f", "{}")]),
+        ((text_piece("a"), WHOLE_CALL), [*text(0, "a"), *tool(1, 0, "f", "{}")]),
     ],
     ids=["between", "text", "thinking", "tool_use", "whole-call"],
 )
-def test_a_failure_closes_the_open_block_and_then_sends_the_error(said: Any, blocks: Any) -> None:
-    assert play(*said, fails()) == [START, *blocks, *error()]
+def test_a_failure_closes_the_open_block_and_then_sends_the_error(deltas: Any, blocks: Any) -> None:
+    assert play(*deltas, failure()) == [START, *blocks, *error()]
 
 
 def test_a_failure_before_the_start_is_a_lone_error() -> None:
-    assert [compact(event) for event in events_of([fails("busy", "overloaded_error")])] == error(
+    assert [compact(event) for event in events_of([failure("busy", "overloaded_error")])] == error(
         "busy", "overloaded_error"
     )
 
 
 def test_an_error_carries_its_details_and_the_request_id() -> None:
-    failed = fails()
+    failed = failure()
     failed.error.details = {"error_code": "x"}
     assert events_of([READ, failed])[-1] == {
         "type": "error",
@@ -503,12 +544,19 @@ def test_an_error_carries_its_details_and_the_request_id() -> None:
 REACHED: dict[State, list[EngineDelta]] = {
     State.BEFORE: [],
     State.BETWEEN: [READ],
-    State.TEXT: [READ, says("a")],
-    State.THINKING: [READ, thinks("a")],
+    State.TEXT: [READ, text_piece("a")],
+    State.THINKING: [READ, thinking_piece("a")],
     State.TOOL_USE: [READ, CUT_CALL],
-    State.ENDED: [READ, done()],
+    State.ENDED: [READ, finish()],
 }
-DELTAS: list[EngineDelta] = [READ, says("b"), thinks("b"), calls(1, "g", "{}"), done(), fails()]
+DELTAS: list[EngineDelta] = [
+    READ,
+    text_piece("b"),
+    thinking_piece("b"),
+    call_piece(1, "g", "{}"),
+    finish(),
+    failure(),
+]
 STEPS = [(state, delta) for state in State for delta in DELTAS]
 
 
@@ -526,7 +574,7 @@ def test_every_transition_of_the_table_leads_to_a_legal_reply(state: State, delt
     machine, events = in_state(state)
     events += machine.feed(delta)
     if not machine.ended:
-        events += machine.feed(done())
+        events += machine.feed(finish())
     assert machine.ended
     grammar.check(events)
 
@@ -551,7 +599,7 @@ def test_the_table_knows_every_delta_and_every_state_but_the_last() -> None:
 
 
 def test_omitted_thinking_has_only_its_signature() -> None:
-    assert play(thinks("a"), thinks("b"), says("c"), done(), show_thinking=False) == [
+    assert play(thinking_piece("a"), thinking_piece("b"), text_piece("c"), finish(), show_thinking=False) == [
         START,
         *thinking(0, signature=sign("ab")),
         *text(1, "c"),
@@ -562,8 +610,10 @@ def test_omitted_thinking_has_only_its_signature() -> None:
 @pytest.mark.parametrize(
     ("shown", "texts"), [(True, ("a", "b")), (False, ("", ""))], ids=["shown", "omitted"]
 )
-def test_counted_thinking_says_how_many_tokens_each_piece_was(shown: bool, texts: tuple[str, str]) -> None:
-    assert play(thinks("a", 3), thinks("b", 2), done(), show_thinking=shown, count_thinking=True) == [
+def test_counted_thinking_carries_the_tokens_of_each_piece(shown: bool, texts: tuple[str, str]) -> None:
+    assert play(
+        thinking_piece("a", 3), thinking_piece("b", 2), finish(), show_thinking=shown, count_thinking=True
+    ) == [
         START,
         ("open", 0, "thinking"),
         ("thinking_delta", 0, texts[0], 3),
@@ -575,7 +625,7 @@ def test_counted_thinking_says_how_many_tokens_each_piece_was(shown: bool, texts
 
 
 def test_each_thinking_block_is_signed_for_itself() -> None:
-    events = play(thinks("a"), says("b"), thinks("c"), done())
+    events = play(thinking_piece("a"), text_piece("b"), thinking_piece("c"), finish())
     assert [event[2] for event in events if event[0] == "signature_delta"] == ["<a>", "<c>"]
 
 
@@ -615,7 +665,7 @@ def test_the_message_start_in_full() -> None:
 
 
 def test_blocks_open_with_every_field_a_reader_adds_to() -> None:
-    events = events_of([READ, thinks("a"), says("b"), calls(0, "f", "{}"), done()])
+    events = events_of([READ, thinking_piece("a"), text_piece("b"), call_piece(0, "f", "{}"), finish()])
     assert [event["content_block"] for event in events if event["type"] == "content_block_start"] == [
         {"type": "thinking", "thinking": "", "signature": ""},
         {"type": "text", "text": ""},
@@ -633,7 +683,7 @@ def test_the_input_counters_are_disjoint(cached: int) -> None:
 
 
 def test_the_last_usage_repeats_the_input_and_counts_the_thinking() -> None:
-    ended = events_of([READ, thinks("a"), ReplyFinished("stop", 9, thinking_tokens=4)])[-2]
+    ended = events_of([READ, thinking_piece("a"), ReplyFinished("stop", 9, thinking_tokens=4)])[-2]
     assert ended["type"] == "message_delta"
     assert ended["usage"] == make_usage(READ, 9, 4)
     assert ended["usage"]["output_tokens_details"] == {"thinking_tokens": 4}
@@ -642,7 +692,7 @@ def test_the_last_usage_repeats_the_input_and_counts_the_thinking() -> None:
 def test_diagnostics_stand_in_the_first_event_and_applied_edits_in_the_last() -> None:
     edit = {"type": "clear_tool_uses_20250919", "cleared_tool_uses": 1, "cleared_input_tokens": 5}
     first, *_, last, _ = events_of(
-        [READ, done()], diagnostics={"cache_miss_reason": None}, applied_edits=[edit]
+        [READ, finish()], diagnostics={"cache_miss_reason": None}, applied_edits=[edit]
     )
     assert first["type"] == "message_start"
     assert first["message"]["diagnostics"] == {"cache_miss_reason": None}
@@ -651,14 +701,14 @@ def test_diagnostics_stand_in_the_first_event_and_applied_edits_in_the_last() ->
 
 
 def test_diagnostics_are_null_and_applied_edits_are_omitted_unless_requested() -> None:
-    first, *_, last, _ = events_of([READ, done()])
+    first, *_, last, _ = events_of([READ, finish()])
     assert first["message"]["diagnostics"] is None  # type: ignore[typeddict-item]
     assert "context_management" not in last
 
 
 def test_every_field_that_the_sdk_declares_is_present() -> None:
     """The official TypeScript SDK declares the fields of these types as present, null or not."""
-    first, *_, last, _ = events_of([READ, done()])
+    first, *_, last, _ = events_of([READ, finish()])
     assert first["type"] == "message_start"
     assert last["type"] == "message_delta"
     assert set(anthropic.types.Message.model_fields) == set(first["message"])
@@ -682,7 +732,7 @@ def cost(deltas: Callable[[int], Iterable[EngineDelta]], length: int) -> float:
     """Processor time of a reply, the best of three."""
 
     def once() -> float:
-        script = [READ, *deltas(length), done()]
+        script = [READ, *deltas(length), finish()]
         begun = time.process_time()
         events_of(script)
         return time.process_time() - begun
@@ -693,14 +743,14 @@ def cost(deltas: Callable[[int], Iterable[EngineDelta]], length: int) -> float:
 @pytest.mark.parametrize(
     "deltas",
     [
-        lambda n: (says("ab") for _ in range(n)),
-        lambda n: (says("\n\n") for _ in range(n)),
-        lambda n: [thinks("a"), *(says("\n\n") for _ in range(n))],
-        lambda n: (thinks("ab") for _ in range(n)),
-        lambda n: [calls(0, "f", '{"x": "'), *(calls(0, None, "ab") for _ in range(n))],
-        lambda n: [CUT_CALL, *(says("ab") for _ in range(n))],
-        lambda n: [CUT_CALL, *(calls(1, "g", "ab") for _ in range(n))],
-        lambda n: (calls(0, None, "ab") for _ in range(n)),
+        lambda n: (text_piece("ab") for _ in range(n)),
+        lambda n: (text_piece("\n\n") for _ in range(n)),
+        lambda n: [thinking_piece("a"), *(text_piece("\n\n") for _ in range(n))],
+        lambda n: (thinking_piece("ab") for _ in range(n)),
+        lambda n: [call_piece(0, "f", '{"x": "'), *(call_piece(0, None, "ab") for _ in range(n))],
+        lambda n: [CUT_CALL, *(text_piece("ab") for _ in range(n))],
+        lambda n: [CUT_CALL, *(call_piece(1, "g", "ab") for _ in range(n))],
+        lambda n: (call_piece(0, None, "ab") for _ in range(n)),
     ],
     ids=["text", "blanks", "blanks-after", "thinking", "arguments", "held", "interleaved", "nameless"],
 )

@@ -1,4 +1,4 @@
-"""Calls to a toolset's members: named as the wire names them, their input in one piece."""
+"""Calls of toolset members have the wire's names, and their input comes in one piece."""
 
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineToolCall, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.stream.machine import Machine

@@ -1,4 +1,4 @@
-"""What holds of every reply: it is legal, nothing of it is lost, and it costs linear time."""
+"""Properties of every reply: its events are legal, and none of its text is lost."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def solid(text: str) -> str:
     return "".join(text.split())
 
 
-def said(events: Sequence[Any], kind: str, key: str) -> str:
+def joined_deltas(events: Sequence[Any], kind: str, key: str) -> str:
     """All deltas of a kind, joined."""
     deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
     return "".join(delta[key] for delta in deltas if delta["type"] == kind)
@@ -36,7 +36,7 @@ def calls_of(events: Sequence[Any]) -> list[tuple[str, str]]:
         if event["type"] == "content_block_start" and event["content_block"]["type"] == "tool_use"
     }
     return [
-        (name, said([event for event in events if event.get("index") == index], *INPUT).strip())
+        (name, joined_deltas([event for event in events if event.get("index") == index], *INPUT).strip())
         for index, name in names.items()
     ]
 
@@ -53,20 +53,20 @@ def test_every_reply_is_legal(script: Script, continues: bool, show_thinking: bo
 
 @thorough
 @given(scripts(finishes))
-def test_nothing_said_is_lost_and_all_keeps_its_order(script: Script) -> None:
+def test_no_text_is_lost_and_the_order_is_kept(script: Script) -> None:
     events = events_of(script.deltas)
     nameless = "".join(call.arguments for call in script.calls if call.name is None)
-    assert solid(said(events, "text_delta", "text")) == solid(script.text + nameless)
-    assert solid(said(events, "thinking_delta", "thinking")) == solid(script.thinking)
+    assert solid(joined_deltas(events, "text_delta", "text")) == solid(script.text + nameless)
+    assert solid(joined_deltas(events, "thinking_delta", "thinking")) == solid(script.thinking)
     assert calls_of(events) == [(call.name, call.arguments.strip()) for call in script.calls if call.name]
 
 
 @thorough
 @given(scripts(failures))
-def test_what_a_failed_reply_has_said_is_its_beginning(script: Script) -> None:
+def test_a_failed_reply_has_sent_the_beginning_of_its_text(script: Script) -> None:
     events = events_of(script.deltas)
-    assert solid(script.text).startswith(solid(said(events, "text_delta", "text")))
-    assert solid(script.thinking).startswith(solid(said(events, "thinking_delta", "thinking")))
+    assert solid(script.text).startswith(solid(joined_deltas(events, "text_delta", "text")))
+    assert solid(script.thinking).startswith(solid(joined_deltas(events, "thinking_delta", "thinking")))
     named = [call for call in script.calls if call.name]
     for (name, arguments), call in zip(calls_of(events), named, strict=False):
         assert name == call.name
@@ -75,10 +75,12 @@ def test_what_a_failed_reply_has_said_is_its_beginning(script: Script) -> None:
 
 @thorough
 @given(scripts(ends))
-def test_a_hidden_thought_is_signed_as_if_it_were_shown(script: Script) -> None:
+def test_hidden_thinking_is_signed_like_shown_thinking(script: Script) -> None:
     shown, hidden = (events_of(script.deltas, show_thinking=show) for show in (True, False))
-    assert said(hidden, "thinking_delta", "thinking") == ""
-    assert said(hidden, "signature_delta", "signature") == said(shown, "signature_delta", "signature")
+    assert joined_deltas(hidden, "thinking_delta", "thinking") == ""
+    assert joined_deltas(hidden, "signature_delta", "signature") == joined_deltas(
+        shown, "signature_delta", "signature"
+    )
 
 
 @st.composite
@@ -107,11 +109,11 @@ def test_the_input_counters_are_disjoint_and_add_up_to_the_prompt(
     assert usage["cache_creation_input_tokens"] == sum(parts[2:])
 
 
-# JSON, as far as it has come.
+# Progress of a JSON text.
 
 
 def is_complete(text: str) -> bool:
-    """Whether the text is a whole JSON value, by the standard library."""
+    """Whether the text is a complete JSON value, by the standard library."""
     try:
         json.loads(text)
     except ValueError:

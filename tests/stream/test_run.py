@@ -1,4 +1,4 @@
-"""A reply's run: whatever becomes of the deltas, the events end well."""
+"""A reply ends with `message_stop` or `error`, whatever happens to its deltas."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream.playbook import READ, START, compact, done, end, error, fails, reply, says, text
+from stream.playbook import READ, START, compact, end, error, failure, finish, reply, text, text_piece
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.run import stream_events
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -27,13 +27,14 @@ async def run(*deltas: EngineDelta | Exception) -> list[Any]:
 
 async def test_the_events_of_one_delta_come_together() -> None:
     batches = [
-        len(batch) async for batch in stream_events(reply(), deltas_of(READ, says("a"), says(""), done()))
+        len(batch)
+        async for batch in stream_events(reply(), deltas_of(READ, text_piece("a"), text_piece(""), finish()))
     ]
     assert batches == [1, 2, 3]
 
 
 async def test_nothing_is_read_after_the_end() -> None:
-    assert await run(READ, says("a"), done(), ValueError("read too far")) == [
+    assert await run(READ, text_piece("a"), finish(), ValueError("read too far")) == [
         START,
         *text(0, "a"),
         *end("end_turn"),
@@ -43,7 +44,7 @@ async def test_nothing_is_read_after_the_end() -> None:
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
-        ((fails("gone"),), error("gone")),
+        ((failure("gone"),), error("gone")),
         ((), error("The reply ended unexpectedly")),
         ((MessagesError("overloaded_error", "busy"),), error("busy", "overloaded_error")),
         ((ValueError("a secret"),), error("Internal server error")),
@@ -52,7 +53,7 @@ async def test_nothing_is_read_after_the_end() -> None:
     ids=["failed", "broken-off", "our-error", "a-bug", "illegal-order"],
 )
 async def test_a_reply_that_breaks_ends_with_an_error(last: tuple[Any, ...], expected: list[Any]) -> None:
-    assert await run(READ, says("a"), *last) == [START, *text(0, "a"), *expected]
+    assert await run(READ, text_piece("a"), *last) == [START, *text(0, "a"), *expected]
 
 
 async def test_what_is_raised_before_the_prompt_is_read_is_an_error_too() -> None:

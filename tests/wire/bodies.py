@@ -1,4 +1,4 @@
-"""Short ways to write request bodies and to read them."""
+"""Short ways to write and parse request bodies."""
 
 import json
 from typing import Any
@@ -9,10 +9,10 @@ Json = dict[str, Any]
 
 
 def body(*messages: Any, **fields: Any) -> Json:
-    """A whole body; without messages the user says "Hi". A field given as `...` is left out."""
-    told = list(messages) or [{"role": "user", "content": "Hi"}]
-    whole = {"model": "m", "max_tokens": 10, "messages": told, **fields}
-    return {name: value for name, value in whole.items() if value is not ...}
+    """Make a body. Without messages the user's text is "Hi". A field given as `...` is left out."""
+    conversation = list(messages) or [{"role": "user", "content": "Hi"}]
+    complete = {"model": "m", "max_tokens": 10, "messages": conversation, **fields}
+    return {name: value for name, value in complete.items() if value is not ...}
 
 
 def user(*blocks: Any) -> Json:
@@ -23,5 +23,5 @@ def assistant(*blocks: Any) -> Json:
     return {"role": "assistant", "content": list(blocks)}
 
 
-def read(whole: Any) -> MessagesRequest:
-    return parse(json.dumps(whole).encode(), MessagesRequest)
+def read(request_body: Any) -> MessagesRequest:
+    return parse(json.dumps(request_body).encode(), MessagesRequest)

@@ -1,6 +1,6 @@
-"""What the installed Anthropic SDK knows of the protocol, read off its types: no name is written down here.
+"""The protocol as the installed Anthropic SDK defines it, read from the SDK's types and source.
 
-Used by `test_drift`. `minimal` makes the smallest value that a type of the SDK allows.
+`minimal` makes the smallest value that a type of the SDK allows.
 """
 
 import ast
@@ -39,7 +39,7 @@ COUNT = (
 
 
 def members(shape: Any) -> list[Any]:
-    """The leaves of a type: what its unions, lists and annotations are made of."""
+    """The leaf types of a type: the members of its unions, lists and annotations."""
     if get_origin(shape) is Literal:
         return [shape]
     if get_origin(shape) in (Annotated, te.Required, te.NotRequired):
@@ -83,7 +83,7 @@ def types_of(model: Any) -> set[str]:
 
 
 def params(*shapes: Any) -> list[Any]:
-    """The classes of requests among the leaves of types: the beta API takes the reply's back as well."""
+    """The request classes among the leaves of types. (The beta API also accepts reply classes.)"""
     return [model for model in models(*shapes) if te.is_typeddict(model)]
 
 
@@ -97,7 +97,7 @@ def tagged(found_in: Iterable[Any]) -> dict[str, Any]:
 
 
 def optional_fields(found_in: Iterable[Any]) -> dict[str, set[str]]:
-    """What may be left out of classes, by the values of their `type`."""
+    """The optional fields of classes, by the values of their `type`."""
     found: dict[str, set[str]] = {}
     for model in found_in:
         for name in types_of(model):
@@ -163,7 +163,7 @@ def thinking_types() -> dict[str, Any]:
 
 
 OPENED = ("messages", "thinking", "output_config", "container")
-"""The request fields whose own fields are told apart."""
+"""The request fields whose inner fields are listed separately."""
 
 
 def request_fields() -> dict[str, Any]:
@@ -217,7 +217,7 @@ def stop_reasons() -> set[str]:
 
 
 def response_fields() -> set[str]:
-    """The fields of a message, and those that the stream brings at its end."""
+    """The fields of a message, and those that come at the end of the stream."""
     ends = (types.RawMessageDeltaEvent, beta.BetaRawMessageDeltaEvent)
     inside = {name for model in ends for name in fields(model)} - {"delta"}
     return inside.union(fields(types.Message), fields(beta.BetaMessage))
@@ -233,7 +233,7 @@ def count_tokens_fields() -> set[str]:
 
 
 def error_types() -> set[str]:
-    """The error types that are named, and those that have a class."""
+    """The error types that are listed, and those that have a class."""
     named = literals(shared.ErrorType)
     return named | set(tagged(models(shared.ErrorObject, types.BetaError)))
 
@@ -258,7 +258,7 @@ def endpoints() -> set[str]:
 
 
 def _paths(call: ast.Call) -> set[str]:
-    """The path of one call: its telemetry names it whole, where its address is made at run time."""
+    """The paths that one call of the SDK names; where a path is built at run time, telemetry names it."""
     strings = {
         leaf.value
         for part in (*call.args[:1], *call.keywords)

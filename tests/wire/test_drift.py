@@ -1,8 +1,8 @@
-"""The support list against the installed SDK, and against what our code does.
+"""The support list is compared with the installed SDK and with what the code does.
 
-The first half fails when the SDK knows what the list lacks, or the list names what the SDK has no more. The
-second half runs our pure code for every entry that it can be shown of: an entry that says less or more
-than the code does fails, and is mended by changing its verdict.
+The first half fails when the SDK defines something that the list lacks, or the list names something that the
+SDK no longer has. The second half runs the pure packages for every entry: an entry that claims less or more
+than the code does fails.
 """
 
 import base64
@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import pytest
 
-from stream.playbook import calls, done, events_of, fails, says, thinks
+from stream.playbook import call_piece, events_of, failure, finish, text_piece, thinking_piece
 from translate.asking import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
 from vllm_messages_plugin.stream.deltas import EndReason, PromptProcessed, ReplyFinished
@@ -86,28 +86,28 @@ def test_the_list_names_nothing_that_the_sdk_has_no_more(kind: Kind):
 
 
 def test_the_list_knows_every_endpoint_of_the_sdk():
-    called, ours = sdk_facts.endpoints(), entries("endpoint")
-    new = [call for call in called if not any(covers(name, call) for name in ours)]
+    called, listed = sdk_facts.endpoints(), entries("endpoint")
+    new = [call for call in called if not any(covers(name, call) for name in listed)]
     assert not new, f"the SDK has new endpoints: {sorted(new)}"
-    gone = [n for n, entry in ours.items() if entry.sdk and not any(covers(n, call) for call in called)]
+    gone = [n for n, entry in listed.items() if entry.sdk and not any(covers(n, call) for call in called)]
     assert not gone, f"the SDK calls none of {gone}"
 
 
 def covers(name: str, call: str) -> bool:
-    """Whether an endpoint's name speaks of a call: `/v1/files/*` of all below it."""
+    """Whether an endpoint's name covers a call: `/v1/files/*` covers everything below it."""
     return name == call or (name.endswith("/*") and f"{call.partition(' ')[2]}/".startswith(name[:-1]))
 
 
-def test_every_entry_stands_once_and_says_why():
+def test_every_entry_is_unique_and_has_a_reason():
     assert len({(entry.kind, entry.name) for entry in SUPPORT}) == len(SUPPORT)
     assert {entry.verdict for entry in SUPPORT} <= set(VERDICTS)
     assert not [entry for entry in SUPPORT if entry.verdict != HANDLED and not entry.note]
 
 
-# The list and our code.
+# The list and the code.
 
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
-USER, BYE = ({"role": "user", "content": said} for said in ("Hi", "Bye"))
+USER, BYE = ({"role": "user", "content": text} for text in ("Hi", "Bye"))
 TURN = (
     {
         "role": "assistant",
@@ -180,11 +180,11 @@ def block_of(kind: str) -> Json:
 
 
 @each("content block in")
-def test_a_block_is_shown_as_the_list_says(entry: Support):
-    told = shown(block_of(entry.name))
-    assert (f"[{entry.name}: " in told) is (entry.verdict == STAND_IN)
+def test_a_block_is_shown_as_the_list_states(entry: Support):
+    found = shown(block_of(entry.name))
+    assert (f"[{entry.name}: " in found) is (entry.verdict == STAND_IN)
     if entry.verdict != STAND_IN:
-        assert (MARK in told or PNG_DATA in told) is (entry.verdict == HANDLED)
+        assert (MARK in found or PNG_DATA in found) is (entry.verdict == HANDLED)
 
 
 def test_a_block_not_yet_invented_is_shown_as_a_stand_in():
@@ -198,7 +198,7 @@ PDF = (
     b"endobj\n4 0 obj <</Length 33>> stream\nBT /F 9 Tf 9 9 Td (marker) Tj ET \nendstream endobj\n"
     b"5 0 obj <</Type/Font/Subtype/Type1/BaseFont/Helvetica>> endobj\ntrailer <</Root 1 0 R>>\n%%EOF\n"
 )
-"""A page that says `MARK`, in the least that a reader takes."""
+"""The smallest PDF with the text `MARK` that the PDF library reads."""
 
 TELLING_SOURCES: dict[str, Json] = {
     "document.base64": {"data": base64.b64encode(PDF).decode(), "media_type": "application/pdf"},
@@ -209,7 +209,7 @@ TELLING_SOURCES: dict[str, Json] = {
 
 
 @each("source")
-def test_a_source_is_read_or_refused_as_the_list_says(entry: Support):
+def test_a_source_is_read_or_refused_as_the_list_states(entry: Support):
     kind = entry.name.partition(".")[0]
     source = {**minimal(sdk_facts.sources()[entry.name]), **TELLING_SOURCES.get(entry.name, {})}
     if entry.verdict == REFUSED:
@@ -218,12 +218,12 @@ def test_a_source_is_read_or_refused_as_the_list_says(entry: Support):
     elif entry.name.endswith(".url"):  # `http.fetch` makes it a base64 one first, and has its own tests
         assert read({**BASE, "messages": placed({"type": kind, "source": source})})
     else:
-        told = shown({"type": kind, "source": source})
-        assert MARK in told or PNG_DATA in told
+        found = shown({"type": kind, "source": source})
+        assert MARK in found or PNG_DATA in found
 
 
 @each("tool type")
-def test_a_tool_is_offered_or_refused_as_the_list_says(entry: Support):
+def test_a_tool_is_offered_or_refused_as_the_list_states(entry: Support):
     tool = {**minimal(sdk_facts.tool_types()[entry.name]), "type": entry.name}
     body = {**BASE, "tools": [tool]}
     if entry.verdict == REFUSED:
@@ -244,7 +244,7 @@ TELLING_TOOL_FIELDS = {
 
 
 @each("tool field")
-def test_a_tool_field_has_an_effect_where_the_list_says_so(entry: Support):
+def test_a_tool_field_has_an_effect_where_the_list_claims_one(entry: Support):
     shapes = sdk_facts.fields(sdk_facts.tool_types()["custom"])
     value = TELLING_TOOL_FIELDS.get(entry.name) or minimal(shapes[entry.name])
     tools = [{**TOOL, entry.name: value}, {**TOOL, "name": "g"}]
@@ -263,9 +263,9 @@ def test_a_tool_choice_is_in_force(entry: Support):
 
 @each("thinking type")
 def test_a_thinking_type_is_understood(entry: Support):
-    wish = effects({**BASE, "thinking": minimal(sdk_facts.thinking_types()[entry.name])})[0].thinking
-    assert wish.explicit
-    assert wish.on is (entry.name in ("enabled", "adaptive"))
+    requested = effects({**BASE, "thinking": minimal(sdk_facts.thinking_types()[entry.name])})[0].thinking
+    assert requested.explicit
+    assert requested.on is (entry.name in ("enabled", "adaptive"))
 
 
 PARENTS: dict[str, Json] = {"thinking": {"type": "enabled"}, "output_config": {}, "container": {}}
@@ -310,7 +310,7 @@ def with_field(name: str, value: Any) -> tuple[Json, Json]:
 
 
 @each("request field")
-def test_a_request_field_has_an_effect_where_the_list_says_so(entry: Support):
+def test_a_request_field_has_an_effect_where_the_list_claims_one(entry: Support):
     shape = sdk_facts.request_fields().get(entry.name)
     value = TELLING_FIELDS[entry.name] if entry.name in TELLING_FIELDS else minimal(shape)
     without, given = with_field(entry.name, value)
@@ -324,7 +324,7 @@ def test_a_request_field_has_an_effect_where_the_list_says_so(entry: Support):
 
 
 @each("context edit")
-def test_a_context_edit_has_an_effect_where_the_list_says_so(entry: Support):
+def test_a_context_edit_has_an_effect_where_the_list_claims_one(entry: Support):
     long = {**BASE, "messages": [USER, *TURN * 5]}
     edit = minimal(sdk_facts.context_edits()[entry.name])
     given = {**long, "context_management": {"edits": [edit]}}
@@ -335,7 +335,7 @@ TELLING_BLOCK_FIELDS = {"toolset_name": "computer", "cache_control": {"type": "e
 
 
 @each("block field")
-def test_a_block_field_has_an_effect_where_the_list_says_so(entry: Support):
+def test_a_block_field_has_an_effect_where_the_list_claims_one(entry: Support):
     blocks = entries("content block in")
     holders = [
         kind
@@ -364,9 +364,9 @@ def test_every_endpoint_that_is_handled_is_routed_and_no_other():
     assert found == {name for name, entry in entries("endpoint").items() if entry.verdict == HANDLED}
 
 
-# What is sent: what the machine says in these plays, all of it and nothing else.
+# What is sent: exactly what the state machine emits for these deltas.
 
-PLAY = (thinks("Hm"), says("Hello"), calls(0, "f", "{}"))
+PLAY = (thinking_piece("Hm"), text_piece("Hello"), call_piece(0, "f", "{}"))
 OPTIONS: Json = {
     "count_thinking": True,
     "applied_edits": [],
@@ -376,11 +376,15 @@ OPTIONS: Json = {
 
 
 def plays() -> list[Any]:
-    """Every event that the machine has."""
-    ends = [done(reason, "END" if reason == "stop_sequence" else None) for reason in get_args(EndReason)]
-    told = [event for end in ends for event in events_of([PromptProcessed(9, 5), says("Hi"), end], **OPTIONS)]
-    told += events_of([PromptProcessed(9, 5), *PLAY, ReplyFinished("stop", 7, thinking_tokens=3)], **OPTIONS)
-    return [*told, *events_of([fails()]), PING]
+    """Every event that the state machine can emit."""
+    ends = [finish(reason, "END" if reason == "stop_sequence" else None) for reason in get_args(EndReason)]
+    found = [
+        event
+        for end in ends
+        for event in events_of([PromptProcessed(9, 5), text_piece("Hi"), end], **OPTIONS)
+    ]
+    found += events_of([PromptProcessed(9, 5), *PLAY, ReplyFinished("stop", 7, thinking_tokens=3)], **OPTIONS)
+    return [*found, *events_of([failure()]), PING]
 
 
 EVENTS = plays()
@@ -401,7 +405,7 @@ SENT: dict[Kind, set[str]] = {
     "stream event": {event["type"] for event in EVENTS},
     "delta": {delta["type"] for delta in DELTAS} | _named(DELTAS, "delta"),
     "stop reason": {end["delta"]["stop_reason"] for end in ENDS},
-    "response field": {field for told in (*STARTS, *ENDS) for field in told} - {"delta"},
+    "response field": {field for found in (*STARTS, *ENDS) for field in found} - {"delta"},
     "usage field": {field for end in ENDS for field in end["usage"]},
     "error type": set(get_args(ErrorKind)),
 }
@@ -415,5 +419,7 @@ def test_all_that_is_handled_is_sent_and_nothing_else(kind: Kind):
 def test_what_comes_in_and_what_goes_out_have_verdicts_of_their_own():
     sent = {entry.verdict for entry in SUPPORT if entry.kind in SENT}
     assert sent <= {HANDLED, NEVER_SENT}
-    asked = {entry.verdict for entry in SUPPORT if entry.kind not in {*SENT, "count_tokens field"}}
-    assert NEVER_SENT not in asked
+    requested_verdicts = {
+        entry.verdict for entry in SUPPORT if entry.kind not in {*SENT, "count_tokens field"}
+    }
+    assert NEVER_SENT not in requested_verdicts

@@ -1,4 +1,4 @@
-"""Whatever the official SDK was given by a server, it may send back: it must be read."""
+"""Every block that a server may send to the official SDK is accepted when the SDK sends it back."""
 
 from typing import Any, get_args
 
@@ -210,8 +210,8 @@ def test_every_block_of_a_reply_may_come_back(shape: type[Any], block: Json) -> 
 @pytest.mark.parametrize("block", BETA_SAMPLES, ids=of)
 def test_every_reply_may_come_back_as_the_sdk_sends_it(block: Json) -> None:
     reply = reply_with(BetaMessage, block)
-    told = [user({"type": "text", "text": "a"}), {"role": reply.role, "content": reply.content}]
-    assert sent(messages=told).messages[1].content[0].type == block["type"]  # type: ignore[union-attr]
+    history = [user({"type": "text", "text": "a"}), {"role": reply.role, "content": reply.content}]
+    assert sent(messages=history).messages[1].content[0].type == block["type"]  # type: ignore[union-attr]
 
 
 def test_a_reply_without_signature_may_come_back_from_the_sdk() -> None:
@@ -220,7 +220,7 @@ def test_a_reply_without_signature_may_come_back_from_the_sdk() -> None:
     read(body(assistant(unsigned.model_dump(), block.model_dump())))
 
 
-def test_server_blocks_are_kept_whole() -> None:
+def test_server_blocks_keep_all_their_fields() -> None:
     block = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "a"}}
     kept = read(body(assistant(block))).messages[0].content[0]
     assert isinstance(kept, OtherBlockParam)
@@ -228,7 +228,7 @@ def test_server_blocks_are_kept_whole() -> None:
 
 
 def test_all_that_the_sdk_can_ask_is_read() -> None:
-    asked = sent(
+    received = sent(
         system=[{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}],
         tools=[{"name": "f", "input_schema": {"type": "object"}, "strict": True}],
         tool_choice={"type": "tool", "name": "f", "disable_parallel_tool_use": True},
@@ -242,7 +242,7 @@ def test_all_that_the_sdk_can_ask_is_read() -> None:
         betas=["context-management-2025-06-27"],
         extra_body={"temperature": 0.5, "top_k": 20, "seed": 1},
     )
-    assert asked.tool_choice is not None
-    assert asked.tool_choice.disable_parallel_tool_use is True
-    assert (asked.temperature, asked.top_k, asked.extra["seed"]) == (0.5, 20, 1)
-    assert asked.requested_schema == {}
+    assert received.tool_choice is not None
+    assert received.tool_choice.disable_parallel_tool_use is True
+    assert (received.temperature, received.top_k, received.extra["seed"]) == (0.5, 20, 1)
+    assert received.requested_schema == {}

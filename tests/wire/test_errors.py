@@ -1,4 +1,4 @@
-"""Errors: one table from kind to status, one envelope."""
+"""Error types, statuses and bodies."""
 
 import re
 from typing import Any, get_args
@@ -38,7 +38,7 @@ def test_every_kind_has_its_status(kind: ErrorKind, status: int) -> None:
     assert kind_of_status(status) == kind
 
 
-def test_the_table_is_whole() -> None:
+def test_the_table_is_complete() -> None:
     assert dict(STATUS) == KINDS
     assert set(get_args(ErrorKind)) == set(STATUS)
     assert set(KIND_OF_STATUS.values()) <= set(STATUS)

@@ -1,4 +1,4 @@
-"""Bodies as they are read: what is refused and in which words, and what must never be refused."""
+"""Which request bodies are refused, with which message, and which must be accepted."""
 
 import json
 from typing import Any
@@ -215,10 +215,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
 }
 
 
-@pytest.mark.parametrize(("asked", "message"), REFUSED.values(), ids=REFUSED.keys())
-def test_a_bad_body_is_refused_by_the_path_of_the_field(asked: Json, message: str) -> None:
+@pytest.mark.parametrize(("request_body", "message"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_bad_body_is_refused_by_the_path_of_the_field(request_body: Json, message: str) -> None:
     with pytest.raises(MessagesError) as refused:
-        read(asked)
+        read(request_body)
     assert refused.value.message == message
     assert (refused.value.kind, refused.value.status) == ("invalid_request_error", 400)
 
@@ -416,9 +416,9 @@ ACCEPTED: dict[str, Json] = {
 }
 
 
-@pytest.mark.parametrize("asked", ACCEPTED.values(), ids=ACCEPTED.keys())
-def test_an_odd_but_legal_body_is_accepted(asked: Json) -> None:
-    assert len(read(asked).messages) == len(asked["messages"])
+@pytest.mark.parametrize("request_body", ACCEPTED.values(), ids=ACCEPTED.keys())
+def test_an_odd_but_legal_body_is_accepted(request_body: Json) -> None:
+    assert len(read(request_body).messages) == len(request_body["messages"])
 
 
 HIGH, LOW = "\\ud83d", "\\ude00"
@@ -440,13 +440,13 @@ HIGH, LOW = "\\ud83d", "\\ude00"
     ],
 )
 def test_half_a_surrogate_pair_is_read_as_the_replacement_character(escaped: str, text: str) -> None:
-    whole = json.dumps(body()).replace("Hi", f"a{escaped}b").encode()
-    assert parse(whole, MessagesRequest).messages[0].content == f"a{text}b"
+    encoded = json.dumps(body()).replace("Hi", f"a{escaped}b").encode()
+    assert parse(encoded, MessagesRequest).messages[0].content == f"a{text}b"
 
 
 def test_half_a_surrogate_pair_in_raw_utf_8_is_read_as_the_replacement_character() -> None:
-    whole = json.dumps(body()).replace("Hi", "a\ud83db\ud7ff").encode("utf-8", "surrogatepass")
-    assert parse(whole, MessagesRequest).messages[0].content == "a\ufffdb\ud7ff"
+    encoded = json.dumps(body()).replace("Hi", "a\ud83db\ud7ff").encode("utf-8", "surrogatepass")
+    assert parse(encoded, MessagesRequest).messages[0].content == "a\ufffdb\ud7ff"
 
 
 @given(st.text(st.characters()))
@@ -464,13 +464,13 @@ def test_a_count_needs_no_max_tokens() -> None:
     assert parse(json.dumps(body(max_tokens=...)).encode(), CountTokensRequest).model == "m"
 
 
-def test_a_whole_number_is_a_temperature() -> None:
+def test_an_integer_is_a_temperature() -> None:
     assert read(body(temperature=1)).temperature == 1.0
 
 
 def test_fields_of_vllm_are_kept() -> None:
-    asked = read(body(seed=1, chat_template_kwargs={"enable_thinking": False}, system="a"))
-    assert dict(asked.extra) == {"seed": 1, "chat_template_kwargs": {"enable_thinking": False}}
+    request_body = read(body(seed=1, chat_template_kwargs={"enable_thinking": False}, system="a"))
+    assert dict(request_body.extra) == {"seed": 1, "chat_template_kwargs": {"enable_thinking": False}}
 
 
 def test_a_body_without_more_has_no_more() -> None:
@@ -492,7 +492,7 @@ def test_a_schema_is_read_under_both_its_names(fields: Json, expected: Any) -> N
     assert read(body(**fields)).requested_schema == expected
 
 
-def test_an_unknown_block_is_kept_whole() -> None:
+def test_an_unknown_block_keeps_all_its_fields() -> None:
     unknown = {"type": "never_heard_of", "a": {"b": [1, None]}, "model_fields": 1}
     block = read(body(user(unknown))).messages[0].content[0]
     assert json.loads(block.model_dump_json()) == unknown  # type: ignore[union-attr]

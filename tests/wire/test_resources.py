@@ -1,4 +1,4 @@
-"""Models in words that both Anthropic's and OpenAI's SDK read."""
+"""Model descriptions that both Anthropic's and OpenAI's SDK read."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def test_openais_sdk_reads_a_model(model: ServedModel) -> None:
     assert (card.id, card.object, card.created, card.owned_by) == (model.id, "model", model.created, "vllm")
 
 
-def test_vllms_own_fields_stay_on_the_card() -> None:
+def test_vllms_fields_stay_on_the_card() -> None:
     card = model_info(RICH, permission=[{"id": "p"}])
     assert (card["root"], card["parent"], card["max_model_len"]) == ("/models/lora", "m", 131_072)
     assert card["permission"] == [{"id": "p"}]
@@ -63,9 +63,9 @@ def test_thinking_types_follow_the_model(thinking: bool, off: bool, expected: di
 
 def test_both_sdks_read_a_page() -> None:
     page = model_page([model_info(PLAIN), model_info(RICH)], has_more=True)
-    theirs: Any = SyncPage[anthropic.types.ModelInfo].model_validate(page)
-    assert [info.id for info in theirs.data] == ["m", "m-lora"]
-    assert (theirs.first_id, theirs.last_id, theirs.has_more) == ("m", "m-lora", True)
+    sdk_page: Any = SyncPage[anthropic.types.ModelInfo].model_validate(page)
+    assert [info.id for info in sdk_page.data] == ["m", "m-lora"]
+    assert (sdk_page.first_id, sdk_page.last_id, sdk_page.has_more) == ("m", "m-lora", True)
     assert page["object"] == "list"
     assert [openai.types.Model.model_validate(card).id for card in page["data"]] == ["m", "m-lora"]
 

@@ -1,4 +1,4 @@
-"""Events as bytes: the official SDK's decoder reads them back, whatever they carry."""
+"""The official SDK's decoder reads back every event that was encoded."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ TEXTS = ["Hello", "", LINE_ENDS, "data: a\n\nevent: b", "日本語 🎉", '"\\/\
 NAMES = ["plain", "empty", "line-ends", "a-frame", "unicode", "quotes", "long"]
 
 
-def says(text: str) -> ContentBlockDeltaEvent:
+def text_delta(text: str) -> ContentBlockDeltaEvent:
     return {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
 
 
@@ -31,9 +31,9 @@ def test_a_frame_is_an_event_line_a_data_line_and_a_blank_line() -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=NAMES)
-def test_the_sdk_reads_back_what_was_said(text: str) -> None:
-    assert decoded(frame(says(text)) + PING_FRAME) == [
-        ("content_block_delta", says(text)),
+def test_the_sdk_reads_back_the_text(text: str) -> None:
+    assert decoded(frame(text_delta(text)) + PING_FRAME) == [
+        ("content_block_delta", text_delta(text)),
         ("ping", PING),
     ]
 
@@ -41,23 +41,23 @@ def test_the_sdk_reads_back_what_was_said(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=20), max_size=4))
 def test_the_sdk_reads_back_any_text(texts: list[str]) -> None:
-    said: list[StreamEvent] = [says(text) for text in texts]
-    raw = b"".join(map(frame, said))
-    assert decoded(raw) == [("content_block_delta", event) for event in said]
+    events: list[StreamEvent] = [text_delta(text) for text in texts]
+    raw = b"".join(map(frame, events))
+    assert decoded(raw) == [("content_block_delta", event) for event in events]
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=NAMES)
 def test_readers_that_split_lines_as_python_does_read_it_too(text: str) -> None:
-    lines = list(httpx.Response(200, content=frame(says(text))).iter_lines())
+    lines = list(httpx.Response(200, content=frame(text_delta(text))).iter_lines())
     assert len(lines) == 3
-    assert json.loads(lines[1].removeprefix("data: ")) == says(text)
+    assert json.loads(lines[1].removeprefix("data: ")) == text_delta(text)
 
 
 @pytest.mark.parametrize(
     ("text", "read"), [("a\ud83db", "a?b"), ("\udc80", "?"), ("\ud83c\udf89", "??")], ids=ascii
 )
 def test_a_lone_surrogate_does_not_raise(text: str, read: str) -> None:
-    assert decoded(frame(says(text))) == [("content_block_delta", says(read))]
+    assert decoded(frame(text_delta(text))) == [("content_block_delta", text_delta(read))]
     assert json.loads(dump({text: text})) == {read: read}
 
 
@@ -75,7 +75,7 @@ def test_the_frame_of_a_text_is_what_the_encoder_writes(kind: str, key: str, tex
     assert frame(event) == b"event: content_block_delta\ndata: " + dump(event) + b"\n\n"
 
 
-def test_a_delta_with_more_than_a_text_is_written_whole() -> None:
+def test_a_delta_with_more_than_a_text_keeps_every_field() -> None:
     delta = {"type": "thinking_delta", "thinking": "hm", "estimated_tokens": 3}
     event: Any = {"type": "content_block_delta", "index": 0, "delta": delta}
     assert decoded(frame(event)) == [("content_block_delta", event)]
