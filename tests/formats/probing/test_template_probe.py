@@ -1,5 +1,6 @@
 """What `probe` finds in known templates, and that no template can make it raise."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -204,6 +205,36 @@ def test_a_template_that_always_closes_thinking_does_not_think() -> None:
     assert probe("{{ messages[0].content }}<think></think>").thinking is None
 
 
+def test_the_time_of_day_is_the_same_in_all_renders() -> None:
+    template = "{{ strftime_now('%f') }}{{ messages[0].content }}{{ '' if enable_thinking }}"
+    assert all(probe(template).thinking is None for _ in range(20))
+
+
+class PausingClock:
+    """Processor time that jumps by two seconds at one of the times it is read, as in a long pause."""
+
+    def __init__(self, jump_at: int) -> None:
+        self.reads = 0
+        self.jump_at = jump_at
+
+    def __call__(self) -> float:
+        self.reads += 1
+        return 2.0 if self.reads >= self.jump_at else 0.0
+
+
+def test_a_pause_in_the_middle_of_a_render_changes_nothing(
+    corpus: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = corpus["openai-gpt-oss-120b"]
+    undisturbed = probe(template)
+    reads = PausingClock(10**9)
+    monkeypatch.setattr(time, "thread_time", reads)
+    assert probe(template) == undisturbed
+    for jump_at in range(1, reads.reads, reads.reads // 8):
+        monkeypatch.setattr(time, "thread_time", PausingClock(jump_at))
+        assert probe(template) == undisturbed
+
+
 HOSTILE = {
     "loops": "{% for a in 'x' * 9999 %}{% for b in 'x' * 9999 %}{% endfor %}{% endfor %}",
     "ranges": "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
@@ -217,6 +248,8 @@ HOSTILE = {
     "branching": "{% macro f(n) %}{% if n %}{{ f(n - 1) ~ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
     "output": "{% for i in range(99999) %}aaaaaaaaaa{% endfor %}",
     "length": "a" * 300_000,
+    "filters": "{% for a in range(9999) %}{% set s = ('x' * 300000) | replace('x', 'xy') %}{% endfor %}",
+    "methods": "{% set s = 'x' * 300000 %}{% for a in range(9999) %}{% set n = s.count('xx') %}{% endfor %}",
     "escape": "{{ messages.__class__.__mro__ }}{{ ''.__class__.__base__.__subclasses__() }}",
     "mutation": "{% set _ = messages.clear() %}",
 }

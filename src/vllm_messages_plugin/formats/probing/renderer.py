@@ -1,7 +1,7 @@
 """Renders a chat template the way transformers does, in a sandbox.
 
-Whatever a template raises becomes a `RenderError`. The length of its output and the processor time of all
-its renders together are limited.
+Whatever a template raises becomes a `RenderError`. The length of its output and the work of all its renders
+together are limited; a limit on processor time stops what the count of work misses.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from vllm_messages_plugin.formats.probing.sandbox import RenderError, Sandbox
+from vllm_messages_plugin.formats.probing.sandbox import CHARS_PER_UNIT, RENDER_WORK, RenderError, Sandbox
 
 OUTPUT_CHARS: Final = 400_000
-# Processor time of this thread, not elapsed time: a busy machine must not change what a probe finds.
-RENDER_SECONDS: Final = 0.5
-PROBE_SECONDS: Final = 4.0  # all renders of one template together
+PROBE_WORK: Final = 500_000  # units of all renders of one template; a public template takes 5,000 at the most
+# Processor time of this thread in all renders; a public template takes 0.3 s. The limit is far above what the
+# work allows, so that neither a busy machine nor a pause of the garbage collector changes what a probe finds.
+PROBE_SECONDS: Final = 20.0
 
 Message = dict[str, Any]
 Tools = Sequence[Mapping[str, Any]]
@@ -33,6 +34,7 @@ class Renderer:
     def __init__(self, template: str, special_tokens: Mapping[str, str]) -> None:
         self._sandbox = Sandbox()
         self._tokens = {name: token for name, token in special_tokens.items() if isinstance(token, str)}
+        self._work_left = PROBE_WORK
         self._seconds_left = PROBE_SECONDS
         self._as_parts = False
         self._template, self.variables = _guarded(lambda: self._sandbox.compiled(template))
@@ -84,25 +86,31 @@ class Renderer:
         except RenderError:
             return None
 
-    def check_time(self) -> None:
-        """Raise RenderError if the template has used up its time, since when no render has succeeded."""
+    def check_budget(self) -> None:
+        """Raise RenderError if the budget is used up, since when no render has succeeded."""
+        if self._work_left <= 0:
+            raise RenderError("the template does too much work")
         if self._seconds_left <= 0:
             raise RenderError("the template takes too long to render")
 
     def _collect(self, variables: Mapping[str, Any]) -> str:
-        self.check_time()
+        self.check_budget()
         started = time.thread_time()
-        self._sandbox.start(RENDER_SECONDS)
+        budget = self._sandbox.work_left = min(RENDER_WORK, self._work_left)
         try:
-            return "".join(self._bounded(self._template.generate(variables)))
+            return "".join(self._limited(self._template.generate(variables), started + self._seconds_left))
         finally:
-            spent = time.thread_time() - started
-            self._seconds_left -= spent if spent < RENDER_SECONDS else PROBE_SECONDS
+            # A render that fails for its own limit uses up the budget of all: it is no fair sample.
+            used_up = self._sandbox.work_left < 0
+            self._work_left -= PROBE_WORK if used_up else budget - self._sandbox.work_left
+            self._seconds_left -= time.thread_time() - started
 
-    def _bounded(self, chunks: Iterator[str]) -> Iterator[str]:
+    def _limited(self, chunks: Iterator[str], deadline: float) -> Iterator[str]:
         length = 0
         for chunk in chunks:
-            self._sandbox.check_time()
+            self._sandbox.charge(1 + len(chunk) // CHARS_PER_UNIT)
+            if time.thread_time() > deadline:
+                raise RenderError("the template takes too long to render")
             length += len(chunk)
             if length > OUTPUT_CHARS:
                 raise RenderError("the template renders too much text")

@@ -1,15 +1,18 @@
 """A jinja sandbox for untrusted chat templates.
 
-Templates ship with the weights, so they run in jinja's immutable sandbox. This one also counts loop items,
-limits the size of the values that a template builds, and limits its processor time. The limits stop runaway
-templates; they are no defence against one that is written to exhaust memory.
+Templates ship with the weights, so they run in jinja's immutable sandbox. This one also limits the size of
+the values that a template builds, and counts its work: loop items, operators, calls and filters, each with
+the size of the values it handles. Work is counted rather than timed, so that the same template meets its
+limit at the same place on every machine. The limits stop runaway templates; they are no defence against one
+that is written to exhaust memory.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, NoReturn
 
@@ -21,7 +24,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
 TEMPLATE_CHARS: Final = 200_000  # the longest of 786 public templates has 46,000
-LOOP_ITEMS: Final = 200_000  # all loops of one render together
+RENDER_WORK: Final = 200_000  # units of work of one render; the most that a public template takes is 279
+CHARS_PER_UNIT: Final = 256  # handling a value of so many characters or items costs one more unit
 VALUE_ITEMS: Final = 400_000  # the longest string or list
 NUMBER: Final = 1_000_000  # the largest number a function may be given: a width, a range
 
@@ -59,16 +63,23 @@ class _Guards(NodeTransformer):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The template environment of transformers with limits on time and size."""
+    """The template environment of transformers with limits on work and size.
+
+    Attributes:
+        work_left: units of work that the current render may still do.
+    """
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
-        self.deadline = float("inf")
-        self.items_left = 0
-        self.filters |= {"tojson": _to_json, _CHARGE_LOOP: self.charge_loop, _CHECK_SIZE: self.check_size}
-        self.globals |= {"raise_exception": _raise_exception, "strftime_now": _now}
+        self.work_left = 0
+        self.filters |= {"tojson": _to_json}
+        for name, function in self.filters.items():
+            self.filters[name] = self._charged(function)
+        self.filters |= {_CHARGE_LOOP: self.charge_loop, _CHECK_SIZE: self.check_size}
+        # One moment for all renders: prompts that are compared must not differ in the time.
+        self.globals |= {"raise_exception": _raise_exception, "strftime_now": datetime.now().strftime}
 
     def compiled(self, template: str) -> tuple[jinja2.Template, frozenset[str]]:
         """Compile a template; return it with the names that it reads.
@@ -86,30 +97,35 @@ class Sandbox(ImmutableSandboxedEnvironment):
         code = self.compile(guarded)
         return jinja2.Template.from_code(self, code, dict(self.globals)), names
 
-    def start(self, seconds: float) -> None:
-        """Begin a render with this many seconds of processor time and a full loop budget."""
-        self.deadline = time.thread_time() + seconds
-        self.items_left = LOOP_ITEMS
-
-    def check_time(self) -> None:
-        """Raise RenderError if the render has used up its processor time."""
-        if time.thread_time() > self.deadline:
-            raise RenderError("the template takes too long to render")
+    def charge(self, units: int) -> None:
+        """Take units of work from the render's budget; raise RenderError if it is used up."""
+        self.work_left -= units
+        if self.work_left < 0:
+            raise RenderError("the template does too much work")
 
     def charge_loop(self, values: Any) -> Any:
-        """Return the items of a loop after charging them to this render's loop budget."""
-        self.check_time()
+        """Return the items of a loop after charging them to the render's budget."""
         items = values if hasattr(values, "__len__") else list(values)
-        self.items_left -= len(items)
-        if self.items_left < 0:
-            raise RenderError("the template loops too often")
+        self.charge(1 + len(items))
         return items
 
     def check_size(self, value: Any) -> Any:
         """Return the value; raise RenderError if it is too large."""
-        if _size(value) > VALUE_ITEMS:
+        size = _size(value)
+        if size > VALUE_ITEMS:
             raise RenderError("the template builds too large a value")
+        self.charge(1 + size // CHARS_PER_UNIT)
         return value
+
+    def _charged(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a filter so that it charges for the values it is given; jinja's marks on it are kept."""
+
+        @functools.wraps(function)
+        def charged(*args: Any, **kwargs: Any) -> Any:
+            self.charge(1 + sum(map(_size, args)) // CHARS_PER_UNIT)
+            return function(*args, **kwargs)
+
+        return charged
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Apply a binary operator; raise RenderError if the result would be too large."""
@@ -122,8 +138,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.check_size(super().call_binop(context, operator, left, right))
 
     def call(self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a macro or method; raise RenderError if time is up or a numeric argument is too large."""
-        self.check_time()
+        """Call a macro or method; raise RenderError if a numeric argument is too large."""
+        self.charge(1 + _size(getattr(__obj, "__self__", None)) // CHARS_PER_UNIT)
         if any(isinstance(value, int) and value > NUMBER for value in (*args, *kwargs.values())):
             raise RenderError("the template builds too large a value")
         return self.check_size(super().call(__context, __obj, *args, **kwargs))
@@ -158,7 +174,3 @@ def _to_json(
 
 def _raise_exception(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
-
-
-def _now(form: str) -> str:
-    return datetime.now().strftime(form)

@@ -13,7 +13,7 @@ with what around them shows what the template does:
 - a template that refuses a conversation raises, which is an answer as well.
 
 Why so: the model was trained on what its template renders. Names of models and comments in templates are
-less reliable. A template is untrusted code, so it runs in a sandbox with limits on time and size.
+less reliable. A template is untrusted code, so it runs in a sandbox with limits on work and size.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def probe(
         plain = _renderer_for(template, special_tokens)
         tooled = _renderer_for(tool_template, special_tokens) if tool_template else plain
         profile = _profile(plain, tooled)
-        plain.check_time()
-        tooled.check_time()
+        plain.check_budget()
+        tooled.check_budget()
         return profile
     except RenderError as error:
         return _error_profile(str(error))
