@@ -9,8 +9,9 @@ from translate.asking import conversation, user
 from vllm_messages_plugin.engine.generate import _refusal, chat_request
 from vllm_messages_plugin.engine.output.grammars import bound_tools
 from vllm_messages_plugin.engine.vllm.compat import to_messages_error
+from vllm_messages_plugin.translate.chat_message import Function
 from vllm_messages_plugin.translate.sampling import sampling
-from vllm_messages_plugin.translate.tools.toolbox import Function, ToolChoice
+from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError
 from wire.bodies import body, read
 

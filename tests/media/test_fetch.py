@@ -19,13 +19,16 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.media import fetch
-from vllm_messages_plugin.media.fetch import FetchRules, is_public, with_fetched
+from shapes.paper import pdf
+from vllm_messages_plugin.media import fetch, guard, reader
+from vllm_messages_plugin.media.guard import FetchRules, Resolve, is_public, system_addresses
+from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import CountTokensRequest, MessagesRequest
+from vllm_messages_plugin.wire.request import CountTokensRequest, MessagesRequest, RequestT
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 100
-PDF = b"%PDF-1.7\n" + b"0" * 100
+PDF = base64.b64decode(pdf("Revenue rose."))
+PDF_SOURCE = {"type": "text", "media_type": "text/plain", "data": "[page 1]\nRevenue rose."}
 LOOPBACK = FetchRules(allow_private=True, timeout=5)
 Json = dict[str, Any]
 Reply = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -128,18 +131,22 @@ def request(*content: Json, role: str = "user") -> CountTokensRequest:
     )
 
 
-async def fetched(
-    *content: Json, rules: FetchRules = LOOPBACK, images: bool = True, **more: Any
-) -> list[Json]:
+async def read(
+    request: RequestT, rules: FetchRules = LOOPBACK, images: bool = True, resolve: Resolve = system_addresses
+) -> RequestT:
+    return await MediaReader(rules, resolve).read(request, images=images)
+
+
+async def fetched(*content: Json, images: bool = True, **more: Any) -> list[Json]:
     """The content of one user message once its URLs are fetched."""
-    done = await with_fetched(request(*content), rules=rules, images=images, **more)
+    done = await read(request(*content), images=images, **more)
     blocks: list[Json] = done.model_dump(exclude_none=True)["messages"][0]["content"]
     return blocks
 
 
-async def refusal(*content: Json, rules: FetchRules = LOOPBACK, **more: Any) -> str:
+async def refusal(*content: Json, **more: Any) -> str:
     with pytest.raises(MessagesError) as refused:
-        await with_fetched(request(*content), rules=rules, images=True, **more)
+        await read(request(*content), **more)
     assert refused.value.status == 400
     return refused.value.message
 
@@ -166,10 +173,10 @@ async def test_an_image_comes_with_the_type_its_bytes_have(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/pdf", "application/octet-stream", "text/plain", ""])
-async def test_a_pdf_is_told_by_its_bytes(site: Site, kind: str) -> None:
+async def test_a_pdf_is_recognised_by_its_bytes(site: Site, kind: str) -> None:
     site.pages["/a"] = ok(PDF, kind)
-    [block] = await fetched(document(site.url("/a")))
-    assert block == {"type": "document", "title": "T", "source": encoded(PDF, "application/pdf")}
+    [block] = await fetched(document(site.url("/a")), images=False)
+    assert block == {"type": "document", "title": "T", "source": PDF_SOURCE}
 
 
 @pytest.mark.parametrize(
@@ -184,7 +191,7 @@ async def test_a_pdf_is_told_by_its_bytes(site: Site, kind: str) -> None:
 )
 async def test_a_text_comes_as_a_text_source(site: Site, data: bytes, kind: str) -> None:
     site.pages["/a"] = ok(data, kind)
-    [block] = await fetched(document(site.url("/a")))
+    [block] = await fetched(document(site.url("/a")), images=False)
     assert block["source"] == {"type": "text", "media_type": "text/plain", "data": "né"}
 
 
@@ -211,7 +218,7 @@ async def test_urls_are_found_wherever_they_stand(site: Site) -> None:
     assert [block["type"] for block in result_["content"]] == ["text", "document", "document"]
     nested = result_["content"][1]["source"]["content"]
     assert nested == [{"type": "image", "source": encoded(PNG, "image/png")}, text("c")]
-    assert result_["content"][2]["source"] == encoded(PDF, "application/pdf")
+    assert result_["content"][2]["source"]["content"][0] == text(PDF_SOURCE["data"])
 
 
 async def test_an_error_names_the_place_of_its_block(site: Site) -> None:
@@ -234,7 +241,7 @@ async def test_other_blocks_fields_and_messages_stay_the_same_objects(site: Site
             ],
         }
     )
-    done = await with_fetched(asked, rules=LOOPBACK, images=True)
+    done = await read(asked)
     assert isinstance(done, MessagesRequest)
     assert (done.max_tokens, done.extra) == (5, {"seed": 3})
     assert done.messages[0] is asked.messages[0]
@@ -247,31 +254,31 @@ async def test_other_blocks_fields_and_messages_stay_the_same_objects(site: Site
     "asked",
     [
         request(text("a"), result(text("b"))),
-        request(image("https://a.invalid/a.png")),  # not for a model that reads text only
-        request(image("data:image/png;base64,AAAA")),
-        request(document("data:application/pdf;base64,AAAA")),
         request(image("http://a.invalid"), document("http://a.invalid"), role="assistant"),
         CountTokensRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "a"}]}),
     ],
-    ids=["nothing", "image", "data image", "data document", "assistant", "string"],
+    ids=["nothing", "assistant", "string"],
 )
 async def test_a_request_with_nothing_to_fetch_is_the_same_object(asked: CountTokensRequest) -> None:
-    assert await with_fetched(asked, rules=FetchRules(), images=False, resolve=resolving()) is asked
+    assert await read(asked, images=False, resolve=resolving()) is asked
 
 
 async def test_a_text_only_model_still_gets_its_documents(site: Site) -> None:
     site.pages["/d"] = ok(PDF)
-    picture, paper = await fetched(image(site.url("/i")), document(site.url("/d")), images=False)
-    assert picture == image(site.url("/i"))
-    assert paper["source"]["type"] == "base64"
+    inner = {"type": "document", "source": {"type": "content", "content": [image(site.url("/i"))]}}
+    pictures, paper = await fetched(inner, document(site.url("/d")), images=False)
+    assert pictures["source"]["content"] == [image(site.url("/i"))]
+    assert paper["source"] == PDF_SOURCE
     assert site.paths() == ["/d"]
 
 
 async def test_a_url_is_fetched_once(site: Site) -> None:
     site.pages["/a"] = ok(PDF, "text/plain")
-    blocks = await fetched(*[document(site.url("/a")) for _ in range(3)], result(document(site.url("/a"))))
+    blocks = await fetched(
+        *[document(site.url("/a")) for _ in range(3)], result(document(site.url("/a"))), images=False
+    )
     assert site.paths() == ["/a"]
-    assert [block["source"] for block in blocks[:3]] == [encoded(PDF, "application/pdf")] * 3
+    assert [block["source"] for block in blocks[:3]] == [PDF_SOURCE] * 3
 
 
 async def test_urls_are_fetched_side_by_side(site: Site) -> None:
@@ -288,7 +295,7 @@ async def test_urls_are_fetched_side_by_side(site: Site) -> None:
 
 
 async def test_too_many_urls_are_refused_before_any_is_fetched(site: Site) -> None:
-    urls = [image(site.url(f"/{number}")) for number in range(fetch.MAX_URLS + 1)]
+    urls = [image(site.url(f"/{number}")) for number in range(reader.MAX_URLS + 1)]
     assert await refusal(*urls) == (
         "messages.0.content.100.image.source.url: A maximum of 100 different URLs may be provided."
     )
@@ -375,7 +382,7 @@ async def test_one_private_address_among_public_ones_is_enough() -> None:
 @pytest.fixture
 def public_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """127.0.0.1 counts as public, and no other such address."""
-    monkeypatch.setattr(fetch, "is_public", lambda asked: str(asked) == "127.0.0.1" or is_public(asked))
+    monkeypatch.setattr(guard, "is_public", lambda asked: str(asked) == "127.0.0.1" or is_public(asked))
 
 
 @pytest.mark.usefixtures("public_loopback")
@@ -482,7 +489,7 @@ SMALL = FetchRules(allow_private=True, max_bytes=1024 * 1024, max_total_bytes=2 
 
 
 @pytest.mark.parametrize("code", [204, 304, 403, 404, 500])
-async def test_a_status_is_told(site: Site, code: int) -> None:
+async def test_the_reason_names_the_http_status(site: Site, code: int) -> None:
     site.pages["/a"] = status(code)
     if code == 204:
         assert "gives no PNG" in await refusal(image(site.url("/a")))
@@ -597,9 +604,7 @@ async def test_a_closed_port_is_a_failed_connection() -> None:
 def test_no_url_raises_anything_but_a_refusal(url: str) -> None:
     if url[:5].lower() != "data:":
         with pytest.raises(MessagesError, match="can't be fetched"):
-            asyncio.run(
-                with_fetched(request(image(url)), rules=FetchRules(), images=True, resolve=resolving())
-            )
+            asyncio.run(read(request(image(url)), rules=FetchRules(), resolve=resolving()))
 
 
 # TLS.

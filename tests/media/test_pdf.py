@@ -1,21 +1,20 @@
 """PDFs: their pages' text and images, and the words in which broken and hostile ones are refused."""
 
+import asyncio
 import io
 import sys
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vllm_messages_plugin.media import pdf
-from vllm_messages_plugin.media.pdf import Page, UnreadableError, pdf_pages, pdf_text, read_pages
-from vllm_messages_plugin.wire.errors import MessagesError
-
-PATH = "messages.0.content.0.document.source.base64.data"
-
+from vllm_messages_plugin.media import pdf, pdf_pages
+from vllm_messages_plugin.media.pdf import PageCache, PdfReader, pdf_text
+from vllm_messages_plugin.media.pdf_pages import Page, UnreadableError, read_pages
 
 # PDFs, written by hand.
 
@@ -80,11 +79,16 @@ def pdf_of(
 HELLO = pdf_of(shows(b"Hello there\nsecond line"), shows(b"The end"))
 
 
-def refusal(data: bytes, images: bool = False) -> str:
-    with pytest.raises(MessagesError) as refused:
-        pdf_pages(data, images=images, path=PATH)
-    assert refused.value.status == 400
-    return refused.value.message.removeprefix(f"{PATH}: ")
+async def pages_of(data: bytes, images: bool = False, reader: PdfReader | None = None) -> list[Page]:
+    """The pages of a PDF, by way of a child process."""
+    with ThreadPoolExecutor(1) as executor:
+        return list(await (reader or PdfReader(executor)).pages(data, images))
+
+
+async def refusal(data: bytes, images: bool = False, reader: PdfReader | None = None) -> str:
+    with pytest.raises(UnreadableError) as refused:
+        await pages_of(data, images, reader)
+    return str(refused.value)
 
 
 def texts(data: bytes) -> list[str]:
@@ -94,19 +98,18 @@ def texts(data: bytes) -> list[str]:
 # Text.
 
 
-def test_pages_come_in_order_with_their_text() -> None:
-    assert pdf_pages(HELLO, images=False, path=PATH) == [
+async def test_pages_come_in_order_with_their_text() -> None:
+    assert await pages_of(HELLO) == [
         Page(1, "Hello there\nsecond line", None),
         Page(2, "The end", None),
     ]
 
 
-def test_the_text_of_a_document_has_page_marks() -> None:
+def test_each_page_stands_under_its_heading() -> None:
     pages = [Page(1, "one\n", None), Page(2, " \n", None), Page(3, "three", b"jpeg")]
-    told = "[page 1]\none\n\n[page 2]\n(this page has no text layer)\n\n[page 3]\nthree"
-    assert pdf_text(pages, None) == told
-    assert pdf_text(pages, "A title") == f"A title\n\n{told}"
-    assert pdf_text([], "") == ""
+    text = "[page 1]\none\n\n[page 2]\n(this page has no text layer)\n\n[page 3]\nthree"
+    assert pdf_text(pages) == text
+    assert pdf_text([]) == ""
 
 
 def test_the_text_is_unicode() -> None:
@@ -144,7 +147,7 @@ def test_a_page_without_text_is_empty() -> None:
 
 
 def test_a_page_of_too_much_text_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf, "MAX_PAGE_CHARS", 5)
+    monkeypatch.setattr(pdf_pages, "MAX_PAGE_CHARS", 5)
     assert texts(HELLO)[0] == "Hello\n(the rest of this page is left out: 19 characters)"
 
 
@@ -169,12 +172,12 @@ def test_what_was_filled_into_a_form_is_text() -> None:
     [(b"0 0 612 792", (1212, 1568)), (b"0 0 792 612", (1568, 1212)), (b"0 0 10 10", (1568, 1568)),
      (b"0 0 1000000000 1000000000", (1568, 1568)), (b"0 0 0 0", (1212, 1568))],
 )  # fmt: skip
-def test_a_page_image_has_a_bounded_longest_side(box: bytes, size: tuple[int, int]) -> None:
-    [page] = pdf_pages(pdf_of(shows(b"Hi"), page=b"/MediaBox[%s]" % box), images=True, path=PATH)
+async def test_a_page_image_has_a_bounded_longest_side(box: bytes, size: tuple[int, int]) -> None:
+    [page] = await pages_of(pdf_of(shows(b"Hi"), page=b"/MediaBox[%s]" % box), images=True)
     assert page.image is not None
     with Image.open(io.BytesIO(page.image)) as drawn:
         assert drawn.format == "JPEG"
-        assert max(drawn.size) <= pdf.MAX_SIDE
+        assert max(drawn.size) <= pdf_pages.MAX_SIDE
         assert all(abs(side - asked) <= 1 for side, asked in zip(drawn.size, size, strict=True))
 
 
@@ -192,7 +195,7 @@ def test_a_thread_of_a_page_has_no_image() -> None:
 
 
 def test_page_images_together_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pdf, "MAX_IMAGE_BYTES", 10_000)
+    monkeypatch.setattr(pdf_pages, "MAX_IMAGE_BYTES", 10_000)
     with pytest.raises(UnreadableError, match="too large"):
         read_pages(HELLO, images=True)
 
@@ -207,45 +210,37 @@ def test_the_same_document_gives_the_same_pages() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"nonsense", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"%PDF-1.7\n" + b"\0" * 5000, HELLO[:300]]
 )
-def test_what_is_no_pdf_is_refused(data: bytes) -> None:
-    assert refusal(data) == "Could not process PDF: it is broken or is not a PDF"
+async def test_what_is_no_pdf_is_refused(data: bytes) -> None:
+    assert await refusal(data) == "it is broken or is not a PDF"
 
 
-def test_the_refusal_names_the_block() -> None:
-    with pytest.raises(MessagesError) as refused:
-        pdf_pages(b"", images=False, path="messages.3")
-    assert refused.value.param == "messages.3"
-
-
-def test_a_protected_pdf_is_refused() -> None:
+async def test_a_protected_pdf_is_refused() -> None:
     lock = b"/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<%s>/U<%s>>>/ID[<00><00>]" % (b"11" * 32, b"22" * 32)
     data = pdf_of(shows(b"Hello"), trailer=lock)
-    assert refusal(data) == "Could not process PDF: it is protected by a password"
+    assert await refusal(data) == "it is protected by a password"
 
 
-def test_an_unknown_protection_is_refused() -> None:
+async def test_an_unknown_protection_is_refused() -> None:
     data = pdf_of(shows(b"Hello"), trailer=b"/Encrypt<</Filter/Other/V 9>>/ID[<00><00>]")
-    assert refusal(data) == "Could not process PDF: it is protected in a way this server can't read"
+    assert await refusal(data) == "it is protected in a way this server can't read"
 
 
-@pytest.mark.parametrize("count", [pdf.MAX_PAGES, pdf.MAX_PAGES + 1])
-def test_only_so_many_pages_may_be_provided(count: int) -> None:
+@pytest.mark.parametrize("count", [pdf_pages.MAX_PAGES, pdf_pages.MAX_PAGES + 1])
+async def test_only_so_many_pages_may_be_provided(count: int) -> None:
     data = pdf_of(*[b""] * count)
-    if count == pdf.MAX_PAGES:
-        assert len(pdf_pages(data, images=False, path=PATH)) == count
+    if count == pdf_pages.MAX_PAGES:
+        assert len(await pages_of(data)) == count
     else:
-        assert refusal(data) == "Could not process PDF: A maximum of 600 PDF pages may be provided."
+        assert await refusal(data) == "A maximum of 600 PDF pages may be provided."
 
 
-def test_a_pdf_without_pages_is_refused() -> None:
-    assert refusal(pdf_of()).startswith("Could not process PDF: it ")
+async def test_a_pdf_without_pages_is_refused() -> None:
+    assert (await refusal(pdf_of())).startswith("it ")
 
 
-def test_one_broken_page_does_not_spoil_the_others() -> None:
+async def test_one_broken_page_does_not_spoil_the_others() -> None:
     data = pdf_of(shows(b"one"), shows(b"two")).replace(b"/Kids[4 0 R 6 0 R]", b"/Kids[4 0 R 99 0 R]")
-    assert pdf_text(pdf_pages(data, images=False, path=PATH), None) == (
-        "[page 1]\none\n\n[page 2]\n(this page could not be read)"
-    )
+    assert pdf_text(await pages_of(data)) == ("[page 1]\none\n\n[page 2]\n(this page could not be read)")
 
 
 # Hostile ones.
@@ -260,19 +255,19 @@ def nested_forms(depth: int, times: int) -> bytes:
     )
 
 
-def test_endless_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "MAX_SECONDS", 1)
-    assert refusal(nested_forms(12, 8)) == f"Could not process PDF: {pdf.TOO_SLOW}"
+    assert await refusal(nested_forms(12, 8)) == pdf.TOO_SLOW
 
 
-def test_endless_memory_is_refused() -> None:
+async def test_endless_memory_is_refused() -> None:
     text = b"BT /F 1 Tf 72 700 Td " + b"(Hello hello hello) Tj " * 1_000_000 + b"ET"
-    assert refusal(pdf_of(text)) == f"Could not process PDF: {pdf.TOO_HARD}"
+    assert await refusal(pdf_of(text)) == pdf.TOO_HARD
 
 
-def test_a_reader_that_crashes_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reader_that_crashes_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert refusal(HELLO + b"\n") == f"Could not process PDF: {pdf.TOO_HARD}"
+    assert await refusal(HELLO + b"\n") == pdf.TOO_HARD
 
 
 @given(st.one_of(st.binary(), st.binary().map(b"%PDF-1.7\n".__add__)))
@@ -298,23 +293,24 @@ def test_a_damaged_pdf_is_read_or_refused(damage: list[tuple[int, int]]) -> None
 @given(st.binary(max_size=200), st.booleans())
 @settings(max_examples=15, deadline=None)
 def test_the_whole_way_raises_nothing_but_refusals(tail: bytes, headed: bool) -> None:
-    with pytest.raises(MessagesError):
-        pdf_pages(b"%PDF-1.7\n" * headed + tail, images=True, path=PATH)
+    with pytest.raises(UnreadableError):
+        asyncio.run(pages_of(b"%PDF-1.7\n" * headed + tail, images=True))
 
 
-# Memory.
+# The cache.
 
 
-def test_a_document_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = HELLO + b"\n% remembered"
-    pages = pdf_pages(data, images=False, path=PATH)
-    monkeypatch.setattr(sys, "executable", "/bin/false")
-    assert pdf_pages(data, images=False, path=PATH) == pages
-    assert "Could not process PDF" in refusal(data, images=True)
+async def test_a_document_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        reader = PdfReader(executor)
+        pages = await reader.pages(HELLO, images=False)
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        assert await reader.pages(HELLO, images=False) == pages
+        assert await refusal(HELLO, True, reader) == pdf.TOO_HARD
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    memory = pdf._Memory(3000)
+def test_the_cache_is_bounded() -> None:
+    memory = PageCache(3000)
     for number in range(4):
         memory.put((b"%d" % number, False), (Page(1, "", b"0" * 900),))
         memory.get((b"0", False))

@@ -134,7 +134,7 @@ IMAGES = [
     Shape(
         "an image in a history",
         body(user(PICTURE), assistant("A cat."), user("Sure?")),
-        refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
+        ["user\n[image]<|im_end|>", "A cat.", "Sure?"],
         seen=[SEEN, "A cat.", "Sure?"],
     ),
     Shape(

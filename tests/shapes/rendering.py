@@ -20,7 +20,8 @@ from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import prepare
-from vllm_messages_plugin.media.fetch import FetchRules
+from vllm_messages_plugin.media.guard import FetchRules
+from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing import tiny
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels
@@ -135,7 +136,7 @@ async def rendered(
     """
     spoken = template(name)
     backend = Renderer(traits=spoken.traits(images), models=FakeModels(NAMES), template=spoken)
-    service = AppContext(backend, Settings(), signer(key), rules or FetchRules())
+    service = AppContext(backend, Settings(), signer(key), MediaReader(rules or FetchRules()))
     understood = await prepare(_request(json.dumps(body).encode()), service, MessagesRequest)
     found: Rendered = understood.prompt
     return found

@@ -10,7 +10,7 @@ from shapes.blocks import PDF, PNG, SEEN, SHOWN_PAGES
 from shapes.checks import assert_in_order
 from shapes.rendering import TEMPLATES, rendered
 from shapes.row import ask, document, image, loop, result
-from vllm_messages_plugin.media.fetch import FetchRules
+from vllm_messages_plugin.media.guard import FetchRules
 
 PAGES = {
     "/cat": ("image/png", base64.b64decode(PNG)),

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.translate.conversation import ChatMessage, Conversation, converse
+from vllm_messages_plugin.translate.chat_message import ChatMessage
+from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 
@@ -76,7 +77,7 @@ def tool(name: str, **fields: Any) -> Json:
 def conversation(*messages: Json, traits: TemplateTraits = NATIVE, **fields: Any) -> Conversation:
     """The conversation of a body with these messages, as it comes over the wire."""
     body = {"model": "m", "max_tokens": 10, "messages": list(messages), **fields}
-    return converse(parse(json.dumps(body).encode(), MessagesRequest), traits, SIGNER.restore)
+    return translate_request(parse(json.dumps(body).encode(), MessagesRequest), traits, SIGNER.restore)
 
 
 def told(*messages: Json, traits: TemplateTraits = NATIVE, **fields: Any) -> list[ChatMessage]:

@@ -8,9 +8,9 @@ import pytest
 from vllm_messages_plugin.translate.context_edits import (
     CLEARED_RESULT,
     PlannedEdit,
-    edited,
-    plan,
-    wanted_edits,
+    apply_edit,
+    plan_edit,
+    requested_edits,
 )
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
@@ -45,8 +45,8 @@ def request(messages: list[dict[str, Any]], *edits: dict[str, Any]) -> MessagesR
 
 
 def planned(asked: MessagesRequest, tokens: int = 200_000) -> PlannedEdit | None:
-    ((path, edit),) = wanted_edits(asked)
-    return plan(path, edit, asked.messages, tokens)
+    ((path, edit),) = requested_edits(asked)
+    return plan_edit(path, edit, asked.messages, tokens)
 
 
 def blocks(asked: MessagesRequest, kind: str) -> list[Any]:
@@ -56,15 +56,15 @@ def blocks(asked: MessagesRequest, kind: str) -> list[Any]:
 def done(asked: MessagesRequest, tokens: int = 200_000) -> MessagesRequest:
     edit = planned(asked, tokens)
     assert edit is not None
-    return edited(asked, edit)
+    return apply_edit(asked, edit)
 
 
 def test_old_results_are_cleared_and_the_last_three_kept() -> None:
     asked = request(session(5), {"type": TOOL_USES})
     edit = planned(asked)
     assert edit is not None
-    assert edit.counted == {"cleared_tool_uses": 2}
-    contents = [block.content for block in blocks(edited(asked, edit), "tool_result")]
+    assert edit.counts == {"cleared_tool_uses": 2}
+    contents = [block.content for block in blocks(apply_edit(asked, edit), "tool_result")]
     assert contents == [CLEARED_RESULT, CLEARED_RESULT, "result 2", "result 3", "result 4"]
 
 
@@ -116,15 +116,20 @@ def test_old_thinking_is_cleared_and_the_last_turns_kept() -> None:
     asked = request(session(4), {"type": THINKING, "keep": {"type": "thinking_turns", "value": 2}})
     edit = planned(asked)
     assert edit is not None
-    assert edit.counted == {"cleared_thinking_turns": 2}
-    assert [block.thinking for block in blocks(edited(asked, edit), "thinking")] == ["thought 2", "thought 3"]
+    assert edit.counts == {"cleared_thinking_turns": 2}
+    assert [block.thinking for block in blocks(apply_edit(asked, edit), "thinking")] == [
+        "thought 2",
+        "thought 3",
+    ]
     assert [
         block.thinking for block in blocks(done(request(session(4), {"type": THINKING})), "thinking")
     ] == ["thought 3"]
 
 
-def test_edits_we_do_not_know_are_left_alone() -> None:
-    assert wanted_edits(request(session(1), {"type": "compact_20260112"}, {"type": "later_20300101"})) == []
+def test_unknown_edits_are_ignored() -> None:
+    assert (
+        requested_edits(request(session(1), {"type": "compact_20260112"}, {"type": "later_20300101"})) == []
+    )
 
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {

@@ -5,6 +5,7 @@ SDK no longer has. The second half runs the pure packages for every entry: an en
 than the code does fails.
 """
 
+import asyncio
 import base64
 import json
 import pkgutil
@@ -19,10 +20,11 @@ import pytest
 from stream.playbook import call_piece, events_of, failure, finish, text_piece, thinking_piece
 from translate.asking import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
+from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.stream.deltas import EndReason, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
-from vllm_messages_plugin.translate.context_edits import plan, wanted_edits
-from vllm_messages_plugin.translate.conversation import converse
+from vllm_messages_plugin.translate.context_edits import plan_edit, requested_edits
+from vllm_messages_plugin.translate.conversation import translate_request
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 from vllm_messages_plugin.wire.events import PING
@@ -135,12 +137,12 @@ def each(kind: Kind, verdicts: Iterable[str] = VERDICTS) -> Any:
 
 def effects(body: Json) -> Any:
     """All that our pure code makes of a request."""
-    request = read(body)
+    request = asyncio.run(MediaReader().read(read(body), images=True))
     return (
-        converse(request, VISION, SIGNER.restore),
+        translate_request(request, VISION, SIGNER.restore),
         replace(sampling(request, request.max_tokens), extra={}),
         cache_breakpoints(request),
-        [plan(path, edit, request.messages, MANY_TOKENS) for path, edit in wanted_edits(request)],
+        [plan_edit(path, edit, request.messages, MANY_TOKENS) for path, edit in requested_edits(request)],
         (request.model, request.stream, request.diagnostics),
     )
 
@@ -215,7 +217,7 @@ def test_a_source_is_read_or_refused_as_the_list_states(entry: Support):
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match=r"messages\.1\.content\.0"):
             shown({"type": kind, "source": source})
-    elif entry.name.endswith(".url"):  # `http.fetch` makes it a base64 one first, and has its own tests
+    elif entry.name.endswith(".url"):  # `media` makes it a base64 one first, and has its own tests
         assert read({**BASE, "messages": placed({"type": kind, "source": source})})
     else:
         found = shown({"type": kind, "source": source})

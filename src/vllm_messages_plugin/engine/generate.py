@@ -21,7 +21,7 @@ from vllm_messages_plugin.stream.deltas import (
 )
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
-from vllm_messages_plugin.translate.tools.toolbox import ToolChoice
+from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 # Fields of vLLM's chat request that a client may set: all but those that Anthropic's API decides.

@@ -10,15 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
-from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
+from vllm_messages_plugin.http.headers import read_body
 from vllm_messages_plugin.http.ports import AppContext
-from vllm_messages_plugin.media.fetch import with_fetched
-from vllm_messages_plugin.translate.context_edits import edited, plan, wanted_edits
-from vllm_messages_plugin.translate.conversation import Conversation, converse
+from vllm_messages_plugin.translate.context_edits import apply_edit, plan_edit, requested_edits
+from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
-from vllm_messages_plugin.wire.blocks import Block, ContentSource, DocumentBlockParam, ToolResultBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import CountTokensRequest, RequestT, parse
+from vllm_messages_plugin.wire.request import RequestT, parse
 
 Result = TypeVar("Result")
 
@@ -60,14 +58,11 @@ async def prepare(
     Raises:
         MessagesError: The request can't be served.
     """
-    settings = context.settings
-    limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
-    body = await read_body(http_request, limits)
+    body = await read_body(http_request, context.settings.max_body_mb * 1024 * 1024)
     slow = len(body) > LARGE_BODY_BYTES
     request = await _call(slow, parse, body, body_type)
     model = await served_model_name(request.model, context)
-    request = await with_fetched(request, rules=context.fetch_rules, images=context.backend.traits.images)
-    slow = slow or has_documents(request)
+    request = await context.media.read(request, images=context.backend.traits.images)
     conversation = await _call(slow, _translate, request, context)
     prompt = await context.backend.render(conversation, request.extra)
     prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None)
@@ -79,25 +74,9 @@ async def _call(in_thread: bool, function: Callable[..., Result], *arguments: An
 
 
 def _translate(request: RequestT, context: AppContext) -> Conversation:
-    return converse(
+    return translate_request(
         request, context.backend.traits, context.signer.restore, context.settings.default_thinking
     )
-
-
-def has_documents(request: CountTokensRequest) -> bool:
-    """Whether the conversation holds a document, which takes time to extract, at any depth."""
-    return any(_contains_document(message.content) for message in request.messages)
-
-
-def _contains_document(content: str | list[Block] | None) -> bool:
-    for block in content if isinstance(content, list) else ():
-        if isinstance(block, ToolResultBlockParam) and _contains_document(block.content):
-            return True
-        if isinstance(block, DocumentBlockParam):
-            source = block.source
-            if not isinstance(source, ContentSource) or _contains_document(source.content):
-                return True
-    return False
 
 
 async def _apply_edits(
@@ -105,16 +84,16 @@ async def _apply_edits(
 ) -> PreparedRequest[RequestT]:
     """Apply those context edits that change the prompt by at least their `clear_at_least` tokens."""
     applied: list[Mapping[str, Any]] = []
-    for path, requested_edit in wanted_edits(prepared.request):
-        edit = plan(path, requested_edit, prepared.request.messages, prepared.prompt.tokens)
+    for path, requested_edit in requested_edits(prepared.request):
+        edit = plan_edit(path, requested_edit, prepared.request.messages, prepared.prompt.tokens)
         if edit is None:
             continue
-        request = edited(prepared.request, edit)
+        request = apply_edit(prepared.request, edit)
         conversation = await _call(slow, _translate, request, context)
         prompt = await context.backend.render(conversation, request.extra)
         cleared = prepared.prompt.tokens - prompt.tokens
         if cleared >= edit.at_least:
-            applied.append({"type": edit.kind, **edit.counted, "cleared_input_tokens": max(cleared, 0)})
+            applied.append({"type": edit.kind, **edit.counts, "cleared_input_tokens": max(cleared, 0)})
             prepared = replace(prepared, request=request, conversation=conversation, prompt=prompt)
     return replace(prepared, applied_edits=tuple(applied))
 

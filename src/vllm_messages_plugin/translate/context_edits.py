@@ -1,7 +1,7 @@
-"""Context edits: old tool results and old thinking taken out of a long conversation, as the client asked.
+"""Context edits: they remove old tool results and old thinking from a long conversation.
 
-Called by `http.reading`, which counts tokens before and after each edit. Pure: a request in, a request out.
-The rules are those of `anthropic.types.beta.BetaContextManagementConfigParam`.
+An edit is planned from the conversation and its number of tokens, and applied by the caller, who knows how
+many tokens it clears. The rules are those of `anthropic.types.beta.BetaContextManagementConfigParam`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,36 +25,43 @@ DEFAULT_TRIGGER = 100_000  # input tokens from which on tool uses are cleared
 DEFAULT_KEPT_USES = 3
 DEFAULT_KEPT_THINKING = 1  # turns
 
-Asked = TypeVar("Asked", bound=CountTokensRequest)
+Request = TypeVar("Request", bound=CountTokensRequest)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedEdit:
-    """An edit that would change something: `counted` names and counts what it takes out.
+    """An edit that would change something.
 
-    It is to be left undone where it would clear fewer than `at_least` tokens.
+    `counts` names and counts what it clears, in the words of the reply. It is not applied where it would
+    clear fewer than `at_least` tokens.
     """
 
     kind: str
-    counted: Mapping[str, int]
+    counts: Mapping[str, int]
     messages: Sequence[MessageParam]
     at_least: int = 0
 
 
-def wanted_edits(request: CountTokensRequest) -> list[tuple[str, Mapping[str, Any]]]:
-    """The edits a request asks for that we know, in its order, each under its path."""
-    asked = request.context_management.edits if request.context_management else []
+def requested_edits(request: CountTokensRequest) -> list[tuple[str, Mapping[str, Any]]]:
+    """The known edits that a request asks for, in its order, each with its JSON path."""
+    edits = request.context_management.edits if request.context_management else []
     return [
         (f"context_management.edits.{n}", edit.model_dump())
-        for n, edit in enumerate(asked)
+        for n, edit in enumerate(edits)
         if edit.type in _EDITS
     ]
 
 
-def plan(
+def plan_edit(
     path: str, edit: Mapping[str, Any], messages: Sequence[MessageParam], tokens: int
 ) -> PlannedEdit | None:
-    """What one edit makes of a conversation of so many input tokens; None where it changes nothing.
+    """What one edit makes of a conversation; None where it changes nothing.
+
+    Args:
+        path: The JSON path of the edit, for errors.
+        edit: The edit as `requested_edits` returned it.
+        messages: The conversation.
+        tokens: Its input tokens.
 
     Raises:
         MessagesError: 400, a value of the edit makes no sense.
@@ -62,8 +69,8 @@ def plan(
     return _EDITS[str(edit["type"])](path, edit, messages, tokens)
 
 
-def edited(request: Asked, edit: PlannedEdit) -> Asked:
-    """The request with the edit done."""
+def apply_edit(request: Request, edit: PlannedEdit) -> Request:
+    """The request with the edit applied."""
     return request.model_copy(update={"messages": list(edit.messages)})
 
 
@@ -111,11 +118,11 @@ def _clear_tool_uses(
     return PlannedEdit(CLEAR_TOOL_USES, {"cleared_tool_uses": len(cleared)}, changed, at_least)
 
 
-def _inputs(path: str, wanted: Any, uses: Sequence[ToolUseBlockParam]) -> set[str]:
+def _inputs(path: str, value: Any, uses: Sequence[ToolUseBlockParam]) -> set[str]:
     """The ids of the calls whose inputs go too: of all, of none, or of the tools named."""
-    if isinstance(wanted, bool):
-        return {use.id for use in uses} if wanted else set()
-    names = _names(path, wanted)
+    if isinstance(value, bool):
+        return {use.id for use in uses} if value else set()
+    names = _names(path, value)
     return {use.id for use in uses if use.name in names}
 
 
@@ -135,19 +142,19 @@ def _clear_thinking(
         return None
     default = ("thinking_turns", DEFAULT_KEPT_THINKING)
     _, kept = _amount(f"{path}.keep", keep, ("thinking_turns",), default)
-    thinking = [n for n, message in enumerate(messages) if _thinks(message)]
+    thinking = [n for n, message in enumerate(messages) if _has_thinking(message)]
     old = set(thinking[: len(thinking) - kept] if kept else thinking)
     if not old:
         return None
-    changed = [_thoughtless(message) if n in old else message for n, message in enumerate(messages)]
+    changed = [_without_thinking(message) if n in old else message for n, message in enumerate(messages)]
     return PlannedEdit(CLEAR_THINKING, {"cleared_thinking_turns": len(old)}, changed)
 
 
-def _thinks(message: MessageParam) -> bool:
+def _has_thinking(message: MessageParam) -> bool:
     return any(isinstance(block, ThinkingBlockParam) for block in _blocks([message]))
 
 
-def _thoughtless(message: MessageParam) -> MessageParam:
+def _without_thinking(message: MessageParam) -> MessageParam:
     content = [block for block in _blocks([message]) if not isinstance(block, ThinkingBlockParam)]
     return message.model_copy(update={"content": content})
 

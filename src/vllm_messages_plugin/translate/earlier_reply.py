@@ -1,7 +1,7 @@
-"""An earlier reply of the model's, as the message that its template reads.
+"""An earlier reply of the model, as the message that its template reads.
 
-Called by `conversation` for each assistant turn. Calls go into the template's own field, or stand in the
-text where the model once wrote them, if the template does not write the calls of earlier turns.
+Calls go into the template's own field, or into the text where the model once wrote them, if the template does
+not render the calls of earlier turns.
 """
 
 import json
@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.translate.tools.toolbox import found_tools
-from vllm_messages_plugin.translate.translation_context import ChatMessage, TranslationContext, block_text
+from vllm_messages_plugin.translate.chat_message import ChatMessage, ToolCall
+from vllm_messages_plugin.translate.tools.tool_changes import found_tool_names
+from vllm_messages_plugin.translate.translation_context import TranslationContext, block_text
 from vllm_messages_plugin.wire.blocks import (
     Block,
     RedactedThinkingBlockParam,
@@ -21,101 +22,103 @@ from vllm_messages_plugin.wire.blocks import (
     ToolUseBlockParam,
 )
 
-Kind = Literal["text", "call", "thought", "other"]
-"""What a run of adjoining blocks is."""
+Kind = Literal["text", "call", "thinking", "other"]
+"""The kind of a run of adjoining blocks."""
 
-BETWEEN = "\n\n"
+BETWEEN_RUNS = "\n\n"
 BESIDE_CALLS = "\n"
-"""What parts two runs of a reply, and what parts calls from text; the model wrote them so."""
+"""Separators as models write them: between two runs of a reply, and between calls and text."""
 
 
-def earlier_reply(blocks: Sequence[Block], reader: TranslationContext) -> ChatMessage:
+def earlier_reply(blocks: Sequence[Block], context: TranslationContext) -> ChatMessage:
     """The message of one assistant turn."""
     runs = [(kind, list(run)) for kind, run in groupby(blocks, _kind)]
-    message = _thoughtful(_text(runs, reader), _thought(blocks, reader), reader.traits)
+    message = _with_thinking(_text(runs, context), _thinking(blocks, context), context.traits)
     uses = [block for block in blocks if isinstance(block, ToolUseBlockParam)]
-    if not uses or _calls_in_text(reader.traits):
+    if not uses or _calls_are_text(context.traits):
         return message
-    content = message["content"] or reader.traits.empty_call_content
-    return message | {"content": content, "tool_calls": [_call(use, reader) for use in uses]}
+    content = message["content"] or context.traits.empty_call_content
+    return {**message, "content": content, "tool_calls": [_call(use, context) for use in uses]}
 
 
-def _calls_in_text(traits: TemplateTraits) -> bool:
+def _calls_are_text(traits: TemplateTraits) -> bool:
     return not traits.native_tools or traits.render_calls is not None
 
 
 def _kind(block: Block) -> Kind:
     if isinstance(block, ThinkingBlockParam | RedactedThinkingBlockParam):
-        return "thought"
+        return "thinking"
     if isinstance(block, ToolUseBlockParam):
         return "call"
     return "text" if isinstance(block, TextBlockParam) else "other"
 
 
-def _thought(blocks: Sequence[Block], reader: TranslationContext) -> str:
-    thoughts = (
-        block.thinking or reader.restore(block.signature or "")
+def _thinking(blocks: Sequence[Block], context: TranslationContext) -> str:
+    thinking = (
+        block.thinking or context.restore(block.signature or "")
         for block in blocks
         if isinstance(block, ThinkingBlockParam)
     )
-    return "\n".join(filter(None, thoughts))
+    return "\n".join(filter(None, thinking))
 
 
-def _thoughtful(text: str, thought: str, traits: TemplateTraits) -> ChatMessage:
-    if thought and traits.thinking_tags is not None:
+def _with_thinking(text: str, thinking: str, traits: TemplateTraits) -> ChatMessage:
+    if thinking and traits.thinking_tags is not None:
         opening, closing = traits.thinking_tags
-        return {"role": "assistant", "content": f"{opening}\n{thought}\n{closing}\n\n{text}"}
+        return {"role": "assistant", "content": f"{opening}\n{thinking}\n{closing}\n\n{text}"}
     message: ChatMessage = {"role": "assistant", "content": text}
-    return message | {"reasoning": thought} if thought else message
+    if thinking:
+        message["reasoning"] = thinking
+    return message
 
 
-def _text(runs: Sequence[tuple[Kind, Sequence[Block]]], reader: TranslationContext) -> str:
-    """The text of a reply: as it ran on where texts adjoin, parted where something else stood."""
-    told: list[str] = []
+def _text(runs: Sequence[tuple[Kind, Sequence[Block]]], context: TranslationContext) -> str:
+    """The text of a reply: adjoining text blocks without a gap, other runs with a separator."""
+    texts: list[str] = []
     before: Kind = "text"
     for kind, run in runs:
-        if text := _TOLD[kind](run, reader):
-            gap = BESIDE_CALLS if "call" in (before, kind) else BETWEEN
-            told += [gap, text] if told else [text]
+        if text := _TEXT_OF[kind](run, context):
+            gap = BESIDE_CALLS if "call" in (before, kind) else BETWEEN_RUNS
+            texts += [gap, text] if texts else [text]
             before = kind
-    return "".join(told)
+    return "".join(texts)
 
 
-def _told_calls(uses: Sequence[Block], reader: TranslationContext) -> str:
+def _calls_text(uses: Sequence[Block], context: TranslationContext) -> str:
     """Calls as text, where the template does not write them."""
-    if not _calls_in_text(reader.traits):
+    if not _calls_are_text(context.traits):
         return ""
-    calls = [(reader.prompt_name(use), _input(use)) for use in uses if isinstance(use, ToolUseBlockParam)]
-    if reader.traits.render_calls is not None:
-        return reader.traits.render_calls(calls)
+    calls = [(context.prompt_name(use), _input(use)) for use in uses if isinstance(use, ToolUseBlockParam)]
+    if context.traits.render_calls is not None:
+        return context.traits.render_calls(calls)
     return "\n".join(prompted.call_text(name, arguments) for name, arguments in calls)
 
 
-def _told_others(blocks: Sequence[Block], reader: TranslationContext) -> str:
-    """Blocks that only have a stand-in, and the tools that a server's search found."""
-    return BETWEEN.join(
+def _others_text(blocks: Sequence[Block], context: TranslationContext) -> str:
+    """Blocks of server tools, and the definitions of the tools that a server's search found."""
+    return BETWEEN_RUNS.join(
         text
         for block in blocks
-        for text in (block_text(block), *(reader.box.definition(name) for name in found_tools(block)))
+        for text in (block_text(block), *(context.tools.definition(name) for name in found_tool_names(block)))
     )
 
 
-_TOLD: dict[Kind, Callable[[Sequence[Block], TranslationContext], str]] = {
+_TEXT_OF: dict[Kind, Callable[[Sequence[Block], TranslationContext], str]] = {
     "text": lambda run, _: "".join(block_text(block) for block in run),
-    "call": _told_calls,
-    "thought": lambda _run, _reader: "",
-    "other": _told_others,
+    "call": _calls_text,
+    "thinking": lambda _run, _context: "",
+    "other": _others_text,
 }
 
 
 def _input(use: ToolUseBlockParam) -> dict[str, Any]:
-    """A call's arguments; what a client sends in the place of an object is kept under a name."""
+    """A call's arguments; anything but an object is kept under the name `input`."""
     if isinstance(use.input, dict):
         return use.input
     return {} if use.input is None else {"input": use.input}
 
 
-def _call(use: ToolUseBlockParam, reader: TranslationContext) -> dict[str, Any]:
+def _call(use: ToolUseBlockParam, context: TranslationContext) -> ToolCall:
     arguments = json.dumps(_input(use), ensure_ascii=False)
-    function = {"name": reader.prompt_name(use), "arguments": arguments}
-    return {"id": use.id, "type": "function", "function": function}
+    name = context.prompt_name(use)
+    return {"id": use.id, "type": "function", "function": {"name": name, "arguments": arguments}}

@@ -15,8 +15,8 @@ from vllm_messages_plugin.translate.tools.client_tools import (
     ClientTool,
     callable_directly,
     client_tool,
-    described,
     input_examples,
+    with_examples,
 )
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import ToolParam
@@ -171,7 +171,7 @@ def test_bash() -> None:
             "type": "function",
             "function": {
                 "name": "bash",
-                "description": client_schemas.BASH,
+                "description": client_schemas.BASH_DESCRIPTION,
                 "parameters": {
                     "type": "object",
                     "properties": {
@@ -463,7 +463,8 @@ def test_the_sdk_reads_the_memory_calls(call: Json) -> None:
 
 def test_memory_has_the_commands_of_the_sdk_with_their_fields() -> None:
     ours = {
-        command.name: (set(command.needs), set(command.takes)) for command in client_schemas.MEMORY_COMMANDS
+        command.name: (set(command.required), set(command.optional))
+        for command in client_schemas.MEMORY_COMMANDS
     }
     theirs: dict[str, tuple[set[str], set[str]]] = {}
     for name, model in SDK_COMMANDS.items():
@@ -475,9 +476,9 @@ def test_memory_has_the_commands_of_the_sdk_with_their_fields() -> None:
 
 
 @pytest.mark.parametrize("command", client_schemas.MEMORY_COMMANDS, ids=lambda command: command.name)
-def test_the_sdk_misses_each_field_that_a_memory_command_needs(command: client_schemas.Command) -> None:
+def test_the_sdk_misses_each_field_that_a_memory_command_requires(command: client_schemas.Command) -> None:
     [call] = [each for each in MEMORY_EDITS if each["command"] == command.name][-1:]
-    for field in command.needs:
+    for field in command.required:
         with pytest.raises(ValidationError):
             SDK_COMMANDS[command.name].model_validate({k: v for k, v in call.items() if k != field})
 
@@ -488,7 +489,7 @@ PLAIN: Json = {"type": "function", "function": {"name": "f", "description": "d",
 
 
 def test_examples_end_the_description() -> None:
-    found = described(PLAIN, [{"a": 1}, {"b": "ü"}])
+    found = with_examples(PLAIN, [{"a": 1}, {"b": "ü"}])
     assert found["function"] == {
         "name": "f",
         "description": 'd\n\nExamples of its input:\n{"a": 1}\n{"b": "ü"}',
@@ -500,7 +501,7 @@ def test_examples_end_the_description() -> None:
 
 def test_examples_are_a_description_where_there_is_none() -> None:
     bare = {"type": "function", "function": {"name": "f", "parameters": {}, "strict": True}}
-    assert list(described(bare, [{}])["function"].items()) == [
+    assert list(with_examples(bare, [{}])["function"].items()) == [
         ("name", "f"),
         ("description", "Examples of its input:\n{}"),
         ("parameters", {}),
@@ -509,7 +510,7 @@ def test_examples_are_a_description_where_there_is_none() -> None:
 
 
 def test_no_examples_change_nothing() -> None:
-    assert described(PLAIN, []) is PLAIN
+    assert with_examples(PLAIN, []) is PLAIN
 
 
 @pytest.mark.parametrize(

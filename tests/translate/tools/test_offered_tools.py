@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.translate.conversation import Conversation, converse
+from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 
@@ -20,7 +20,9 @@ BROWSER = {"type": "browser_toolset_20260801"}
 
 def conversation(tools: list[dict[str, Any]], *messages: dict[str, Any], **fields: Any) -> Conversation:
     body = {"model": "m", "max_tokens": 1, "messages": [USER, *messages], "tools": tools} | fields
-    return converse(parse(json.dumps(body).encode(), MessagesRequest), TemplateTraits(), lambda _: None)
+    return translate_request(
+        parse(json.dumps(body).encode(), MessagesRequest), TemplateTraits(), lambda _: None
+    )
 
 
 def names(found: Conversation) -> list[str]:

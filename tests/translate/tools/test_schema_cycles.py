@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from translate.asking import SIGNER, VISION
-from vllm_messages_plugin.translate.conversation import converse
-from vllm_messages_plugin.translate.tools.schema_cycles import is_endless
+from vllm_messages_plugin.translate.conversation import translate_request
+from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
 from vllm_messages_plugin.wire.errors import MessagesError
 from wire.bodies import body, read
 
@@ -46,12 +46,12 @@ ENDLESS: dict[str, Any] = {
 
 @pytest.mark.parametrize("schema", ENDING.values(), ids=ENDING.keys())
 def test_a_schema_that_a_text_satisfies_has_an_end(schema: Any) -> None:
-    assert not is_endless(schema)
+    assert not has_unsatisfiable_cycle(schema)
 
 
 @pytest.mark.parametrize("schema", ENDLESS.values(), ids=ENDLESS.keys())
-def test_a_schema_that_only_leads_to_itself_is_endless(schema: Any) -> None:
-    assert is_endless(schema)
+def test_a_schema_that_only_leads_to_itself_has_unsatisfiable_cycle(schema: Any) -> None:
+    assert has_unsatisfiable_cycle(schema)
 
 
 @pytest.mark.parametrize("name", ["output_config", "output_format"])
@@ -59,11 +59,11 @@ def test_an_endless_schema_is_refused_by_name(name: str) -> None:
     wanted = {"type": "json_schema", "schema": {"$ref": "#"}}
     asked = body(**{name: {"format": wanted} if name == "output_config" else wanted})
     with pytest.raises(MessagesError, match=r"^output_(config\.format|format)\.schema: ") as refused:
-        converse(read(asked), VISION, SIGNER.restore)
+        translate_request(read(asked), VISION, SIGNER.restore)
     assert refused.value.message.startswith(name)
 
 
 def test_a_long_chain_of_references_is_followed_in_linear_time() -> None:
     chain = {f"n{n}": {"$ref": f"#/$defs/n{n + 1}"} for n in range(20_000)}
-    assert not is_endless({"$defs": {**chain, "n20000": TEXT}})
-    assert is_endless({"$defs": {**chain, "n20000": {"$ref": "#/$defs/n0"}}})
+    assert not has_unsatisfiable_cycle({"$defs": {**chain, "n20000": TEXT}})
+    assert has_unsatisfiable_cycle({"$defs": {**chain, "n20000": {"$ref": "#/$defs/n0"}}})

@@ -14,14 +14,14 @@ from pydantic import BaseModel
 from vllm_messages_plugin.translate.tools.toolset_members import (
     BROWSER_MEMBERS,
     COMPUTER_MEMBERS,
-    MemberSchema,
+    MemberDefinition,
 )
-from vllm_messages_plugin.translate.tools.toolsets import Member, prompt_name, toolset_functions
+from vllm_messages_plugin.translate.tools.toolsets import ToolsetMember, prompt_name, toolset_functions
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import ToolParam
 
 Json = dict[str, Any]
-Found = list[tuple[Json, Member]]
+Found = list[tuple[Json, ToolsetMember]]
 
 COMPUTER = "computer_toolset_20260801"
 BROWSER = "browser_toolset_20260801"
@@ -32,16 +32,14 @@ ON = {"enabled": True}
 
 
 def read(type_: str, taken: tuple[str, ...] = (), **fields: Any) -> Found:
-    found = toolset_functions(ToolParam.model_validate({"type": type_, **fields}), 0, taken)
-    assert found is not None
-    return found
+    return list(toolset_functions(ToolParam.model_validate({"type": type_, **fields}), 0, taken))
 
 
 def names(found: Found) -> list[str]:
     return [member.name for _, member in found]
 
 
-def shape_of(family: str, name: str) -> MemberSchema:
+def definition_of(family: str, name: str) -> MemberDefinition:
     return OURS[family][name]
 
 
@@ -99,7 +97,7 @@ def test_every_input_of_the_sdk_is_a_members(family: str) -> None:
 @pytest.mark.parametrize(("family", "name"), EVERY_MEMBER)
 def test_a_member_takes_what_the_sdk_reads(family: str, name: str) -> None:
     theirs = sdk_input(family, name).model_json_schema(by_alias=True)
-    ours = shape_of(family, name).parameters
+    ours = definition_of(family, name).parameters
     assert essence(ours, {}) == essence(theirs, theirs.get("$defs", {}))
     assert ours["additionalProperties"] is False
 
@@ -129,7 +127,7 @@ def test_a_member_is_a_function_with_the_toolset_in_its_name() -> None:
                 },
             },
         },
-        Member("wait", "computer"),
+        ToolsetMember("wait", "computer"),
     )
     assert {function["function"]["name"] for function, _ in read(BROWSER)} >= {"browser_wait", "browser_zoom"}
 
@@ -169,7 +167,7 @@ def test_the_order_of_configs_changes_nothing(type_: str) -> None:
     [None, "custom", "computer_20251124", "mcp_toolset", "agent_toolset_20260401", "computer_toolset"],
 )
 def test_other_tools_are_left_alone(type_: str | None) -> None:
-    assert toolset_functions(ToolParam(type=type_, name="n", input_schema={}), 0) is None
+    assert list(toolset_functions(ToolParam(type=type_, name="n", input_schema={}), 0)) == []
 
 
 @pytest.mark.parametrize(
@@ -202,7 +200,9 @@ def test_members_are_switched_off() -> None:
 
 def test_members_are_deferred() -> None:
     found = read(COMPUTER, configs={"zoom": {"defer_loading": True}, "wait": {"defer_loading": False}})
-    assert [member for _, member in found if member.deferred] == [Member("zoom", "computer", deferred=True)]
+    assert [member for _, member in found if member.deferred] == [
+        ToolsetMember("zoom", "computer", deferred=True)
+    ]
 
 
 def test_a_toolset_is_deferred_but_for_members_that_say_otherwise() -> None:
@@ -228,7 +228,7 @@ def test_strict_is_every_members() -> None:
 def test_configs_that_are_amiss_are_refused_by_name(configs: Any, message: str) -> None:
     tool = ToolParam.model_validate({"type": COMPUTER, "configs": configs})
     with pytest.raises(MessagesError) as refused:
-        toolset_functions(tool, 2)
+        list(toolset_functions(tool, 2))
     expected = f"tools.2.computer_toolset_20260801.configs{message}"
     assert (refused.value.status, refused.value.message) == (400, expected)
 
@@ -268,13 +268,13 @@ NO_CALLS: list[tuple[str, str, Json]] = [
 @pytest.mark.parametrize(("family", "name"), EVERY_MEMBER)
 def test_schemas_are_schemas(family: str, name: str) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.Draft202012Validator.check_schema(shape_of(family, name).parameters)
+    jsonschema.Draft202012Validator.check_schema(definition_of(family, name).parameters)
 
 
 @pytest.mark.parametrize(("family", "name", "call"), CALLS)
 def test_the_sdk_reads_what_the_schema_takes(family: str, name: str, call: Json) -> None:
     jsonschema = pytest.importorskip("jsonschema")
-    jsonschema.validate(call, shape_of(family, name).parameters)
+    jsonschema.validate(call, definition_of(family, name).parameters)
     parsed = sdk_input(family, name).model_validate(call)
     assert parsed.model_dump(by_alias=True, exclude_none=True) == call
 
@@ -283,7 +283,7 @@ def test_the_sdk_reads_what_the_schema_takes(family: str, name: str, call: Json)
 def test_the_schema_refuses_what_no_driver_carries_out(family: str, name: str, call: Json) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(call, shape_of(family, name).parameters)
+        jsonschema.validate(call, definition_of(family, name).parameters)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_a_grammar_of_the_schema_knows_calls_from_others(
     """A grammar writes fields in the schema's order."""
     xgrammar = pytest.importorskip("xgrammar")
     accepts = pytest.importorskip("xgrammar.testing")._is_grammar_accept_string
-    parameters = shape_of(family, name).parameters
+    parameters = definition_of(family, name).parameters
     fields = [*parameters["properties"], *(field for field in call if field not in parameters["properties"])]
     ordered = {field: call[field] for field in fields if field in call}
     grammar = xgrammar.Grammar.from_json_schema(json.dumps(parameters))
@@ -306,4 +306,4 @@ def test_a_grammar_of_the_schema_knows_calls_from_others(
 @pytest.mark.parametrize(("family", "name"), EVERY_MEMBER)
 def test_a_grammar_can_be_made_of_every_schema(family: str, name: str) -> None:
     xgrammar = pytest.importorskip("xgrammar")
-    xgrammar.Grammar.from_json_schema(json.dumps(shape_of(family, name).parameters))
+    xgrammar.Grammar.from_json_schema(json.dumps(definition_of(family, name).parameters))

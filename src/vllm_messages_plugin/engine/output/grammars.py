@@ -14,8 +14,9 @@ from typing import Any
 
 from vllm_messages_plugin.engine.vllm.compat import MissingFeatureError, pick, pick_if_there
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
-from vllm_messages_plugin.translate.tools.schema_cycles import is_endless
-from vllm_messages_plugin.translate.tools.toolbox import Function, ToolChoice
+from vllm_messages_plugin.translate.chat_message import Function
+from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
+from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 
 log = logging.getLogger("vllm.messages")
 
@@ -105,7 +106,7 @@ def _expressible(schema: str) -> bool:
         return False
     check_nesting = pick_if_there("vllm.sampling_params:check_json_nesting")
     try:
-        if unsupported(json.loads(schema)) or is_endless(json.loads(schema)):
+        if unsupported(json.loads(schema)) or has_unsatisfiable_cycle(json.loads(schema)):
             return False
         if check_nesting is not None:
             check_nesting(schema)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError, from_validation, internal_error
+from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError, from_validation
 
 
 class MissingFeatureError(RuntimeError):
@@ -111,9 +111,9 @@ def to_messages_error(error: Exception) -> MessagesError:
     classes = {cls.__name__ for cls in type(error).__mro__}
     kind: ErrorKind = next((kind for name, kind in _KINDS if name in classes), "api_error")
     if "EngineDeadError" in classes:
-        return internal_error(error, ENGINE_DEAD)
+        return MessagesError(kind, ENGINE_DEAD)
     if kind == "api_error":
-        return internal_error(error)
+        return MessagesError(kind, "Internal server error")
     retry_after = RETRY_AFTER if kind == "overloaded_error" else None
     field = getattr(error, "parameter", None)
     if isinstance(field, str) and error.args:  # its str() adds field and value at the end

@@ -1,9 +1,8 @@
 """What Anthropic's own client tools take: fields and commands, by version.
 
-Data for `client_tools`, which picks from it by a tool's type and date. The names are those that the
-clients' handlers read (`anthropic.types.beta.BetaMemoryTool20250818Command` and its kin); the wording
-is ours. A command's fields stand in the description, for a schema without conditions can't say them
-and grammars know no conditions.
+The names are those that the clients' handlers read (`anthropic.types.beta.BetaMemoryTool20250818Command` and
+the like); the wording of the descriptions is this plugin's. The fields of each command are listed in the
+description, because a schema can express them only by conditions, which grammars do not support.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,12 +14,12 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One thing a tool does: the fields it needs, and those it takes beside them."""
+    """A command of a tool, with its required and its optional fields."""
 
     name: str
-    says: str
-    needs: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
+    description: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
 
 
 def object_schema(required: Mapping[str, Schema], optional: Mapping[str, Schema] | None = None) -> Schema:
@@ -34,9 +33,9 @@ def object_schema(required: Mapping[str, Schema], optional: Mapping[str, Schema]
 
 
 def command_schema(key: str, commands: Sequence[Command], fields: Mapping[str, Schema]) -> Schema:
-    """One object for all commands: `key` says which, and what all of them need is required."""
-    used = {name for command in commands for name in command.needs + command.takes}
-    always = {name for name in used if all(name in command.needs for command in commands)}
+    """One object for all commands: `key` names the command, and the fields that all require are required."""
+    used = {name for command in commands for name in command.required + command.optional}
+    always = {name for name in used if all(name in command.required for command in commands)}
     named = {"type": "string", "enum": [command.name for command in commands], "description": f"The {key}."}
     return object_schema(
         {key: named, **{name: field for name, field in fields.items() if name in always}},
@@ -45,12 +44,12 @@ def command_schema(key: str, commands: Sequence[Command], fields: Mapping[str, S
 
 
 def command_lines(commands: Iterable[Command]) -> str:
-    """The commands with their fields, one a line; a field that may be left out ends in `?`."""
-    return "\n".join(f"- {_signature(command)}: {command.says}" for command in commands)
+    """The commands with their fields, one command a line; an optional field ends in `?`."""
+    return "\n".join(f"- {_signature(command)}: {command.description}" for command in commands)
 
 
 def _signature(command: Command) -> str:
-    return f"{command.name}({', '.join((*command.needs, *(f'{name}?' for name in command.takes)))})"
+    return f"{command.name}({', '.join((*command.required, *(f'{name}?' for name in command.optional)))})"
 
 
 def text(description: str) -> Schema:
@@ -92,7 +91,7 @@ VIEW_RANGE: Final = integers(
 
 # bash
 
-BASH: Final = (
+BASH_DESCRIPTION: Final = (
     "Run a command in a bash shell and read its output. The shell is one session that stays open: its "
     "directory, variables and background jobs last from call to call. It is not interactive. Give either "
     "command or restart."
@@ -111,7 +110,9 @@ BASH_SCHEMA: Final[Schema] = {
 
 # text_editor
 
-EDITOR: Final = "View, create and edit text files. A `?` marks fields that may be left out. Commands:"
+EDITOR_DESCRIPTION: Final = (
+    "View, create and edit text files. A `?` marks fields that may be left out. Commands:"
+)
 EDITOR_LIMIT: Final = "A view shows no more than {} characters; see the rest with view_range."
 
 _VIEW: Final = Command(
@@ -123,13 +124,13 @@ _REPLACE: Final = Command(
     "put new_str in the place of old_str, which must stand in the file exactly once, blanks included.",
     ("path", "old_str", "new_str"),
 )
-_INSERT_SAYS: Final = "put text below line insert_line; 0 is the top of the file."
+_INSERT_DESCRIPTION: Final = "put text below line insert_line; 0 is the top of the file."
 
 EDITOR_COMMANDS: Final = (
     _VIEW,
     _CREATE,
     _REPLACE,
-    Command("insert", _INSERT_SAYS, ("path", "insert_line", "insert_text")),
+    Command("insert", _INSERT_DESCRIPTION, ("path", "insert_line", "insert_text")),
 )
 
 OLD_EDITOR_COMMANDS: Final = (
@@ -137,7 +138,7 @@ OLD_EDITOR_COMMANDS: Final = (
     _CREATE,
     _REPLACE,
     # The handlers of these versions read the text from `new_str`.
-    Command("insert", _INSERT_SAYS, ("path", "insert_line", "new_str")),
+    Command("insert", _INSERT_DESCRIPTION, ("path", "insert_line", "new_str")),
     Command("undo_edit", "take back the last edit of a file.", ("path",)),
 )
 
@@ -162,7 +163,7 @@ OLD_EDITOR_FIELDS: Final[Mapping[str, Schema]] = {
 
 # memory
 
-MEMORY: Final = (
+MEMORY_DESCRIPTION: Final = (
     "Keep notes in files under /memories, which outlast this conversation. Every path begins with "
     "/memories. A `?` marks fields that may be left out. Commands:"
 )
@@ -192,14 +193,14 @@ MEMORY_FIELDS: Final[Mapping[str, Schema]] = {
 
 # computer
 
-COMPUTER: Final = (
+COMPUTER_DESCRIPTION: Final = (
     "Use a computer by its screen, mouse and keyboard. The screen is {width} pixels wide and {height} "
     "pixels high{display}. Coordinates are [x, y] in pixels from its top left corner. Look at a screenshot "
     "before you click and after you act. A `?` marks fields that may be left out. Actions:"
 )
 
 _AT: Final = ("coordinate", "text")
-_CLICK_SAYS: Final = "{} at coordinate, or where the cursor is."
+_CLICK_DESCRIPTION: Final = "{} at coordinate, or where the cursor is."
 _CLICKS: Final = {
     "left_click": "click",
     "right_click": "click the right button",
@@ -229,8 +230,8 @@ OLD_ACTIONS: Final = (
 
 ACTIONS: Final = (
     *_FIRST_ACTIONS,
-    *(Command(name, _CLICK_SAYS.format(does), takes=_AT) for name, does in _CLICKS.items()),
-    Command("triple_click", _CLICK_SAYS.format("triple-click"), takes=_AT),
+    *(Command(name, _CLICK_DESCRIPTION.format(does), optional=_AT) for name, does in _CLICKS.items()),
+    Command("triple_click", _CLICK_DESCRIPTION.format("triple-click"), optional=_AT),
     Command(
         "left_click_drag",
         "drag from start_coordinate to coordinate.",

@@ -1,17 +1,18 @@
-"""Anthropic's own client tools: what the model is shown of a tool that a request names only by its type.
+"""Anthropic's own client tools: the definitions of tools that a request names only by their type.
 
-Called by `tools`. `bash_*`, `text_editor_*`, `memory_*` and `computer_*` come without a schema, for the
-API knows it; `client_schemas` holds it here. A date later than those we know gets the newest schema.
+`bash_*`, `text_editor_*`, `memory_*` and `computer_*` come without a schema, because the API knows it. A
+date later than those that this server knows gets the newest definition.
 """
 
-import copy
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Final
 
-from vllm_messages_plugin.translate.tools import client_schemas as known
+from vllm_messages_plugin.translate.chat_message import Function, FunctionDefinition
+from vllm_messages_plugin.translate.tools import client_schemas
 from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.request import ToolParam
 
@@ -27,93 +28,120 @@ COMPUTER_ZOOMS: Final = "20251124"
 
 @dataclass(frozen=True, slots=True)
 class ClientTool:
-    """A client tool as chat templates read it, and what the API adds to the system prompt with it."""
+    """A client tool as a function, and what the API adds to the system prompt with it."""
 
-    function: dict[str, Any]
+    function: Function
     system: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _FamilyDefinition:
+    """The definition of a family of tools at a date.
+
+    The schema is kept as JSON text, from which every request gets an object of its own: what a template or
+    vLLM does to it reaches no other request, and parsing is faster than a deep copy.
+    """
+
     name: str
     description: str
-    parameters: known.Schema
+    schema_text: str
     system: str | None = None
 
 
 def client_tool(tool: ToolParam, position: int) -> ClientTool | None:
-    """The tool with its family's schema; None if it is of no family we know.
+    """The definition of a client tool; None if the tool is of no known family.
 
-    A description, schema or name that the tool brings along stands in the place of ours.
+    A description, schema or name in the request replaces that of the family.
+
+    Args:
+        tool: The entry of `tools`.
+        position: Its place in `tools`, for errors.
 
     Raises:
-        MessagesError: 400, a field that the family needs is missing or of the wrong type.
+        MessagesError: 400, a field that the family requires is missing or of the wrong type.
     """
     found = _TYPE.fullmatch(tool.type or "")
     if found is None:
         return None
     family, date = found.groups()
-    shape = _FAMILIES[family](tool, date, f"tools.{position}.{tool.type}")
-    function: dict[str, Any] = {
-        "name": tool.name or shape.name,
-        "description": shape.description if tool.description is None else tool.description,
-        "parameters": copy.deepcopy(shape.parameters) if tool.input_schema is None else tool.input_schema,
+    known = _FAMILIES[family](tool, date, f"tools.{position}.{tool.type}")
+    function: FunctionDefinition = {
+        "name": tool.name or known.name,
+        "description": known.description if tool.description is None else tool.description,
+        "parameters": json.loads(known.schema_text) if tool.input_schema is None else tool.input_schema,
     }
     if tool.strict is not None:
         function["strict"] = tool.strict
-    return ClientTool({"type": "function", "function": function}, shape.system)
+    return ClientTool({"type": "function", "function": function}, known.system)
 
 
-def _bash(_tool: ToolParam, _date: str, _path: str) -> _Shape:
-    return _Shape("bash", known.BASH, known.BASH_SCHEMA)
+_BASH: Final = _FamilyDefinition(
+    "bash", client_schemas.BASH_DESCRIPTION, json.dumps(client_schemas.BASH_SCHEMA)
+)
 
 
-def _text_editor(tool: ToolParam, date: str, path: str) -> _Shape:
-    renamed = date >= EDITOR_RENAMED
-    commands = known.EDITOR_COMMANDS if renamed else known.OLD_EDITOR_COMMANDS
-    lines = [known.EDITOR, known.command_lines(commands)]
+def _bash(_tool: ToolParam, _date: str, _path: str) -> _FamilyDefinition:
+    return _BASH
+
+
+def _text_editor(tool: ToolParam, date: str, path: str) -> _FamilyDefinition:
+    known = _editor_of(date >= EDITOR_RENAMED)
     limit = _integer(tool, "max_characters", path, minimum=1)
-    if limit is not None:
-        lines.append(known.EDITOR_LIMIT.format(limit))
-    return _Shape(
+    if limit is None:
+        return known
+    return replace(known, description=f"{known.description}\n{client_schemas.EDITOR_LIMIT.format(limit)}")
+
+
+@cache
+def _editor_of(renamed: bool) -> _FamilyDefinition:
+    commands = client_schemas.EDITOR_COMMANDS if renamed else client_schemas.OLD_EDITOR_COMMANDS
+    fields = client_schemas.EDITOR_FIELDS if renamed else client_schemas.OLD_EDITOR_FIELDS
+    return _FamilyDefinition(
         "str_replace_based_edit_tool" if renamed else "str_replace_editor",
-        "\n".join(lines),
-        known.command_schema(
-            "command", commands, known.EDITOR_FIELDS if renamed else known.OLD_EDITOR_FIELDS
-        ),
+        f"{client_schemas.EDITOR_DESCRIPTION}\n{client_schemas.command_lines(commands)}",
+        json.dumps(client_schemas.command_schema("command", commands, fields)),
     )
 
 
-def _memory(_tool: ToolParam, _date: str, _path: str) -> _Shape:
-    commands = known.MEMORY_COMMANDS
-    return _Shape(
-        "memory",
-        f"{known.MEMORY}\n{known.command_lines(commands)}",
-        known.command_schema("command", commands, known.MEMORY_FIELDS),
-        known.MEMORY_PROTOCOL,
-    )
+_MEMORY: Final = _FamilyDefinition(
+    "memory",
+    f"{client_schemas.MEMORY_DESCRIPTION}\n{client_schemas.command_lines(client_schemas.MEMORY_COMMANDS)}",
+    json.dumps(
+        client_schemas.command_schema("command", client_schemas.MEMORY_COMMANDS, client_schemas.MEMORY_FIELDS)
+    ),
+    client_schemas.MEMORY_PROTOCOL,
+)
 
 
-def _computer(tool: ToolParam, date: str, path: str) -> _Shape:
-    screen = known.COMPUTER.format(
-        width=_needed(tool, "display_width_px", path),
-        height=_needed(tool, "display_height_px", path),
+def _memory(_tool: ToolParam, _date: str, _path: str) -> _FamilyDefinition:
+    return _MEMORY
+
+
+def _computer(tool: ToolParam, date: str, path: str) -> _FamilyDefinition:
+    screen = client_schemas.COMPUTER_DESCRIPTION.format(
+        width=_required(tool, "display_width_px", path),
+        height=_required(tool, "display_height_px", path),
         display=_display(_integer(tool, "display_number", path, minimum=0)),
     )
-    widened = date >= COMPUTER_WIDENED
-    actions = known.ACTIONS if widened else known.OLD_ACTIONS
-    if date >= COMPUTER_ZOOMS and _flag(tool, "enable_zoom", path):
-        actions += (known.ZOOM,)
-    return _Shape(
+    zooms = date >= COMPUTER_ZOOMS and _flag(tool, "enable_zoom", path)
+    known = _computer_of(date >= COMPUTER_WIDENED, zooms)
+    return replace(known, description=f"{screen}\n{known.description}")
+
+
+@cache
+def _computer_of(widened: bool, zooms: bool) -> _FamilyDefinition:
+    """The computer tool, without the sentences on its screen."""
+    actions = client_schemas.ACTIONS if widened else client_schemas.OLD_ACTIONS
+    actions += (client_schemas.ZOOM,) if zooms else ()
+    fields = client_schemas.COMPUTER_FIELDS if widened else client_schemas.OLD_COMPUTER_FIELDS
+    return _FamilyDefinition(
         "computer",
-        f"{screen}\n{known.command_lines(actions)}",
-        known.command_schema(
-            "action", actions, known.COMPUTER_FIELDS if widened else known.OLD_COMPUTER_FIELDS
-        ),
+        client_schemas.command_lines(actions),
+        json.dumps(client_schemas.command_schema("action", actions, fields)),
     )
 
 
-_FAMILIES: Final[Mapping[str, Callable[[ToolParam, str, str], _Shape]]] = {
+_FAMILIES: Final[Mapping[str, Callable[[ToolParam, str, str], _FamilyDefinition]]] = {
     "bash": _bash,
     "text_editor": _text_editor,
     "memory": _memory,
@@ -143,7 +171,7 @@ def _integer(tool: ToolParam, field: str, path: str, minimum: int) -> int | None
     return value
 
 
-def _needed(tool: ToolParam, field: str, path: str) -> int:
+def _required(tool: ToolParam, field: str, path: str) -> int:
     value = _integer(tool, field, path, minimum=1)
     if value is None:
         raise invalid("Field required", f"{path}.{field}")
@@ -157,13 +185,17 @@ def _flag(tool: ToolParam, field: str, path: str) -> bool:
     return bool(value)
 
 
-# What any tool may say beside its schema.
+# Fields that any tool may have.
 
 EXAMPLES: Final = "Examples of its input:"
 
 
 def input_examples(tool: ToolParam, position: int) -> list[dict[str, Any]]:
     """The tool's `input_examples`.
+
+    Args:
+        tool: The entry of `tools`.
+        position: Its place in `tools`, for errors.
 
     Raises:
         MessagesError: 400, they are not a list of objects.
@@ -179,21 +211,26 @@ def input_examples(tool: ToolParam, position: int) -> list[dict[str, Any]]:
     return examples
 
 
-def described(function: dict[str, Any], examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def with_examples(function: Function, examples: Sequence[Mapping[str, Any]]) -> Function:
     """The function with the examples in its description, each as one line of JSON."""
     if not examples:
         return function
     inner = function["function"]
     lines = "\n".join([EXAMPLES, *(json.dumps(example, ensure_ascii=False) for example in examples)])
-    description = f"{inner['description']}\n\n{lines}" if inner.get("description") else lines
-    return {**function, "function": _with_description(inner, description)}
+    known = inner.get("description")
+    return {"type": "function", "function": _described(inner, f"{known}\n\n{lines}" if known else lines)}
 
 
-def _with_description(inner: Mapping[str, Any], description: str) -> dict[str, Any]:
-    """The description in its usual place, second, whether or not there was one."""
-    return {"name": inner["name"], "description": description} | {
-        key: value for key, value in inner.items() if key not in ("name", "description")
+def _described(inner: FunctionDefinition, description: str) -> FunctionDefinition:
+    """The definition with a description in its usual place, second, whether or not there was one."""
+    described: FunctionDefinition = {
+        "name": inner["name"],
+        "description": description,
+        "parameters": inner.get("parameters"),
     }
+    if "strict" in inner:
+        described["strict"] = inner["strict"]
+    return described
 
 
 def callable_directly(tool: ToolParam) -> bool:

@@ -1,7 +1,11 @@
-"""Schemas that say of a value only that it is like itself: no text satisfies them.
+"""Detects schemas whose `$ref` cycle reaches no concrete type, so that no JSON value can satisfy them.
 
-Used by `conversation`, which refuses such an answer's schema, and by `engine.grammar`, which does not hold
-a call to such a tool's. A grammar made of one lets no token pass, and the engine fails.
+A grammar made of such a schema lets no token pass, and the engine fails.
+
+A schema requires others of the same value: the one that its `$ref` names, those of its `allOf`, and the only
+one of an `anyOf` or `oneOf`. The search goes depth first along these steps alone, never into a property or an
+item, because a value has an end where its properties have one. A schema that is met again on the way requires
+itself. Every schema is visited once, so the time is linear in the size of the whole.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,10 +16,10 @@ from vllm_messages_plugin.formats.json_schema import resolve_reference
 ALTERNATIVES = ("anyOf", "oneOf")
 
 
-def is_endless(schema: Any) -> bool:
-    """Whether a `$ref` somewhere in a schema leads back to itself without passing a property or an item."""
+def has_unsatisfiable_cycle(schema: Any) -> bool:
+    """Whether a `$ref` in a schema leads back to itself without passing a property or an item."""
     ended: set[int] = set()
-    return any(_loops(node, schema, ended) for node in _nodes(schema))
+    return any(_requires_itself(node, schema, ended) for node in _nodes(schema))
 
 
 def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
@@ -30,13 +34,13 @@ def _nodes(schema: Any) -> Iterator[Mapping[str, Any]]:
             waiting += value
 
 
-def _loops(start: Mapping[str, Any], root: Any, ended: set[int]) -> bool:
-    """Whether a value of `start` would have to be one of `start` first; `ended` are those known not to."""
+def _requires_itself(start: Mapping[str, Any], root: Any, ended: set[int]) -> bool:
+    """Whether a schema requires itself; `ended` are the ids of those that are known not to."""
     path = {id(start)}
-    waiting = [(start, _needed(start, root))]
+    waiting = [(start, _required(start, root))]
     while waiting:
-        node, needed = waiting[-1]
-        inner = next(needed, None)
+        node, required = waiting[-1]
+        inner = next(required, None)
         if inner is None:
             waiting.pop()
             path.discard(id(node))
@@ -45,12 +49,12 @@ def _loops(start: Mapping[str, Any], root: Any, ended: set[int]) -> bool:
             return True
         elif id(inner) not in ended:
             path.add(id(inner))
-            waiting.append((inner, _needed(inner, root)))
+            waiting.append((inner, _required(inner, root)))
     return False
 
 
-def _needed(node: Mapping[str, Any], root: Any) -> Iterator[Mapping[str, Any]]:
-    """The schemas that a value must satisfy to satisfy this one; of alternatives, those without a choice."""
+def _required(node: Mapping[str, Any], root: Any) -> Iterator[Mapping[str, Any]]:
+    """The schemas that a value must satisfy to satisfy this one."""
     found: list[Any] = []
     if isinstance(reference := node.get("$ref"), str):
         found.append(resolve_reference(reference, root))

@@ -1,7 +1,7 @@
 """The members of the computer and browser toolsets: what each does and what it takes.
 
-Data for `toolsets`. Names, fields and defaults are those of `anthropic.types.ComputerMemberInput` and
-`BrowserMemberInput`; the wording is ours.
+Names, fields and defaults are those of `anthropic.types.ComputerMemberInput` and `BrowserMemberInput`; the
+wording of the descriptions is this plugin's.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from vllm_messages_plugin.translate.tools.client_schemas import (
 
 
 @dataclass(frozen=True, slots=True)
-class MemberSchema:
+class MemberDefinition:
     """A member of a toolset; `enabled` unless the request's `configs` say otherwise."""
 
     description: str
@@ -29,13 +29,13 @@ class MemberSchema:
     enabled: bool = True
 
 
-def _shape(
+def _member(
     description: str,
     required: Mapping[str, Schema] | None = None,
     optional: Mapping[str, Schema] | None = None,
     enabled: bool = True,
-) -> MemberSchema:
-    return MemberSchema(description, object_schema(required or {}, optional), enabled)
+) -> MemberDefinition:
+    return MemberDefinition(description, object_schema(required or {}, optional), enabled)
 
 
 _CHORD: Final = "The key, such as Return, or the chord, such as ctrl+s."
@@ -52,34 +52,34 @@ _SECONDS: Final = integer("Seconds.", 0)
 _AT: Final = {"coordinate": _POINT, "text": text(_HELD)}
 _HERE: Final = "on the screen at coordinate, or where the cursor is."
 
-COMPUTER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
-    "key": _shape("Press a key or a chord on the computer.", {"text": text(_CHORD)}, {"repeat": _REPEAT}),
-    "hold_key": _shape(
+COMPUTER_MEMBERS: Final[Mapping[str, MemberDefinition]] = {
+    "key": _member("Press a key or a chord on the computer.", {"text": text(_CHORD)}, {"repeat": _REPEAT}),
+    "hold_key": _member(
         "Hold a key or a chord down on the computer.", {"text": text(_CHORD), "duration": _SECONDS}
     ),
-    "type": _shape("Type text on the computer's keyboard.", {"text": _TEXT}),
-    "cursor_position": _shape("Ask where the cursor is on the screen, in pixels from the top left corner."),
-    "mouse_move": _shape("Move the cursor on the screen without a click.", {"coordinate": _POINT}),
-    "left_mouse_down": _shape("Press the left mouse button where the cursor is and keep it down."),
-    "left_mouse_up": _shape("Release the left mouse button."),
-    "left_click": _shape(f"Click {_HERE}", None, _AT),
-    "left_click_drag": _shape(
+    "type": _member("Type text on the computer's keyboard.", {"text": _TEXT}),
+    "cursor_position": _member("Ask where the cursor is on the screen, in pixels from the top left corner."),
+    "mouse_move": _member("Move the cursor on the screen without a click.", {"coordinate": _POINT}),
+    "left_mouse_down": _member("Press the left mouse button where the cursor is and keep it down."),
+    "left_mouse_up": _member("Release the left mouse button."),
+    "left_click": _member(f"Click {_HERE}", None, _AT),
+    "left_click_drag": _member(
         "Drag on the screen from start_coordinate to coordinate.",
         {"start_coordinate": _POINT, "coordinate": _POINT},
         {"text": text(_HELD)},
     ),
-    "right_click": _shape(f"Click the right button {_HERE}", None, _AT),
-    "middle_click": _shape(f"Click the middle button {_HERE}", None, _AT),
-    "double_click": _shape(f"Double-click {_HERE}", None, _AT),
-    "triple_click": _shape(f"Triple-click {_HERE}", None, _AT),
-    "scroll": _shape(
+    "right_click": _member(f"Click the right button {_HERE}", None, _AT),
+    "middle_click": _member(f"Click the middle button {_HERE}", None, _AT),
+    "double_click": _member(f"Double-click {_HERE}", None, _AT),
+    "triple_click": _member(f"Triple-click {_HERE}", None, _AT),
+    "scroll": _member(
         f"Turn the mouse wheel {_HERE}",
         {"scroll_direction": _DIRECTION, "scroll_amount": integer("How many notches of the wheel.", 0)},
         _AT,
     ),
-    "wait": _shape("Do nothing for a while, then go on.", {"duration": _SECONDS}),
-    "screenshot": _shape("Look at the computer's screen. Coordinates are pixels of this picture."),
-    "zoom": _shape("Look at a part of the screen enlarged.", {"region": _REGION}),
+    "wait": _member("Do nothing for a while, then go on.", {"duration": _SECONDS}),
+    "screenshot": _member("Look at the computer's screen. Coordinates are pixels of this picture."),
+    "zoom": _member("Look at a part of the screen enlarged.", {"region": _REGION}),
 }
 
 # browser: coordinates are pixels of the viewport, elements have references
@@ -114,24 +114,24 @@ _AT_EITHER: Final[dict[str, Schema]] = {
 _STRINGS: Final[Schema] = {"type": "array", "items": {"type": "string"}}
 
 
-def _click(how: str) -> MemberSchema:
-    return _shape(f"{how} at a point or on an element of the page.", _AT_EITHER, _MODIFIERS | _TAB)
+def _click(how: str) -> MemberDefinition:
+    return _member(f"{how} at a point or on an element of the page.", _AT_EITHER, _MODIFIERS | _TAB)
 
 
-BROWSER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
-    "navigate": _shape(
+BROWSER_MEMBERS: Final[Mapping[str, MemberDefinition]] = {
+    "navigate": _member(
         "Open a URL in the browser, or go back, forward or reload.",
         {"url": text("The URL (https:// by default), or one of the words back, forward and reload.")},
         _TAB,
     ),
-    "list_tabs": _shape("List the browser's tabs: tab_id, title and URL of each."),
-    "new_tab": _shape("Open an empty tab in the browser; tells its tab_id."),
-    "switch_tab": _shape(
+    "list_tabs": _member("List the browser's tabs: tab_id, title and URL of each."),
+    "new_tab": _member("Open an empty tab in the browser; returns its tab_id."),
+    "switch_tab": _member(
         "Make a tab the active one: the one used when no tab_id is given.",
         {"tab_id": text("The tab to switch to.")},
     ),
-    "close_tab": _shape("Close a tab of the browser.", {"tab_id": text("The tab to close.")}),
-    "read_page": _shape(
+    "close_tab": _member("Close a tab of the browser.", {"tab_id": text("The tab to close.")}),
+    "read_page": _member(
         "Read the page as a tree of its elements with references like ref_7, for other tools to act on.",
         None,
         {
@@ -145,19 +145,19 @@ BROWSER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
             **_TAB,
         },
     ),
-    "get_page_text": _shape("Read the page's text, without its structure.", None, _TAB),
-    "read_console": _shape(
+    "get_page_text": _member("Read the page's text, without its structure.", None, _TAB),
+    "read_console": _member(
         "Read what the page has written to the console since the last look.", None, _TAB, enabled=False
     ),
-    "read_network": _shape(
+    "read_network": _member(
         "List the page's network requests since the last look.", None, _TAB, enabled=False
     ),
-    "find": _shape(
-        "Find elements of the page by a description in plain words; tells their references.",
+    "find": _member(
+        "Find elements of the page by a description in plain words; returns their references.",
         {"query": text("What to look for, such as: search bar.")},
         _TAB,
     ),
-    "form_input": _shape(
+    "form_input": _member(
         "Set the value of a form element.",
         {
             **_AT_REF,
@@ -168,7 +168,7 @@ BROWSER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
         },
         _TAB,
     ),
-    "file_upload": _shape(
+    "file_upload": _member(
         "Put files into a file input of the page. Give paths, document_ids or both.",
         _AT_REF,
         {
@@ -178,18 +178,18 @@ BROWSER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
         },
         enabled=False,
     ),
-    "scroll_to": _shape("Scroll an element of the page into view.", _AT_REF, _TAB),
-    "screenshot": _shape("Look at the viewport. Coordinates are pixels of this picture.", None, _TAB),
-    "zoom": _shape("Look at a part of the viewport enlarged.", {"region": _REGION}, _TAB),
+    "scroll_to": _member("Scroll an element of the page into view.", _AT_REF, _TAB),
+    "screenshot": _member("Look at the viewport. Coordinates are pixels of this picture.", None, _TAB),
+    "zoom": _member("Look at a part of the viewport enlarged.", {"region": _REGION}, _TAB),
     "left_click": _click("Click"),
     "right_click": _click("Click the right button"),
     "middle_click": _click("Click the middle button"),
     "double_click": _click("Double-click"),
     "triple_click": _click("Triple-click"),
-    "hover": _shape(
+    "hover": _member(
         "Move the pointer to a point or an element of the page without a click.", _AT_EITHER, _TAB
     ),
-    "left_click_drag": _shape(
+    "left_click_drag": _member(
         "Drag on the page from one point to another.",
         {
             "from": _COORDINATE | {"description": "The point of the viewport where the drag begins."},
@@ -197,28 +197,28 @@ BROWSER_MEMBERS: Final[Mapping[str, MemberSchema]] = {
         },
         _TAB,
     ),
-    "left_mouse_down": _shape(
+    "left_mouse_down": _member(
         "Press the left button at a point of the page and keep it down.", _AT_POINT, _TAB
     ),
-    "left_mouse_up": _shape("Release the left button at a point of the page.", _AT_POINT, _TAB),
-    "mouse_move": _shape("Move the pointer to a point of the page without a click.", _AT_POINT, _TAB),
-    "scroll": _shape(
+    "left_mouse_up": _member("Release the left button at a point of the page.", _AT_POINT, _TAB),
+    "mouse_move": _member("Move the pointer to a point of the page without a click.", _AT_POINT, _TAB),
+    "scroll": _member(
         "Turn the mouse wheel at a point of the page.",
         {**_AT_POINT, "scroll_direction": _DIRECTION},
         {"scroll_amount": integer("How many notches of the wheel, 1 to 10; 3 by default.", 1), **_TAB},
     ),
-    "type": _shape("Type text in the browser, where the focus is.", {"text": _TEXT}, _TAB),
-    "key": _shape(
+    "type": _member("Type text in the browser, where the focus is.", {"text": _TEXT}, _TAB),
+    "key": _member(
         "Press keys in the browser.",
         {"text": text("A key, such as Return, a chord, such as ctrl+a, or several with blanks between.")},
         {"repeat": _REPEAT, **_TAB},
     ),
-    "hold_key": _shape(
+    "hold_key": _member(
         "Hold a key or a chord down in the browser.", {"text": text(_CHORD), "duration": _DURATION}, _TAB
     ),
-    "wait": _shape("Do nothing for a while, then go on.", {"duration": _DURATION}, _TAB),
-    "javascript_exec": _shape(
-        "Run JavaScript in the page; tells the value of the last expression.",
+    "wait": _member("Do nothing for a while, then go on.", {"duration": _DURATION}, _TAB),
+    "javascript_exec": _member(
+        "Run JavaScript in the page; returns the value of the last expression.",
         {"text": text("The code, ending in the expression wanted; without return.")},
         _TAB,
         enabled=False,

@@ -1,38 +1,38 @@
 """The computer and browser toolsets: one entry of `tools` that stands for many functions.
 
-Called by `tools`. On the wire a member is called by its own name beside the toolset's, in the prompt by
-one name made of both. `toolset_members` holds what the members take. A toolset later than those we know
-gets the members we know.
+On the wire a member is called by its own name beside the toolset's, in the prompt by one name made of both.
+A toolset later than those that this server knows gets the members that it knows.
 """
 
 import copy
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vllm_messages_plugin.translate.chat_message import Function, FunctionDefinition
 from vllm_messages_plugin.translate.tools.toolset_members import (
     BROWSER_MEMBERS,
     COMPUTER_MEMBERS,
-    MemberSchema,
+    MemberDefinition,
 )
 from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.request import ToolParam
 
 _TYPE: Final = re.compile(r"(computer|browser)_toolset_([0-9]{8})")
 
-_MEMBERS: Final[Mapping[str, Mapping[str, MemberSchema]]] = {
+_MEMBERS: Final[Mapping[str, Mapping[str, MemberDefinition]]] = {
     "computer": COMPUTER_MEMBERS,
     "browser": BROWSER_MEMBERS,
 }
 
 NEWEST: Final = "20260801"
-"""The version whose members we know."""
+"""The version whose members this server knows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
-    """What the wire calls a function of a toolset: `name` "left_click", `toolset_name` "computer"."""
+class ToolsetMember:
+    """The names of a toolset's function on the wire: `name` "left_click", `toolset` "computer"."""
 
     name: str
     toolset: str
@@ -46,54 +46,52 @@ def is_toolset(tool: ToolParam) -> bool:
 
 def toolset_functions(
     tool: ToolParam, position: int, taken: Collection[str] = ()
-) -> list[tuple[dict[str, Any], Member]] | None:
-    """The toolset's enabled members as functions; None if the tool is no toolset.
+) -> Iterator[tuple[Function, ToolsetMember]]:
+    """The enabled members of a toolset as functions; none if the tool is no toolset.
 
-    `taken` are the names of the request's other tools, which no member gets in the prompt.
+    Args:
+        tool: The entry of `tools`.
+        position: Its place in `tools`, for errors.
+        taken: The names of the request's other tools, which no member gets in the prompt.
 
     Raises:
-        MessagesError: 400, `configs` speaks of no member, or not in its terms.
+        MessagesError: 400, `configs` names no member, or a value in it has the wrong type.
     """
     found = _TYPE.fullmatch(tool.type or "")
     if found is None:
-        return None
+        return
     toolset, date = found.groups()
     members = _MEMBERS[toolset]
     configs = _configs(tool, f"tools.{position}.{tool.type}.configs", members, date)
-    return [
-        (_function(tool, prompt_name(name, toolset, taken), shape), Member(name, toolset, deferred))
-        for name, shape in members.items()
-        for enabled, deferred in [_standing(configs.get(name, {}), shape, tool)]
-        if enabled
-    ]
+    for name, member in members.items():
+        config = configs.get(name, {})
+        if config.get("enabled", member.enabled):
+            deferred = config.get("defer_loading", bool(tool.defer_loading))
+            function = _function(tool, prompt_name(name, toolset, taken), member)
+            yield function, ToolsetMember(name, toolset, deferred)
 
 
 def prompt_name(name: str, toolset: str, taken: Collection[str] = ()) -> str:
-    """What the prompt calls a member, enabled or not, known or not: the history may call any."""
+    """The name of a member in the prompt, enabled or not, known or not: the history may call any."""
     prompted = f"{toolset}_{name}"
     while prompted in taken:
         prompted += "_"
     return prompted
 
 
-def _function(tool: ToolParam, name: str, shape: MemberSchema) -> dict[str, Any]:
-    function: dict[str, Any] = {
+def _function(tool: ToolParam, name: str, member: MemberDefinition) -> Function:
+    function: FunctionDefinition = {
         "name": name,
-        "description": shape.description,
-        "parameters": copy.deepcopy(shape.parameters),
+        "description": member.description,
+        "parameters": copy.deepcopy(member.parameters),
     }
     if tool.strict is not None:
         function["strict"] = tool.strict
     return {"type": "function", "function": function}
 
 
-def _standing(config: Mapping[str, bool], shape: MemberSchema, tool: ToolParam) -> tuple[bool, bool]:
-    """Whether a member is enabled, and whether it is deferred."""
-    return config.get("enabled", shape.enabled), config.get("defer_loading", bool(tool.defer_loading))
-
-
 def _configs(
-    tool: ToolParam, path: str, members: Mapping[str, MemberSchema], date: str
+    tool: ToolParam, path: str, members: Mapping[str, MemberDefinition], date: str
 ) -> dict[str, dict[str, bool]]:
     configs = (tool.model_extra or {}).get("configs")
     if configs is None:
@@ -107,7 +105,7 @@ def _configs(
 
 
 def _config(config: Any, path: str) -> dict[str, bool]:
-    """A member's overrides; null says as little as nothing."""
+    """A member's overrides; null is the same as an absent field."""
     if config is None:
         return {}
     if not isinstance(config, dict):

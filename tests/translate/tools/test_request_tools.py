@@ -21,7 +21,7 @@ from translate.asking import (
     use,
     user,
 )
-from vllm_messages_plugin.translate.tools.toolbox import ToolChoice
+from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError
 
 ASKED = user("Hi")

@@ -1,0 +1,83 @@
+"""Images, documents and search results as parts of a chat message.
+
+`media` has read their sources before: images are base64 data, documents are text or blocks. A source that was
+not read has no parts, and the caller puts a short text in its place.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from vllm_messages_plugin.translate.chat_message import ImagePart, Part, text_part
+from vllm_messages_plugin.wire.blocks import (
+    Base64Source,
+    Block,
+    ContentSource,
+    DocumentBlockParam,
+    ImageBlockParam,
+    PlainTextSource,
+    SearchResultBlockParam,
+    TextBlockParam,
+    UrlSource,
+)
+
+CLOSING: Final = "\n</document>"
+
+
+def image_part(block: ImageBlockParam) -> ImagePart | None:
+    """An image as the part that vLLM's renderer reads; None for one whose source was not read."""
+    source = block.source
+    if isinstance(source, Base64Source):
+        url = f"data:{source.media_type};base64,{source.data}"
+    elif isinstance(source, UrlSource) and source.url[:5].lower() == "data:":
+        url = source.url
+    else:
+        return None
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def document_parts(block: DocumentBlockParam, images: bool) -> list[Part]:
+    """A document as text under its title and context, with its images where they stand if `images`.
+
+    Returns:
+        The parts; none for a document whose source was not read.
+    """
+    if isinstance(block.source, PlainTextSource):
+        return [text_part(_opening(block) + block.source.data + CLOSING)]
+    if not isinstance(block.source, ContentSource):
+        return []
+    content = block.source.content
+    if isinstance(content, str):
+        return [text_part(_opening(block) + content + CLOSING)]
+    return _content_parts(_opening(block), content, images)
+
+
+def document_text(block: DocumentBlockParam) -> str | None:
+    """A document as text alone; None for one whose source was not read."""
+    parts = document_parts(block, images=False)
+    return "".join(part["text"] for part in parts if part["type"] == "text") if parts else None
+
+
+def _opening(block: DocumentBlockParam) -> str:
+    title = f' title="{block.title}"' if block.title else ""
+    context = f"<context>{block.context}</context>\n" if block.context else ""
+    return f"<document{title}>\n{context}"
+
+
+def _content_parts(opening: str, content: Sequence[Block], images: bool) -> list[Part]:
+    texts = [opening]
+    parts: list[Part] = []
+    for position, inner in enumerate(content):
+        picture = image_part(inner) if images and isinstance(inner, ImageBlockParam) else None
+        if picture is not None:
+            parts += [text_part("".join(texts)), picture]
+            texts = []
+        else:
+            gap = "\n\n" if position else ""
+            texts.append(gap + (inner.text if isinstance(inner, TextBlockParam) else f"[{inner.type}]"))
+    return [*parts, text_part("".join([*texts, CLOSING]))]
+
+
+def search_result_text(block: SearchResultBlockParam) -> str:
+    """A search result as text, with its source and title."""
+    body = "\n\n".join(text.text for text in block.content)
+    return f'<search_result source="{block.source}" title="{block.title}">\n{body}\n</search_result>'

@@ -1,0 +1,208 @@
+"""The media of a request: read, refused in the newest user turn, replaced by a text in an earlier one."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from shapes.paper import pdf
+from translate.asking import PNG_DATA, Json, assistant, image, result, system, text, use, user
+from vllm_messages_plugin.media.reader import UNREADABLE_IMAGE, MediaReader
+from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.request import CountTokensRequest
+
+HI = user("Hi")
+TEXT_ONLY = "Could not process image: the model served here reads text only"
+
+
+def encoded(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def document(source: Json, **fields: Any) -> Json:
+    return {"type": "document", "source": source, **fields}
+
+
+def base64_document(data: str, media_type: str = "application/pdf", **fields: Any) -> Json:
+    return document({"type": "base64", "media_type": media_type, "data": data}, **fields)
+
+
+def at_url(url: str) -> Json:
+    return {"type": "image", "source": {"type": "url", "url": url}}
+
+
+async def read(*messages: Json, images: bool = True) -> list[Json]:
+    """The messages of a request whose media were read."""
+    request = CountTokensRequest.model_validate({"model": "m", "messages": list(messages)})
+    done = await MediaReader().read(request, images=images)
+    found: list[Json] = done.model_dump(exclude_none=True)["messages"]
+    return found
+
+
+async def refusal(*messages: Json, images: bool = True) -> str:
+    with pytest.raises(MessagesError) as refused:
+        await read(*messages, images=images)
+    assert refused.value.status == 400
+    return refused.value.message
+
+
+# Images.
+
+TYPES: dict[str, tuple[bytes, str, str]] = {
+    "png": (b"\x89PNG\r\n\x1a\n0000000000", "image/jpeg", "image/png"),
+    "jpeg": (b"\xff\xd8\xff\xe000000000000000", "image/png", "image/jpeg"),
+    "gif": (b"GIF89a000000000000", "image/png", "image/gif"),
+    "webp": (b"RIFF0000WEBPVP8 0000", "image/png", "image/webp"),
+    "unknown": (b"BM0000000000000000", "image/bmp", "image/bmp"),
+    "short": (b"BM", "image/bmp", "image/bmp"),
+    "empty": (b"", "image/png", "image/png"),
+}
+
+
+@pytest.mark.parametrize(("raw", "declared", "found"), TYPES.values(), ids=TYPES.keys())
+async def test_the_media_type_is_that_of_the_first_bytes(raw: bytes, declared: str, found: str) -> None:
+    [message] = await read(user(image(encoded(raw), declared)))
+    assert message["content"] == [image(encoded(raw), found)]
+
+
+@pytest.mark.parametrize("url", ["data:image/png;base64,", "DATA:image/jpeg;base64,"])
+async def test_an_image_in_a_data_url_becomes_a_base64_image(url: str) -> None:
+    [message] = await read(user(at_url(url + PNG_DATA)))
+    assert message["content"] == [image(PNG_DATA)]
+
+
+BAD_IMAGE = "Could not process image: its data is not base64"
+BAD_URL = "Could not process image: it is not a valid data URL"
+NO_IMAGE = "Could not process image: the URL gives no PNG, JPEG, GIF or WebP image"
+REFUSED_IMAGES: dict[str, tuple[Json, str]] = {
+    "not base64": (image("%%%%"), f"base64.data: {BAD_IMAGE}"),
+    "half base64": (image("abc"), f"base64.data: {BAD_IMAGE}"),
+    "not ASCII": (image("éééé"), f"base64.data: {BAD_IMAGE}"),
+    "a data URL as data": (image("data:image/png;base64," + PNG_DATA), f"base64.data: {BAD_IMAGE}"),
+    "a data URL that is not base64": (at_url("data:image/png;base64,%%%"), f"url: {BAD_URL}"),
+    "a data URL without data": (at_url("data:image/png"), f"url: {BAD_URL}"),
+    "a data URL of text": (at_url("data:,hello"), f"url: {NO_IMAGE}"),
+    "a file": (
+        {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
+        "file_id: The Files API is not available on this server",
+    ),
+}
+
+
+@pytest.mark.parametrize(("block", "message"), REFUSED_IMAGES.values(), ids=REFUSED_IMAGES.keys())
+async def test_an_image_that_cannot_be_read_is_refused(block: Json, message: str) -> None:
+    assert await refusal(user("See?", block)) == f"messages.0.content.1.image.source.{message}"
+
+
+@pytest.mark.parametrize(("block", "message"), REFUSED_IMAGES.values(), ids=REFUSED_IMAGES.keys())
+async def test_an_earlier_image_that_cannot_be_read_becomes_a_text(block: Json, message: str) -> None:
+    first, *_ = await read(user("See?", block), assistant("No."), user("Why?"))
+    assert first["content"] == [text("See?"), text(UNREADABLE_IMAGE)]
+
+
+NOT_SEEN: dict[str, tuple[list[Json], str]] = {
+    "in a turn": ([user("See?", image())], f"messages.0.content.1: {TEXT_ONLY}"),
+    "elsewhere": ([user(at_url("https://a.invalid"))], f"messages.0.content.0: {TEXT_ONLY}"),
+    "in a merged turn": ([user("a", image()), user("b")], f"messages.0.content.1: {TEXT_ONLY}"),
+    "before a system message": ([user(image()), system("s")], f"messages.0.content.0: {TEXT_ONLY}"),
+    "in a turn with a system message": (
+        [HI, assistant("a"), user(image()), system("s"), user("b")],
+        f"messages.2.content.0: {TEXT_ONLY}",
+    ),
+    "before a prefill": (
+        [user(image()), assistant("I")],
+        f"messages.0.content.0: {TEXT_ONLY}",
+    ),
+    "in a result": (
+        [HI, assistant(use("a")), user("So:", result("a", [text("b"), image()]))],
+        f"messages.2.content.1.tool_result.content.1: {TEXT_ONLY}",
+    ),
+}
+
+
+@pytest.mark.parametrize(("messages", "message"), NOT_SEEN.values(), ids=NOT_SEEN.keys())
+async def test_a_model_that_reads_text_only_refuses_a_new_image(messages: list[Json], message: str) -> None:
+    assert await refusal(*messages, images=False) == message
+
+
+async def test_a_model_that_reads_text_only_takes_an_earlier_image() -> None:
+    messages = [user("See?", image()), assistant(use("a")), user(result("a", [image()])), assistant("b"), HI]
+    assert await read(*messages, images=False) == await read(*messages)
+
+
+async def test_an_image_in_a_document_is_no_reason_to_refuse_it() -> None:
+    inner = document({"type": "content", "content": [text("a"), image()]})
+    assert (await read(user(inner), images=False))[0]["content"] == [inner]
+
+
+# Documents.
+
+TEXTS: dict[str, tuple[Json, str]] = {
+    "encoded text": (base64_document(encoded("# ü".encode()), "text/markdown"), "# ü"),
+    "encoded text that is not UTF-8": (base64_document(encoded(b"a\xff"), "text/plain"), "a\ufffd"),
+    "encoded text with a charset": (
+        base64_document(encoded(b"n\xe9"), "text/plain; charset=iso-8859-1"),
+        "né",
+    ),
+    "encoded text that names PDF": (
+        base64_document(encoded(b"A file begins with %PDF-"), "text/plain"),
+        "A file begins with %PDF-",
+    ),
+    "a data URL": (document({"type": "url", "url": "data:text/plain,Hello%20there"}), "Hello there"),
+    "a base64 data URL": (document({"type": "url", "url": "data:text/plain;base64,SGk="}), "Hi"),
+    "a PDF": (base64_document(pdf("Revenue rose.")), "[page 1]\nRevenue rose."),
+    "a PDF in a data URL": (
+        document({"type": "url", "url": f"data:application/pdf;base64,{pdf('Revenue rose.')}"}),
+        "[page 1]\nRevenue rose.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("block", "words"), TEXTS.values(), ids=TEXTS.keys())
+async def test_a_document_becomes_a_text_source(block: Json, words: str) -> None:
+    [message] = await read(user(block | {"title": "T"}), images=False)
+    source = {"type": "text", "media_type": "text/plain", "data": words}
+    assert message["content"] == [document(source, title="T")]
+
+
+async def test_the_pages_of_a_pdf_are_shown_to_a_model_that_sees() -> None:
+    [message] = await read(user(base64_document(pdf("one", "two"))))
+    words, *pages = message["content"][0]["source"]["content"]
+    assert words == text("[page 1]\none\n\n[page 2]\ntwo")
+    assert [page["source"]["media_type"] for page in pages] == ["image/jpeg", "image/jpeg"]
+
+
+BROKEN_PDF = "document.source.base64.data: Could not process PDF: it is broken or is not a PDF"
+NOT_TEXT = "document.source.base64.data: Could not process document: its data is not base64"
+REFUSED_DOCUMENTS: dict[str, tuple[Json, str]] = {
+    "a broken PDF": (base64_document(encoded(b"%PDF-1.7")), BROKEN_PDF),
+    "a file": (
+        document({"type": "file", "file_id": "file_1"}),
+        "document.source.file_id: The Files API is not available on this server",
+    ),
+    "half base64": (base64_document("a", "text/plain"), NOT_TEXT),
+    "not ASCII": (base64_document("é", "text/plain"), NOT_TEXT),
+}
+
+
+@pytest.mark.parametrize(("block", "message"), REFUSED_DOCUMENTS.values(), ids=REFUSED_DOCUMENTS.keys())
+async def test_a_document_that_cannot_be_read_is_refused(block: Json, message: str) -> None:
+    assert await refusal(user("a", block)) == f"messages.0.content.1.{message}"
+    in_result = user(result("a", [block]))
+    assert (
+        await refusal(HI, assistant(use("a")), in_result)
+        == f"messages.2.content.0.tool_result.content.0.{message}"
+    )
+
+
+@pytest.mark.parametrize(("block", "message"), REFUSED_DOCUMENTS.values(), ids=REFUSED_DOCUMENTS.keys())
+async def test_an_earlier_document_that_cannot_be_read_becomes_a_text(block: Json, message: str) -> None:
+    marked = block | {"title": "T", "cache_control": {"type": "ephemeral"}}
+    first, *_ = await read(user(marked), assistant("No."), HI)
+    [said] = first["content"]
+    assert said == text("[document T: it could not be read]") | {"cache_control": {"type": "ephemeral"}}
+
+
+async def test_an_earlier_url_that_cannot_be_fetched_becomes_a_text() -> None:
+    first, *_ = await read(user(at_url("http://127.0.0.1:1/a.png")), assistant("No."), HI)
+    assert first["content"] == [text(UNREADABLE_IMAGE)]
