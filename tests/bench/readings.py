@@ -160,7 +160,7 @@ def _ours(pair: Pair, written: Written) -> Run:
 
     def read(chunk: Chunk) -> Iterator[str]:
         text, ids, ends = chunk
-        deltas = reading.read(text, ids, (), ends)
+        deltas = reading.parse(text, ids, (), ends)
         return (delta.arguments for delta in deltas if isinstance(delta, EngineToolCall))
 
     return _run(read, written)

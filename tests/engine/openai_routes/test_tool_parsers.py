@@ -14,7 +14,11 @@ from engine.parsing import READ, SIZES, WRITE, chat, make, parser_of, streamed, 
 from formats.samples import SAMPLE_WRITERS, TOOLS, write_calls
 from formats.whole_scan import completed, split
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import template_format
-from vllm_messages_plugin.engine.openai_routes.tool_parsers import STRUCTURAL_TAGS, MessagesAuto, parser_class
+from vllm_messages_plugin.engine.openai_routes.tool_parsers import (
+    STRUCTURAL_TAGS,
+    MessagesAuto,
+    tool_parser_class,
+)
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.testing import tiny
 
@@ -168,7 +172,7 @@ def test_a_tidy_reply_is_read_as_vllms_parser_reads_it(theirs: str, case: str) -
     [("qwen_like", "hermes_json"), ("xml_calls", "qwen_xml"), ("strict_alternation", "hermes_json")],
 )
 def test_auto_reads_what_the_template_writes(template: str, shape: str) -> None:
-    assert MessagesAuto(tokenizer_of(template)).shape == shape
+    assert MessagesAuto(tokenizer_of(template)).call_format == shape
 
 
 def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,15 +180,15 @@ def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatc
     written = "<|plamo:begin_tool_request:plamo|>{{ call.function.name }}{{ call.function.arguments }}"
     tokenizer.chat_template = tokenizer.chat_template.replace("<tool_call>", written)
     assert template_format(tokenizer).tool_parser == "plamo3"
-    monkeypatch.setitem(ToolParserManager.tool_parsers, "plamo3", parser_class("mistral"))
-    assert MessagesAuto(tokenizer).shape == "mistral"
+    monkeypatch.setitem(ToolParserManager.tool_parsers, "plamo3", tool_parser_class("mistral"))
+    assert MessagesAuto(tokenizer).call_format == "mistral"
 
 
 def test_the_template_is_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     MessagesAuto(tokenizer_of())
     monkeypatch.delattr("vllm_messages_plugin.engine.openai_routes.reasoning_parsers.choose_parsers")
     for _ in range(3):
-        assert MessagesAuto(tokenizer_of(), chat().tools).shape
+        assert MessagesAuto(tokenizer_of(), chat().tools).call_format
 
 
 # Requests
@@ -233,5 +237,5 @@ def test_marks_that_are_special_tokens_come_as_text(
     tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory())
     if special:
         tokenizer.add_special_tokens({"additional_special_tokens": list(special)})
-    request = parser_class("hermes_json")(tokenizer).adjust_request(chat(**fields))
+    request = tool_parser_class("hermes_json")(tokenizer).adjust_request(chat(**fields))
     assert request.skip_special_tokens is not kept

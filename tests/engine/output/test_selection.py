@@ -17,7 +17,7 @@ from vllm_messages_plugin.settings import Settings
 def chosen(
     tool: str | None = None, reasoning: str = "", template: str = "qwen_like", **settings: Any
 ) -> ParserSelection:
-    """The readers of a server that was started with two flags; what was said of them is left out."""
+    """The selection of a server that was started with two flags; what was said of them is left out."""
     model = SimpleNamespace(
         hf_config=SimpleNamespace(architectures=["LlamaForCausalLM"], model_type="llama"),
         tokenizer_mode="auto",
@@ -28,8 +28,8 @@ def chosen(
         enable_auto_tool_choice=tool is not None,
         structured_outputs_config=SimpleNamespace(reasoning_parser=reasoning),
     )
-    readers = select_parsers(model, tokenizer_of(template), args, Settings(**settings), None)
-    return replace(readers, reasons=(), full=None, plain=None)
+    selection = select_parsers(model, tokenizer_of(template), args, Settings(**settings), None)
+    return replace(selection, reasons=(), full=None, plain=None)
 
 
 @pytest.mark.parametrize("template", ["qwen_like", "xml_calls", "strict_alternation"])
@@ -45,19 +45,19 @@ def test_auto_may_also_be_a_setting() -> None:
 @pytest.mark.parametrize("name", list(TOOL_PARSER_FORMATS))
 def test_a_name_of_ours_means_our_scanner_and_no_adapter(name: str) -> None:
     shape = TOOL_PARSER_FORMATS[name]
-    readers = chosen(name, "messages_auto")
-    assert (readers.tool_parser, readers.shape) == (name, shape)
-    assert readers.reasoning_parser == chosen().reasoning_parser
+    selection = chosen(name, "messages_auto")
+    assert (selection.tool_parser, selection.call_format) == (name, shape)
+    assert selection.reasoning_parser == chosen().reasoning_parser
 
 
 def test_with_vllms_formats_asked_for_a_name_of_ours_goes_through_vllm() -> None:
-    assert chosen("messages_xml", formats="vllm").shape is None
+    assert chosen("messages_xml", formats="vllm").call_format is None
 
 
 @pytest.mark.parametrize(
     ("tool", "reasoning"), [("qwen3_coder", "messages_auto"), ("messages_auto", "deepseek_r1")]
 )
 def test_a_name_of_vllms_still_wins(tool: str, reasoning: str) -> None:
-    readers = chosen(tool, reasoning)
-    assert readers.shape is None
-    assert (readers.tool_parser == tool) != (readers.reasoning_parser == reasoning)
+    selection = chosen(tool, reasoning)
+    assert selection.call_format is None
+    assert (selection.tool_parser == tool) != (selection.reasoning_parser == reasoning)

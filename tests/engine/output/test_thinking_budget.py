@@ -8,10 +8,10 @@ import pytest
 from vllm_messages_plugin.engine.output.thinking_budget import (
     EFFORT_BUDGETS,
     ThinkingBudget,
+    budget_tokens,
     can_resume,
-    resumed,
+    resumed_input,
     resumed_params,
-    wanted_budget,
 )
 from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
@@ -39,18 +39,18 @@ WANTED: dict[str, tuple[ThinkingRequest, ThinkingProfile | None, int | None]] = 
 def test_the_thinking_gets_the_budget_that_was_asked_for(
     wish: ThinkingRequest, profile: ThinkingProfile | None, wanted: int | None
 ) -> None:
-    assert wanted_budget(wish, profile, 32_000) == wanted
+    assert budget_tokens(wish, profile, 32_000) == wanted
 
 
 def test_there_is_always_room_for_one_token_of_thinking() -> None:
-    assert wanted_budget(ThinkingRequest(True, budget=1024), PLAIN, 1) == 1
+    assert budget_tokens(ThinkingRequest(True, budget=1024), PLAIN, 1) == 1
 
 
 def test_only_a_prompt_of_tokens_can_be_longer() -> None:
     prompt = {"type": "token", "prompt_token_ids": [1, 2], "prompt": "ab", "cache_salt": "s"}
     assert can_resume(prompt)
     assert not can_resume({"type": "embeds", "prompt_embeds": object()})
-    assert resumed(prompt, [3]) == {"type": "token", "prompt_token_ids": [1, 2, 3], "cache_salt": "s"}
+    assert resumed_input(prompt, [3]) == {"type": "token", "prompt_token_ids": [1, 2, 3], "cache_salt": "s"}
     assert prompt["prompt_token_ids"] == [1, 2]
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from vllm_messages_plugin.engine.output import grammars, selection
-from vllm_messages_plugin.engine.output.factory import _hold_calls_to_their_form, _warn_of_json_alone
+from vllm_messages_plugin.engine.output.factory import _constrain_call_markup, _warn_schema_excludes_calls
 from vllm_messages_plugin.engine.vllm import compat
+from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 LEGACY = {
@@ -45,15 +46,15 @@ FORMAT = {
     ids=["any object", "schema", "schema as text", "legacy tags", "tags"],
 )
 def test_our_own_formats_are_those_of_vllms_function(constraint: dict[str, Any]) -> None:
-    theirs = compat.pick("vllm.parser.abstract_parser:structured_outputs_to_format")
-    given = compat.pick("vllm.sampling_params:StructuredOutputsParams")(**constraint)
-    assert grammars._format_of(given).model_dump() == theirs(given).model_dump()
+    theirs = compat.structured_outputs_to_format
+    given = compat.StructuredOutputsParams(**constraint)
+    assert grammars._to_format(given).model_dump() == theirs(given).model_dump()
 
 
 def test_a_grammar_that_can_not_wait_is_told_of() -> None:
-    given = compat.pick("vllm.sampling_params:StructuredOutputsParams")(regex="a+")
-    with pytest.raises(compat.MissingFeatureError, match="until the thinking is over"):
-        grammars._format_of(given)
+    given = compat.StructuredOutputsParams(regex="a+")
+    with pytest.raises(MissingFeatureError, match="until the thinking has ended"):
+        grammars._to_format(given)
 
 
 def parser(ended: bool | None) -> Any:
@@ -87,7 +88,7 @@ def test_a_request_that_decides_itself_is_asked() -> None:
 @pytest.mark.parametrize("before", [None, 0, 1, 2])
 def test_calls_are_held_to_their_form_and_never_to_less_than_the_server_asks(before: int | None) -> None:
     held = SimpleNamespace(tool_strict_level=before)
-    _hold_calls_to_their_form(held)
+    _constrain_call_markup(held)
     assert held.tool_strict_level == max(before or 0, compat.ToolStrictLevel.FUNCTION)
 
 
@@ -95,11 +96,11 @@ def test_a_vllm_without_strict_levels_is_left_alone_and_told_of(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(compat, "ToolStrictLevel", None)
-    _warn_of_json_alone.cache_clear()
+    _warn_schema_excludes_calls.cache_clear()
     held = SimpleNamespace()
-    _hold_calls_to_their_form(held)
+    _constrain_call_markup(held)
     assert vars(held) == {}
-    assert "no grammar for a call or the JSON" in caplog.text
+    assert "no grammar for a call or JSON" in caplog.text
 
 
 def test_a_parser_manager_gets_no_more_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""Our parsers as tool and reasoning parsers for the OpenAI routes of vLLM."""
+"""This plugin's parsers as tool and reasoning parsers of vLLM's OpenAI routes."""

@@ -1,15 +1,14 @@
-"""Our parsers by name in vLLM's registries, for its own routes: `--tool-call-parser messages_auto`.
+"""Registers this plugin's parsers by name in vLLM's registries: `--tool-call-parser messages_auto`.
 
-Called by `plugin.register` in every vLLM process, so it imports nothing of vLLM's: where a registry's
-module is loaded already, as it is in the API server and in the engine when plugins are loaded, the names
-are entered at once; elsewhere an import hook enters them when, and only if, somebody loads it. vLLM's
-own names, and those of plugins that came first, are left alone.
+`register` runs in every vLLM process and imports nothing of vLLM. Where a registry's module is loaded
+already, as in the API server and in the engine when plugins are loaded, the names are added at once.
+Elsewhere an import hook adds them when, and only if, that module is imported. Names that the registry has
+already, vLLM's own or another plugin's, are left alone.
 """
 
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import MappingProxyType, ModuleType
@@ -21,16 +20,17 @@ log = logging.getLogger("vllm.messages")
 
 TOOL_MODULE: Final = "vllm_messages_plugin.engine.openai_routes.tool_parsers"
 REASONING_MODULE: Final = "vllm_messages_plugin.engine.openai_routes.reasoning_parsers"
-SHAPED: Final = "Shape_"
-"""What `tool_parsers` makes a class of, before the name of a shape."""
+CLASS_PREFIX: Final = "Format_"
+"""Prefix of the generated parser classes: `Format_<format>`."""
 
 TOOL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {AUTO: "MessagesAuto"} | {name: SHAPED + shape for name, shape in TOOL_PARSER_FORMATS.items()}
+    {AUTO: "MessagesAuto"}
+    | {name: CLASS_PREFIX + call_format for name, call_format in TOOL_PARSER_FORMATS.items()}
 )
 REASONING_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     dict.fromkeys((AUTO, *REASONING_ALIASES), "MessagesAutoReasoning")
 )
-# A package whose import fills a registry -> its registry, our module, our classes by name.
+# Module of a registry -> the registry's class, the module of our parsers, their classes by parser name.
 REGISTRIES: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = MappingProxyType(
     {
         "vllm.tool_parsers": ("ToolParserManager", TOOL_MODULE, TOOL_NAMES),
@@ -39,19 +39,22 @@ REGISTRIES: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = MappingPro
 )
 
 
+UNAVAILABLE: Final = "The messages_* parsers are not available in this vLLM: %s"
+
+
 def register() -> None:
-    """Enter our names in both registries, now or when they are loaded. Idempotent; never raises."""
+    """Add the names to both registries, now or when they are imported. Idempotent; never raises."""
     for package in REGISTRIES:
         if package in sys.modules:
-            enter(sys.modules[package])
+            add_parsers(sys.modules[package])
         elif not any(
             isinstance(finder, RegistryImportHook) and finder.package == package for finder in sys.meta_path
         ):
             sys.meta_path.insert(0, RegistryImportHook(package))
 
 
-def enter(package: ModuleType) -> None:
-    """Enter our names in a loaded registry, but for those it has."""
+def add_parsers(package: ModuleType) -> None:
+    """Add the names that an imported registry lacks; log a warning if it can't be done."""
     try:
         manager_name, module, classes = REGISTRIES[package.__name__]
         manager: Any = getattr(package, manager_name)
@@ -59,12 +62,12 @@ def enter(package: ModuleType) -> None:
         for name, class_name in classes.items():
             if name not in known:
                 manager.register_lazy_module(name, module, class_name)
-    except Exception:
-        log.warning("The messages_* parsers can't be registered in this vLLM", exc_info=True)
+    except Exception as error:
+        log.warning(UNAVAILABLE, error, exc_info=True)
 
 
 class RegistryImportHook:
-    """An import hook for one package: loads it as ever, enters our names, and takes itself away."""
+    """An import hook for one module: lets it be imported as usual, adds the names, and removes itself."""
 
     def __init__(self, package: str) -> None:
         self.package = package
@@ -72,18 +75,26 @@ class RegistryImportHook:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Find the module with the other finders and have its loader add the names."""
         if name != self.package:
             return None
         sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
         specs = (finder.find_spec(name, path, target) for finder in sys.meta_path)
         spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None:
-            with suppress(AttributeError):  # a loader that can't be told: the names stay out
-                loader: Any = spec.loader
-                loader.exec_module = partial(_load, loader.exec_module)
+            _patch_loader(spec)
         return spec
 
 
-def _load(exec_module: Any, package: ModuleType) -> None:
+def _patch_loader(spec: ModuleSpec) -> None:
+    """Have a module's loader add the names after it has run the module."""
+    loader: Any = spec.loader
+    try:
+        loader.exec_module = partial(_exec_and_add, loader.exec_module)
+    except AttributeError as error:  # a loader without exec_module, or with fixed attributes
+        log.warning(UNAVAILABLE, f"the loader of {spec.name} can't be extended ({error})")
+
+
+def _exec_and_add(exec_module: Any, package: ModuleType) -> None:
     exec_module(package)
-    enter(package)
+    add_parsers(package)

@@ -1,9 +1,9 @@
-"""Our scanner as vLLM tool parsers: `--tool-call-parser messages_auto` and its siblings.
+"""`--tool-call-parser messages_auto` and `messages_*`: this plugin's scanner as tool parsers of vLLM.
 
-Loaded by vLLM through `mappings`, built per request, and once at start-up with the tokenizer only. A
-stream is read from its deltas alone, and a whole reply is the folded stream. A call that is demanded is
-bound by a grammar in the model's own markup, where vLLM has one for it, else in hermes' markup, which
-every shape understands; so vLLM's own way, bare JSON, is never taken.
+vLLM creates a parser per request, and once at start-up with the tokenizer only. A stream is parsed from its
+deltas alone, and a whole reply is parsed as a stream of one delta. A demanded call is constrained by a
+grammar in the model's own markup where vLLM has one, else in Hermes markup, which every format includes.
+vLLM's usual way, a bare JSON array, is never taken.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,31 +11,31 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
-from vllm.tool_parsers import ToolParser, ToolParserManager
-
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import (
-    EVERY_SHAPE,
-    special_of,
+    ANY_FORMAT,
+    special_tokens,
     template_format,
 )
-from vllm_messages_plugin.engine.openai_routes.registration import SHAPED
+from vllm_messages_plugin.engine.openai_routes.registration import CLASS_PREFIX
 from vllm_messages_plugin.engine.output.parsers import log_repair
-from vllm_messages_plugin.engine.vllm.compat import MissingFeatureError, of_protocol, pick
+from vllm_messages_plugin.engine.vllm import openai_routes as vllm_names
+from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
+from vllm_messages_plugin.engine.vllm.openai_routes import (
+    DeltaFunctionCall,
+    DeltaMessage,
+    DeltaToolCall,
+    ExtractedToolCallInformation,
+    FunctionCall,
+    ToolCall,
+    ToolParser,
+    ToolParserManager,
+    make_tool_call_id,
+)
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Piece, Scanner, TextPiece, ThinkingTags
 
-DeltaFunctionCall = of_protocol("DeltaFunctionCall")
-DeltaMessage = of_protocol("DeltaMessage")
-DeltaToolCall = of_protocol("DeltaToolCall")
-ExtractedToolCallInformation = of_protocol("ExtractedToolCallInformation")
-FunctionCall = of_protocol("FunctionCall")
-ToolCall = of_protocol("ToolCall")
-make_tool_call_id = pick(
-    "vllm.renderers.chat_utils:make_tool_call_id", "vllm.entrypoints.chat_utils:make_tool_call_id"
-)
-
 FALLBACK_TAG: Final = "hermes"
-# The grammar vLLM has for a shape.
+# Tool-call format -> the name of vLLM's grammar for it.
 STRUCTURAL_TAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "hermes_json": FALLBACK_TAG,
@@ -56,17 +56,18 @@ STRUCTURAL_TAGS: Final[Mapping[str, str]] = MappingProxyType(
         "llama_json": "llama",
     }
 )
-# Shapes whose templates want the ids of calls in a form of their own.
+# Formats whose templates want call ids of a certain form -> the name of that form in vLLM.
 ID_TYPES: Final[Mapping[str, str]] = MappingProxyType({"kimi_section": "kimi_k2"})
 
 
-class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by the type checker
-    """Reads the calls of one shape."""
+class ScannerToolParser(ToolParser):  # type: ignore[misc] # the type checker does not see vLLM
+    """Reads the calls of one tool-call format."""
 
-    shape: ClassVar[str] = EVERY_SHAPE
-    # vLLM then hands each delta over once, without all that came before, and asks for what was held back.
+    call_format: ClassVar[str] = ANY_FORMAT
+    # With this flag vLLM passes each delta once, without all that came before, and asks for what was
+    # buffered when the stream ends.
     engine_based_streaming = True
-    # Demanded calls are read like all others, not as the bare JSON that vLLM would have the model write.
+    # Demanded calls are read like all others, not as the bare JSON array that vLLM would ask for.
     supports_required_and_named = False
 
     def __init__(self, tokenizer: Any, tools: Any = None, **_: Any) -> None:
@@ -76,17 +77,19 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
         self._ids: CallIds | None = None
 
     def adjust_request(self, request: Any) -> Any:
-        """Have the marks come as text, where they are special tokens."""
+        """Keep special tokens in the text, where the markup of calls contains one."""
         request = super().adjust_request(request)
-        if _may_call(request) and not special_of(self.model_tokenizer).isdisjoint(_marks(self.shape)):
+        if _may_call(request) and not special_tokens(self.model_tokenizer).isdisjoint(
+            _markers(self.call_format)
+        ):
             request.skip_special_tokens = False
         return request
 
     def extract_tool_calls(self, model_output: str, request: Any) -> Any:
-        """Read a whole reply; what has been streamed is not touched."""
+        """Return the calls and the content of a whole reply; a stream in progress is not touched."""
         scanner = self._scanner(request)
         pieces = scanner.feed(model_output) + scanner.finish()
-        ids = CallIds(self.shape, request)
+        ids = CallIds(self.call_format, request)
         calls: dict[int, tuple[str, list[str]]] = {}
         for piece in pieces:
             if isinstance(piece, CallPiece):
@@ -113,13 +116,13 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
         delta_token_ids: Sequence[int],  # noqa: ARG002
         request: Any,
     ) -> Any:
-        """Read the next piece of a stream; None if nothing is sure by now."""
+        """Return the next delta of a streamed reply; None if nothing can be decided yet."""
         if self._stream is None or self._ids is None:
-            self._stream, self._ids = self._scanner(request), CallIds(self.shape, request)
+            self._stream, self._ids = self._scanner(request), CallIds(self.call_format, request)
         return to_delta(self._stream.feed(delta_text), self._ids) if delta_text else None
 
     def finish_streaming(self) -> Any:
-        """What was held back when the stream ended."""
+        """Return what is buffered when the stream ends."""
         if self._stream is None or self._ids is None:
             return None
         return to_delta(self._stream.finish(), self._ids)
@@ -127,9 +130,9 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
     def _scanner(self, request: Any) -> Scanner:
         tags = template_format(self.model_tokenizer).tags
         return Scanner(
-            FORMATS[self.shape],
+            FORMATS[self.call_format],
             tools=functions_of(self._tools or request.tools or ()),
-            # Thoughts are the reasoning parser's; of one that a call broke into, the closing tag comes here.
+            # The reasoning parser reads thinking; where a call interrupted it, the closing tag comes here.
             thinking=ThinkingTags("", tags[1]) if tags else None,
             calls=_may_call(request),
             on_repair=log_repair,
@@ -137,21 +140,23 @@ class ShapedToolParser(ToolParser):  # type: ignore[misc] # vLLM is not seen by 
 
 
 class CallIds:
-    """Makes the ids of a reply's calls."""
+    """Creates the ids of a reply's calls."""
 
-    def __init__(self, shape: str, request: Any) -> None:
-        self._type = ID_TYPES.get(shape, "random")
-        self._before = 0
-        if shape in ID_TYPES:
-            self._before = pick("vllm.parser.utils:count_history_tool_calls")(request)
+    def __init__(self, call_format: str, request: Any) -> None:
+        self._type = ID_TYPES.get(call_format, "random")
+        self._earlier = 0
+        if call_format in ID_TYPES:
+            if vllm_names.count_history_tool_calls is None:
+                raise MissingFeatureError("this vLLM can't number the calls of a conversation")
+            self._earlier = vllm_names.count_history_tool_calls(request)
 
     def of(self, index: int, name: str) -> str:
-        """The id of a call by its place in the reply."""
-        return str(make_tool_call_id(id_type=self._type, func_name=name, idx=self._before + index))
+        """Return the id of the call number `index` of the reply."""
+        return str(make_tool_call_id(id_type=self._type, func_name=name, idx=self._earlier + index))
 
 
 def to_delta(pieces: Sequence[Piece], ids: CallIds) -> Any:
-    """Pieces as one delta of vLLM's; None if they say nothing."""
+    """Convert scanner pieces to one delta of vLLM's; None if they are empty."""
     text = ""
     calls: dict[int, Any] = {}
     for piece in pieces:
@@ -180,10 +185,10 @@ def _call_delta(piece: CallPiece, ids: CallIds) -> Any:
 
 
 def functions_of(tools: Sequence[Any]) -> list[dict[str, Any]]:
-    """The offered functions, by name and schema, of either of vLLM's APIs."""
-    try:
-        tools = pick("vllm.tool_parsers.utils:get_function_tools")(tools)
-    except MissingFeatureError:
+    """Return the offered functions, by name and schema, of a request to either of vLLM's APIs."""
+    if vllm_names.get_function_tools is not None:
+        tools = vllm_names.get_function_tools(tools)
+    else:
         tools = [tool for tool in tools if hasattr(tool, "function") or hasattr(tool, "parameters")]
     functions = [getattr(tool, "function", tool) for tool in tools]
     return [{"name": function.name, "parameters": function.parameters or {}} for function in functions]
@@ -194,45 +199,46 @@ def _may_call(request: Any) -> bool:
 
 
 @lru_cache(maxsize=128)
-def _marks(shape: str) -> frozenset[str]:
-    """What may mark a call: the shape's own marks, and those of a call that is demanded."""
-    return frozenset((*FORMATS[shape].markers, *FORMATS["hermes_json"].markers))
+def _markers(call_format: str) -> frozenset[str]:
+    """The literals that mark a call: the format's own, and those of a demanded call."""
+    return frozenset((*FORMATS[call_format].markers, *FORMATS["hermes_json"].markers))
 
 
 @lru_cache(maxsize=128)
-def parser_class(shape: str) -> Any:
-    """The tool parser of one shape."""
-    bound = {"shape": shape, "structural_tag_model": _structural_tag(shape), "__module__": __name__}
-    return type(SHAPED + shape, (ShapedToolParser,), bound)
+def tool_parser_class(call_format: str) -> Any:
+    """Return the tool parser class of a format."""
+    attributes = {
+        "call_format": call_format,
+        "structural_tag_model": _structural_tag(call_format),
+        "__module__": __name__,
+    }
+    return type(CLASS_PREFIX + call_format, (ScannerToolParser,), attributes)
 
 
-def _structural_tag(shape: str) -> str | None:
-    """The grammar for a shape, of those that the installed vLLM has."""
-    try:
-        own = pick("vllm.tool_parsers.structural_tag_registry:SUPPORTED_STRUCTURAL_TAG_MODELS")
-        more = pick("vllm.tool_parsers.structural_tag_registry:_VLLM_STRUCTURAL_TAG_REGISTRY")
-    except MissingFeatureError:
-        return None
-    wanted = (STRUCTURAL_TAGS.get(shape), FALLBACK_TAG)
-    return next((tag for tag in wanted if tag in own or tag in more), None)
+def _structural_tag(call_format: str) -> str | None:
+    """The name of the installed vLLM's grammar for a format; None without one."""
+    available = vllm_names.structural_tags()
+    candidates = (STRUCTURAL_TAGS.get(call_format), FALLBACK_TAG)
+    return next((tag for tag in candidates if tag in available), None)
 
 
 def __getattr__(name: str) -> Any:
-    """The class of any shape, as `mappings` names it."""
-    shape = name.removeprefix(SHAPED)
-    if not name.startswith(SHAPED) or shape not in FORMATS:
+    """Return the class `Format_<format>`, as `registration` names it."""
+    call_format = name.removeprefix(CLASS_PREFIX)
+    if not name.startswith(CLASS_PREFIX) or call_format not in FORMATS:
         raise AttributeError(name)
-    return parser_class(shape)
+    return tool_parser_class(call_format)
 
 
-class MessagesAuto(ToolParser):  # type: ignore[misc] # vLLM is not seen by the type checker
-    """Reads calls as the chat template writes them; where that is no shape of ours, vLLM's parser does."""
+class MessagesAuto(ToolParser):  # type: ignore[misc] # the type checker does not see vLLM
+    """Reads calls as the chat template writes them; vLLM's parser does where the scanner lacks the format."""
 
     def __new__(cls, tokenizer: Any, tools: Any = None, **_: Any) -> Any:
-        speech = template_format(tokenizer)
+        """Create the parser for the tokenizer's template."""
+        found = template_format(tokenizer)
         chosen = (
-            parser_class(speech.shape)
-            if speech.shape
-            else ToolParserManager.get_tool_parser(speech.tool_parser)
+            tool_parser_class(found.call_format)
+            if found.call_format
+            else ToolParserManager.get_tool_parser(found.tool_parser)
         )
         return chosen(tokenizer, tools)

@@ -1,1 +1,1 @@
-"""Turns the text of one reply into deltas: output parsers, the thinking budget, grammars."""
+"""Parses the output of one reply into deltas; the thinking budget and the grammars of a request."""

@@ -1,8 +1,9 @@
-"""The text of a reply into thinking, text and calls.
+"""Parses the output of one reply into deltas: thinking, text and tool calls.
 
-Used by `generate`; made per request by `backend`. Where the model's markup is a shape we know, our own
-scanner reads it: linear in its length, never losing a call or dressing up a cut one. Elsewhere vLLM's
-unified Parser does.
+There are three parsers behind one protocol. `ScannerOutputParser` runs this plugin's scanner, where the
+model's tool-call format is known: linear in the reply's length, and a call is neither lost nor completed
+where the model did not complete it. `VllmOutputParser` runs vLLM's unified Parser. `PlainOutputParser`
+returns the text as it is.
 """
 
 import logging
@@ -17,126 +18,166 @@ log = logging.getLogger("vllm.messages")
 
 
 class OutputParser(Protocol):
-    """Reads one reply. `thinking_tokens` is None where nothing is read for thinking."""
+    """Parses the output of one reply. `thinking_tokens` is None where no thinking is parsed."""
 
     thinking_tokens: int | None
 
     @property
     def thinking(self) -> bool:
-        """Whether the reply, as far as it goes, ends inside a thought."""
+        """Whether the output parsed so far ends inside thinking."""
         ...
 
-    def read(
+    def parse(
         self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool
-    ) -> list[EngineDelta]: ...
+    ) -> list[EngineDelta]:
+        """Parse the next part of the output.
+
+        Args:
+            text: the new text.
+            token_ids: the new tokens.
+            prompt_ids: the tokens of the prompt.
+            finished: whether the output ends here.
+
+        Returns:
+            What can be decided by now; the rest is buffered.
+        """
+        ...
 
 
 class ThinkingCounter:
-    """Counts the tokens of the thinking by its tags, which are tokens of their own.
+    """Counts thinking tokens by the tags, where each tag is one token.
 
-    What stands between them is counted however the engine cuts its outputs.
+    The count does not depend on how the engine splits its outputs.
     """
 
-    def __init__(self, opening: int, closing: int, inside: bool) -> None:
-        self._opening = opening
-        self._closing = closing
+    def __init__(self, open_id: int, close_id: int, inside: bool) -> None:
+        """Args are the tags' tokens, and whether the prompt has opened the thinking."""
+        self._open_id = open_id
+        self._close_id = close_id
         self._inside = inside
-        self._told = 0
+        self._taken = 0
         self.total = 0
 
     def count(self, token_ids: Sequence[int]) -> None:
+        """Add the tokens of the next part of the output."""
         for token in token_ids:
-            if token in (self._opening, self._closing):
-                self._inside = token == self._opening
+            if token in (self._open_id, self._close_id):
+                self._inside = token == self._open_id
             else:
                 self.total += self._inside
 
-    def untold(self) -> int:
-        """The tokens counted since this was last asked."""
-        found, self._told = self.total - self._told, self.total
-        return found
+    def take_new(self) -> int:
+        """Return the number of tokens counted since the last call."""
+        new, self._taken = self.total - self._taken, self.total
+        return new
 
 
 class PlainOutputParser:
-    """A reply without markup: all is text."""
+    """Returns the whole output as text."""
 
     thinking_tokens: int | None = None
     thinking = False
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[EngineDelta]:  # noqa: ARG002
+    def parse(
+        self,
+        text: str,
+        token_ids: Sequence[int],  # noqa: ARG002
+        prompt_ids: Any,  # noqa: ARG002
+        finished: bool,  # noqa: ARG002
+    ) -> list[EngineDelta]:
         return [EngineText(text)] if text else []
 
 
 class ScannerOutputParser:
-    """A reply in a shape of our own."""
+    """Parses the output with this plugin's scanner."""
 
-    def __init__(self, scanner: Scanner, thinks: bool, calls: bool, counter: ThinkingCounter | None) -> None:
-        """With `calls` false, calls are left out: the request forbade them."""
+    def __init__(
+        self, scanner: Scanner, reads_thinking: bool, calls: bool, counter: ThinkingCounter | None
+    ) -> None:
+        """Wrap a scanner.
+
+        Args:
+            scanner: a fresh scanner of the model's format.
+            reads_thinking: whether the scanner reads thinking.
+            calls: whether calls are returned; if not, they are dropped.
+            counter: counts thinking tokens; without one they are estimated by the engine's outputs.
+        """
         self._scanner = scanner
         self._counter = counter
         self._calls = calls
-        self.thinking_tokens: int | None = 0 if thinks else None
+        self.thinking_tokens: int | None = 0 if reads_thinking else None
 
     @property
     def thinking(self) -> bool:
         return self._scanner.thinking
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[EngineDelta]:  # noqa: ARG002
+    def parse(
+        self,
+        text: str,
+        token_ids: Sequence[int],
+        prompt_ids: Any,  # noqa: ARG002
+        finished: bool,
+    ) -> list[EngineDelta]:
         pieces = self._scanner.feed(text)
         if finished:
             pieces += self._scanner.finish()
-        tokens = len(token_ids)
+        uncounted = len(token_ids)
         if self._counter is not None:
             self._counter.count(token_ids)
-        found: list[EngineDelta] = []
+        deltas: list[EngineDelta] = []
         for piece in pieces:
             if isinstance(piece, TextPiece):
-                found.append(EngineText(piece.text))
+                deltas.append(EngineText(piece.text))
             elif isinstance(piece, ThinkingPiece):
-                told = self._counter.untold() if self._counter is not None else tokens
-                found.append(EngineThinking(piece.text, told))
-                self.thinking_tokens = (self.thinking_tokens or 0) + tokens
-                tokens = 0
+                tokens = self._counter.take_new() if self._counter is not None else uncounted
+                deltas.append(EngineThinking(piece.text, tokens))
+                self.thinking_tokens = (self.thinking_tokens or 0) + uncounted
+                uncounted = 0
             elif isinstance(piece, CallPiece) and self._calls:
-                found.append(EngineToolCall(piece.index, piece.name, piece.arguments))
+                deltas.append(EngineToolCall(piece.index, piece.name, piece.arguments))
         if self._counter is not None:
             self.thinking_tokens = self._counter.total
-        return found
+        return deltas
 
 
 class VllmOutputParser:
-    """A reply that vLLM's Parser reads.
-
-    `opening` decides whether the reply begins with thinking, where the prompt leaves that to the model;
-    `plain` then makes the parser of a reply that doesn't.
-    """
+    """Parses the output with vLLM's unified Parser."""
 
     def __init__(
-        self, parser: Any, request: Any, opening: ReasoningStartDetector | None, plain: Callable[[], Any]
+        self, parser: Any, request: Any, start: ReasoningStartDetector | None, plain: Callable[[], Any]
     ) -> None:
+        """Wrap a parser of vLLM's.
+
+        Args:
+            parser: a fresh parser.
+            request: the chat request, which vLLM's parsers want with each part of the output.
+            start: decides whether the output begins with thinking, where the prompt leaves that open.
+            plain: creates the parser of an output without thinking.
+        """
         self._parser = parser
         self._request = request
-        self._opening = opening
+        self._start = start
         self._plain = plain
-        self._calls: dict[int, int] = {}  # the parser's index -> ours, without gaps
-        self._thought_ids: list[int] | None = None  # since thinking was last read
+        self._calls: dict[int, int] = {}  # vLLM's index of a call -> its index without gaps
+        self._ids_since_thinking: list[int] | None = None
         self.thinking_tokens: int | None = 0 if parser.reasoning_parser is not None else None
 
     @property
     def thinking(self) -> bool:
-        """The reasoning was the last thing read, and its end has not come since."""
-        if self._parser is None or self._thought_ids is None:
+        if self._parser is None or self._ids_since_thinking is None:
             return False
-        return not self._parser.is_reasoning_end(self._thought_ids)
+        return not self._parser.is_reasoning_end(self._ids_since_thinking)
 
-    def read(self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool) -> list[EngineDelta]:
+    def parse(
+        self, text: str, token_ids: Sequence[int], prompt_ids: Any, finished: bool
+    ) -> list[EngineDelta]:
         ids = list(token_ids)
-        if self._opening is not None:
-            held = self._opening.take(text, ids, finished)
-            if held is None:
+        if self._start is not None:
+            decision = self._start.feed(text, ids, finished)
+            if decision is None:
                 return []
-            thinks, text, ids = held
-            self._opening = None
+            thinks, text, ids = decision
+            self._start = None
             if not thinks:
                 self._parser = self._plain()
         if self._parser is None:
@@ -148,28 +189,29 @@ class VllmOutputParser:
             prompt_token_ids=prompt_ids,
             finished=finished,
         )
-        if self._thought_ids is not None:
-            self._thought_ids += ids
-        return [] if message is None else self._of_message(message, ids)
+        if self._ids_since_thinking is not None:
+            self._ids_since_thinking += ids
+        return [] if message is None else self._deltas(message, ids)
 
-    def _of_message(self, message: Any, ids: list[int]) -> list[EngineDelta]:
-        found: list[EngineDelta] = []
+    def _deltas(self, message: Any, ids: list[int]) -> list[EngineDelta]:
+        """Convert vLLM's DeltaMessage."""
+        deltas: list[EngineDelta] = []
         if message.reasoning:
             self.thinking_tokens = (self.thinking_tokens or 0) + len(ids)
-            self._thought_ids = ids
-            found.append(EngineThinking(message.reasoning, len(ids)))
+            self._ids_since_thinking = ids
+            deltas.append(EngineThinking(message.reasoning, len(ids)))
         if message.content or message.tool_calls:
-            self._thought_ids = None
+            self._ids_since_thinking = None
         if message.content:
-            found.append(EngineText(message.content))
+            deltas.append(EngineText(message.content))
         for call in message.tool_calls or ():
-            number = self._calls.setdefault(call.index, len(self._calls))
+            index = self._calls.setdefault(call.index, len(self._calls))
             function = call.function
             if function is not None:
-                found.append(EngineToolCall(number, function.name or None, function.arguments or ""))
-        return found
+                deltas.append(EngineToolCall(index, function.name or None, function.arguments or ""))
+        return deltas
 
 
 def log_repair(repair: str) -> None:
-    """Log a repair of a call that the model wrote badly."""
-    log.info("A tool call was mended: %s", repair)
+    """Log that a malformed call was repaired."""
+    log.info("A tool call was repaired: %s", repair)

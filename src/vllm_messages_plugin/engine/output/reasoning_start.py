@@ -1,33 +1,36 @@
-"""Whether a reply begins with thinking, where the prompt leaves that to the model.
+"""Decides whether a reply begins with thinking, where the prompt leaves that to the model.
 
-Used by `generate`. vLLM's reasoning parsers take a reply for reasoning until its end tag comes; a model
-that answers straight away would be heard by nobody.
+vLLM's reasoning parsers treat all output as reasoning until the closing tag; without this check, an answer
+that skips thinking would be returned as reasoning only.
 """
 
-LONGEST = 64
-"""Deltas after which a reply of nothing but white space is taken not to think."""
+MAX_BLANK_PARTS = 64
+"""An output of white space alone is taken for an answer after this many parts."""
 
 
 class ReasoningStartDetector:
-    """Holds the head of a reply back until it shows whether it is the opening tag."""
+    """Buffers the head of an output until it shows whether it is the opening tag."""
 
     def __init__(self, tag: str, token_ids: frozenset[int]) -> None:
-        """`token_ids`: the tag as a token of its own, which the text may leave out."""
+        """Args are the opening tag, and the tag's token if it is one, which the text may leave out."""
         self._tag = tag
         self._token_ids = token_ids
         self._text: list[str] = []
         self._ids: list[int] = []
 
-    def take(self, text: str, token_ids: list[int], finished: bool) -> tuple[bool, str, list[int]] | None:
-        """Whether the reply thinks, and all that was held back; None while that can't be told."""
+    def feed(self, text: str, token_ids: list[int], finished: bool) -> tuple[bool, str, list[int]] | None:
+        """Take the next part of the output.
+
+        Returns:
+            Whether the output begins with thinking, and the buffered text and tokens; None while undecided.
+        """
         self._text.append(text)
         self._ids += token_ids
-        if len(self._text) > LONGEST:
-            finished = True
-        held = "".join(self._text)
-        said = held.lstrip()
-        if said.startswith(self._tag) or not self._token_ids.isdisjoint(self._ids):
-            return True, held, self._ids
-        if self._tag.startswith(said) and not finished:
+        finished = finished or len(self._text) > MAX_BLANK_PARTS
+        buffered = "".join(self._text)
+        head = buffered.lstrip()
+        if head.startswith(self._tag) or not self._token_ids.isdisjoint(self._ids):
+            return True, buffered, self._ids
+        if self._tag.startswith(head) and not finished:
             return None
-        return False, held, self._ids
+        return False, buffered, self._ids

