@@ -1,0 +1,1 @@
+"""The side effects of server tools: web search back ends, page fetching, tool search."""
