@@ -30,7 +30,14 @@ from stream.playbook import (
     thinking_piece,
     tool,
 )
-from vllm_messages_plugin.stream.deltas import EndReason, EngineDelta, PromptProcessed, ReplyFinished
+from vllm_messages_plugin.stream.deltas import (
+    CompleteBlock,
+    EndReason,
+    EngineDelta,
+    PromptProcessed,
+    ReplyFinished,
+    ServerToolUse,
+)
 from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalDeltaOrderError, Machine, State
 from vllm_messages_plugin.stream.reply import make_usage
 from vllm_messages_plugin.wire.message import new_id
@@ -554,6 +561,8 @@ DELTAS: list[EngineDelta] = [
     text_piece("b"),
     thinking_piece("b"),
     call_piece(1, "g", "{}"),
+    ServerToolUse({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}, "{}"),
+    CompleteBlock({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}),
     finish(),
     failure(),
 ]

@@ -99,7 +99,7 @@ class Collector:
                 self._block["text"] = text
             case "thinking":
                 self._block["thinking"] = text
-            case "tool_use":
+            case "tool_use" | "server_tool_use" | "mcp_tool_use":
                 self._block["input"] = parse_tool_input(text)
         self._started_message()["content"].append(self._block)
 

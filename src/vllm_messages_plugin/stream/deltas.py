@@ -1,7 +1,8 @@
 """The deltas of a reply as the engine package emits them: small pieces, independent of any protocol."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from vllm_messages_plugin.wire.errors import MessagesError
 
@@ -47,7 +48,35 @@ class EngineToolCall:
     arguments: str = ""
 
 
-EndReason = Literal["stop", "stop_sequence", "length", "window", "refusal"]
+@dataclass(frozen=True, slots=True)
+class ServerToolUse:
+    """A complete call of a tool that the server runs.
+
+    Attributes:
+        block: The block as the client reads it, with an empty `input`.
+        input_json: The JSON text of the arguments.
+    """
+
+    block: Mapping[str, Any]
+    input_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteBlock:
+    """A content block that is sent in one piece, such as the result of a server tool."""
+
+    block: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundUsage:
+    """What one round of a reply with server tools used: its prompt, and the tokens that it generated."""
+
+    prompt: PromptProcessed
+    output_tokens: int
+
+
+EndReason = Literal["stop", "stop_sequence", "length", "window", "refusal", "pause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +85,20 @@ class ReplyFinished:
 
     Attributes:
         reason: `length` means that `max_tokens` was reached, `window` that the context window was full
-            before that.
+            before that, `pause` that the client may continue a turn of server tools.
         output_tokens: Tokens generated, thinking included.
         thinking_tokens: How many of them were thinking; None if not counted.
         stop_sequence: The stop sequence that matched.
+        rounds: Every round of a reply that used server tools, in order; empty for any other reply.
+        server_tool_use: How often server tools were used, by the keys of `usage.server_tool_use`.
     """
 
     reason: EndReason
     output_tokens: int
     thinking_tokens: int | None = None
     stop_sequence: str | None = None
+    rounds: Sequence[RoundUsage] = ()
+    server_tool_use: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +108,13 @@ class ReplyFailed:
     error: MessagesError
 
 
-EngineDelta = PromptProcessed | EngineText | EngineThinking | EngineToolCall | ReplyFinished | ReplyFailed
+EngineDelta = (
+    PromptProcessed
+    | EngineText
+    | EngineThinking
+    | EngineToolCall
+    | ServerToolUse
+    | CompleteBlock
+    | ReplyFinished
+    | ReplyFailed
+)

@@ -16,9 +16,10 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from vllm_messages_plugin.stream.deltas import (
+    CompleteBlock,
     EngineDelta,
     EngineText,
     EngineThinking,
@@ -26,9 +27,10 @@ from vllm_messages_plugin.stream.deltas import (
     PromptProcessed,
     ReplyFailed,
     ReplyFinished,
+    ServerToolUse,
 )
 from vllm_messages_plugin.stream.json_progress import JsonProgress
-from vllm_messages_plugin.stream.reply import ReplyContext, make_usage
+from vllm_messages_plugin.stream.reply import ReplyContext, add_rounds, make_usage
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
 from vllm_messages_plugin.wire.events import StreamEvent
@@ -188,6 +190,17 @@ class Machine:
         self._buffered.append(delta)
         yield from self._continue_call()
 
+    def _send_server_tool_use(self, delta: ServerToolUse) -> Iterator[StreamEvent]:
+        yield from self._flush_all()
+        yield self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
+        yield self._delta({"type": "input_json_delta", "partial_json": delta.input_json})
+        yield {"type": "content_block_stop", "index": self._index}
+
+    def _send_complete_block(self, delta: CompleteBlock) -> Iterator[StreamEvent]:
+        yield from self._flush_all()
+        yield self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
+        yield {"type": "content_block_stop", "index": self._index}
+
     def _finish(self, delta: ReplyFinished) -> Iterator[StreamEvent]:
         if delta.reason == "stop":
             self._close_open_strings()
@@ -203,7 +216,7 @@ class Machine:
                 "stop_details": refusal if reason == "refusal" else None,
                 "container": None,
             },
-            "usage": self._usage(delta.output_tokens, delta.thinking_tokens),
+            "usage": self._final_usage(delta),
         }
         if self._reply.applied_edits is not None:
             end["context_management"] = {"applied_edits": [dict(edit) for edit in self._reply.applied_edits]}
@@ -223,6 +236,10 @@ class Machine:
 
     def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
         return make_usage(self._prompt, output_tokens, thinking_tokens, self._reply.breakpoints)
+
+    def _final_usage(self, end: ReplyFinished) -> Usage:
+        usage = self._usage(end.output_tokens, end.thinking_tokens)
+        return add_rounds(usage, end.rounds, end.server_tool_use, self._reply.breakpoints)
 
     def _open(self, block: ContentBlock, state: State) -> StreamEvent:
         self._index += 1
@@ -301,6 +318,7 @@ class Machine:
                 yield from self._close()
         yield from self._emit_buffered()
         yield from self._close()
+        self._finishing = False
 
     def _close_open_strings(self) -> None:
         """Close a JSON string left open by a model that stopped on its own; SDKs would drop that argument."""
@@ -315,6 +333,8 @@ class Machine:
             return "model_context_window_exceeded"
         if end.reason == "refusal":
             return "refusal"
+        if end.reason == "pause":
+            return "pause_turn"
         last = self._calls.get(self._last_call_block)
         if end.reason == "stop_sequence" and not (last is not None and last.progress.complete):
             return "stop_sequence"
@@ -335,6 +355,14 @@ TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator
     (State.TOOL_USE, EngineText): Machine._buffer,
     (State.TOOL_USE, EngineThinking): Machine._buffer,
     (State.TOOL_USE, EngineToolCall): Machine._add_to_call,
+    (State.BETWEEN, ServerToolUse): Machine._send_server_tool_use,
+    (State.TEXT, ServerToolUse): Machine._send_server_tool_use,
+    (State.THINKING, ServerToolUse): Machine._send_server_tool_use,
+    (State.TOOL_USE, ServerToolUse): Machine._send_server_tool_use,
+    (State.BETWEEN, CompleteBlock): Machine._send_complete_block,
+    (State.TEXT, CompleteBlock): Machine._send_complete_block,
+    (State.THINKING, CompleteBlock): Machine._send_complete_block,
+    (State.TOOL_USE, CompleteBlock): Machine._send_complete_block,
     (State.BETWEEN, ReplyFinished): Machine._finish,
     (State.TEXT, ReplyFinished): Machine._finish,
     (State.THINKING, ReplyFinished): Machine._finish,

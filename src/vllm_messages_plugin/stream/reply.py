@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vllm_messages_plugin.stream.deltas import PromptProcessed
-from vllm_messages_plugin.wire.message import Usage, new_id
+from vllm_messages_plugin.stream.deltas import PromptProcessed, RoundUsage
+from vllm_messages_plugin.wire.message import IterationUsage, Usage, new_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,52 @@ def make_usage(
         "service_tier": "standard",
         "inference_geo": None,
         "speed": None,
+    }
+
+
+def add_rounds(
+    usage: Usage,
+    rounds: Sequence[RoundUsage],
+    server_tool_use: Mapping[str, int] | None,
+    breakpoints: BreakpointLengths = BreakpointLengths(),
+) -> Usage:
+    """Add what server tools and the further rounds of a reply used to the usage of its first round.
+
+    Args:
+        usage: The usage of the first round; its output counters already are those of the whole reply.
+        rounds: Every round; empty for a reply of one round.
+        server_tool_use: How often server tools were used; None for a reply without any.
+        breakpoints: How far the cache breakpoints reach into the first prompt.
+
+    Returns:
+        The usage of the whole reply. `iterations` has one entry for each round.
+    """
+    if server_tool_use is not None:
+        usage["server_tool_use"] = {
+            "web_search_requests": server_tool_use.get("web_search_requests", 0),
+            "web_fetch_requests": server_tool_use.get("web_fetch_requests", 0),
+        }
+    iterations = [
+        _iteration(round_, breakpoints if number == 0 else BreakpointLengths())
+        for number, round_ in enumerate(rounds)
+    ]
+    if len(iterations) < 2:
+        return usage
+    usage["iterations"] = iterations
+    for later in iterations[1:]:
+        usage["input_tokens"] += later["input_tokens"]
+        usage["cache_read_input_tokens"] += later["cache_read_input_tokens"]
+        usage["cache_creation_input_tokens"] += later["cache_creation_input_tokens"]
+    return usage
+
+
+def _iteration(round_: RoundUsage, breakpoints: BreakpointLengths) -> IterationUsage:
+    usage = make_usage(round_.prompt, round_.output_tokens, breakpoints=breakpoints)
+    return {
+        "type": "message",
+        "input_tokens": usage["input_tokens"],
+        "output_tokens": usage["output_tokens"],
+        "cache_read_input_tokens": usage["cache_read_input_tokens"],
+        "cache_creation_input_tokens": usage["cache_creation_input_tokens"],
+        "cache_creation": usage["cache_creation"],
     }

@@ -43,7 +43,23 @@ class ToolUseBlock(TypedDict):
     toolset_name: NotRequired[str]
 
 
-ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock
+class ServerToolUseBlock(TypedDict):
+    type: Literal["server_tool_use", "mcp_tool_use"]
+    id: str
+    name: str
+    input: Any
+    server_name: NotRequired[str]
+
+
+class ToolResultBlock(TypedDict):
+    """The result of a server tool, such as `web_search_tool_result`."""
+
+    type: str
+    tool_use_id: str
+    content: Any
+
+
+ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ServerToolUseBlock | ToolResultBlock
 
 
 class CacheCreation(TypedDict):
@@ -60,6 +76,17 @@ class ServerToolUsage(TypedDict):
     web_fetch_requests: int
 
 
+class IterationUsage(TypedDict):
+    """What one round of a reply with server tools used (anthropic.types.beta.BetaMessageIterationUsage)."""
+
+    type: Literal["message", "compaction"]
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_creation_input_tokens: int
+    cache_creation: CacheCreation
+
+
 class Usage(TypedDict):
     """Token counts. The three input counters are disjoint and add up to the whole prompt."""
 
@@ -73,6 +100,7 @@ class Usage(TypedDict):
     service_tier: Literal["standard"]
     inference_geo: None
     speed: None
+    iterations: NotRequired[list[IterationUsage]]
 
 
 class RefusalStopDetails(TypedDict):
