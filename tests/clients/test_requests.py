@@ -12,9 +12,9 @@ import pytest
 
 from clients import npm
 from clients.program import PROGRAMS, run
-from shapes.checks import table
-from shapes.row import Json, Shape
-from shapes.shapes import RENDERED
+from request_table.checks import table
+from request_table.row import Json, Shape
+from request_table.rows import RENDERED
 from support.server import Server
 
 PACKAGES = ("@anthropic-ai/sdk@1.14.0", "zod@4.6.7")  # as `test_typescript_sdk` installs them

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapes.paper import pdf
+from request_table.pdf_file import pdf
 from vllm_messages_plugin.media import fetch, guard, reader
 from vllm_messages_plugin.media.guard import FetchRules, Resolve, is_public, system_addresses
 from vllm_messages_plugin.media.reader import MediaReader

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shapes.paper import pdf
+from request_table.pdf_file import pdf
 from translate.asking import PNG_DATA, Json, assistant, image, result, system, text, use, user
 from vllm_messages_plugin.media.reader import UNREADABLE_IMAGE, MediaReader
 from vllm_messages_plugin.wire.errors import MessagesError

@@ -1,14 +1,14 @@
-"""The prefix is sacred: each turn's prompt, as text, begins with the whole prompt of the turn before it."""
+"""The prefix is stable: each turn's prompt, as text, begins with the whole prompt of the turn before it."""
 
 import itertools
 from typing import Any
 
 import pytest
 
-from shapes.checks import leaves
-from shapes.rendering import KEY, NO_THOUGHT, TEMPLATES, rendered
-from shapes.row import Json, body
-from shapes.session import TOOLS, head, rounds
+from request_table.checks import leaves
+from request_table.rendering import KEY, NO_THOUGHT, TEMPLATES, rendered
+from request_table.row import Json, body
+from request_table.session import TOOLS, head, rounds
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.wire.support import SUPPORT
 
@@ -36,7 +36,7 @@ async def test_every_turn_begins_with_the_prompt_of_the_turn_before_it(
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_an_effort_given_on_the_way_moves_no_head(template: str) -> None:
+async def test_an_effort_in_a_system_message_changes_no_prefix(template: str) -> None:
     plain = requests(False)[-1]
     effort = {"role": "system", "content": [], "output_config": {"effort": "low"}}
     changed = plain | {"messages": [*plain["messages"][:3], effort, *plain["messages"][3:]]}

@@ -1,4 +1,4 @@
-"""What stands at a URL, as the model reads it: fetched, then rendered like what was sent along."""
+"""Images and documents at URLs are fetched and rendered like those in the request."""
 
 import asyncio
 import base64
@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shapes.blocks import PDF, PNG, SEEN, SHOWN_PAGES
-from shapes.checks import assert_in_order
-from shapes.rendering import TEMPLATES, rendered
-from shapes.row import ask, document, image, loop, result
+from request_table.blocks import PDF, PNG, SEEN, SHOWN_PAGES
+from request_table.checks import assert_in_order
+from request_table.rendering import TEMPLATES, rendered
+from request_table.row import ask, document, image, loop, result
 from vllm_messages_plugin.media.guard import FetchRules
 
 PAGES = {
@@ -39,7 +39,7 @@ async def site() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_documents_elsewhere_stand_in_the_prompt(template: str, site: str) -> None:
+async def test_documents_at_urls_stand_in_the_prompt(template: str, site: str) -> None:
     report = document({"type": "url", "url": f"{site}/report"}, title="The report")
     notes = document({"type": "url", "url": f"{site}/notes"})
     prompt = (await rendered(ask(report, notes, "Why?"), template, rules=LOOPBACK)).text
@@ -49,7 +49,7 @@ async def test_documents_elsewhere_stand_in_the_prompt(template: str, site: str)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_an_image_elsewhere_is_shown_to_a_model_that_sees(template: str, site: str) -> None:
+async def test_an_image_at_a_url_is_shown_to_a_vision_model(template: str, site: str) -> None:
     cat = image({"type": "url", "url": f"{site}/cat"})
     for asked in (ask(cat), loop(result([cat]))):
         prompt = (await rendered(asked, template, images=True, rules=LOOPBACK)).text

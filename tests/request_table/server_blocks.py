@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shapes.blocks import PICTURE, SEEN
-from shapes.row import (
+from request_table.blocks import PICTURE, SEEN
+from request_table.row import (
     WEATHER,
     Json,
     Refused,
-    Shape,
+    Row,
     ask,
     assistant,
     body,
@@ -24,10 +24,10 @@ SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "
 SEALED = "RXZpbCBi" * 700  # what a page looks like to everybody but its maker
 
 
-def history(name: str, *blocks: Json, shows: Sequence[str], **fields: Any) -> Shape:
+def history(name: str, *blocks: Json, contains: Sequence[str], **fields: Any) -> Row:
     """A row with these blocks in an earlier reply."""
     asked = body(user("Look it up."), assistant("I look.", *blocks, "Found."), user("And?"))
-    return Shape(name, asked, ["Look it up.", "I look.", *shows, "Found.", "And?"], **fields)
+    return Row(name, asked, ["Look it up.", "I look.", *contains, "Found.", "And?"], **fields)
 
 
 def web_result(number: int) -> Json:
@@ -71,18 +71,20 @@ FOUND_TOOL = {
 }
 
 SERVER_BLOCKS = [
-    history("a server's call", SEARCH, shows=["web_search", "Oslo"]),
+    history("a server's call", SEARCH, contains=["web_search", "Oslo"]),
     history(
         "a web search",
         SEARCH,
         of("web_search_tool_result", [web_result(1), web_result(2)], caller={"type": "direct"}),
-        shows=["web_search", "https://a.invalid/1", "Page 1", "https://a.invalid/2", "Page 2"],
-        hides=[SEALED[:80]],
+        contains=["web_search", "https://a.invalid/1", "Page 1", "https://a.invalid/2", "Page 2"],
+        lacks=[SEALED[:80]],
     ),
-    history("a web search that failed", SEARCH, failed("web_search_tool_result"), shows=["unavailable"]),
-    history("a page fetched", of("web_fetch_tool_result", FETCHED), shows=["a.invalid/1", "Oslo is cold."]),
+    history("a web search that failed", SEARCH, failed("web_search_tool_result"), contains=["unavailable"]),
     history(
-        "a page not fetched", failed("web_fetch_tool_result", "url_not_allowed"), shows=["url_not_allowed"]
+        "a page fetched", of("web_fetch_tool_result", FETCHED), contains=["a.invalid/1", "Oslo is cold."]
+    ),
+    history(
+        "a page not fetched", failed("web_fetch_tool_result", "url_not_allowed"), contains=["url_not_allowed"]
     ),
     history(
         "code that ran",
@@ -94,7 +96,7 @@ SERVER_BLOCKS = [
                 "content": [{"type": "code_execution_output", "file_id": "file_1"}],
             },
         ),
-        shows=["42", "a warning", "file_1"],
+        contains=["42", "a warning", "file_1"],
     ),
     history(
         "code that ran in secret",
@@ -106,16 +108,18 @@ SERVER_BLOCKS = [
                 "stderr": "a warning",
             },
         ),
-        shows=["a warning"],
+        contains=["a warning"],
     ),
-    history("code that did not run", failed("code_execution_tool_result"), shows=["unavailable"]),
+    history("code that did not run", failed("code_execution_tool_result"), contains=["unavailable"]),
     history(
         "a shell command that ran",
         of("bash_code_execution_tool_result", {"type": "bash_code_execution_result", **RAN, "content": []}),
-        shows=["42", "a warning"],
+        contains=["42", "a warning"],
     ),
     history(
-        "a shell command that did not run", failed("bash_code_execution_tool_result"), shows=["unavailable"]
+        "a shell command that did not run",
+        failed("bash_code_execution_tool_result"),
+        contains=["unavailable"],
     ),
     *(
         history(
@@ -124,16 +128,16 @@ SERVER_BLOCKS = [
                 "text_editor_code_execution_tool_result",
                 {"type": f"text_editor_code_execution_{kind}_result", **content},
             ),
-            shows=[words],
+            contains=[words],
         )
         for kind, content, words in EDITS
     ),
     history(
         "a server's editor that failed",
         failed("text_editor_code_execution_tool_result", "file_not_found"),
-        shows=["file_not_found"],
+        contains=["file_not_found"],
     ),
-    Shape(
+    Row(
         "a server's tool search, which makes a deferred tool callable",
         body(
             user("Look it up."),
@@ -142,25 +146,25 @@ SERVER_BLOCKS = [
             tools=[WEATHER, LATE],
         ),
         ['"name": "get_weather"', "Look it up.", '"name": "late"', "Does late.", "Found.", "And?"],
-        says='<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</tool_call>',
-        replies=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
-        stop="tool_use",
+        output='<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</tool_call>',
+        reply=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
+        stop_reason="tool_use",
     ),
     *(
         history(
             f"a tool search whose finds make no sense: {odd!r}",
             of("tool_search_tool_result", {**FOUND_TOOL, "tool_references": odd}),
-            shows=["tool_search_tool_result"],
+            contains=["tool_search_tool_result"],
         )
         for odd in (True, 1.5, [None, ["late"], {"tool_name": ["late"]}])
     ),
-    history("a tool search that failed", failed("tool_search_tool_result"), shows=["unavailable"]),
+    history("a tool search that failed", failed("tool_search_tool_result"), contains=["unavailable"]),
     history(
         "an advisor's words",
         of(
             "advisor_tool_result", {"type": "advisor_result", "text": "Ask again.", "stop_reason": "end_turn"}
         ),
-        shows=["Ask again."],
+        contains=["Ask again."],
     ),
     history(
         "an advisor's sealed words",
@@ -168,9 +172,9 @@ SERVER_BLOCKS = [
             "advisor_tool_result",
             {"type": "advisor_redacted_result", "encrypted_content": "c2VjcmV0", "stop_reason": "end_turn"},
         ),
-        shows=["advisor"],
+        contains=["advisor"],
     ),
-    history("no advisor", failed("advisor_tool_result", "overloaded"), shows=["overloaded"]),
+    history("no advisor", failed("advisor_tool_result", "overloaded"), contains=["overloaded"]),
     history(
         "a call of an MCP tool",
         {
@@ -181,9 +185,11 @@ SERVER_BLOCKS = [
             "input": {"page": "Oslo"},
         },
         of("mcp_tool_result", [text("A city.")], is_error=False),
-        shows=["read_page", "wiki", "Oslo", "A city."],
+        contains=["read_page", "wiki", "Oslo", "A city."],
     ),
-    history("an MCP tool that failed", of("mcp_tool_result", "No page.", is_error=True), shows=["No page."]),
+    history(
+        "an MCP tool that failed", of("mcp_tool_result", "No page.", is_error=True), contains=["No page."]
+    ),
     history(
         "the tools of an MCP server",
         {
@@ -191,7 +197,7 @@ SERVER_BLOCKS = [
             "mcp_server_name": "wiki",
             "tools": [{"name": "read_page", "description": "Reads.", "input_schema": {"type": "object"}}],
         },
-        shows=["wiki", "read_page"],
+        contains=["wiki", "read_page"],
     ),
     history(
         "a fallback",
@@ -201,37 +207,39 @@ SERVER_BLOCKS = [
             "to": {"model": "claude-b"},
             "trigger": {"type": "refusal", "category": None},
         },
-        shows=[],
-        hides=["claude-", "fallback"],
+        contains=[],
+        lacks=["claude-", "fallback"],
     ),
-    history("a block not yet invented", {"type": "hologram", "shows": "a cat"}, shows=["hologram", "a cat"]),
-    Shape(
+    history(
+        "a block not yet invented", {"type": "hologram", "shows": "a cat"}, contains=["hologram", "a cat"]
+    ),
+    Row(
         "a block not yet invented, in a user turn",
         ask({"type": "hologram", "shows": "a cat"}, "See?"),
         ["hologram", "a cat", "See?"],
     ),
-    Shape(
+    Row(
         "a block not yet invented, in a system message",
         body(user("Hm?"), system({"type": "hologram", "shows": "a cat"})),
         ["Hm?", "hologram", "a cat"],
     ),
-    Shape(
+    Row(
         "a block without a type",
         ask({"shows": "a cat"}, "See?"),
         refused=Refused("messages.0.content.0.type: Field required"),
     ),
-    Shape(
+    Row(
         "a file for a container",
         ask({"type": "container_upload", "file_id": "file_1"}, "See?"),
         ["container_upload", "file_1", "See?"],
     ),
-    Shape(
+    Row(
         "a server's turn that was paused",
         body(user("Look it up."), assistant("I look.", SEARCH)),
         ["Look it up.", "I look.", "web_search"],
         ends='"query":"Oslo"}}]',
     ),
-    Shape(
+    Row(
         "a compaction in a reply",
         body(
             user("Long ago."),
@@ -239,9 +247,9 @@ SERVER_BLOCKS = [
             user("And?"),
         ),
         ["They met.", "assistant\nSince then:", "And?"],
-        hides=["Long ago."],
+        lacks=["Long ago."],
     ),
-    Shape(
+    Row(
         "a compaction at the head",
         body(
             assistant(
@@ -257,7 +265,7 @@ SERVER_BLOCKS = [
         ),
         ["They met.", "And?"],
     ),
-    Shape(
+    Row(
         "a compaction after a call that it stands for",
         body(
             user("Weather?"),
@@ -266,18 +274,18 @@ SERVER_BLOCKS = [
             tools=[WEATHER],
         ),
         ["It was cold.", "And?"],
-        hides=["7 degrees"],
+        lacks=["7 degrees"],
     ),
-    Shape(
+    Row(
         "a compaction before what can't be shown",
         body(user("Hm?"), assistant({"type": "compaction", "content": "They met."}), user("And", PICTURE)),
         refused=Refused("messages.2.content.1: Could not process image"),
-        seen=["They met.", "And", SEEN],
+        with_images=["They met.", "And", SEEN],
     ),
-    Shape(
+    Row(
         "a compaction of nothing",
         body(user("Long ago."), assistant({"type": "compaction", "content": None}, "Hm."), user("And?")),
         ["Long ago.", "assistant\nHm.", "And?"],
-        hides=["compaction"],
+        lacks=["compaction"],
     ),
 ]

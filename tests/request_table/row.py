@@ -1,4 +1,4 @@
-"""A row of the table of request shapes, and short ways to write its body."""
+"""A row of the table of requests, and short ways to write its body."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,10 @@ EPHEMERAL = {"type": "ephemeral"}
 
 @dataclass(frozen=True)
 class Refused:
-    """The error a shape is answered with. `late`: only the engine can tell, the prompt is rendered."""
+    """The error that a request is refused with.
+
+    `late`: only the engine can refuse it, so that its prompt is rendered.
+    """
 
     begins: str
     status: int = 400
@@ -19,29 +22,37 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A request, what of it must stand in the prompt, and the reply.
+class Row:
+    """A request, what its prompt must contain, and the reply.
 
-    `shows` stands in every template's prompt, in this order; `native` in that of the template with its own
-    words for tools, thoughts and system messages, `strict` in that of the one without; `hides` in neither.
-    `ends` is the end of both prompts, `native_ends` of the first; without them they end where the reply
-    begins. `seen` is for a model that sees images, which are written `<image URL>` here.
-    The model says `says`, which must come back as `replies`, without ids and signatures.
+    Attributes:
+        contains: Texts that must stand in the prompt of every template, in this order.
+        native_contains: Those for the template that renders tools, thinking and system messages itself.
+        prompted_contains: Those for the template that renders none of these.
+        lacks: Texts that may stand in no prompt.
+        ends: The end of both prompts; None where they end at the start of the reply.
+        native_ends: The same for the first template alone.
+        refused: The error, for a request that is refused.
+        with_images: Like `contains` or `refused`, for a model that sees images. The prompt shows an image
+            as `<image URL>`.
+        output: The text that the model generates.
+        reply: The content blocks that come of it, without ids and signatures.
+        stop_reason: The reply's stop reason.
     """
 
     name: str
     body: Json
-    shows: Sequence[str] = ()
-    native: Sequence[str] = ()
-    strict: Sequence[str] = ()
-    hides: Sequence[str] = ()
+    contains: Sequence[str] = ()
+    native_contains: Sequence[str] = ()
+    prompted_contains: Sequence[str] = ()
+    lacks: Sequence[str] = ()
     ends: str | None = None
     native_ends: str | None = None
     refused: Refused | None = None
-    seen: Sequence[str] | Refused = ()
-    says: str = "Yes."
-    replies: Sequence[Json] = (YES,)
-    stop: str = "end_turn"
+    with_images: Sequence[str] | Refused = ()
+    output: str = "Yes."
+    reply: Sequence[Json] = (YES,)
+    stop_reason: str = "end_turn"
 
 
 def body(*messages: Json, **fields: Any) -> Json:

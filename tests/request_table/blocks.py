@@ -1,13 +1,13 @@
 """Rows for every content block, in every place where it may stand."""
 
-from shapes.paper import pdf
-from shapes.row import (
+from request_table.pdf_file import pdf
+from request_table.row import (
     CALL,
     EPHEMERAL,
     WEATHER,
     Json,
     Refused,
-    Shape,
+    Row,
     ask,
     assistant,
     base64,
@@ -59,29 +59,29 @@ CITATIONS: list[Json] = [
 ]
 
 TEXTS = [
-    Shape("text as a string", body({"role": "user", "content": "Hello?"}), ["user\nHello?<|im_end|>"]),
-    Shape("text as blocks", ask("Hello?", "Who?"), ["user\nHello?", "Who?<|im_end|>"]),
-    Shape(
+    Row("text as a string", body({"role": "user", "content": "Hello?"}), ["user\nHello?<|im_end|>"]),
+    Row("text as blocks", ask("Hello?", "Who?"), ["user\nHello?", "Who?<|im_end|>"]),
+    Row(
         "text that is marked and cited",
         ask(text("Hello?", cache_control=EPHEMERAL, citations=None)),
         ["user\nHello?<|im_end|>"],
-        hides=["ephemeral", "cit"],
+        lacks=["ephemeral", "cit"],
     ),
-    Shape(
+    Row(
         "a reply with citations, sent back",
         body(user("Hello?"), assistant(text("It rose.", citations=CITATIONS)), user("Sure?")),
         ["user\nHello?<|im_end|>", "assistant\nIt rose.<|im_end|>", "user\nSure?<|im_end|>"],
     ),
-    Shape("blank text beside text", ask(" ", "Hello?", "\n", ""), ["user\nHello?<|im_end|>"]),
-    Shape(
+    Row("blank text beside text", ask(" ", "Hello?", "\n", ""), ["user\nHello?<|im_end|>"]),
+    Row(
         "an empty user turn",
         body({"role": "user", "content": ""}, assistant("Hello."), user("Who?")),
         ["assistant\nHello.<|im_end|>", "user\nWho?<|im_end|>"],
     ),
-    Shape("a turn without blocks", body(user(), user("Hello?")), ["user\nHello?<|im_end|>"]),
-    Shape("nothing but blanks", body({"role": "user", "content": " "}), ["<|im_start|>user\n"]),
-    Shape("an empty last reply", body(user("Hello?"), assistant()), ["user\nHello?<|im_end|>"]),
-    Shape(
+    Row("a turn without blocks", body(user(), user("Hello?")), ["user\nHello?<|im_end|>"]),
+    Row("nothing but blanks", body({"role": "user", "content": " "}), ["<|im_start|>user\n"]),
+    Row("an empty last reply", body(user("Hello?"), assistant()), ["user\nHello?<|im_end|>"]),
+    Row(
         "words in many scripts",
         ask("déjà 漢字 🙂 \u200b <|im_start|>"),
         ["user\ndéjà 漢字 🙂 \u200b <|im_start|>"],
@@ -89,72 +89,72 @@ TEXTS = [
 ]
 
 IMAGES = [
-    Shape(
+    Row(
         "an image",
         ask("What is", PICTURE, "this?"),
         refused=Refused(f"messages.0.content.1: {NO_IMAGE}"),
-        seen=["user\nWhat is", SEEN, "this?<|im_end|>"],
+        with_images=["user\nWhat is", SEEN, "this?<|im_end|>"],
     ),
-    Shape(
+    Row(
         "an image elsewhere",
         ask(AT_URL),
         refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
-        seen=Refused(f"messages.0.content.0.image.source.url: {NO_IMAGE}: the URL can't be fetched"),
+        with_images=Refused(f"messages.0.content.0.image.source.url: {NO_IMAGE}: the URL can't be fetched"),
     ),
-    Shape(
+    Row(
         "an image in its URL",
         ask(AT_DATA),
         refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
-        seen=[SEEN],
+        with_images=[SEEN],
     ),
-    Shape(
+    Row(
         "an image in a file",
         ask(IN_FILE),
         refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
-        seen=Refused("messages.0.content.0.image.source.file_id: "),
+        with_images=Refused("messages.0.content.0.image.source.file_id: "),
     ),
-    Shape(
+    Row(
         "an image of another type than it says",
         ask(image(base64(JPEG, "image/png"))),
         refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
-        seen=["<image data:image/jpeg;base64,/9j/"],
+        with_images=["<image data:image/jpeg;base64,/9j/"],
     ),
-    Shape(
+    Row(
         "an image that is no base64",
         ask(image(base64("!", "image/png"))),
         refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
-        seen=Refused(f"messages.0.content.0.image.source.base64.data: {NO_IMAGE}"),
+        with_images=Refused(f"messages.0.content.0.image.source.base64.data: {NO_IMAGE}"),
     ),
-    Shape(
+    Row(
         "an image that is marked and may be scaled",
         ask({**PICTURE, "cache_control": EPHEMERAL, "transformations": {"oversized_image": "error"}}),
         refused=Refused(f"messages.0.content.0: {NO_IMAGE}"),
-        seen=[SEEN],
+        with_images=[SEEN],
     ),
-    Shape(
+    Row(
         "an image in a history",
         body(user(PICTURE), assistant("A cat."), user("Sure?")),
         ["user\n[image]<|im_end|>", "A cat.", "Sure?"],
-        seen=[SEEN, "A cat.", "Sure?"],
+        with_images=[SEEN, "A cat.", "Sure?"],
     ),
-    Shape(
+    Row(
         "an image in a tool result",
         loop(result([text("A shot:"), PICTURE])),
         refused=Refused(f"messages.2.content.0.tool_result.content.1: {NO_IMAGE}"),
-        seen=["A shot:", SEEN],
+        with_images=["A shot:", SEEN],
     ),
-    Shape(
+    Row(
         "a tool result that is an image in its URL",
         loop(result([AT_DATA]), "And?"),
         refused=Refused(f"messages.2.content.0.tool_result.content.0: {NO_IMAGE}"),
-        seen=["<tool_response>", SEEN, "And?"],
+        with_images=["<tool_response>", SEEN, "And?"],
     ),
-    Shape(
+    Row(
         "an image in a reply",
         body(user("Draw."), assistant(PICTURE), user("More.")),
         ["user\nDraw.", "assistant\n[image", "user\nMore."],
-        hides=[PNG[:24]],
-        seen=["user\nDraw.", "assistant\n", "image", "user\nMore."],
+        lacks=[PNG[:24]],
+        with_images=["user\nDraw.", "assistant\n", "image", "user\nMore."],
     ),
 ]
 
@@ -167,22 +167,22 @@ SHOWN_PAGES = ["[page 1]", "Revenue rose.", "[page 2]", "Profit fell."]
 PAGE = "<image data:image/jpeg;base64,/9j/"
 
 DOCUMENTS = [
-    Shape("a document", ask(REPORT, "Why?"), [*SHOWN_REPORT, "Why?<|im_end|>"]),
-    Shape(
+    Row("a document", ask(REPORT, "Why?"), [*SHOWN_REPORT, "Why?<|im_end|>"]),
+    Row(
         "a bare document, marked",
         ask(document(PLAIN, title=None, context=None, cache_control=EPHEMERAL)),
         ["user\n<document", "Revenue rose."],
-        hides=["None", "ephemeral"],
+        lacks=["None", "ephemeral"],
     ),
-    Shape(
+    Row(
         "a document in base64", ask(document(base64("UmV2ZW51ZSByb3NlLg==", "text/plain"))), ["Revenue rose."]
     ),
-    Shape(
+    Row(
         "a document of content",
         ask(document({"type": "content", "content": "Revenue rose."}, title="The report")),
         ["The report", "Revenue rose."],
     ),
-    Shape(
+    Row(
         "a document of blocks",
         ask(
             document(
@@ -191,7 +191,7 @@ DOCUMENTS = [
         ),
         ["Revenue", "rose."],
     ),
-    Shape(
+    Row(
         "a document with odd characters about it",
         ask(
             document(
@@ -202,70 +202,70 @@ DOCUMENTS = [
         ),
         ["<document", "Revenue", "rose."],
     ),
-    Shape(
+    Row(
         "a document with an image inside",
         ask(document({"type": "content", "content": [text("Before"), PICTURE, text("after")]})),
         ["Before", "[image]", "after"],
-        seen=["Before", SEEN, "after"],
+        with_images=["Before", SEEN, "after"],
     ),
-    Shape(
+    Row(
         "a document in a tool result",
         loop(result([REPORT])),
         ["<tool_response>", *SHOWN_REPORT, "</tool_response>"],
     ),
-    Shape(
+    Row(
         "a document in a reply",
         body(user("Write."), assistant(REPORT), user("Go on.")),
         ["Revenue rose.", "Go on."],
     ),
-    Shape(
+    Row(
         "a document in a file",
         ask(document({"type": "file", "file_id": "file_1"})),
         refused=Refused("messages.0.content.0.document.source.file_id: "),
     ),
-    Shape(
+    Row(
         "a document elsewhere",
         ask(document({"type": "url", "url": "http://127.0.0.1:9/report.pdf"})),
         refused=Refused(
             "messages.0.content.0.document.source.url: Could not process PDF: the URL can't be fetched"
         ),
     ),
-    Shape(
+    Row(
         "a PDF",
         ask(document(PDF, title="The report", context="Filed in May.", citations={"enabled": True}), "Why?"),
         ["The report", "Filed in May.", *SHOWN_PAGES, "Why?<|im_end|>"],
-        hides=["<image", PDF["data"][:24]],
-        seen=["The report", *SHOWN_PAGES, PAGE, PAGE, "Why?"],
+        lacks=["<image", PDF["data"][:24]],
+        with_images=["The report", *SHOWN_PAGES, PAGE, PAGE, "Why?"],
     ),
-    Shape(
+    Row(
         "a PDF in a history",
         body(user(document(PDF)), assistant("I see."), user("Why?")),
         [*SHOWN_PAGES, "assistant\nI see.", "Why?"],
-        seen=[*SHOWN_PAGES, PAGE, PAGE, "I see."],
+        with_images=[*SHOWN_PAGES, PAGE, PAGE, "I see."],
     ),
-    Shape(
+    Row(
         "a PDF in a tool result",
         loop(result([text("Read:"), document(PDF)])),
         ["<tool_response>", "Read:", *SHOWN_PAGES, "</tool_response>"],
-        seen=["<tool_response>", "Read:", *SHOWN_PAGES, "</tool_response>", PAGE, PAGE],
+        with_images=["<tool_response>", "Read:", *SHOWN_PAGES, "</tool_response>", PAGE, PAGE],
     ),
-    Shape(
+    Row(
         "a PDF in a reply",
         body(user("Write."), assistant(document(PDF)), user("Go on.")),
         ["document", "Go on."],
-        hides=[PDF["data"][:24]],
+        lacks=[PDF["data"][:24]],
     ),
-    Shape(
+    Row(
         "a PDF that is broken",
         ask(document(base64("JVBERi0xLjQK", "application/pdf"))),
         refused=Refused("messages.0.content.0.document.source.base64.data: Could not process PDF: "),
     ),
-    Shape(
+    Row(
         "a PDF that is no base64",
         ask(document(base64("!", "application/pdf"))),
         refused=Refused("messages.0.content.0.document.source.base64.data: Could not process "),
     ),
-    Shape(
+    Row(
         "a document that is neither text nor PDF",
         ask(document(base64("UEsDBA==", "application/msword"))),
         refused=Refused("messages.0.content.0.document.source.base64.data: Could not process PDF: "),
@@ -275,19 +275,19 @@ DOCUMENTS = [
 FOUND = ['source="https://a.invalid/1"', 'title="The first page"', "Revenue rose."]
 
 SEARCHES = [
-    Shape("a search result", ask(found("Revenue rose."), "Why?"), [*FOUND, "Why?"]),
-    Shape(
+    Row("a search result", ask(found("Revenue rose."), "Why?"), [*FOUND, "Why?"]),
+    Row(
         "a search result that is marked and may be cited",
         ask(found("Revenue rose.", citations={"enabled": True}, cache_control=EPHEMERAL)),
         FOUND,
-        hides=["ephemeral"],
+        lacks=["ephemeral"],
     ),
-    Shape(
+    Row(
         "search results in a tool result",
         loop(result([found("Revenue rose."), found("Profit fell.")])),
         ["<tool_response>", *FOUND, "Profit fell.", "</tool_response>"],
     ),
-    Shape(
+    Row(
         "a search result in a reply",
         body(user("Find."), assistant(found("Revenue rose.")), user("Go on.")),
         ["Revenue rose.", "Go on."],
@@ -300,54 +300,54 @@ def thought(*blocks: Json) -> Json:
 
 
 THOUGHTS = [
-    Shape(
+    Row(
         "thinking",
         thought(thinking("I wonder."), text("I look.")),
         [CALL, "7 degrees"],
-        native=["<think>\nI wonder.\n</think>\n\nI look.\n" + CALL],
-        hides=["foreign"],
+        native_contains=["<think>\nI wonder.\n</think>\n\nI look.\n" + CALL],
+        lacks=["foreign"],
     ),
-    Shape(
+    Row(
         "thinking without a signature",
         thought({"type": "thinking", "thinking": "Hm."}),
         [CALL],
         ["Hm.\n</think>"],
     ),
-    Shape("thinking with an empty signature", thought(thinking("Hm.", "")), [CALL], ["Hm.\n</think>"]),
-    Shape(
+    Row("thinking with an empty signature", thought(thinking("Hm.", "")), [CALL], ["Hm.\n</think>"]),
+    Row(
         "thinking with a null signature",
         thought(thinking("Hm.") | {"signature": None}),
         [CALL],
         ["Hm.\n</think>"],
     ),
-    Shape(
+    Row(
         "empty thinking with a foreign signature",
         thought(thinking("", "EqQBCkYIBxgCKkBm")),
         ["assistant\n" + CALL],
-        hides=["EqQB"],
+        lacks=["EqQB"],
     ),
-    Shape(
+    Row(
         "empty thinking with a broken signature of ours",
         thought(thinking("", "vms1_AAAA")),
         ["assistant\n" + CALL],
     ),
-    Shape(
+    Row(
         "thinking, text and thinking again",
         thought(thinking("One."), text("So."), thinking("Two.")),
         ["So.", CALL],
-        native=["One.", "Two.", "</think>", "So."],
+        native_contains=["One.", "Two.", "</think>", "So."],
     ),
-    Shape(
+    Row(
         "redacted thinking",
         thought({"type": "redacted_thinking", "data": "c2VjcmV0"}),
         ["assistant\n" + CALL],
-        hides=["c2Vj", "redacted"],
+        lacks=["c2Vj", "redacted"],
     ),
-    Shape(
+    Row(
         "redacted thinking alone",
         body(user("Hm?"), assistant({"type": "redacted_thinking", "data": "c2VjcmV0"}), user("Go on.")),
         ["Hm?", "Go on."],
-        hides=["c2Vj", "redacted"],
+        lacks=["c2Vj", "redacted"],
     ),
 ]
 
@@ -361,16 +361,14 @@ def called(*blocks: Json) -> Json:
 
 
 CALLS = [
-    Shape("a call", called(text("I look."), use()), ["I look.\n" + CALL + "<|im_end|>", "7 degrees"]),
-    Shape("a call alone", called(use()), ["assistant\n" + CALL + "<|im_end|>", "7 degrees"], hides=["None"]),
-    Shape("calls side by side", called(*TWO_CALLS), [f"{CALL}\n{OTHER_CALL}<|im_end|>", "7 degrees"]),
-    Shape("a call without arguments", called(use(input_={})), ['"name": "get_weather", "arguments": {}}']),
-    Shape(
-        "a call whose input is null", called(use(input_=None)), ['"name": "get_weather", "arguments": {}}']
-    ),
-    Shape("a call whose input broke", called(use(input_="{'city")), ['"name": "get_weather"', "{'city"]),
-    Shape("a call that is marked", called(use(cache_control=EPHEMERAL)), [CALL], hides=["ephemeral"]),
-    Shape(
+    Row("a call", called(text("I look."), use()), ["I look.\n" + CALL + "<|im_end|>", "7 degrees"]),
+    Row("a call alone", called(use()), ["assistant\n" + CALL + "<|im_end|>", "7 degrees"], lacks=["None"]),
+    Row("calls side by side", called(*TWO_CALLS), [f"{CALL}\n{OTHER_CALL}<|im_end|>", "7 degrees"]),
+    Row("a call without arguments", called(use(input_={})), ['"name": "get_weather", "arguments": {}}']),
+    Row("a call whose input is null", called(use(input_=None)), ['"name": "get_weather", "arguments": {}}']),
+    Row("a call whose input broke", called(use(input_="{'city")), ['"name": "get_weather"', "{'city"]),
+    Row("a call that is marked", called(use(cache_control=EPHEMERAL)), [CALL], lacks=["ephemeral"]),
+    Row(
         "a call of another provider's id",
         body(
             user("Weather?"),
@@ -380,24 +378,24 @@ CALLS = [
         ),
         [CALL, "7 degrees"],
     ),
-    Shape(
+    Row(
         "a call that nobody answered",
         body(user("Weather?"), assistant(use()), user("Well?")),
         [CALL, "Well?"],
     ),
-    Shape(
+    Row(
         "a call of a tool that is gone",
         body(user("Weather?"), assistant(use()), user(result("7 degrees")), tools=[LOOK]),
         [CALL, "7 degrees"],
     ),
-    Shape("a call in a user turn", ask(use(), "Hm?"), ["get_weather", "Hm?"]),
-    Shape(
+    Row("a call in a user turn", ask(use(), "Hm?"), ["get_weather", "Hm?"]),
+    Row(
         "text after a call",
         called(text("Before."), use(), text("After.")),
         ["Before.", "After."],
-        native=[CALL],
-        strict=[CALL],
-        hides=["Before.After."],
+        native_contains=[CALL],
+        prompted_contains=[CALL],
+        lacks=["Before.After."],
     ),
 ]
 
@@ -407,38 +405,36 @@ def answer(words: str) -> list[str]:
 
 
 RESULTS = [
-    Shape("a result", loop(result("7 degrees")), [CALL, *answer("7 degrees")]),
-    Shape(
-        "a result in blocks", loop(result([text("7"), text("degrees")])), [CALL, *answer("degrees")], ["7"]
-    ),
-    Shape("a result without content", loop(result()), [CALL, *answer("")]),
-    Shape("a result of null", loop(result(None)), [CALL, *answer("")], hides=["None", "null"]),
-    Shape("a result of nothing", loop(result("")), [CALL, *answer("")]),
-    Shape("a result of no blocks", loop(result([])), [CALL, *answer("")]),
-    Shape(
+    Row("a result", loop(result("7 degrees")), [CALL, *answer("7 degrees")]),
+    Row("a result in blocks", loop(result([text("7"), text("degrees")])), [CALL, *answer("degrees")], ["7"]),
+    Row("a result without content", loop(result()), [CALL, *answer("")]),
+    Row("a result of null", loop(result(None)), [CALL, *answer("")], lacks=["None", "null"]),
+    Row("a result of nothing", loop(result("")), [CALL, *answer("")]),
+    Row("a result of no blocks", loop(result([])), [CALL, *answer("")]),
+    Row(
         "a failure",
         loop(result("No network", is_error=True)),
         [CALL, "failed", *answer("No network")[1:]],
     ),
-    Shape("a failure without content", loop(result(is_error=True)), [CALL, "failed", "</tool_response>"]),
-    Shape(
+    Row("a failure without content", loop(result(is_error=True)), [CALL, "failed", "</tool_response>"]),
+    Row(
         "a success that says so",
         loop(result("7 degrees", is_error=False)),
         answer("7 degrees"),
-        hides=["fail"],
+        lacks=["fail"],
     ),
-    Shape(
+    Row(
         "a result that is marked",
         loop(result("7", cache_control=EPHEMERAL)),
         answer("7"),
-        hides=["ephemeral"],
+        lacks=["ephemeral"],
     ),
-    Shape(
+    Row(
         "text around a result",
         loop("Before.", result("7 degrees"), "After."),
         [CALL, "Before.", *answer("7 degrees"), "After."],
     ),
-    Shape(
+    Row(
         "results in another order than their calls",
         body(
             user("Weather?"),
@@ -448,29 +444,29 @@ RESULTS = [
         ),
         [OTHER_CALL, *answer("first"), *answer("second")],
     ),
-    Shape("a result nobody asked for", ask(result("7 degrees"), "Hm?"), [*answer("7 degrees"), "Hm?"]),
-    Shape(
+    Row("a result nobody asked for", ask(result("7 degrees"), "Hm?"), [*answer("7 degrees"), "Hm?"]),
+    Row(
         "a result in a reply",
         body(user("Hm?"), assistant(result("7 degrees")), user("So?")),
         ["7 degrees", "So?"],
     ),
-    Shape(
+    Row(
         "a result that refers to a deferred tool",
         loop(
             result([text("Found:"), {"type": "tool_reference", "tool_name": "late"}]),
             tools=[WEATHER, tool("late", defer_loading=True)],
         ),
         ['"name": "get_weather"', CALL, "Found:", '"name": "late"', "Does late.", "</tool_response>"],
-        says='<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</tool_call>',
-        replies=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
-        stop="tool_use",
+        output='<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</tool_call>',
+        reply=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
+        stop_reason="tool_use",
     ),
-    Shape(
+    Row(
         "a result that refers to a tool nobody knows",
         loop(result([{"type": "tool_reference", "tool_name": "lost", "cache_control": EPHEMERAL}])),
         [CALL, "<tool_response>", "lost", "</tool_response>"],
     ),
-    Shape(
+    Row(
         "a result with the state of a browser",
         loop(
             result(
@@ -485,7 +481,7 @@ RESULTS = [
         ),
         ["<tool_response>", "News", "https://n.invalid", "tab_opened", "</tool_response>"],
     ),
-    Shape(
+    Row(
         "a result with a block not yet invented",
         loop(result([{"type": "hologram", "shows": "a cat"}, text("See?")])),
         ["<tool_response>", "hologram", "a cat", "See?", "</tool_response>"],

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from shapes.row import (
+from request_table.row import (
     CALL,
     EPHEMERAL,
     WEATHER,
     Json,
-    Shape,
+    Row,
     ask,
     assistant,
     body,
@@ -30,33 +30,33 @@ CALL_LATE = '<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</too
 CALLED_LATE: list[Json] = [{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}]
 
 
-def told(name: str, words: str, *messages: Json, **fields: Any) -> Shape:
+def told(name: str, words: str, *messages: Json, **fields: Any) -> Row:
     """A row whose system message stands in its place, or marked in a user turn beside it."""
-    return Shape(
+    return Row(
         name,
         body(*messages),
         [words],
-        native=[f"{HEAD}{words}<|im_end|>"],
-        strict=[f"<system-reminder>\n{words}\n</system-reminder>"],
+        native_contains=[f"{HEAD}{words}<|im_end|>"],
+        prompted_contains=[f"<system-reminder>\n{words}\n</system-reminder>"],
         **fields,
     )
 
 
 ROLES = [
-    Shape(
+    Row(
         "user turns in a row",
         body(said("user", "One."), user("Two."), user("Three.")),
         ["user\nOne.", "Two.", "Three.<|im_end|>"],
-        hides=["One.<|im_end|>"],
+        lacks=["One.<|im_end|>"],
     ),
-    Shape(
+    Row(
         "replies in a row",
         body(user("Hm?"), said("assistant", "One."), assistant("Two."), user("So?")),
         ["assistant\nOne.", "Two.<|im_end|>", "So?"],
-        hides=["One.<|im_end|>"],
+        lacks=["One.<|im_end|>"],
     ),
-    Shape("a reply first", body(assistant("Welcome."), user("Hi.")), ["assistant\nWelcome.", "user\nHi."]),
-    Shape(
+    Row("a reply first", body(assistant("Welcome."), user("Hi.")), ["assistant\nWelcome.", "user\nHi."]),
+    Row(
         "calls and results, turn by turn",
         body(
             user("Weather?"),
@@ -71,27 +71,27 @@ ROLES = [
 ]
 
 SYSTEMS = [
-    Shape("no system prompt", ask("Hi.", system=None), ["user\nHi."], hides=[HEAD]),
-    Shape("a system prompt", ask("Hi.", system="Be brief."), [f"{HEAD}Be brief.<|im_end|>", "Hi."]),
-    Shape(
+    Row("no system prompt", ask("Hi.", system=None), ["user\nHi."], lacks=[HEAD]),
+    Row("a system prompt", ask("Hi.", system="Be brief."), [f"{HEAD}Be brief.<|im_end|>", "Hi."]),
+    Row(
         "a system prompt of blocks",
         ask("Hi.", system=[text("Be brief."), text("Be kind.", cache_control={**EPHEMERAL, "ttl": "1h"})]),
         [f"{HEAD}Be brief.", "Be kind.<|im_end|>", "Hi."],
-        hides=["ephemeral"],
+        lacks=["ephemeral"],
     ),
-    Shape("an empty system prompt", ask("Hi.", system=""), ["user\nHi."], hides=[HEAD]),
-    Shape("a system prompt of no blocks", ask("Hi.", system=[]), ["user\nHi."], hides=[HEAD]),
-    Shape(
+    Row("an empty system prompt", ask("Hi.", system=""), ["user\nHi."], lacks=[HEAD]),
+    Row("a system prompt of no blocks", ask("Hi.", system=[]), ["user\nHi."], lacks=[HEAD]),
+    Row(
         "a system message first",
         body(system("Be brief."), user("Hi.")),
         [f"{HEAD}Be brief.<|im_end|>", "user\nHi."],
     ),
-    Shape(
+    Row(
         "a system message first, beside a system prompt",
         body(system("Be kind."), user("Hi."), system="Be brief."),
         [f"{HEAD}Be brief.", "Be kind.<|im_end|>", "user\nHi."],
     ),
-    Shape(
+    Row(
         "nothing but a system message",
         body(system("Be brief.")),
         [f"{HEAD}Be brief.<|im_end|>", "<|im_start|>user\n"],
@@ -129,17 +129,17 @@ SYSTEMS = [
         user(result("7 degrees")),
         system("Be brief."),
     ),
-    Shape(
+    Row(
         "system messages in a row",
         body(user("Hi."), system("Be brief."), system("Be kind.")),
         ["user\nHi.", "Be brief.", "Be kind."],
-        native=[f"<|im_end|>\n{HEAD}Be brief.", "Be kind.<|im_end|>"],
+        native_contains=[f"<|im_end|>\n{HEAD}Be brief.", "Be kind.<|im_end|>"],
     ),
-    Shape(
+    Row(
         "an empty system message",
         body(user("Hi."), system(), assistant("Hi!"), user("So?")),
         ["Hi!"],
-        hides=[HEAD, "reminder"],
+        lacks=[HEAD, "reminder"],
     ),
     told(
         "a system message that stays",
@@ -154,13 +154,13 @@ SYSTEMS = [
         user("Hi."),
         system("Be brief.", clear_at="next_user_message"),
     ),
-    Shape(
+    Row(
         "a system message cleared by a user's turn",
         body(user("Hi."), system("Be brief.", clear_at="next_user_message"), assistant("Hi!"), user("So?")),
         ["user\nHi.", "assistant\nHi!", "user\nSo?"],
-        hides=["Be brief.", HEAD],
+        lacks=["Be brief.", HEAD],
     ),
-    Shape(
+    Row(
         "a system message cleared by a tool's result",
         body(
             user("Hi."),
@@ -169,53 +169,53 @@ SYSTEMS = [
             user(result("7 degrees")),
         ),
         [CALL, "7 degrees"],
-        hides=["Be brief."],
+        lacks=["Be brief."],
     ),
-    Shape(
+    Row(
         "an effort for the turns that follow",
         body(user("Hi."), system(output_config={"effort": "low"}), assistant("Hi!"), user("So?")),
         ["user\nHi.", "assistant\nHi!"],
-        hides=[HEAD, "effort", "reminder"],
+        lacks=[HEAD, "effort", "reminder"],
     ),
-    Shape(
+    Row(
         "a billing line before the system prompt",
         ask("Hi.", system=[text(BILLING), text("Be brief.")]),
         [f"{HEAD}Be brief."],
-        hides=["billing"],
+        lacks=["billing"],
     ),
-    Shape(
+    Row(
         "a billing line within the system prompt",
         ask("Hi.", system=f"{BILLING}\nBe brief."),
         [f"{HEAD}Be brief."],
-        hides=["billing"],
+        lacks=["billing"],
     ),
-    Shape("a billing line alone", ask("Hi.", system=BILLING), ["user\nHi."], hides=["billing", HEAD]),
+    Row("a billing line alone", ask("Hi.", system=BILLING), ["user\nHi."], lacks=["billing", HEAD]),
     told(
         "a billing line in a system message",
         "Be brief.",
         user("Hi."),
         system(BILLING, "Be brief."),
-        hides=["billing"],
+        lacks=["billing"],
     ),
 ]
 
 ADDED = change("addition", reference("late"))
 
 TOOL_CHANGES = [
-    Shape(
+    Row(
         "a deferred tool added",
         body(user("Hi."), system(ADDED), tools=[WEATHER, LATE]),
         ['"name": "get_weather"', "Hi.", '"name": "late"', "Does late."],
-        says=CALL_LATE,
-        replies=CALLED_LATE,
-        stop="tool_use",
+        output=CALL_LATE,
+        reply=CALLED_LATE,
+        stop_reason="tool_use",
     ),
-    Shape(
+    Row(
         "a deferred tool added, and words",
         body(user("Hi."), system("A new tool:", ADDED), tools=[WEATHER, LATE]),
         ["Hi.", "A new tool:", '"name": "late"'],
     ),
-    Shape(
+    Row(
         "a tool brought along",
         body(
             user("Hi."),
@@ -223,11 +223,11 @@ TOOL_CHANGES = [
             tools=[WEATHER],
         ),
         ['"name": "get_weather"', "Hi.", '"name": "late"', "Does late."],
-        says=CALL_LATE,
-        replies=CALLED_LATE,
-        stop="tool_use",
+        output=CALL_LATE,
+        reply=CALLED_LATE,
+        stop_reason="tool_use",
     ),
-    Shape(
+    Row(
         "a tool brought along by its type",
         body(
             user("Hi."),
@@ -239,11 +239,11 @@ TOOL_CHANGES = [
             ),
         ),
         ["Hi.", '"name": "bash"', '"restart"'],
-        says='<tool_call>\n{"name": "bash", "arguments": {"command": "ls"}}\n</tool_call>',
-        replies=[{"type": "tool_use", "name": "bash", "input": {"command": "ls"}}],
-        stop="tool_use",
+        output='<tool_call>\n{"name": "bash", "arguments": {"command": "ls"}}\n</tool_call>',
+        reply=[{"type": "tool_use", "name": "bash", "input": {"command": "ls"}}],
+        stop_reason="tool_use",
     ),
-    Shape(
+    Row(
         "a tool of an MCP server added",
         body(
             user("Hi."),
@@ -251,31 +251,31 @@ TOOL_CHANGES = [
         ),
         ["Hi.", "page"],
     ),
-    Shape(
+    Row(
         "an MCP server added",
         body(
             user("Hi."), system(change("addition", {"type": "mcp_toolset_reference", "server_name": "wiki"}))
         ),
         ["Hi.", "wiki"],
     ),
-    Shape(
+    Row(
         "a tool added that nobody knows",
         body(user("Hi."), system(change("addition", reference("lost")))),
         ["Hi.", "lost"],
     ),
-    Shape(
+    Row(
         "a tool removed",
         body(user("Hi."), system(change("removal", reference("look"))), tools=[WEATHER, tool("look")]),
         ['"name": "get_weather"', '"name": "look"', "Hi.", "look is no longer available"],
     ),
-    Shape(
+    Row(
         "an MCP server removed",
         body(
             user("Hi."), system(change("removal", {"type": "mcp_toolset_reference", "server_name": "wiki"}))
         ),
         ["Hi.", "wiki is no longer available"],
     ),
-    Shape(
+    Row(
         "a tool change in a user turn",
         body(user("Hi.", ADDED), tools=[WEATHER, LATE]),
         ["Hi.", "late"],
@@ -283,18 +283,18 @@ TOOL_CHANGES = [
 ]
 
 
-def begun(name: str, *blocks: Any, ends: str, **fields: Any) -> Shape:
-    return Shape(name, body(user("Hi."), assistant(*blocks)), ["user\nHi."], ends=ends, **fields)
+def begun(name: str, *blocks: Any, ends: str, **fields: Any) -> Row:
+    return Row(name, body(user("Hi."), assistant(*blocks)), ["user\nHi."], ends=ends, **fields)
 
 
 PREFILLS = [
     begun("a reply begun", "The answer is", ends="assistant\nThe answer is"),
-    Shape("nothing but a reply begun", body(assistant("The answer is")), ends="assistant\nThe answer is"),
+    Row("nothing but a reply begun", body(assistant("The answer is")), ends="assistant\nThe answer is"),
     begun("a reply begun with a brace", "{", ends="assistant\n{"),
     begun("a reply begun with what ends a turn", "<", ends="assistant\n<"),
     begun("a reply begun in two blocks", "The answer ", "is", ends="assistant\nThe answer is"),
     begun("a reply begun and a blank", "The answer is ", ends="assistant\nThe answer is "),
-    Shape(
+    Row(
         "a reply begun as a string",
         body(user("Hi."), said("assistant", "Hi.")),
         ["user\nHi.<|im_end|>"],
@@ -305,9 +305,9 @@ PREFILLS = [
         thinking("Hm."),
         "So",
         ends="So",
-        native=["assistant\n<think>\nHm.\n</think>\n\nSo"],
+        native_contains=["assistant\n<think>\nHm.\n</think>\n\nSo"],
     ),
-    Shape(
+    Row(
         "a reply begun after a result",
         body(
             user("Weather?"), assistant(use()), user(result("7 degrees")), assistant("It is"), tools=[WEATHER]
@@ -315,7 +315,7 @@ PREFILLS = [
         [CALL, "7 degrees"],
         ends="assistant\nIt is",
     ),
-    Shape(
+    Row(
         "a reply begun with a call",
         body(user("Weather?"), assistant("I look.", use()), tools=[WEATHER]),
         ["I look.\n" + CALL + "<|im_end|>"],

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shapes.row import (
+from request_table.row import (
     CALL,
     CALLED,
     EPHEMERAL,
@@ -10,7 +10,7 @@ from shapes.row import (
     YES,
     Json,
     Refused,
-    Shape,
+    Row,
     ask,
     assistant,
     body,
@@ -29,12 +29,12 @@ ON = "<|im_start|>assistant\n"
 OFF = "<think>\n\n</think>\n\n"
 
 
-def with_(name: str, says: str = "Yes.", *replies: Json, ends: str | None = OFF, **fields: Any) -> Shape:
+def with_(name: str, output: str = "Yes.", *replies: Json, ends: str | None = OFF, **fields: Any) -> Row:
     """A row of a plain question with these fields."""
-    return Shape(name, ask("Hi.", **fields), HI, says=says, replies=replies or (YES,), native_ends=ends)
+    return Row(name, ask("Hi.", **fields), HI, output=output, reply=replies or (YES,), native_ends=ends)
 
 
-def thinks(name: str, given: Json, reply: Json = THOUGHT, **fields: Any) -> Shape:
+def thinks(name: str, given: Json, reply: Json = THOUGHT, **fields: Any) -> Row:
     return with_(name, THINKS, reply, YES, ends=ON, thinking=given, **fields)
 
 
@@ -59,19 +59,19 @@ THINKING = [
     thinks("thinking with an effort", {"type": "adaptive"}, output_config={"effort": "high"}),
     with_("thinking disabled", thinking={"type": "disabled"}),
     with_("thinking between tools", thinking={"type": "between_tools"}),
-    Shape(
+    Row(
         "thinking of a kind not yet invented",
         ask("Hi.", thinking={"type": "dreaming"}),
         refused=Refused("thinking.type: "),
     ),
-    Shape(
+    Row(
         "thinking after calls without thoughts",
         body(
             user("Hi."), assistant(use()), user(result("7")), tools=[WEATHER], thinking={"type": "adaptive"}
         ),
         [CALL, "7\n</tool_response>"],
-        says=THINKS,
-        replies=[THOUGHT, YES],
+        output=THINKS,
+        reply=[THOUGHT, YES],
         native_ends=ON,
     ),
 ]
@@ -129,11 +129,17 @@ def schema(given: Json) -> Json:
     return {"type": "json_schema", "schema": given}
 
 
-def formatted(name: str, says: str, *replies: Json, **fields: Any) -> Shape:
+def formatted(name: str, output: str, *replies: Json, **fields: Any) -> Row:
     asked, end = ask("Hi.", **fields), ON if "thinking" in fields else None
     stop = "tool_use" if any(reply["type"] == "tool_use" for reply in replies) else "end_turn"
-    return Shape(
-        name, asked, ["Hi."], says=says, replies=replies or (text(says),), native_ends=end, stop=stop
+    return Row(
+        name,
+        asked,
+        ["Hi."],
+        output=output,
+        reply=replies or (text(output),),
+        native_ends=end,
+        stop_reason=stop,
     )
 
 
@@ -175,13 +181,13 @@ FORMATS = [
         tools=[tool("json")],
         tool_choice={"type": "tool", "name": "json"},
     ),
-    Shape(
+    Row(
         "a reply of JSON that no grammar knows",
         ask("Hi.", output_config={"format": schema({"type": "wish"})}),
         HI,
         refused=Refused("output_config.format.schema: ", late=True),
     ),
-    Shape(
+    Row(
         "a reply in a form not yet invented",
         ask("Hi.", output_config={"format": {"type": "poem"}}),
         refused=Refused("output_config.format.type: "),
@@ -199,10 +205,10 @@ CONTROLS: list[tuple[str, Any]] = [
 CACHING = [
     *(with_(f"a cache mark {name}", cache_control=control) for name, control in CONTROLS),
     *(
-        Shape(f"a block's cache mark {name}", ask(text("Hi.", cache_control=control)), HI)
+        Row(f"a block's cache mark {name}", ask(text("Hi.", cache_control=control)), HI)
         for name, control in CONTROLS
     ),
-    Shape(
+    Row(
         "nine cache marks",
         ask(
             *(text(f"{n}.", cache_control=EPHEMERAL) for n in range(9)), tools=[tool(cache_control=EPHEMERAL)]
@@ -238,64 +244,62 @@ WHOLE = ["Place 1", "Result 1.", "Place 2", "Result 2."]
 CONTEXTS = [
     with_("context management of null", context_management=None),
     with_("no context edits", context_management={"edits": []}),
-    Shape(
+    Row(
         "thinking all kept, as Claude Code asks",
         long({"type": "clear_thinking_20251015", "keep": "all"}),
         WHOLE,
-        native=["Thought 1.", "Result 1.", "Thought 2.", "Result 2."],
+        native_contains=["Thought 1.", "Result 1.", "Thought 2.", "Result 2."],
     ),
-    Shape(
+    Row(
         "thinking all kept",
         long({"type": "clear_thinking_20251015", "keep": {"type": "all"}}),
         WHOLE,
         ["Thought 1."],
     ),
-    Shape(
+    Row(
         "old thinking cleared",
         long({"type": "clear_thinking_20251015", "keep": {"type": "thinking_turns", "value": 1}}),
         WHOLE,
-        native=["Result 1.", "Thought 2."],
-        hides=["Thought 1."],
+        native_contains=["Result 1.", "Thought 2."],
+        lacks=["Thought 1."],
     ),
-    Shape(
-        "old results cleared", long(CLEAR_USES), ["Place 1", OLD, "Place 2", "Result 2."], hides=["Result 1."]
+    Row(
+        "old results cleared", long(CLEAR_USES), ["Place 1", OLD, "Place 2", "Result 2."], lacks=["Result 1."]
     ),
-    Shape(
+    Row(
         "old calls cleared with their results",
         long(CLEAR_USES | {"clear_tool_inputs": True}),
         ['"arguments": {}', OLD, "Place 2", "Result 2."],
-        hides=["Place 1", "Result 1."],
+        lacks=["Place 1", "Result 1."],
     ),
-    Shape(
+    Row(
         "results of a tool that is spared",
         long(CLEAR_USES | {"exclude_tools": ["get_weather"]}),
         WHOLE,
-        hides=[OLD],
+        lacks=[OLD],
     ),
-    Shape(
+    Row(
         "results left where little would be won",
         long(CLEAR_USES | {"clear_at_least": {"type": "input_tokens", "value": 5000}}),
         WHOLE,
-        hides=[OLD],
+        lacks=[OLD],
     ),
-    Shape(
+    Row(
         "calls of one tool cleared with their results",
         long(CLEAR_USES | {"clear_tool_inputs": ["look"]}),
         ["Place 1", OLD, "Place 2", "Result 2."],
-        hides=["Result 1."],
+        lacks=["Result 1."],
     ),
-    Shape("results below the trigger", long({"type": "clear_tool_uses_20250919"}), WHOLE, hides=[OLD]),
-    Shape(
+    Row("results below the trigger", long({"type": "clear_tool_uses_20250919"}), WHOLE, lacks=[OLD]),
+    Row(
         "thinking and results cleared",
         long({"type": "clear_thinking_20251015", "keep": {"type": "thinking_turns", "value": 0}}, CLEAR_USES),
         ["Place 1", OLD, "Result 2."],
-        hides=["Thought", "Result 1."],
+        lacks=["Thought", "Result 1."],
     ),
-    Shape(
-        "a compaction by itself", long({"type": "compact_20260112", "pause_after_compaction": True}), WHOLE
-    ),
-    Shape("an edit not yet invented", long({"type": "clear_minds_20290101"}), WHOLE),
-    Shape(
+    Row("a compaction by itself", long({"type": "compact_20260112", "pause_after_compaction": True}), WHOLE),
+    Row("an edit not yet invented", long({"type": "clear_minds_20290101"}), WHOLE),
+    Row(
         "an edit that makes no sense",
         long(CLEAR_USES | {"trigger": {"type": "moons", "value": 1}}),
         refused=Refused("context_management.edits.0.trigger: "),
@@ -307,19 +311,21 @@ SAMPLING = [
     *(with_(f"top_p {value}", top_p=value) for value in (0, 0.5, 1, None)),
     *(with_(f"top_k {value}", top_k=value) for value in (-1, 0, 5, None)),
     with_("stop sequences", stop_sequences=["END", " "]),
-    Shape(
+    Row(
         "a stop sequence that is met",
         ask("Hi.", stop_sequences=["NO", "END"]),
         HI,
-        says="Yes. END of it",
-        replies=[text("Yes. ")],
-        stop="stop_sequence",
+        output="Yes. END of it",
+        reply=[text("Yes. ")],
+        stop_reason="stop_sequence",
     ),
     with_("no stop sequences", stop_sequences=[]),
     with_("stop sequences of null", stop_sequences=None),
     with_("an empty stop sequence", stop_sequences=[""]),
     with_("twenty stop sequences", stop_sequences=[f"<stop {n}>" for n in range(20)]),
-    Shape("nothing but the prompt read", ask("Hi.") | {"max_tokens": 0}, HI, replies=[], stop="max_tokens"),
+    Row(
+        "nothing but the prompt read", ask("Hi.") | {"max_tokens": 0}, HI, reply=[], stop_reason="max_tokens"
+    ),
     with_("more tokens than the window holds", max_tokens=10**9),
     with_("no stream", stream=None),
     with_(
@@ -342,10 +348,10 @@ SAMPLING = [
         ends=ON,
         chat_template_kwargs={"enable_thinking": True},
     ),
-    Shape("a temperature below zero", ask("Hi.", temperature=-1), refused=Refused("temperature: ")),
-    Shape("a temperature above two", ask("Hi.", temperature=2.5), refused=Refused("temperature: ")),
-    Shape("top_p above one", ask("Hi.", top_p=2), refused=Refused("top_p: ")),
-    Shape("less than no tokens", ask("Hi.") | {"max_tokens": -1}, refused=Refused("max_tokens: ")),
+    Row("a temperature below zero", ask("Hi.", temperature=-1), refused=Refused("temperature: ")),
+    Row("a temperature above two", ask("Hi.", temperature=2.5), refused=Refused("temperature: ")),
+    Row("top_p above one", ask("Hi.", top_p=2), refused=Refused("top_p: ")),
+    Row("less than no tokens", ask("Hi.") | {"max_tokens": -1}, refused=Refused("max_tokens: ")),
 ]
 
 # Taken, and without effect on the prompt.
@@ -386,46 +392,46 @@ OTHERS = [
         with_(f"the model as {name}", model=name)
         for name in ("tiny-alias", "claude-opus-9", "claude-sonnet-5[1m]", "tiny[1m]")
     ),
-    Shape("a model nobody serves", ask("Hi.", model="gpt-9"), refused=Refused("model: gpt-9", 404)),
-    Shape("no model", {"max_tokens": 5, "messages": [user("Hi.")]}, refused=Refused("model: Field required")),
-    Shape(
+    Row("a model nobody serves", ask("Hi.", model="gpt-9"), refused=Refused("model: gpt-9", 404)),
+    Row("no model", {"max_tokens": 5, "messages": [user("Hi.")]}, refused=Refused("model: Field required")),
+    Row(
         "no max_tokens",
         {"model": "tiny", "messages": [user("Hi.")]},
         refused=Refused("max_tokens: Field required"),
     ),
-    Shape("no messages", body(), refused=Refused("messages: ")),
-    Shape("messages of null", body() | {"messages": None}, refused=Refused("messages: ")),
-    Shape(
+    Row("no messages", body(), refused=Refused("messages: ")),
+    Row("messages of null", body() | {"messages": None}, refused=Refused("messages: ")),
+    Row(
         "a role not yet invented",
         body({"role": "robot", "content": "Hi."}),
         refused=Refused("messages.0.role: "),
     ),
-    Shape(
+    Row(
         "text without text",
         ask({"type": "text"}),
         refused=Refused("messages.0.content.0.text.text: Field required"),
     ),
-    Shape(
+    Row(
         "a thread begun",
         ask("Hi.", thread={"type": "create"}),
         refused=Refused("thread: message threads are not supported"),
     ),
-    Shape(
+    Row(
         "a thread continued",
         ask("Hi.", thread={"type": "continue", "previous_message_id": "msg_1"}),
         refused=Refused("thread: message threads are not supported"),
     ),
-    Shape(
+    Row(
         "a compaction asked for",
         ask("Hi.", compaction={"type": "summarize"}),
         refused=Refused("compaction: "),
     ),
-    Shape(
+    Row(
         "an MCP server",
         ask("Hi.", mcp_servers=[{"type": "url", "name": "wiki", "url": "https://w.invalid"}]),
         refused=Refused("mcp_servers: "),
     ),
-    Shape(
+    Row(
         "a container with skills",
         ask("Hi.", container={"skills": [{"skill_id": "pdf", "type": "anthropic"}]}),
         refused=Refused("container.skills: "),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shapes.row import (
+from request_table.row import (
     CALL,
     CALLED,
     EPHEMERAL,
@@ -10,7 +10,7 @@ from shapes.row import (
     YES,
     Json,
     Refused,
-    Shape,
+    Row,
     ask,
     assistant,
     base64,
@@ -48,9 +48,9 @@ DEEP: Json = {
 }
 
 
-def offered(name: str, *tools: Json, shows: Any = ('"name": "get_weather"',), **fields: Any) -> Shape:
+def offered(name: str, *tools: Json, contains: Any = ('"name": "get_weather"',), **fields: Any) -> Row:
     """A row in which these tools are offered."""
-    return Shape(name, ask("Weather?", tools=list(tools)), [*shows, "Weather?"], **fields)
+    return Row(name, ask("Weather?", tools=list(tools)), [*contains, "Weather?"], **fields)
 
 
 def calls(name: str, arguments: str) -> str:
@@ -61,33 +61,33 @@ CUSTOM = [
     offered(
         "a tool",
         WEATHER,
-        shows=['"name": "get_weather"', "Does get_weather.", '"city"'],
-        says=CALL,
-        replies=[CALLED],
-        stop="tool_use",
+        contains=['"name": "get_weather"', "Does get_weather.", '"city"'],
+        output=CALL,
+        reply=[CALLED],
+        stop_reason="tool_use",
     ),
     offered("a tool that says it is custom", tool(type="custom")),
     offered("a tool whose type is null", tool(type=None)),
     offered(
         "a tool without a description",
         {"name": "get_weather", "input_schema": {"type": "object"}},
-        hides=["None", "null"],
+        lacks=["None", "null"],
     ),
-    offered("a tool whose description is null", tool(description=None), hides=["None", "null"]),
+    offered("a tool whose description is null", tool(description=None), lacks=["None", "null"]),
     offered("a tool without arguments", tool(input_schema={})),
     offered(
         "a tool with a deep schema",
         tool(input_schema=DEEP),
-        shows=['"name": "get_weather"', "$defs", "#/$defs/place"],
+        contains=['"name": "get_weather"', "$defs", "#/$defs/place"],
     ),
-    offered("a tool with a long name", tool("mcp__server__" + "x" * 120), shows=["mcp__server__xxx"]),
+    offered("a tool with a long name", tool("mcp__server__" + "x" * 120), contains=["mcp__server__xxx"]),
     offered("a tool that is strict", tool(strict=True, input_schema=DEEP)),
     offered("a tool that is not strict", tool(strict=False)),
     offered(
         "a tool with examples",
         tool(input_examples=[{"city": "Tromsø"}, {"city": "Bodø"}]),
-        shows=['"name": "get_weather"', "Does get_weather.", "Tromsø", "Bodø", '"parameters"'],
-        hides=["input_examples"],
+        contains=['"name": "get_weather"', "Does get_weather.", "Tromsø", "Bodø", '"parameters"'],
+        lacks=["input_examples"],
     ),
     offered(
         "a tool with everything",
@@ -98,40 +98,44 @@ CUSTOM = [
             cache_control=EPHEMERAL,
             allowed_callers=["direct"],
         ),
-        hides=["defer_loading", "eager", "ephemeral", "allowed_callers"],
+        lacks=["defer_loading", "eager", "ephemeral", "allowed_callers"],
     ),
     offered(
         "a tool with everything empty",
         tool(
-            strict=None, defer_loading=None, eager_input_streaming=None, cache_control=None, input_examples=[]
+            strict=None,
+            defer_loading=None,
+            eager_input_streaming=None,
+            cache_control=None,
+            input_examples=[],
         ),
-        hides=["null", "Examples"],
+        lacks=["null", "Examples"],
     ),
-    offered("a deferred tool beside one that is not", WEATHER, PLACEHOLDER, LATE, hides=["Deferred", "late"]),
-    offered("deferred tools alone", LATE, shows=['"name": "late"']),
-    Shape("no tools", ask("Hi.", tools=[]), ["user\nHi."], hides=["tools"]),
-    Shape("tools of null", ask("Hi.", tools=None), ["user\nHi."], hides=["tools"]),
+    offered("a deferred tool beside one that is not", WEATHER, PLACEHOLDER, LATE, lacks=["Deferred", "late"]),
+    offered("deferred tools alone", LATE, contains=['"name": "late"']),
+    Row("no tools", ask("Hi.", tools=[]), ["user\nHi."], lacks=["tools"]),
+    Row("tools of null", ask("Hi.", tools=None), ["user\nHi."], lacks=["tools"]),
     offered(
         "a type not yet invented that brings a schema",
         {"type": "telescope_20290101", **tool("telescope")},
-        shows=['"name": "telescope"', '"city"'],
+        contains=['"name": "telescope"', '"city"'],
     ),
-    Shape(
+    Row(
         "tools with the same name",
         ask("Hi.", tools=[WEATHER, WEATHER]),
         refused=Refused("tools: Tool names must be unique."),
     ),
-    Shape(
+    Row(
         "a tool without a name",
         ask("Hi.", tools=[{"input_schema": {}}]),
         refused=Refused("tools.0.name: Field required"),
     ),
-    Shape(
+    Row(
         "a tool without a schema",
         ask("Hi.", tools=[WEATHER, {"name": "x"}]),
         refused=Refused("tools.1.input_schema: Field required"),
     ),
-    Shape(
+    Row(
         "a tool that only code may call",
         ask("Hi.", tools=[tool(allowed_callers=["code_execution_20260120"])]),
         refused=Refused("tools.0.allowed_callers: programmatic tool calling is not supported"),
@@ -181,10 +185,10 @@ MEMORY = {"type": "memory_20250818", "name": "memory"}
 
 OWN = [
     *(
-        offered(f"{kind}", {"type": kind, "name": name, **fields}, shows=[f'"name": "{name}"', *shows])
-        for kind, name, fields, shows in CLIENT_TOOLS
+        offered(f"{kind}", {"type": kind, "name": name, **fields}, contains=[f'"name": "{name}"', *contains])
+        for kind, name, fields, contains in CLIENT_TOOLS
     ),
-    Shape(
+    Row(
         "memory_20250818",
         ask("Hi.", tools=[MEMORY], system="Be brief."),
         [
@@ -197,24 +201,24 @@ OWN = [
             '"rename"',
             "user\nHi.",
         ],
-        says=calls("memory", '{"command": "view", "path": "/memories"}'),
-        replies=[{"type": "tool_use", "name": "memory", "input": {"command": "view", "path": "/memories"}}],
-        stop="tool_use",
+        output=calls("memory", '{"command": "view", "path": "/memories"}'),
+        reply=[{"type": "tool_use", "name": "memory", "input": {"command": "view", "path": "/memories"}}],
+        stop_reason="tool_use",
     ),
-    Shape(
+    Row(
         "a screen without its size",
         ask("Hi.", tools=[{"type": "computer_20250124", "name": "computer"}]),
         refused=Refused("tools.0.computer_20250124.display_width_px: Field required"),
     ),
     *(
-        Shape(
+        Row(
             f"{kind}, which runs on a server",
             ask("Hi.", tools=[WEATHER, {"type": kind, "name": name, **fields}]),
             refused=Refused("tools.1"),
         )
         for kind, name, fields in NO_SERVER_TOOLS
     ),
-    Shape(
+    Row(
         "mcp_toolset, which runs on a server",
         ask(
             "Hi.",
@@ -238,30 +242,30 @@ TOOLSETS = [
     offered(
         "computer_toolset_20260801",
         COMPUTER,
-        shows=['"name": "computer_key"', '"name": "computer_left_click"', '"name": "computer_zoom"'],
-        says=calls("computer_left_click", '{"coordinate": [1, 2]}'),
-        replies=[CLICK],
-        stop="tool_use",
+        contains=['"name": "computer_key"', '"name": "computer_left_click"', '"name": "computer_zoom"'],
+        output=calls("computer_left_click", '{"coordinate": [1, 2]}'),
+        reply=[CLICK],
+        stop_reason="tool_use",
     ),
     offered(
         "a toolset with members switched off and put off",
         COMPUTER | {"configs": {"zoom": {"enabled": False}, "wait": {"defer_loading": True}, "type": {}}},
         WEATHER,
-        shows=['"name": "computer_left_click"', '"name": "get_weather"'],
-        hides=["computer_zoom", "computer_wait"],
+        contains=['"name": "computer_left_click"', '"name": "get_weather"'],
+        lacks=["computer_zoom", "computer_wait"],
     ),
     offered(
         "browser_toolset_20260801",
         BROWSER,
-        shows=['"name": "browser_navigate"', '"name": "browser_find"'],
-        hides=["browser_javascript_exec", "browser_read_console"],
+        contains=['"name": "browser_navigate"', '"name": "browser_find"'],
+        lacks=["browser_javascript_exec", "browser_read_console"],
     ),
     offered(
         "a browser's member that is off unless switched on",
         BROWSER | {"configs": {"javascript_exec": {"enabled": True}}},
-        shows=['"name": "browser_navigate"', '"name": "browser_javascript_exec"'],
+        contains=['"name": "browser_navigate"', '"name": "browser_javascript_exec"'],
     ),
-    Shape(
+    Row(
         "a toolset's member in a history",
         body(
             user("Click."),
@@ -275,7 +279,7 @@ TOOLSETS = [
             "clicked",
         ],
     ),
-    Shape(
+    Row(
         "a toolset's screenshot",
         body(
             user("Look."),
@@ -284,9 +288,9 @@ TOOLSETS = [
             tools=[COMPUTER],
         ),
         refused=Refused("messages.2.content.0.tool_result.content.0: Could not process image"),
-        seen=['"name": "computer_screenshot", "arguments": {}', "<image data:image/png"],
+        with_images=['"name": "computer_screenshot", "arguments": {}', "<image data:image/png"],
     ),
-    Shape(
+    Row(
         "a toolset's member that is not there",
         ask("Hi.", tools=[COMPUTER | {"configs": {"fly": {"enabled": True}}}]),
         refused=Refused("tools.0.computer_toolset_20260801.configs.fly: "),
@@ -297,18 +301,18 @@ AUTO = {"type": "auto"}
 TWICE = f"{CALL}\n{CALL}"
 
 
-def chosen(name: str, choice: Any, says: str = "Yes.", *replies: Json, **fields: Any) -> Shape:
+def chosen(name: str, choice: Any, output: str = "Yes.", *replies: Json, **fields: Any) -> Row:
     """A row with this tool choice."""
     blocks = replies or (YES,)
     stop = "tool_use" if blocks[-1]["type"] == "tool_use" else "end_turn"
     asked = ask("Weather?", tools=[WEATHER, tool("look")], tool_choice=choice, **fields)
-    return Shape(
+    return Row(
         name,
         asked,
         ['"name": "get_weather"', '"name": "look"', "Weather?"],
-        says=says,
-        replies=blocks,
-        stop=stop,
+        output=output,
+        reply=blocks,
+        stop_reason=stop,
         native_ends="<|im_start|>assistant\n" if "thinking" in fields else None,
     )
 
@@ -331,17 +335,17 @@ CHOICES = [
         thinking={"type": "enabled", "budget_tokens": 1024},
     ),
     chosen("no calls", {"type": "none"}),
-    Shape(
+    Row(
         "a call demanded of no tools",
         ask("Hi.", tool_choice={"type": "any"}),
         refused=Refused("tool_choice: "),
     ),
-    Shape(
+    Row(
         "a call demanded of a tool that is not there",
         ask("Hi.", tools=[WEATHER], tool_choice={"type": "tool", "name": "look"}),
         refused=Refused("tool_choice: Tool 'look' not found in provided tools"),
     ),
-    Shape(
+    Row(
         "a call demanded of a tool that was removed",
         body(
             user("Hi."),
@@ -351,17 +355,17 @@ CHOICES = [
         ),
         refused=Refused("tool_choice: Tool 'get_weather' not found in provided tools"),
     ),
-    Shape(
+    Row(
         "a call demanded of a deferred tool that nothing refers to",
         ask("Hi.", tools=[WEATHER, LATE], tool_choice={"type": "tool", "name": "late"}),
         refused=Refused("tool_choice: Tool 'late' not found in provided tools"),
     ),
-    Shape(
+    Row(
         "a call demanded of a tool without a name",
         ask("Hi.", tools=[WEATHER], tool_choice={"type": "tool"}),
         refused=Refused("tool_choice.name: Field required"),
     ),
-    Shape(
+    Row(
         "a call demanded of a deferred tool that a result refers to",
         loop(
             result([{"type": "tool_reference", "tool_name": "late"}]),
@@ -369,9 +373,9 @@ CHOICES = [
             tool_choice={"type": "tool", "name": "late"},
         ),
         ["Does late."],
-        says=calls("late", '{"city": "Oslo"}'),
-        replies=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
-        stop="tool_use",
+        output=calls("late", '{"city": "Oslo"}'),
+        reply=[{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}],
+        stop_reason="tool_use",
     ),
 ]
 

@@ -11,9 +11,9 @@ import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapes.rendering import NAMES, TEMPLATES, Renderer, template
-from shapes.row import Json
-from shapes.shapes import SHAPES
+from request_table.rendering import NAMES, TEMPLATES, Renderer, template
+from request_table.row import Json
+from request_table.rows import ROWS
 from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeModels, app_with
 
@@ -67,7 +67,7 @@ def places(value: Any, at: Place = ()) -> Iterator[Place]:
 @st.composite
 def mutated(draw: st.DrawFn) -> Json:
     """The body of a row of the table, with up to three places of it changed."""
-    body: Json = copy.deepcopy(draw(st.sampled_from(SHAPES)).body)
+    body: Json = copy.deepcopy(draw(st.sampled_from(ROWS)).body)
     for _ in range(draw(st.integers(1, 3))):
         if at := sorted(places(body), key=repr):
             change(body, draw(st.sampled_from(at)), draw)
@@ -87,7 +87,7 @@ def change(body: Json, at: Place, draw: st.DrawFn) -> None:
     elif how == "double" and isinstance(holder, list):
         holder.insert(int(at[-1]), copy.deepcopy(holder[int(at[-1])]))
     else:
-        other = draw(st.sampled_from(SHAPES)).body
+        other = draw(st.sampled_from(ROWS)).body
         found = [(o, p) for o in (other, body) for p in places(o) if p[-1] == at[-1]]
         source, path = draw(st.sampled_from(sorted(found, key=repr))) if found else (body, at)
         for key in path:

@@ -1,7 +1,7 @@
-"""A session in which every kind of block occurs, round by round."""
+"""A session in which every kind of block occurs, request by request."""
 
-from shapes.blocks import CITATIONS, PDF, PICTURE, REPORT
-from shapes.row import (
+from request_table.blocks import CITATIONS, PDF, PICTURE, REPORT
+from request_table.row import (
     EPHEMERAL,
     Json,
     assistant,
@@ -17,8 +17,8 @@ from shapes.row import (
     use,
     user,
 )
-from shapes.server_blocks import FETCHED, FOUND_TOOL, RAN, SEARCH, failed, of
-from shapes.turns import BILLING
+from request_table.server_blocks import FETCHED, FOUND_TOOL, RAN, SEARCH, failed, of
+from request_table.turns import BILLING
 from vllm_messages_plugin.translate.signature import Signer
 
 COMPUTER = {"type": "computer_toolset_20260801"}

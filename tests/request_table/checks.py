@@ -1,16 +1,16 @@
-"""What several tests of the table share."""
+"""Assertions and parametrisation shared by the tests of the table."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from shapes.row import Shape
+from request_table.row import Row
 
 
-def table(shapes: Sequence[Shape]) -> Any:
+def table(rows: Sequence[Row]) -> Any:
     """The rows as a test's parameter."""
-    return pytest.mark.parametrize("shape", shapes, ids=[shape.name for shape in shapes])
+    return pytest.mark.parametrize("row", rows, ids=[row.name for row in rows])
 
 
 def assert_in_order(prompt: str, words: Sequence[str]) -> None:

@@ -1,11 +1,11 @@
-"""Every shape of a request as its model reads it, through the real tokenizer's chat template."""
+"""Every row of the table as its model reads it, rendered by the real tokenizer's chat template."""
 
 import pytest
 
-from shapes.checks import assert_in_order, leaves, table
-from shapes.rendering import KEY, NO_THOUGHT, TEMPLATES, rendered
-from shapes.row import CALL, WEATHER, Refused, Shape, assistant, body, result, thinking, use, user
-from shapes.shapes import REFUSED, RENDERED, SEEN, SHAPES
+from request_table.checks import assert_in_order, leaves, table
+from request_table.rendering import KEY, NO_THOUGHT, TEMPLATES, rendered
+from request_table.row import CALL, WEATHER, Refused, Row, assistant, body, result, thinking, use, user
+from request_table.rows import REFUSED, RENDERED, ROWS, SEEN
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.support import SUPPORT
@@ -13,17 +13,17 @@ from vllm_messages_plugin.wire.support import SUPPORT
 GENERATION = "<|im_start|>assistant\n"
 
 
-def end_of(shape: Shape, template: str) -> str:
-    if shape.ends is not None:
-        return shape.ends
+def end_of(row: Row, template: str) -> str:
+    if row.ends is not None:
+        return row.ends
     if template == "strict_alternation":
         return GENERATION
-    return GENERATION + NO_THOUGHT if shape.native_ends is None else shape.native_ends
+    return GENERATION + NO_THOUGHT if row.native_ends is None else row.native_ends
 
 
-async def refusal(shape: Shape, template: str, images: bool = False) -> MessagesError:
+async def refusal(row: Row, template: str, images: bool = False) -> MessagesError:
     with pytest.raises(MessagesError) as caught:
-        await rendered(shape.body, template, images=images)
+        await rendered(row.body, template, images=images)
     return caught.value
 
 
@@ -34,38 +34,38 @@ def assert_refused(error: MessagesError, wanted: Refused) -> None:
 
 @table(RENDERED)
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_what_was_asked_stands_in_the_prompt(shape: Shape, template: str) -> None:
-    prompt = (await rendered(shape.body, template)).text
-    assert_in_order(prompt, shape.shows)
-    assert_in_order(prompt, shape.native if template == "qwen_like" else shape.strict)
-    assert [words for words in shape.hides if words in prompt] == [], prompt
-    assert prompt.endswith(end_of(shape, template)), prompt
+async def test_the_prompt_contains_what_the_request_holds(row: Row, template: str) -> None:
+    prompt = (await rendered(row.body, template)).text
+    assert_in_order(prompt, row.contains)
+    assert_in_order(prompt, row.native_contains if template == "qwen_like" else row.prompted_contains)
+    assert [words for words in row.lacks if words in prompt] == [], prompt
+    assert prompt.endswith(end_of(row, template)), prompt
 
 
 @table(RENDERED)
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_the_same_request_is_the_same_prompt(shape: Shape, template: str) -> None:
-    first, second = await rendered(shape.body, template), await rendered(shape.body, template)
+async def test_the_same_request_is_the_same_prompt(row: Row, template: str) -> None:
+    first, second = await rendered(row.body, template), await rendered(row.body, template)
     assert first.text == second.text
 
 
 @table(REFUSED)
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_what_can_not_be_served_is_refused_by_name(shape: Shape, template: str) -> None:
-    assert shape.refused is not None
-    assert_refused(await refusal(shape, template), shape.refused)
+async def test_what_can_not_be_served_is_refused_by_name(row: Row, template: str) -> None:
+    assert row.refused is not None
+    assert_refused(await refusal(row, template), row.refused)
 
 
 @table(SEEN)
 @pytest.mark.parametrize("template", TEMPLATES)
-async def test_a_model_that_sees_is_shown_images(shape: Shape, template: str) -> None:
-    if isinstance(shape.seen, Refused):
-        assert_refused(await refusal(shape, template, images=True), shape.seen)
+async def test_a_vision_model_is_shown_images(row: Row, template: str) -> None:
+    if isinstance(row.with_images, Refused):
+        assert_refused(await refusal(row, template, images=True), row.with_images)
     else:
-        assert_in_order((await rendered(shape.body, template, images=True)).text, shape.seen)
+        assert_in_order((await rendered(row.body, template, images=True)).text, row.with_images)
 
 
-async def test_thinking_that_nobody_was_shown_is_restored_from_its_signature() -> None:
+async def test_thinking_that_the_client_was_not_shown_is_restored_from_its_signature() -> None:
     hidden = thinking("", signer(KEY).sign("Nobody saw this."))
     asked = body(user("Weather?"), assistant(hidden, use()), user(result("7 degrees")), tools=[WEATHER])
     assert f"<think>\nNobody saw this.\n</think>\n\n{CALL}" in (await rendered(asked, "qwen_like")).text
@@ -75,12 +75,12 @@ async def test_thinking_that_nobody_was_shown_is_restored_from_its_signature() -
 # The table is whole.
 
 
-SENT = {leaf for shape in SHAPES for leaf in leaves(shape.body)}
+SENT = {leaf for row in ROWS for leaf in leaves(row.body)}
 TYPES = ("content block in", "tool type", "tool choice", "thinking type", "context edit")
 
 
 def test_names_are_unique() -> None:
-    names = [shape.name for shape in SHAPES]
+    names = [row.name for row in ROWS]
     assert sorted(set(names)) == sorted(names)
 
 

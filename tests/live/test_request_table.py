@@ -1,4 +1,4 @@
-"""The table of request shapes on a real vLLM server: streamed and whole, answered and refused."""
+"""The table of requests on a real vLLM server: streamed and not, answered and refused."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +11,16 @@ import httpx2
 import pytest
 from wire_checks import check, parse
 
-from shapes.checks import table
-from shapes.rendering import rendered
-from shapes.row import (
+from request_table.checks import table
+from request_table.rendering import rendered
+from request_table.row import (
     CALL,
     CALLED,
     WEATHER,
     YES,
     Json,
     Refused,
-    Shape,
+    Row,
     ask,
     assistant,
     body,
@@ -30,10 +30,10 @@ from shapes.row import (
     use,
     user,
 )
-from shapes.shapes import REFUSED, RENDERED
+from request_table.rows import REFUSED, RENDERED
 
-TAKEN = [shape for shape in RENDERED if shape.refused is None]
-LATE = [shape for shape in RENDERED if shape.refused is not None]
+TAKEN = [row for row in RENDERED if row.refused is None]
+LATE = [row for row in RENDERED if row.refused is not None]
 PATH = "/v1/messages"
 LEFT_OUT = ("id", "signature", "caller")  # what differs from reply to reply, or is the same in all
 
@@ -120,17 +120,17 @@ def both_ways(http: httpx.Client, asked: Json) -> Json:
 
 
 @table(TAKEN)
-async def test_every_shape_is_answered_the_same_streamed_and_whole(http: httpx.Client, shape: Shape) -> None:
-    whole = both_ways(http, scripted(shape.body, shape.says))
-    assert (blocks(whole), whole["stop_reason"]) == (list(shape.replies), shape.stop)
-    prompt = await rendered(shape.body, "qwen_like", key="not the server's")
+async def test_every_request_is_answered_the_same_streamed_and_not(http: httpx.Client, row: Row) -> None:
+    whole = both_ways(http, scripted(row.body, row.output))
+    assert (blocks(whole), whole["stop_reason"]) == (list(row.reply), row.stop_reason)
+    prompt = await rendered(row.body, "qwen_like", key="not the server's")
     assert prompt_tokens(whole) == prompt.tokens, "the prompt is not the one that was tested"
 
 
 @table([*REFUSED, *LATE])
-def test_every_refusal_comes_before_the_stream_opens(http: httpx.Client, shape: Shape) -> None:
-    asked = scripted(shape.body, shape.says)
-    messages = {_refusal(http, asked | {"stream": stream}, shape.refused) for stream in (False, True)}
+def test_every_refusal_comes_before_the_stream_opens(http: httpx.Client, row: Row) -> None:
+    asked = scripted(row.body, row.output)
+    messages = {_refusal(http, asked | {"stream": stream}, row.refused) for stream in (False, True)}
     assert len(messages) == 1
 
 
