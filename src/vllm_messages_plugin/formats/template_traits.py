@@ -6,7 +6,16 @@ A plain value without behaviour, so that `translate` depends on no probe and no 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+CallIdStyle = Literal["any", "kimi", "nine_alphanumeric"]
+"""The ids of tool calls that a chat template takes in earlier turns.
+
+- `any`: whatever the id is. The template does not print it, or the model does not depend on its form.
+- `kimi`: `functions.NAME:N`, where N counts the calls of the conversation from 0. The template prints the id
+  where the name of the tool should stand, so the model would imitate any other id and call a tool by it.
+- `nine_alphanumeric`: the template refuses ids that are not nine letters or digits.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class TemplateTraits:
         render_calls: renders one turn's calls as text, for a template that drops earlier calls.
         thinking_tags: opening and closing tag to put around earlier thinking in the content, for a
             template without a field for it.
+        call_id_style: the ids of tool calls, and of their results, that the template takes.
     """
 
     native_tools: bool = True
@@ -34,3 +44,4 @@ class TemplateTraits:
     empty_call_content: Any = ""
     render_calls: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
     thinking_tags: tuple[str, str] | None = None
+    call_id_style: CallIdStyle = "any"

@@ -173,6 +173,27 @@ def test_where_system_messages_may_stand_is_found(
     assert (profile.leading_system, profile.inline_system) == (leading, inline)
 
 
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        *((f"moonshotai-Kimi-{version}", "kimi") for version in ("K2", "K2-Instruct", "K2-Instruct-0905")),
+        *((f"moonshotai-Kimi-{version}", "kimi") for version in ("K2-Thinking", "K2.5", "K2.6", "K2.7-Code")),
+        ("moonshotai-Kimi-Linear-48B-A3B-Instruct", "kimi"),
+        ("Mistral-Small-3.2-24B-Instruct-2506", "nine_alphanumeric"),
+        ("mistralai-Mistral-Nemo-Instruct-2407", "nine_alphanumeric"),
+        ("mistralai-Mistral-7B-Instruct-v0.3", "nine_alphanumeric"),
+        # These print the id beside the name.
+        ("upstage-Solar-Open-100B", "any"),
+        ("Motif-Technologies-Motif-3-Beta", "any"),
+        ("ServiceNow-AI-Apriel-1.5-15b-Thinker", "any"),
+        ("Qwen-Qwen3-0.6B", "any"),
+        ("google-gemma-2-2b-it", "any"),
+    ],
+)
+def test_the_form_of_call_ids_that_a_template_takes_is_found(name: str, style: str, chosen: ChoiceOf) -> None:
+    assert profile_of(chosen, name).call_id_style == style
+
+
 def test_templates_that_require_alternating_roles_are_found(chosen: ChoiceOf) -> None:
     strict, lenient = profile_of(chosen, "google-gemma-2-2b-it"), profile_of(chosen, "Qwen-Qwen3-0.6B")
     assert (strict.consecutive_users, strict.leading_assistant) == (False, False)

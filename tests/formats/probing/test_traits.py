@@ -45,6 +45,11 @@ def test_thinking_stands_in_the_content_only_where_vllm_fills_no_field(
     assert template_traits(profile, prompted=True).thinking_tags == tags
 
 
+def test_the_form_of_call_ids_is_passed_on() -> None:
+    profile = replace(probe(SYSTEM_FIRST), call_id_style="kimi")
+    assert template_traits(profile, prompted=False).call_id_style == "kimi"
+
+
 def test_calls_are_rendered_into_the_content_where_the_template_drops_them() -> None:
     profile = replace(probe(SYSTEM_FIRST), lists_tools=True)
     traits = template_traits(profile, prompted=False, rendered_call_format="lfm2_python")

@@ -95,6 +95,7 @@ PROFILES: Final[dict[str, TemplateProfile]] = {
         thinking=_MISTRAL,
         inline_system=False,
         leading_assistant=False,
+        call_id_style="nine_alphanumeric",
     ),
 }
 

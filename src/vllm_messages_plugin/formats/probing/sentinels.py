@@ -26,7 +26,7 @@ KEY: Final = "zqpath"
 VALUE: Final = "zqvalue"
 OTHER_KEY: Final = "zqcount"
 NUMBER: Final = 73129
-CALL_ID: Final = "zqcall001"  # nine letters and digits, the only ids that Mistral's templates take
+CALL_ID: Final = "zqcall001"  # nine letters and digits: Mistral's templates take no other ids
 
 TOOL: Final[dict[str, Any]] = {
     "type": "function",
@@ -79,6 +79,19 @@ def call(arguments_as: ArgumentsForm, content: str | None, **fields: object) -> 
 def result() -> Message:
     """Return the tool result that belongs to `call`."""
     return {"role": "tool", "tool_call_id": CALL_ID, "name": NAME, "content": RESULT}
+
+
+def with_call_id(messages: Iterable[Message], call_id: str) -> list[Message]:
+    """Return the messages with another id in every call and every result."""
+    return [_with_call_id(message, call_id) for message in messages]
+
+
+def _with_call_id(message: Message, call_id: str) -> Message:
+    if "tool_call_id" in message:
+        return {**message, "tool_call_id": call_id}
+    if "tool_calls" in message:
+        return {**message, "tool_calls": [{**call, "id": call_id} for call in message["tool_calls"]]}
+    return message
 
 
 def in_order(text: str | None, words: Iterable[str]) -> bool:

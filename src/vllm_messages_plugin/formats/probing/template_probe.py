@@ -33,10 +33,12 @@ from vllm_messages_plugin.formats.probing.reasoning_probe import (
 from vllm_messages_plugin.formats.probing.renderer import NO_KWARGS, Message, Renderer
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
 from vllm_messages_plugin.formats.probing.sentinels import ArgumentsForm
+from vllm_messages_plugin.formats.template_traits import CallIdStyle
 
 __all__ = ["TemplateProfile", "ThinkingProfile", "probe"]
 
 ARGUMENTS_FORMS: Final[tuple[ArgumentsForm, ...]] = ("object", "string")
+ANTHROPIC_CALL_ID: Final = "toolu_01AbCdEfGhIjKlMnOpQrStUv"
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
 NO_TOKENS: Final[Mapping[str, str]] = {}
 
@@ -64,6 +66,7 @@ class TemplateProfile:
         empty_call_content: the content for an assistant message that only calls: "" or None.
         error: why the template could not be probed; then every other field claims nothing.
         hinted_format: the tool-call format that its tool listing asks for, if it renders no calls.
+        call_id_style: the form that the ids of tool calls must have for it.
     """
 
     lists_tools: bool
@@ -79,6 +82,7 @@ class TemplateProfile:
     empty_call_content: object
     error: str | None = None
     hinted_format: str | None = None
+    call_id_style: CallIdStyle = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class _Call:
     segment: str
     arguments_as: ArgumentsForm
     content: str | None
+    answered: bool
 
 
 def probe(
@@ -184,6 +189,7 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
         ),
         empty_call_content=_empty_content(tooled, call),
         hinted_format=None if call else format_hinted_by_prompt(listing),
+        call_id_style=_call_id_style(tooled, call) if call else "any",
     )
 
 
@@ -212,7 +218,7 @@ def _rendered_calls(tooled: Renderer) -> Iterator[_Call]:
                 messages = _tool_exchange(arguments_as, content, answered)
                 segment = _segment(tooled.try_render(messages, [sentinels.TOOL], prompt=False))
                 if segment and _is_faithful(segment):
-                    yield _Call(segment, arguments_as, content)
+                    yield _Call(segment, arguments_as, content, answered)
 
 
 def _tool_exchange(
@@ -232,6 +238,7 @@ def _segment(text: str | None) -> str | None:
     return text[start + len(sentinels.USER) if start >= 0 else 0 : end if end >= 0 else len(text)]
 
 
+_NUMBERED_CALL: Final = re.compile(rf"functions\.{sentinels.NAME}:\d")
 _PYTHON_DICT: Final = re.compile(rf"'{sentinels.KEY}'\s*:")
 
 
@@ -243,6 +250,22 @@ def _is_faithful(segment: str) -> bool:
 def _renders_results(tooled: Renderer, call: _Call | None) -> bool:
     messages = _tool_exchange(call.arguments_as if call else "object", call.content if call else "")
     return sentinels.RESULT in (tooled.try_render(messages, [sentinels.TOOL]) or "")
+
+
+def _call_id_style(tooled: Renderer, call: _Call) -> CallIdStyle:
+    """Return the form of call ids that the template takes.
+
+    The sentinel call's id has nine letters and digits, which every template takes; one that refuses the same
+    call with an id of Anthropic's form wants nine. A template that prints the id before the arguments, where
+    the tool's name should stand, or that composes `functions.NAME:N` itself, wants ids of that form.
+    """
+    messages = _tool_exchange(call.arguments_as, call.content, call.answered)
+    if tooled.try_render(sentinels.with_call_id(messages, ANTHROPIC_CALL_ID), [sentinels.TOOL]) is None:
+        return "nine_alphanumeric"
+    before_arguments = call.segment.partition(sentinels.KEY)[0]
+    if sentinels.CALL_ID in before_arguments and sentinels.NAME not in before_arguments:
+        return "kimi"
+    return "kimi" if _NUMBERED_CALL.search(before_arguments) else "any"
 
 
 def _empty_content(tooled: Renderer, call: _Call | None) -> object:

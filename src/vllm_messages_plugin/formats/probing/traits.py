@@ -41,6 +41,7 @@ def template_traits(
         empty_call_content=profile.empty_call_content,
         render_calls=partial(render_calls, rendered_call_format) if rendered_call_format else None,
         thinking_tags=_thinking_tags(profile),
+        call_id_style=profile.call_id_style,
     )
 
 
