@@ -1,7 +1,8 @@
-"""One writer at a time, between processes. `settings_file` holds it while it reads, merges and writes.
+"""A lock on a file name that holds between processes.
 
-The lock is fcntl's where there is one: the system drops it with the process that held it. Elsewhere a file
-that is created exclusively stands in; one that is old was left by a process that died.
+Where the system has fcntl, the lock is advisory and is released when the process that held it ends. Elsewhere
+the lock is a marker file that is created exclusively; a marker that is older than STALE_SECONDS was left by a
+process that died, and is removed.
 """
 
 import importlib
@@ -18,12 +19,20 @@ STALE_SECONDS = 60.0
 
 
 class LockedError(OSError):
-    """Another process held the lock for too long."""
+    """Another process held the lock for longer than the timeout."""
 
 
 @contextmanager
 def locked(path: Path, timeout: float = TIMEOUT_SECONDS) -> Iterator[None]:
-    """Hold the lock of this name inside the block."""
+    """Hold the lock of a file name inside the block.
+
+    Args:
+        path: The lock file. It is created, with its directory, and never removed.
+        timeout: Seconds to wait for another process.
+
+    Raises:
+        LockedError: The lock was not free in time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fcntl = _fcntl()
     with _lock_by_fcntl(fcntl, path, timeout) if fcntl else _lock_by_marker_file(path, timeout):
@@ -31,7 +40,7 @@ def locked(path: Path, timeout: float = TIMEOUT_SECONDS) -> Iterator[None]:
 
 
 def _fcntl() -> Any:
-    """The module, or None where the system has none."""
+    """Return the fcntl module, or None on a system without it."""
     try:
         return importlib.import_module("fcntl")
     except ImportError:
@@ -69,7 +78,7 @@ def _lock_by_marker_file(path: Path, timeout: float) -> Iterator[None]:
 
 
 def _attempts(path: Path, timeout: float) -> Iterator[None]:
-    """Try, wait, try again; a LockedError when the patience is at its end."""
+    """Yield once per attempt, with a pause between attempts; raise LockedError after the timeout."""
     start = time.monotonic()
     yield
     while time.monotonic() - start < timeout:

@@ -27,14 +27,14 @@ def test_every_command_has_a_heading() -> None:
 
 ROWS = [
     "| `URL` | The server's URL; a trailing /v1 is removed. Default: `http://localhost:8000`. |",
-    "| `--shell bash/zsh/fish/powershell` | Print only variables, as this shell sets them. |",
+    "| `--shell bash/zsh/fish/powershell` | Print only variables, in the syntax of this shell. |",
     "| `--api-key API_KEY` | The server's API key. Also read from `VLLM_API_KEY`. |",
     "| `--model MODEL` | The model's name. Default: the first one served. |",
     "| `--json` | Print JSON only, for programs. |",
     "| `--list` | List the checks and run none. |",
-    "| `--chat-template CHAT_TEMPLATE` | A template in the place of the model's own. |",
+    "| `--chat-template CHAT_TEMPLATE` | A chat template that replaces the model's own. |",
     "| `--only NAME` | Run only this check; repeatable. |",
-    "| `--undo` | Take back the last --write; no server is asked. |",
+    "| `--undo` | Undo the last --write; no server is asked. |",
     "$ vllm-messages claude [URL] [OPTIONS] [-- ARGUMENTS OF CLAUDE]",
     "$ vllm-messages flags MODEL_OR_DIR [OPTIONS]",
     "$ vllm-messages serve MODEL [any vllm serve option]",

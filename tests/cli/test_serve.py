@@ -93,7 +93,7 @@ def test_the_warning_is_printed_and_the_server_started(
 ) -> None:
     monkeypatch.setenv("VLLM_PLUGINS", "other")
     result = CliRunner().invoke(app, ["serve", "model"])
-    assert "keeps this plugin out" in result.output
+    assert "excludes this plugin" in result.output
     assert len(executed) == 1
 
 

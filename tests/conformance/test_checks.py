@@ -298,7 +298,7 @@ BROKEN: list[tuple[str, Break, str]] = [
     (
         "count-tokens",
         path_is("/v1/messages/count_tokens", field("input_tokens", 1)),
-        "one message: count_tokens says 1",
+        "one message: count_tokens returns 1",
     ),
     ("count-tokens", path_is("/v1/messages/count_tokens", instead(200, status_code=404)), "HTTP 404"),
     ("cache", field("usage.cache_read_input_tokens", 0), "the sums differ"),
@@ -321,11 +321,11 @@ BROKEN: list[tuple[str, Break, str]] = [
         "another version",
     ),
     ("errors", instead(400, status_code=422), "HTTP 422, not 400"),
-    ("errors", instead(400, json=OPENAI_ERROR), "no envelope"),
+    ("errors", instead(400, json=OPENAI_ERROR), "no error object"),
     ("errors", field("error.message", "Field required", 400), "does not start with it"),
     ("errors", field("error.type", "NotFoundError", 404), "'NotFoundError', not not_found_error"),
     ("errors", field("error.message", "No such model", 404), "'No such model'"),
-    ("errors", instead(405, json=NOT_FOUND), "no envelope"),
+    ("errors", instead(405, json=NOT_FOUND), "no error object"),
     ("errors", path_is("/v1/messages/no/such/route", instead(404, json=NOT_FOUND)), "no/such/route"),
     ("errors", without("request_id", 404), "request_id None"),
     ("errors", header("request-id", None, 405), "no request-id header"),
@@ -401,7 +401,7 @@ def counts_more(wanted: Wanted) -> Break:
 BROKEN += [
     ("model", path_is("/v1/models/tiny", instead(200, status_code=404)), "GET /v1/models/tiny: HTTP 404"),
     ("model", path_is("/v1/models/tiny", field("display_name", "else")), "`display_name` is 'else'"),
-    ("model", path_is("/v1/models/no-such-model", instead(404, json=NOT_FOUND)), "no envelope"),
+    ("model", path_is("/v1/models/no-such-model", instead(404, json=NOT_FOUND)), "no error object"),
     ("model", entry(id="another"), "tiny is not listed"),
     ("versions", refuse(lambda _, request: "anthropic-version" not in request.headers), "absent: HTTP 400"),
     ("versions", refuse(lambda _, request: "anthropic-beta" in request.headers), "many betas"),
@@ -419,7 +419,7 @@ BROKEN += [
     ),
     ("no-tokens", field("content", [{"type": "text", "text": ""}]), "the content is"),
     ("no-tokens", field("stop_reason", "end_turn"), "stop_reason end_turn"),
-    ("no-tokens", refuse(lambda sent, _: sent.get("max_tokens") == 0), "no envelope"),
+    ("no-tokens", refuse(lambda sent, _: sent.get("max_tokens") == 0), "no error object"),
     ("no-tokens", instead(200, status_code=500), "HTTP 500, not 400"),
     (
         "system-places",
@@ -444,7 +444,7 @@ BROKEN += [
         "not `Could not process image`",
     ),
     ("image", instead(400, status_code=500), "HTTP 500, not 400"),
-    ("image", instead(400, status_code=200, json={"content": []}), "no image_input, yet the answer is 200"),
+    ("image", instead(400, status_code=200, json={"content": []}), "no image_input, yet it is accepted"),
     ("document", refuse(says('"type": "text", "media_type"')), "a document of text: HTTP 400"),
     ("document", refuse(says('"type": "content"')), "a document of content: HTTP 400"),
     ("document", field("error.message", "messages: bad", 400), "names no PDF"),
@@ -502,7 +502,7 @@ BROKEN += [
     ),
     ("omitted", refuse(lambda sent, _: len(sent["messages"]) > 1), "the same block sent back"),
     ("omitted", blocks(unsigned), "the signature is None"),
-    ("passed-back", refuse(says("EqQBCg")), "a foreign signature"),
+    ("passed-back", refuse(says("EqQBCg")), "another server's signature"),
     ("passed-back", refuse(says('"signature": ""')), "an empty signature"),
     ("passed-back", refuse(says("redacted_thinking")), "redacted_thinking: HTTP 400"),
     ("format", block(text="Sure! {}"), "the text is not JSON"),
@@ -518,12 +518,12 @@ BROKEN += [
     ("session-cache", body(half_cached), "tokens before it"),
     ("session-cache", fresh, "reads 0 of the"),
     ("billing-line", fresh, "the line is part of the prompt"),
-    ("count-tokens", counts_more(says("adaptive")), "thinking: count_tokens says 1"),
-    ("count-tokens", counts_more(says('"output_config"')), "a format: count_tokens says 1"),
+    ("count-tokens", counts_more(says("adaptive")), "thinking: count_tokens returns 1"),
+    ("count-tokens", counts_more(says('"output_config"')), "a format: count_tokens returns 1"),
     (
         "threads",
         instead(400, status_code=200, json={"id": "msg_1", "usage": {"input_tokens": 3}}),
-        "not remembered",
+        "not kept",
     ),
     ("threads", refuse(says('"thread"')), "the error_code is None"),
     ("threads", instead(400, status_code=500), "neither 200 nor 400"),
@@ -559,7 +559,7 @@ def test_each_check_is_shown_to_fail() -> None:
 BROKEN_AUTH: list[tuple[Break, str]] = [
     (refuse(lambda _, request: "x-api-key" not in request.headers, 401), "Bearer alone: HTTP 401"),
     (refuse(lambda _, request: "authorization" not in request.headers, 401), "x-api-key alone: HTTP 401"),
-    (instead(401, json={"error": "Unauthorized"}), "no envelope"),
+    (instead(401, json={"error": "Unauthorized"}), "no error object"),
     (header("x-should-retry", None, 401), "x-should-retry is None"),
 ]
 
@@ -577,12 +577,12 @@ def test_a_server_that_takes_any_key_passes_and_is_told_of() -> None:
 
 SKIPPED: list[tuple[str, Fake, str]] = [
     ("disconnect", Fake(metrics=""), "no vLLM metrics"),
-    ("thought", Fake(thinks=False), "does not think"),
-    ("omitted", Fake(thinks=False), "does not think"),
+    ("thought", Fake(thinks=False), "cannot think"),
+    ("omitted", Fake(thinks=False), "cannot think"),
     ("auth", Fake(), "no --api-key"),
-    ("too-long", Fake(window=None), "does not tell its window"),
+    ("too-long", Fake(window=None), "does not report its window"),
     ("too-long", Fake(window=1_000_000), "too large to overfill"),
-    ("same-text", Fake(breaks=[block(text=""), drop("content_block_delta")]), "without text"),
+    ("same-text", Fake(breaks=[block(text=""), drop("content_block_delta")]), "neither reply has text"),
     ("stop-sequences", Fake(breaks=[block(text="No")]), "no second word"),
 ]
 
@@ -694,7 +694,7 @@ def endless(request: httpx.Request, response: httpx.Response) -> httpx.Response:
 def test_a_model_that_comes_to_no_end_shows_nothing(name: str) -> None:
     found = outcome_of(name, Fake(breaks=[endless]))
     assert found.result == "skip", found.reason
-    assert "came to no end" in found.reason
+    assert "without reaching an end" in found.reason
 
 
 def test_a_call_without_arguments_that_were_not_asked_for_shows_nothing() -> None:
@@ -706,8 +706,8 @@ def test_a_server_that_keeps_threads_passes_too() -> None:
 
 
 def test_a_model_that_sees_is_counted_with_its_picture() -> None:
-    assert outcome_of("image", Fake(sees=True)).reason == "seen"
-    assert "a picture" in outcome_of("count-tokens", Fake(sees=True)).reason
+    assert outcome_of("image", Fake(sees=True)).reason == "accepted"
+    assert "an image" in outcome_of("count-tokens", Fake(sees=True)).reason
 
 
 def test_a_vision_model_that_refuses_a_picture_fails() -> None:

@@ -42,7 +42,7 @@ def test_every_check_passes_on_our_server(smollm2_server: Server) -> None:
     result = CliRunner().invoke(app, ["smoke-test", smollm2_server.url, "--json"], env={"VLLM_API_KEY": ""})
     checks = json.loads(result.stdout)["checks"]
     failed = {check["name"]: check["reason"] for check in checks if check["result"] != "pass"}
-    thinks_not = "the model does not think (capabilities)"
+    thinks_not = "the model cannot think (capabilities)"
     no_claude = "needs --claude-code and an installed Claude Code"
     assert failed == {
         "auth": "no --api-key was given",

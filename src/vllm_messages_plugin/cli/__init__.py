@@ -1,10 +1,7 @@
-"""The `vllm-messages` command: one file a command, and nothing here imports vLLM.
+"""The `vllm-messages` command: one module or package per command, and no import of vLLM.
 
-`app` names the commands. A command's own file (`smoke_test`, `claude_config`, `claude`, `flags`, `doctor`,
-`bench`, `demo`, `serve`) imports typer alone, so that `--help` is fast; `..._run` beside it does the work.
-Behind them stand `client`, `grammar`, `outcome`, `checks` and `smoke_report` (the smoke test),
-`claude_settings`, `shells`, `settings_file`, `settings_undo` and `file_lock` (claude-config and claude),
-`model_files` and `flags_report` (flags), `diagnosis` (doctor), `bench_session` and `bench_report` (bench),
-`server` (demo). `reference` writes docs/cli.md. `_ask` is a program that runs in a process of its own; so is
-`engine.launch`, which `serve` starts where vLLM's own command does not work.
+`app` registers the commands. A command's own module (`<command>/command.py`, or `serve.py`) imports typer
+alone, so that `--help` is fast; the modules beside it do the work and are imported when the command runs.
+`options` has the options that several commands share, and `reference` writes docs/cli.md from the commands'
+help.
 """

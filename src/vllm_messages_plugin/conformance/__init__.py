@@ -1,1 +1,1 @@
-"""Server-independent checks of the Messages protocol: client, checks, stream rules, report."""
+"""A server-independent test suite for the Messages protocol: checks, stream rules, client, report."""

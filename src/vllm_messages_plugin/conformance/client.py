@@ -1,4 +1,4 @@
-"""A bare client of the Messages API that keeps what it sent. The checks and claude-config call it."""
+"""A minimal client of the Messages API that records what it sends."""
 
 import json
 import re
@@ -24,12 +24,12 @@ FIRST_DELTA = re.compile(r"^event: ?(content_block_delta|message_delta|error)\r?
 
 
 class UnreachableError(Exception):
-    """No Messages server could be talked to, and what to do about it."""
+    """No Messages server can be reached; the text says what to do."""
 
 
 @dataclass(frozen=True)
 class SentRequest:
-    """One request, as it went out."""
+    """One request, as it was sent."""
 
     method: str
     url: str
@@ -37,13 +37,13 @@ class SentRequest:
     headers: Mapping[str, str]
 
     def text(self) -> str:
-        """The body as text: JSON, unless it was meant to be none."""
+        """Return the body as text: as it is if it is a string, else as JSON."""
         return self.body if isinstance(self.body, str) else json.dumps(self.body, ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class Response:
-    """One answer, read whole (or up to its first delta), with the request it answers."""
+    """One response, read completely or up to its first delta, with the request it belongs to."""
 
     sent: SentRequest
     status: int
@@ -51,7 +51,11 @@ class Response:
     text: str
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; a MismatchError if it is none."""
+        """Return the body as a JSON object.
+
+        Raises:
+            MismatchError: The body is not a JSON object.
+        """
         try:
             value = json.loads(self.text)
         except ValueError:
@@ -63,31 +67,31 @@ class Response:
         return value
 
     def events(self) -> list[Event]:
-        """The body as server-sent events."""
+        """Return the body as server-sent events."""
         return parse_events(self.text)
 
     def excerpt(self) -> str:
-        """The head of the body, on one line."""
+        """Return the start of the body, on one line."""
         line = " ".join(self.text.split())
         return line if len(line) <= 160 else line[:157] + "..."
 
 
 @dataclass(frozen=True)
 class TimedResponse:
-    """A stream's opening, and the seconds after which each of its pieces came."""
+    """The start of a stream, and the seconds after which each chunk arrived."""
 
     response: Response
     times: list[float]
 
     @property
     def longest_silence(self) -> float:
-        """The longest time without a byte."""
+        """The longest time without a byte, in seconds."""
         return max((later - now for now, later in pairwise([0.0, *self.times])), default=0.0)
 
 
 @dataclass
 class Client:
-    """Sends requests to one server, about one model."""
+    """Sends requests to one server, for one model."""
 
     http: httpx.Client
     model: str
@@ -100,28 +104,35 @@ class Client:
     def send(
         self, method: str, path: str, body: Mapping[str, Any] | str | None = None, **headers: str | None
     ) -> Response:
-        """Any request; a header is named with underscores, and None leaves a usual one out."""
+        """Send any request.
+
+        Args:
+            method: The HTTP method.
+            path: The path, with its query.
+            body: A JSON object, or the raw text of a body; None for no body.
+            **headers: Headers, with underscores for hyphens; None omits a default header.
+        """
         sent = self._record(method, path, body, headers)
         with self._exchange(sent) as response:
             response.read()
             return Response(sent, response.status_code, response.headers, response.text)
 
     def message(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Response:
-        """POST /v1/messages and read the whole answer."""
+        """POST /v1/messages and read the whole response."""
         return self.send("POST", path, {"model": self.model, **body}, **headers)
 
     def stream(self, body: Mapping[str, Any]) -> Response:
-        """The same with `stream: true`."""
+        """POST /v1/messages with `stream: true` and read the whole stream."""
         return self.message({**body, "stream": True})
 
     def open(self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None) -> Response:
-        """Open a stream and hang up at its first delta: enough to see that a request is accepted."""
+        """Open a stream and close it at its first delta, which shows that the request is accepted."""
         return self.open_timed(body, path, **headers).response
 
     def open_timed(
         self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None
     ) -> TimedResponse:
-        """The same, with the times at which its pieces came."""
+        """Do the same as `open`, and record when each chunk arrived."""
         sent = self._record("POST", path, {"model": self.model, **body, "stream": True}, headers)
         start, times = time.perf_counter(), []
         with self._exchange(sent) as response:
@@ -134,7 +145,7 @@ class Client:
             return TimedResponse(Response(sent, response.status_code, response.headers, text), times)
 
     def send_unrecorded(self, method: str, path: str) -> Response:
-        """A request beside the check's own: it is not the one a curl line repeats."""
+        """Send a request that is not the check's own: `last_request` stays as it was."""
         kept = self.last_request
         try:
             return self.send(method, path)
@@ -156,7 +167,7 @@ class Client:
 
     @contextmanager
     def _exchange(self, sent: SentRequest) -> Iterator[httpx.Response]:
-        """The answer as it comes; leaving early closes the connection."""
+        """Yield the response as it arrives; leaving the block early closes the connection."""
         headers = dict(sent.headers)
         if sent.body is not None:
             headers["content-type"] = "application/json"
@@ -166,12 +177,12 @@ class Client:
 
 
 def auth_headers(key: str | None) -> dict[str, str]:
-    """Both headers that clients send the key in."""
+    """Return both headers in which clients send the key."""
     return {"authorization": f"Bearer {key}", "x-api-key": key} if key else {}
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL means this machine, where no proxy must be asked."""
+    """Whether the URL is on this machine, where no proxy must be used."""
     host = urlsplit(url).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -180,19 +191,19 @@ def is_loopback(url: str) -> bool:
 
 
 def base_url(url: str) -> str:
-    """The server's root: a scheme is added, a trailing slash and /v1 are cut."""
+    """Return the server's URL with a scheme, and without a trailing slash and /v1."""
     url = url if "://" in url else f"http://{url}"
     return url.rstrip("/").removesuffix("/v1").rstrip("/")
 
 
 def http_client(url: str, timeout: float) -> httpx.Client:
-    """An httpx client for a server."""
+    """Return an httpx client for a server."""
     limits = httpx.Timeout(timeout, connect=min(timeout, 10.0))
     return httpx.Client(base_url=base_url(url), timeout=limits, trust_env=not is_loopback(base_url(url)))
 
 
 def curl(sent: SentRequest, key: str | None, body_file: str | None = None) -> str:
-    """The curl line that repeats a request; the key is left to the shell."""
+    """Return the curl command that repeats a request; the key is left to a shell variable."""
     parts = ["curl", "-sS", "-i"]
     parts += [] if sent.method in {"GET", "POST"} else ["-X", sent.method]
     parts.append(shlex.quote(sent.url))

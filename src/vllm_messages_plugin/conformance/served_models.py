@@ -1,4 +1,4 @@
-"""Asks a server which models it serves. smoke-test and claude-config call it."""
+"""Asks a server which models it serves."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import httpx
 
 from vllm_messages_plugin.conformance.client import VERSION, UnreachableError, auth_headers
 
-# Claude Code takes a name like these for Anthropic's own model: its window and its request shape.
+# Names that Claude Code takes for Anthropic's own models, with their windows and request format.
 KNOWN_TO_CLAUDE_CODE = re.compile(r"claude-(opus|sonnet|haiku|fable|instant|v?\d)", re.IGNORECASE)
 
 
@@ -18,7 +18,7 @@ CAPABILITIES = {"thinking": "thinking", "effort": "effort", "images": "image_inp
 
 @dataclass(frozen=True)
 class ServedModel:
-    """One model: its name, and its window and capabilities if the server tells them; None is not told."""
+    """One model: its name, window and capabilities; None where the server does not report one."""
 
     name: str
     window: int | None = None
@@ -28,20 +28,29 @@ class ServedModel:
 
 
 def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[ServedModel]:
-    """The models a server lists; only the given one if it has no list."""
+    """Return the models that a server lists.
+
+    Args:
+        http: The client for the server.
+        key: The API key.
+        given: A model name that is used if the server has no list.
+
+    Raises:
+        UnreachableError: The server does not respond, refuses the key, or lists no model and none is given.
+    """
     root = str(http.base_url).rstrip("/")
     try:
         response = http.get("/v1/models", headers={"anthropic-version": VERSION, **auth_headers(key)})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise UnreachableError(f"No server answers at {root}: {error or type(error).__name__}") from None
+        raise UnreachableError(f"No server responds at {root}: {error or type(error).__name__}") from None
     if response.status_code in {401, 403}:
-        raise UnreachableError(f"{root} refuses the key (HTTP {response.status_code}): give --api-key KEY")
+        raise UnreachableError(f"{root} rejects the key (HTTP {response.status_code}): give --api-key KEY")
     served = _entries(response) if response.status_code == 200 else []
     if served or given:
         return served or [ServedModel(given)]
     raise UnreachableError(
         f"{root}/v1/models lists no model (HTTP {response.status_code}): give --model NAME, "
-        "or look whether this is a Messages server"
+        "or check that this is a Messages server"
     )
 
 
@@ -55,7 +64,7 @@ def _entries(response: httpx.Response) -> list[ServedModel]:
 
 
 def _served(entry: dict[str, Any]) -> ServedModel:
-    """One entry; vLLM's own list calls the window max_model_len."""
+    """Return one entry of the list; vLLM's own list calls the window max_model_len."""
     windows = (entry.get(name) for name in ("max_input_tokens", "max_model_len"))
     window = next((window for window in windows if isinstance(window, int)), None)
     capabilities = entry.get("capabilities")
@@ -64,14 +73,14 @@ def _served(entry: dict[str, Any]) -> ServedModel:
 
 
 def _supported(capabilities: Any, key: str) -> bool | None:
-    """Whether a capability is there; None where the server does not say."""
+    """Return whether a capability is supported; None if the server does not report it."""
     capability = capabilities.get(key) if isinstance(capabilities, dict) else None
     supported = capability.get("supported") if isinstance(capability, dict) else None
     return supported if isinstance(supported, bool) else None
 
 
 def choose_model(served: Sequence[ServedModel], given: str = "") -> ServedModel:
-    """The model asked for, or the first one whose name Claude Code does not know."""
+    """Return the given model, or the first one whose name Claude Code does not know."""
     if given:
         return next((model for model in served if model.name == given), ServedModel(given))
     return next((model for model in served if not is_known_to_claude_code(model.name)), served[0])

@@ -1,6 +1,6 @@
-"""The grammar of a Messages stream, read from raw text. Pure; the stream checks call it.
+"""The rules of a Messages stream, checked on the raw text. Pure.
 
-It shares nothing with the code that writes streams: an independent reader is what makes it a test.
+This module shares no code with the one that writes streams: only an independent parser can be a test of it.
 """
 
 import json
@@ -21,7 +21,7 @@ ANYWHERE = {"ping"}
 
 @dataclass(frozen=True)
 class Event:
-    """One server-sent event: its name, its raw data and the data as JSON."""
+    """One server-sent event: its name, its raw data, and the data as JSON."""
 
     name: str | None
     raw: str
@@ -29,12 +29,12 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """The type its JSON carries."""
+        """The type in its JSON."""
         return str(self.data.get("type"))
 
 
 def parse_events(text: str) -> list[Event]:
-    """All events of a stream's text; comments are left out."""
+    """Return all events of a stream's text, without comments."""
     frames = text.replace("\r\n", "\n").split("\n\n")
     return [event for event in map(_parse_event, frames) if event is not None]
 
@@ -57,9 +57,9 @@ def _object(raw: str) -> dict[str, Any]:
 
 
 def first_violation(events: Sequence[Event]) -> str | None:
-    """The first rule of the stream grammar that these events break, or None.
+    """Return the first rule of the protocol that these events break, or None.
 
-    The rules are asked in order and lazily: a later one may rely on what an earlier one found in order.
+    The rules run in order and lazily: a later rule may rely on what an earlier one has established.
     """
     return next((broken for rule in RULES for broken in rule(events)), None)
 
@@ -165,7 +165,7 @@ RULES: tuple[Callable[[Sequence[Event]], Iterator[str]], ...] = (
 
 
 def accumulate(events: Sequence[Event]) -> dict[str, Any]:
-    """The Message that a legal stream tells, as a client's accumulator builds it."""
+    """Return the Message that a valid stream describes, as a client's accumulator builds it."""
     message: dict[str, Any] = {}
     for event in events:
         match event.kind:
@@ -191,7 +191,7 @@ def _append_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def _parse_input(block: dict[str, Any]) -> None:
-    """A call's input becomes what its JSON says; a cut one stays the text that there is."""
+    """Set a call's input from its JSON; the input of a call that was cut stays text."""
     if text := block.pop("json", ""):
         try:
             block["input"] = json.loads(text)

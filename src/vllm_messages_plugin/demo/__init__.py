@@ -1,1 +1,1 @@
-"""What `make demo` needs: the small model, a vLLM server as a child process, and one question to it."""
+"""What `make demo` needs: a small model, a vLLM server as a child process, and one question to it."""

@@ -1,4 +1,4 @@
-"""Asks one question through the official SDK and streams the answer; the demo runs it with `python -m`.
+"""Asks one question through the official SDK and prints the reply as it arrives.
 
 python -m vllm_messages_plugin.demo.ask http://localhost:8000 my-model "What is the capital of France?"
 """
@@ -11,7 +11,7 @@ LONGEST_ANSWER = 64
 
 
 def ask(url: str, model: str, question: str) -> None:
-    """Write the answer to stdout as it comes."""
+    """Print the reply to stdout as it arrives."""
     client = Anthropic(base_url=url, api_key="none-needed")
     with client.messages.stream(
         model=model,

@@ -1,8 +1,8 @@
-"""Built once, kept for good: directories in the user's cache.
+"""A cache of directories that are expensive to build.
 
-Called by `smollm2`, `tiny` and the tests of client programs. A directory counts as built when the
-manifest in it names the recipe asked for and every file has the size noted there, so a copy that was
-cut short or partly deleted is built again.
+A directory counts as complete if its manifest names the requested recipe and every file has the size that the
+manifest records. A copy that was interrupted or partly deleted is therefore built again. Directories appear
+under their final name only when they are complete.
 """
 
 import json
@@ -29,9 +29,14 @@ def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> Path:
-    """Return `target`, having called `build` on an empty directory beside it if it was not complete.
+    """Return the directory `target`, building it first if it is not complete.
 
-    Safe with several processes at once: the first builds, the others wait for it.
+    Safe with several processes at once: the first one builds, the others wait for it.
+
+    Args:
+        target: Where the directory is kept.
+        recipe: Names what is built; another recipe builds the directory again.
+        build: Fills the empty directory that it is given.
     """
     if is_complete(target, recipe):
         return target
@@ -43,7 +48,7 @@ def build_once(target: Path, recipe: str, build: Callable[[Path], None]) -> Path
 
 
 def is_complete(directory: Path, recipe: str) -> bool:
-    """Whether `directory` was built by `recipe` and still has every file at its size."""
+    """Whether `directory` was built by `recipe` and still has every file at its recorded size."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         return bool(manifest["recipe"] == recipe and manifest["files"] == _sizes(directory))

@@ -1,4 +1,4 @@
-"""A vLLM server as a child process: started, waited for, stopped. The demo calls it."""
+"""Runs a vLLM server as a child process: starts it, waits until it is healthy, stops it."""
 
 import os
 import signal
@@ -20,24 +20,24 @@ POLL_SECONDS = 0.5
 
 
 class ServerFailedError(Exception):
-    """The server ended, or did not come up in time."""
+    """The server process ended, or was not healthy in time."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server under way: its process, its root URL and its log."""
+    """A running server: its process, its URL and its log file."""
 
     process: subprocess.Popen[bytes]
     url: str
     log: Path
 
     def tail(self, lines: int = 30) -> str:
-        """The last lines of the log."""
+        """Return the last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on."""
+    """Return a loopback port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -46,7 +46,13 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: Sequence[str], port: int, environ: Mapping[str, str]) -> Iterator[Server]:
-    """The server that a command starts; it is stopped on the way out, whatever happened."""
+    """Start a server and stop it after the block, whatever happens.
+
+    Args:
+        command: The command that starts the server.
+        port: The port that the command makes it listen on.
+        environ: The environment of the process.
+    """
     handle, name = tempfile.mkstemp(prefix="vllm-messages-demo-", suffix=".log")
     with os.fdopen(handle, "wb") as log:
         # A session of its own: Ctrl-C reaches us alone, and we stop the server in good order.
@@ -60,7 +66,7 @@ def running(command: Sequence[str], port: int, environ: Mapping[str, str]) -> It
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, and end its whole process group if it does not."""
+    """Ask the server to end; kill its whole process group if it does not."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
@@ -70,12 +76,24 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """The child leads its own group, so nothing else is in it."""
+    """Kill the group; the child leads it, so that nothing else is in it."""
     os.killpg(process.pid, signal.SIGKILL)
 
 
 def wait_until_healthy(server: Server, limit: float, tick: Callable[[float], object]) -> float:
-    """Wait for /health to answer 200; the seconds it took. `tick` hears the elapsed seconds."""
+    """Wait until /health responds with 200.
+
+    Args:
+        server: The server to wait for.
+        limit: Seconds to wait.
+        tick: Called with the elapsed seconds, for progress.
+
+    Returns:
+        The seconds it took.
+
+    Raises:
+        ServerFailedError: The process ended, or the limit passed.
+    """
     start = time.monotonic()
     with httpx.Client(trust_env=False, timeout=5.0) as http:
         while (elapsed := time.monotonic() - start) < limit:

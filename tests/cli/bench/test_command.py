@@ -31,8 +31,8 @@ def test_answers_and_a_session_are_measured(url: str, fake: Fake) -> None:
     result = run(url, "--runs", "3", "--concurrency", "2", "--turns", "4")
     assert result.exit_code == 0, result.output
     for words in (
-        "3 answers of at most 64 tokens, 2 at a time",
-        "tokens a second",
+        "3 replies of at most 64 tokens, 2 at a time",
+        "tokens per second",
         "A session of 4 turns",
         "█",
     ):

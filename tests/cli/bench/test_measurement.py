@@ -42,9 +42,9 @@ def test_the_median_is_of_what_there_is() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "tells no message"),
-        ("event: message_start\ndata: {}\n\n", "not well formed"),
-        ('event: message_start\ndata: {"type": "message_start"}\n\n', "not well formed: KeyError"),
+        ("", "contains no message"),
+        ("event: message_start\ndata: {}\n\n", "is invalid"),
+        ('event: message_start\ndata: {"type": "message_start"}\n\n', "is invalid: KeyError"),
     ],
 )
 def test_a_stream_that_is_none_is_named(text: str, words: str) -> None:

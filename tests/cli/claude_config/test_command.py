@@ -39,7 +39,7 @@ def config(folder: Path, *arguments: str) -> Result:
 def test_it_prints_reasons_and_json_and_writes_nothing(url: str, tmp_path: Path) -> None:
     result = config(tmp_path, f"{url}/v1/")
     assert result.exit_code == 0, result.output
-    assert "void the prefix cache" in result.output
+    assert "defeat the prefix cache" in result.output
     assert f'"ANTHROPIC_BASE_URL": "{url}"' in result.output
     assert list(tmp_path.iterdir()) == []
 
@@ -71,7 +71,7 @@ def test_writing_a_larger_window_over_a_smaller_one_says_what_stays(url: str, tm
 def test_undo_takes_a_write_back(url: str, tmp_path: Path) -> None:
     path = tmp_path / "settings.json"
     path.write_text('{"theme": "dark"}')
-    assert "--undo takes this back" in config(tmp_path, url, "--write").stderr
+    assert "--undo reverts this" in config(tmp_path, url, "--write").stderr
     result = config(tmp_path, "--undo")
     assert (result.exit_code, path.read_text()) == (0, '{"theme": "dark"}')
     assert f"Restored: {path}" in result.output
@@ -136,7 +136,7 @@ def test_what_the_model_can_do_is_asked_and_shown(url: str, fake: Fake, tmp_path
     result = config(tmp_path, url)
     assert "no thinking, effort, no images" in result.output
     assert '"alwaysThinkingEnabled": false' in result.output
-    assert "sees no images" in result.stderr
+    assert "accepts no images" in result.stderr
 
 
 def test_the_table_does_not_show_the_key(url: str, fake: Fake, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ NOTES: list[tuple[ServedModel, int, bool, list[str]]] = [
     (ServedModel("m"), 131_072, False, []),
     (ServedModel("m"), 131_072, True, ["--served-model-name"]),
     (ServedModel("m"), 8192, False, ["--bare"]),
-    (ServedModel("m", images=False, effort=False), 131_072, False, ["no images", "/effort"]),
+    (ServedModel("m", images=False, effort=False), 131_072, False, ["accepts no images", "/effort"]),
     (ServedModel("m", images=True, effort=True), 131_072, False, []),
 ]
 

@@ -18,19 +18,19 @@ def named(lines: Iterator[Line] | list[Line], name: str) -> Line:
 VARIABLES: list[tuple[dict[str, str], str, str, str]] = [
     ({}, "VLLM_PLUGINS", "ok", "not set"),
     ({"VLLM_PLUGINS": "a,messages"}, "VLLM_PLUGINS", "ok", "a,messages"),
-    ({"VLLM_PLUGINS": "a"}, "VLLM_PLUGINS", "fail", "keeps this plugin out"),
+    ({"VLLM_PLUGINS": "a"}, "VLLM_PLUGINS", "fail", "excludes this plugin"),
     ({"VLLM_USE_RUST_FRONTEND": "1"}, "VLLM_USE_RUST_FRONTEND", "fail", "set"),
     ({"VLLM_USE_RUST_FRONTEND": "0"}, "VLLM_USE_RUST_FRONTEND", "ok", "not set"),
     ({}, "VLLM_MESSAGES_*", "ok", "none is needed"),
     ({"VLLM_MESSAGES_ENABLED": "off"}, "VLLM_MESSAGES_ENABLED", "warn", "'off'"),
     ({"VLLM_MESSAGES_ENABLED": "maybe"}, "VLLM_MESSAGES_ENABLED", "fail", "neither 1 nor 0"),
     ({"VLLM_MESSAGES_PING_SECONDS": "0.5"}, "VLLM_MESSAGES_PING_SECONDS", "ok", "further pings"),
-    ({"VLLM_MESSAGES_PING_SECONDS": "soon"}, "VLLM_MESSAGES_PING_SECONDS", "fail", "no number"),
-    ({"VLLM_MESSAGES_PING_SECONDS": "0"}, "VLLM_MESSAGES_PING_SECONDS", "fail", "not more than 0"),
-    ({"VLLM_MESSAGES_MAX_BODY_MB": "1.5"}, "VLLM_MESSAGES_MAX_BODY_MB", "fail", "no whole number"),
-    ({"VLLM_MESSAGES_DEFAULT_THINKING": "on"}, "VLLM_MESSAGES_DEFAULT_THINKING", "ok", "gets"),
-    ({"VLLM_MESSAGES_DEFAULT_THINKING": "1"}, "VLLM_MESSAGES_DEFAULT_THINKING", "fail", "none of off, on"),
-    ({"VLLM_MESSAGES_ALIAS": "x"}, "VLLM_MESSAGES_ALIAS", "warn", "no such setting"),
+    ({"VLLM_MESSAGES_PING_SECONDS": "soon"}, "VLLM_MESSAGES_PING_SECONDS", "fail", "not a number"),
+    ({"VLLM_MESSAGES_PING_SECONDS": "0"}, "VLLM_MESSAGES_PING_SECONDS", "fail", "not greater than 0"),
+    ({"VLLM_MESSAGES_MAX_BODY_MB": "1.5"}, "VLLM_MESSAGES_MAX_BODY_MB", "fail", "not a whole number"),
+    ({"VLLM_MESSAGES_DEFAULT_THINKING": "on"}, "VLLM_MESSAGES_DEFAULT_THINKING", "ok", "does not set it"),
+    ({"VLLM_MESSAGES_DEFAULT_THINKING": "1"}, "VLLM_MESSAGES_DEFAULT_THINKING", "fail", "not one of off, on"),
+    ({"VLLM_MESSAGES_ALIAS": "x"}, "VLLM_MESSAGES_ALIAS", "warn", "unknown setting"),
     ({"vllm_messages_aliases": "x"}, "vllm_messages_aliases", "ok", "'x'"),
     ({"HTTP_PROXY": "http://p"}, "proxy", "warn", "HTTP_PROXY is set"),
     ({"HTTP_PROXY": "http://p", "NO_PROXY": "a.example, localhost"}, "proxy", "ok", "not for localhost"),
@@ -49,7 +49,7 @@ def test_each_variable_is_told_with_its_effect(
 
 def test_a_setting_that_is_nearly_right_is_guessed() -> None:
     found = named(environment({"VLLM_MESSAGES_PING_SECOND": "1"}, URL), "VLLM_MESSAGES_PING_SECOND")
-    assert found.advice == "perhaps VLLM_MESSAGES_PING_SECONDS"
+    assert found.advice == "did you mean VLLM_MESSAGES_PING_SECONDS?"
 
 
 def test_a_proxy_matters_to_this_machine_only() -> None:

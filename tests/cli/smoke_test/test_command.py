@@ -95,7 +95,7 @@ def test_wrong_usage_is_2(arguments: list[str], words: str, url: str) -> None:
 def test_no_server_is_2() -> None:
     result = smoke("http://127.0.0.1:9")
     assert result.exit_code == 2
-    assert "No server answers at http://127.0.0.1:9" in result.output
+    assert "No server responds at http://127.0.0.1:9" in result.output
 
 
 def test_a_missing_key_is_2_and_says_so(url: str, fake: Fake) -> None:

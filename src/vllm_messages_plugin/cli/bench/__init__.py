@@ -1,1 +1,1 @@
-"""`vllm-messages bench`: measures how fast a server answers and how much of a session it finds cached."""
+"""`vllm-messages bench`: measures a server's speed, and how much of a session it finds in its cache."""

@@ -1,4 +1,4 @@
-"""Measures a server: single answers, then a session. `bench` calls it."""
+"""Measures a server: single replies, then a session."""
 
 import time
 import uuid
@@ -26,12 +26,12 @@ FIRST_EVENT, FIRST_DELTA = "event: message_start", "event: content_block_delta"
 
 
 class BenchFailedError(Exception):
-    """An answer was no answer that can be measured."""
+    """A reply failed or cannot be measured; the text says why."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """How much is measured."""
+    """How much is measured: replies, tokens per reply, replies at a time, turns of the session."""
 
     runs: int
     tokens: int
@@ -41,7 +41,16 @@ class Workload:
 
 @dataclass(frozen=True)
 class Sample:
-    """One streamed answer: seconds to its first event, first delta and end, and its tokens."""
+    """One streamed reply.
+
+    Attributes:
+        first_event: Seconds until the first event.
+        first_delta: Seconds until the first content_block_delta.
+        seconds: Seconds until the end of the stream.
+        prompt: Prompt tokens, cached ones included.
+        cached: Prompt tokens read from the cache.
+        written: Output tokens.
+    """
 
     first_event: float
     first_delta: float
@@ -52,14 +61,14 @@ class Sample:
 
     @property
     def speed(self) -> float | None:
-        """Tokens a second, from the first delta on; None where there are too few."""
+        """Tokens per second from the first delta on; None if there are too few."""
         span = self.seconds - self.first_delta
         return (self.written - 1) / span if self.written > 1 and span > 0 else None
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """All that was measured of one server."""
+    """Everything measured of one server."""
 
     url: str
     model: str
@@ -71,26 +80,39 @@ class Measurement:
 
     @property
     def throughput(self) -> float:
-        """Tokens a second of all answers together."""
+        """Tokens per second of all replies together."""
         return (
             sum(sample.written for sample in self.answers) / self.wall_seconds if self.wall_seconds else 0.0
         )
 
     @property
     def reuse(self) -> list[float]:
-        """How much of each turn the next one found in the cache, from 0 to 1."""
+        """The fraction of each turn that the next turn found in the cache, from 0 to 1."""
         pairs = pairwise(self.turns)
         return [min(1.0, after.cached / before.prompt) if before.prompt else 0.0 for before, after in pairs]
 
 
 def median_of(values: Iterator[float | None]) -> float | None:
-    """The median of what there is."""
+    """Return the median of the values that are not None; None if there are none."""
     there = [value for value in values if value is not None]
     return median(there) if there else None
 
 
 def measure(url: str, model: str, key: str, size: Workload, timeout: float, *, quiet: bool) -> Measurement:
-    """Find the server, measure answers, replay a session."""
+    """Find the server, measure replies and replay a session.
+
+    Args:
+        url: The server's URL.
+        model: The model's name; empty for the first one served.
+        key: The API key; empty for none.
+        size: How much to measure.
+        timeout: Seconds to wait for one reply.
+        quiet: Whether to show no progress.
+
+    Raises:
+        UnreachableError: No server responds.
+        BenchFailedError: A reply failed.
+    """
     with http_client(url, timeout) as http, _progress(quiet) as show_progress:
         served = choose_model(list_models(http, key or None, given=model), model)
         client = Client(http, served.name, served.window, key or None)
@@ -103,7 +125,7 @@ def measure(url: str, model: str, key: str, size: Workload, timeout: float, *, q
 
 @contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
-    """One line on the error stream that says what is measured."""
+    """Show one line on the error stream that says what is being measured."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     hidden = quiet or not console.is_terminal
@@ -113,7 +135,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
 
 def _uncached_request(number: int, tokens: int) -> Body:
-    """A short prompt that no earlier one begins like, so that nothing of it is cached."""
+    """Return a short request whose prompt starts unlike any earlier one, so that none of it is cached."""
     prompt = f"{uuid.uuid4().hex} " + PROMPT.format(number)
     return {"max_tokens": tokens, "messages": [{"role": "user", "content": prompt}]}
 
@@ -121,7 +143,7 @@ def _uncached_request(number: int, tokens: int) -> Body:
 def _answers(
     client: Client, size: Workload, show_progress: Callable[[str], None]
 ) -> tuple[list[Sample], float]:
-    show_progress(f"{size.runs} answers, {size.concurrency} at a time")
+    show_progress(f"{size.runs} replies, {size.concurrency} at a time")
     bodies = [_uncached_request(number, size.tokens) for number in range(size.runs)]
     start = time.perf_counter()
     with ThreadPoolExecutor(size.concurrency) as pool:
@@ -138,7 +160,7 @@ def _session(client: Client, size: Workload, show_progress: Callable[[str], None
 
 
 def sample(client: Client, body: Mapping[str, Any]) -> Sample:
-    """Stream one answer and time it."""
+    """Stream one reply and time it."""
     sent = {"model": client.model, **body, "stream": True}
     headers = {**VERSION, **auth_headers(client.key)}
     start = time.perf_counter()
@@ -167,7 +189,7 @@ def _times(chunks: Iterator[str], start: float) -> _Times:
     event = delta = None
     for chunk in chunks:
         now = time.perf_counter() - start
-        # A name may be cut in two: the piece before is looked at again.
+        # A name may be split over two chunks: the previous chunk is searched again.
         seen = (pieces[-1] if pieces else "") + chunk
         pieces.append(chunk)
         event = now if event is None and FIRST_EVENT in seen else event
@@ -177,11 +199,11 @@ def _times(chunks: Iterator[str], start: float) -> _Times:
 
 def _sample(times: _Times, seconds: float) -> Sample:
     if times.first_event is None:
-        raise BenchFailedError(f"the stream tells no message: {times.text[:200]!r}")
+        raise BenchFailedError(f"the stream contains no message: {times.text[:200]!r}")
     try:
         usage = accumulate(parse_events(times.text))["usage"]
     except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise BenchFailedError(f"the stream is not well formed: {type(error).__name__}: {error}") from None
+        raise BenchFailedError(f"the stream is invalid: {type(error).__name__}: {error}") from None
     cached = usage.get("cache_read_input_tokens") or 0
     prompt = usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0)
     first_delta = times.first_delta if times.first_delta is not None else seconds

@@ -1,4 +1,4 @@
-"""Shows what was measured: a table, a plot in the terminal, JSON, a PNG. `bench` calls it."""
+"""Formats a measurement: a table, bars in the terminal, JSON, a PNG."""
 
 import json
 from dataclasses import asdict
@@ -20,7 +20,7 @@ INK = {"cached": "#2f6f4f", "new": "#d9a441", "line": "#303030"}
 
 
 def show(result: Measurement, *, as_json: bool) -> None:
-    """Print the result."""
+    """Print the measurement."""
     if as_json:
         print(json.dumps(to_json(result), indent=2))
         return
@@ -29,13 +29,13 @@ def show(result: Measurement, *, as_json: bool) -> None:
     console.print(_answers(result))
     if result.turns:
         console.print(_session(result))
-        console.print(f"{CACHED} from the cache  {NEW} read anew; ms to the first event", style="dim")
+        console.print(f"{CACHED} from the cache  {NEW} computed; ms to the first event", style="dim")
         if result.reuse:
             console.print(reuse_sentence(result))
 
 
 def to_json(result: Measurement) -> dict[str, Any]:
-    """All of it, times in seconds."""
+    """Return the whole measurement; times are in seconds."""
     return {
         "url": result.url,
         "model": result.model,
@@ -59,18 +59,18 @@ def _answers(result: Measurement) -> Table:
     rows = {
         "first event, ms": [1000 * sample.first_event for sample in result.answers],
         "first text, ms": [1000 * sample.first_delta for sample in result.answers],
-        "tokens a second": [speed for sample in result.answers if (speed := sample.speed) is not None],
+        "tokens per second": [speed for sample in result.answers if (speed := sample.speed) is not None],
     }
     for name, values in rows.items():
         shown = [median_of(iter(values)), min(values, default=None), max(values, default=None)]
         table.add_row(name, *("-" if value is None else f"{value:.1f}" for value in shown))
-    table.add_row("together, tokens a second", f"{result.throughput:.1f}", "", "")
+    table.add_row("together, tokens per second", f"{result.throughput:.1f}", "", "")
     return table
 
 
 def _title(result: Measurement) -> str:
     size = result.size
-    return f"{size.runs} answers of at most {size.tokens} tokens, {size.concurrency} at a time"
+    return f"{size.runs} replies of at most {size.tokens} tokens, {size.concurrency} at a time"
 
 
 def _session(result: Measurement) -> Table:
@@ -89,33 +89,33 @@ def _session(result: Measurement) -> Table:
 
 
 def bar(sample: Sample, most: int) -> Text:
-    """A prompt as a bar: what came from the cache, and what was read anew."""
+    """Return a prompt as a bar: tokens from the cache, then new tokens."""
     whole = round(BAR_WIDTH * sample.prompt / most) if most else 0
     cached = round(whole * sample.cached / sample.prompt) if sample.prompt else 0
     return Text.assemble((CACHED * cached, "green"), (NEW * (whole - cached), "yellow"))
 
 
 NO_CACHE_REPORTED = (
-    "The server tells of no token from its cache (usage.cache_read_input_tokens): it keeps none, or it "
-    "does not say so; then later turns come sooner than the first all the same."
+    "The server reports no cached tokens (usage.cache_read_input_tokens): it has no cache, or it does not "
+    "report it; in that case later turns still start sooner than the first."
 )
 
 
 def reuse_sentence(result: Measurement) -> str:
-    """The session in one sentence."""
+    """Describe the session's cache reuse in one sentence."""
     if not any(sample.cached for sample in result.turns):
         return NO_CACHE_REPORTED
     share = 100 * (median_of(iter(result.reuse)) or 0.0)
     worst = 100 * min(result.reuse)
     lost = max(before.prompt - after.cached for before, after in pairwise(result.turns))
     return (
-        f"A turn finds {share:.1f} % of the turn before it in the cache (median; the worst {worst:.1f} %): "
-        f"at most {max(0, lost)} tokens of it are read again, where the cache keeps whole blocks alone."
+        f"A turn finds {share:.1f} % of the previous turn in the cache (median; worst {worst:.1f} %): "
+        f"at most {max(0, lost)} tokens of it are computed again, because the cache holds whole blocks only."
     )
 
 
 def draw(result: Measurement, path: Path) -> None:
-    """The session as a picture: the prompt by turn, and the time to the first event."""
+    """Draw the session into a file: the prompt by turn, and the time to the first event."""
     matplotlib = import_module("matplotlib")
     matplotlib.use("Agg")
     pyplot = import_module("matplotlib.pyplot")
@@ -124,7 +124,7 @@ def draw(result: Measurement, path: Path) -> None:
     cached = [sample.cached for sample in result.turns]
     new = [sample.prompt - sample.cached for sample in result.turns]
     prompts.bar(turns, cached, color=INK["cached"], label="from the cache")
-    prompts.bar(turns, new, bottom=cached, color=INK["new"], label="read anew")
+    prompts.bar(turns, new, bottom=cached, color=INK["new"], label="computed")
     prompts.set(ylabel="prompt, tokens", title=f"{result.model}: a session of {len(turns)} turns")
     prompts.legend(loc="upper left")
     times.plot(turns, [1000 * sample.first_event for sample in result.turns], "o-", color=INK["line"])

@@ -1,7 +1,8 @@
-"""A coding agent's session, built in code. Pure; `bench_run` replays it.
+"""Builds a coding agent's session, turn by turn. Pure.
 
-It has the parts that decide about the cache: tools, system blocks with a billing line that differs per
-session, a system message behind the first prompt, calls and results that are only ever added to.
+The session has the parts that decide about prefix caching: tools, system blocks with a billing line that
+differs between sessions, a system message after the first prompt, and calls and results that are only
+appended.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,14 @@ Body = dict[str, Any]
 
 
 def session(name: str, turns: int, window: int | None, tokens: int) -> Iterator[Body]:
-    """The requests of a session, each the one before with one more call and result."""
+    """Yield the requests of a session, each one the previous one plus a call and its result.
+
+    Args:
+        name: Makes the session differ from every other.
+        turns: The number of requests.
+        window: The context window in tokens; None if unknown.
+        tokens: The longest reply, in tokens.
+    """
     budget = min(MOST_TOKENS, int((window or UNKNOWN_WINDOW) * SHARE)) - tokens
     head = int(budget * HEAD_SHARE)
     each = max(WORDS_TOKENS, (budget - head) // max(1, turns) - 2 * FRAME_TOKENS)
@@ -38,7 +46,7 @@ def session(name: str, turns: int, window: int | None, tokens: int) -> Iterator[
 
 
 def text_of_tokens(tokens: int) -> str:
-    """A text of about so many tokens."""
+    """Return a text of about this many tokens."""
     return (WORDS * (tokens // WORDS_TOKENS + 1)).strip()
 
 

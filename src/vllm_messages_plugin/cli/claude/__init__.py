@@ -1,1 +1,1 @@
-"""`vllm-messages claude`: starts Claude Code against a running server for one run."""
+"""`vllm-messages claude`: starts Claude Code with a running server, for one run."""

@@ -1,4 +1,4 @@
-"""`vllm-messages claude`: Claude Code with a running server, for one run; no file is touched."""
+"""`vllm-messages claude`: starts Claude Code with a running server, for one run, and writes no file."""
 
 import os
 from typing import Annotated, Any
@@ -27,10 +27,10 @@ INSTALL = (
 
 
 class PassArgumentsToClaude(TyperCommand):
-    """A command that leaves everything after `--` alone, so that no option of Claude's becomes our URL."""
+    """A command that leaves everything after `--` alone, so that no option of Claude Code becomes the URL."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse what stands before the first `--`; the rest is kept in the context."""
+        """Parse the arguments before the first `--` and keep the others in the context."""
         end = args.index("--") if "--" in args else len(args)
         ctx.meta[PASSED_ARGUMENTS] = args[end + 1 :]
         parsed: list[str] = super().parse_args(ctx, args[:end])
@@ -51,11 +51,11 @@ def claude(
     """Start Claude Code with a running server, for this one run.
 
     Everything after -- goes to claude: vllm-messages claude http://gpu:8000 -- -p "What is here?". The
-    settings are those of claude-config, given on the command line, where they go before the user's own;
-    the key is in the environment alone, and no file is written. A window of less than 32k starts
-    `claude --bare`.
+    settings are those of claude-config. They are passed on the command line, where they take precedence over
+    the user's own; the key is passed in the environment only, and no file is written. With a window below
+    32k, `claude --bare` is started.
 
-    Exit status: claude's own; 2 wrong usage, no server answers, or claude is not installed.
+    Exit status: claude's own; 2 wrong usage, no server responds, or claude is not installed.
     """
     from vllm_messages_plugin.cli.claude import launch as run
     from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError

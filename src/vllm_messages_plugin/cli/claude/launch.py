@@ -1,4 +1,4 @@
-"""The steps of `vllm-messages claude`: the command line, the environment, the start."""
+"""Builds Claude Code's command line and environment, and starts it."""
 
 import json
 import os
@@ -24,12 +24,24 @@ SETTINGS = "--settings"
 
 
 def find_program(name: str) -> str | None:
-    """Where Claude Code is; None if it is not installed."""
+    """Return the path of the Claude Code program, or None if it is not installed."""
     return shutil.which(name)
 
 
 def command_line(program: str, window: int, settings: Mapping[str, Any], rest: Sequence[str]) -> list[str]:
-    """Claude Code's command line; Claude Code reads only its last --settings, so the user's are merged in."""
+    """Return Claude Code's command line.
+
+    Claude Code reads only its last --settings, so settings among the user's own arguments are merged in.
+
+    Args:
+        program: The path of the program.
+        window: The server's context window in tokens.
+        settings: The settings for the server.
+        rest: The user's own arguments.
+
+    Raises:
+        UnusableSettingsError: The user's own --settings cannot be read or merged into.
+    """
     own, others = _user_settings(rest)
     merged, _ = merge(own, settings)
     bare = [flag for flag in command_for(window).split()[1:] if flag not in others]
@@ -38,7 +50,7 @@ def command_line(program: str, window: int, settings: Mapping[str, Any], rest: S
 
 
 def _user_settings(rest: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """The settings among the user's own arguments, and the other arguments."""
+    """Split the user's arguments into the settings among them and the other arguments."""
     words, others, found = iter(rest), [], ""
     for word in words:
         name, equals, value = word.partition("=")
@@ -50,7 +62,7 @@ def _user_settings(rest: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _loaded(text: str) -> dict[str, Any]:
-    """Settings from what --settings takes: JSON, or the path of a file."""
+    """Return the settings that an argument of --settings gives, as JSON or as the path of a file."""
     if not text.lstrip().startswith("{"):
         return read(Path(text))
     try:
@@ -61,7 +73,7 @@ def _loaded(text: str) -> dict[str, Any]:
 
 
 def environment(settings: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Claude Code's environment: ours without other accounts, with the settings' variables and the key."""
+    """Return Claude Code's environment: ours without other accounts, with the settings' variables."""
     kept = {name: value for name, value in environ.items() if not name.startswith(NOT_INHERITED)}
     variables = {name: value for name, value in settings["env"].items() if value}
     return (
@@ -73,7 +85,7 @@ def environment(settings: Mapping[str, Any], key: str, environ: Mapping[str, str
 
 
 def _proxy_exceptions(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """No proxy before a server on this machine."""
+    """Return the variables that keep requests to a server on this machine away from a proxy."""
     if not is_loopback(url):
         return {}
     present = environ.get("NO_PROXY") or environ.get("no_proxy") or ""
@@ -82,7 +94,7 @@ def _proxy_exceptions(url: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def announce(served: ServedModel, url: str) -> None:
-    """Say which model it will be, and what the settings cannot mend."""
+    """Print which model is used, and what the settings cannot solve."""
     typer.secho(
         f"Claude Code with {served.name} ({served.window} tokens) at {base_url(url)}", bold=True, err=True
     )
@@ -91,12 +103,12 @@ def announce(served: ServedModel, url: str) -> None:
 
 
 def print_command(command: Sequence[str]) -> None:
-    """The command as a shell takes it."""
+    """Print the command as a shell takes it."""
     typer.echo(shlex.join(command))
 
 
 def start(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Become Claude Code; its exit status is ours."""
+    """Replace this process by Claude Code, whose exit status becomes ours."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "nt":  # no exec there that a terminal would follow

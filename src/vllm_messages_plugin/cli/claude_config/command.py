@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vllm_messages_plugin.cli.claude_config.shells import Shell
-from vllm_messages_plugin.cli.options import DEFAULT_URL, Key, Model, SmallModel, Traffic, Url, Window
+from vllm_messages_plugin.cli.options import DEFAULT_URL, AsJson, Key, Model, SmallModel, Traffic, Url, Window
 
 
 def claude_config(
@@ -19,28 +19,26 @@ def claude_config(
     allow_traffic: Traffic = False,
     write: Annotated[bool, typer.Option("--write", help="Merge into Claude Code's user settings.")] = False,
     project: Annotated[
-        bool, typer.Option("--project", help="For this directory's .claude/settings.local.json instead.")
+        bool, typer.Option("--project", help="Use this directory's .claude/settings.local.json instead.")
     ] = False,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="Take back the last --write; no server is asked.")
-    ] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Undo the last --write; no server is asked.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="With --undo: also if the file has changed since.")
+        bool, typer.Option("--force", help="With --undo: also if the file was changed since.")
     ] = False,
     shell: Annotated[
-        Shell | None, typer.Option("--shell", help="Print only variables, as this shell sets them.")
+        Shell | None, typer.Option("--shell", help="Print only variables, in the syntax of this shell.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print only the settings, as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the Claude Code settings that fit a running server, or write them.
 
-    The server tells its model, window and capabilities. --write merges the settings into
-    $CLAUDE_CONFIG_DIR/settings.json or ~/.claude/settings.json under a lock, keeps all that is there, makes
-    a backup and says what changed; --undo brings the backup back. With --project the file is
-    .claude/settings.local.json of this directory, and the key stays out of it: Claude Code reads it from
+    The server reports its model, window and capabilities. --write merges the settings into
+    $CLAUDE_CONFIG_DIR/settings.json or ~/.claude/settings.json under a lock, keeps everything else in the
+    file, makes a backup and prints what changed; --undo restores the backup. With --project the file is
+    .claude/settings.local.json in this directory, and the key is not written: Claude Code reads it from
     VLLM_API_KEY when it starts. For a shell: eval "$(vllm-messages claude-config --shell bash)".
 
-    Exit status: 0 done; 2 wrong usage, no server answers, or a settings file that cannot be merged into.
+    Exit status: 0 done; 2 wrong usage, no server responds, or a settings file that cannot be merged into.
     """
     from vllm_messages_plugin.cli.claude_config import steps as run
     from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError

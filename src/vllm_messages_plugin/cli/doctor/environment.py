@@ -1,4 +1,7 @@
-"""Which variables are set, and what they do. Settings are read where the server was started, not here."""
+"""Diagnoses the environment variables that vLLM and the plugin read.
+
+The plugin reads its settings where the server was started, which may be another environment than this one.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,23 +28,23 @@ def _switch(value: str) -> str | None:
 
 
 def _one_of(words: frozenset[str]) -> Callable[[str], str | None]:
-    return lambda value: None if value in words else f"is none of {', '.join(sorted(words))}"
+    return lambda value: None if value in words else f"is not one of {', '.join(sorted(words))}"
 
 
 def _size(value: str) -> str | None:
-    return None if value.isdecimal() and int(value) >= 1 else "is no whole number from 1"
+    return None if value.isdecimal() and int(value) >= 1 else "is not a whole number of at least 1"
 
 
 def _seconds(value: str) -> str | None:
     try:
-        return None if float(value) > 0 else "is not more than 0"
+        return None if float(value) > 0 else "is not greater than 0"
     except ValueError:
-        return "is no number"
+        return "is not a number"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting: what it does, and what is wrong with a value."""
+    """A setting: its effect, and a function that says what is wrong with a value."""
 
     effect: str
     find_problem: Callable[[str], str | None] = _any
@@ -51,21 +54,21 @@ class Setting:
 # A test compares these with the server's own settings, which the command line must not import.
 SETTINGS: Mapping[str, Setting] = {
     "ENABLED": Setting("whether the plugin serves /v1/messages at all", _switch),
-    "ALIASES": Setting("model names answered besides the served one's own"),
+    "ALIASES": Setting("further names for the served model"),
     "TOOL_CALL_PARSER": Setting("the tool parser of the Messages routes"),
     "REASONING_PARSER": Setting("the reasoning parser of the Messages routes"),
-    "FORMATS": Setting("whether our own parsers read replies, or vLLM's", _one_of(FORMATS)),
-    "DEFAULT_THINKING": Setting("what a request without `thinking` gets", _one_of(THINKING)),
+    "FORMATS": Setting("whether the plugin's or vLLM's parsers read the output", _one_of(FORMATS)),
+    "DEFAULT_THINKING": Setting("the thinking of a request that does not set it", _one_of(THINKING)),
     "MAX_BODY_MB": Setting("the largest body, in MiB", _size),
     "FETCH_PRIVATE": Setting("whether documents may be fetched from private addresses", _switch),
     "FIRST_PING_SECONDS": Setting("the silence before a stream's first ping", _seconds),
     "PING_SECONDS": Setting("the silence before further pings", _seconds),
-    "SIGNATURE_KEY": Setting("seals thinking, for all replicas that share it", secret=True),
+    "SIGNATURE_KEY": Setting("signs thinking, for all replicas that share it", secret=True),
 }
 
 
 def environment(environ: Mapping[str, str], url: str) -> Iterator[Line]:
-    """The variables that decide whether and how the plugin works."""
+    """Yield the lines about the variables that decide whether and how the plugin works."""
     yield _plugins(environ)
     yield _rust(environ)
     yield from _settings(environ)
@@ -83,7 +86,7 @@ def _plugins(environ: Mapping[str, str]) -> Line:
 def _rust(environ: Mapping[str, str]) -> Line:
     if environ.get("VLLM_USE_RUST_FRONTEND", "0") in {"", "0"}:
         return ok("VLLM_USE_RUST_FRONTEND", "not set")
-    return fail("VLLM_USE_RUST_FRONTEND", "set", "unset it: that front end loads no Python plugin")
+    return fail("VLLM_USE_RUST_FRONTEND", "set", "unset it: the Rust front end loads no Python plugins")
 
 
 def _settings(environ: Mapping[str, str]) -> Iterator[Line]:
@@ -98,20 +101,18 @@ def _setting(name: str, value: str) -> Line:
     setting = SETTINGS.get(name.upper().removeprefix(PREFIX))
     if setting is None:
         near = get_close_matches(name.upper().removeprefix(PREFIX), SETTINGS, n=1)
-        advice = f"perhaps {PREFIX}{near[0]}" if near else "docs/configuration.md lists all there are"
-        return warn(name, "there is no such setting", advice)
+        advice = f"did you mean {PREFIX}{near[0]}?" if near else "docs/configuration.md lists all settings"
+        return warn(name, "unknown setting", advice)
     shown = "(not shown)" if setting.secret else repr(value)
     if wrong := setting.find_problem(value):
-        return fail(
-            name, f"{shown} {wrong}", "mend it: with a value that makes no sense the plugin stays off"
-        )
+        return fail(name, f"{shown} {wrong}", "correct it: with an invalid value the plugin stays off")
     if name.upper() == f"{PREFIX}ENABLED" and value.lower() in {"0", "false", "no", "off", "f", "n"}:
-        return warn(name, shown, "the plugin stands aside: vLLM's own /v1/messages answers")
+        return warn(name, shown, "the plugin is off: vLLM's own /v1/messages responds")
     return ok(name, f"{shown}: {setting.effect}")
 
 
 def _proxy(environ: Mapping[str, str], url: str) -> Line | None:
-    """A proxy before a server on this machine breaks clients that obey it."""
+    """Diagnose a proxy in front of a server on this machine, which breaks clients that use it."""
     proxies = [name for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy") if environ.get(name)]
     if not proxies or not is_loopback(url):
         return None
@@ -120,7 +121,9 @@ def _proxy(environ: Mapping[str, str], url: str) -> Line | None:
     if spared == "*" or any(_covers(part.strip(), host) for part in spared.split(",")):
         return ok("proxy", f"{proxies[0]}, but not for {host}")
     return warn(
-        "proxy", f"{proxies[0]} is set", f"set NO_PROXY={host}, or clients ask the proxy for this machine"
+        "proxy",
+        f"{proxies[0]} is set",
+        f"set NO_PROXY={host}, or clients send requests for this machine to the proxy",
     )
 
 

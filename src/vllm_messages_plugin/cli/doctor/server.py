@@ -1,4 +1,4 @@
-"""What answers at the URL: whether anything does, whether it is this plugin, and what it serves."""
+"""Diagnoses a running server: whether it responds, whether this plugin is loaded, what it serves."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ PLUGIN_ID, VLLM_ID = re.compile(r"msg_[0-9a-f]{24}"), re.compile(r"chatcmpl-|[0-
 
 
 def server(url: str, key: str, model: str, seconds: float) -> Iterator[Line]:
-    """What a server says of itself, and one answer of one token."""
+    """Yield the lines about a server, from its model list, one reply of one token, and its metrics."""
     with http_client(url, seconds) as http:
         try:
             served = list_models(http, key or None, given=model)
@@ -39,7 +39,7 @@ def server(url: str, key: str, model: str, seconds: float) -> Iterator[Line]:
 
 
 def _version(client: Client) -> str:
-    """vLLM's version, if the server tells it."""
+    """Return the version that the server reports, if it does."""
     try:
         version = client.send("GET", "/version").json().get("version")
     except Exception:  # noqa: BLE001 - whatever another engine answers there, it is no trouble
@@ -50,7 +50,7 @@ def _version(client: Client) -> str:
 def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line]:
     names = ", ".join(model.name for model in served)
     if is_known_to_claude_code(chosen.name):
-        advice = "Claude Code takes it for Anthropic's own: add --served-model-name with a name of its own"
+        advice = "Claude Code takes it for Anthropic's model: give it another name with --served-model-name"
         yield warn("models", names, advice)
     else:
         yield ok("models", names)
@@ -77,36 +77,34 @@ def _probe_messages(client: Client) -> Iterator[Line]:
     try:
         reply = client.message(body)
     except httpx.HTTPError as error:
-        yield fail(
-            "/v1/messages", f"no answer: {error or type(error).__name__}", "look into the server's log"
-        )
+        yield fail("/v1/messages", f"no response: {error or type(error).__name__}", "see the server's log")
         return
     yield identify_server(reply)
     yield _cache(client)
 
 
 def identify_server(reply: Response) -> Line:
-    """Whether an answer is the plugin's: by its id and its request-id header."""
+    """Say whether a response comes from this plugin, by its message id and its request-id header."""
     if reply.status == 404:
         return fail("/v1/messages", "there is no such route", NOT_LOADED)
     if reply.status != 200:
-        return fail("/v1/messages", f"HTTP {reply.status}: {reply.excerpt()}", "look into the server's log")
+        return fail("/v1/messages", f"HTTP {reply.status}: {reply.excerpt()}", "see the server's log")
     message_id = str(reply.json().get("id"))
     signed = reply.headers.get("request-id", "").startswith("req_")
     if PLUGIN_ID.fullmatch(message_id) and signed:
-        return ok("/v1/messages", f"this plugin answers ({message_id})")
+        return ok("/v1/messages", f"this plugin responds ({message_id})")
     if message_id.startswith("msg_") and signed:
-        return warn("/v1/messages", f"a Messages server answers ({message_id})", "but it is not this plugin")
-    return warn("/v1/messages", f"vLLM's own or another server answers (id {message_id})", NOT_LOADED)
+        return warn(
+            "/v1/messages", f"another Messages server responds ({message_id})", "but it is not this plugin"
+        )
+    return warn("/v1/messages", f"vLLM's own route or another server responds (id {message_id})", NOT_LOADED)
 
 
 def _cache(client: Client) -> Line:
     reply = client.send("GET", "/metrics")
     found = re.search(r'enable_prefix_caching="(\w+)"', reply.text) if reply.status == 200 else None
     if found is None:
-        return ok("prefix cache", "the server's metrics do not tell")
+        return ok("prefix cache", "unknown: the server's metrics do not say")
     if found[1] == "True":
         return ok("prefix cache", "on")
-    return warn(
-        "prefix cache", "off", "start vLLM with --enable-prefix-caching: agents send long prompts again"
-    )
+    return warn("prefix cache", "off", "start vLLM with --enable-prefix-caching: agents repeat long prompts")

@@ -1,1 +1,1 @@
-"""`vllm-messages flags`: the `vllm serve` line that fits a model."""
+"""`vllm-messages flags`: the `vllm serve` command that fits a model."""

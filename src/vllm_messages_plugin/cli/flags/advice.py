@@ -1,4 +1,4 @@
-"""Turns the choice of parsers into flags, reasons and plain findings. Pure; `flags` calls it."""
+"""Turns the selected parsers into flags, reasons and findings. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,19 +20,19 @@ READ_BY_VLLM = ("<think>", *REASONING_PARSER_BY_TAG)
 AUTO = "--enable-auto-tool-choice"
 AUTO_REASON = 'without it vLLM answers tool_choice "auto" with a 400'
 PLUGIN_PARSER_REASON = (
-    "vLLM has no parser that reads {} while they stream; this one of ours asks the chat template"
+    "vLLM has no streaming parser for {}; this one, the plugin's, follows the chat template"
 )
-OWN_TEMPLATE = f"{parser_names.AUTO} asks the model's own chat template, not that of --chat-template."
+OWN_TEMPLATE = f"{parser_names.AUTO} follows the model's own chat template, not that of --chat-template."
 NO_TOOLS = (
-    "No tool flag: vLLM's own routes have no way to tell this model of tools. The Messages routes prompt "
-    "them as text."
+    "No tool flag: vLLM's own routes cannot show tools to this model. The Messages routes describe them as "
+    "text in the prompt."
 )
-DROPPED_CALLS = "The template drops earlier calls; only the Messages routes show them to the model again."
+DROPPED_CALLS = "The template drops earlier calls; only the Messages routes show them to the model."
 
 
 @dataclass(frozen=True)
 class Flag:
-    """One flag with its value, and why it is there."""
+    """One flag with its value, and the reason for it."""
 
     words: tuple[str, ...]
     reason: str
@@ -40,7 +40,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Advice:
-    """The two command lines, the reasons, and what was found."""
+    """The two command lines, the reasons, notes, and what the model's files say."""
 
     messages: list[str]
     openai: list[str]
@@ -51,7 +51,12 @@ class Advice:
 
 
 def advise(model: Model, given: Sequence[str] = ()) -> Advice:
-    """Choose the parsers for a model and say what that means on the command line."""
+    """Select the parsers for a model and describe the choice as command lines.
+
+    Args:
+        model: The model's files.
+        given: Arguments that the user has chosen, such as --chat-template.
+    """
     choice = choose_parsers(model.facts)
     plain = ["vllm", "serve", model.name, *given]
     if model.facts.tokenizer_mode and builtin_renderer_of(None, None, model.facts.tokenizer_mode) is None:
@@ -77,7 +82,7 @@ def _flags(choice: ParserChoice) -> list[Flag]:
 
 
 def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
-    """vLLM's tool parser, else ours where the template speaks of tools in a form that we read."""
+    """vLLM's tool parser, or the plugin's if the template uses a tool-call format that only it reads."""
     if not choice.prompted:
         return choice.tool_parser, choice.reasons[0]
     spoken = scanner_only_format(choice)
@@ -89,7 +94,7 @@ def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
 
 
 def _reasoning_parser(choice: ParserChoice) -> tuple[str | None, str]:
-    """vLLM's reasoning parser, else ours where the template shows the tags of thoughts."""
+    """vLLM's reasoning parser, or the plugin's if the template shows the tags of thinking."""
     thinking = choice.profile.thinking if choice.profile else None
     if choice.reasoning_parser or thinking is None or not (thinking.open_tag and thinking.close_tag):
         return choice.reasoning_parser, choice.reasons[-1]
@@ -113,20 +118,22 @@ def _found(model: Model, choice: ParserChoice) -> dict[str, str]:
     facts = model.facts
     native = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
     details = {
-        "architecture": facts.architecture or facts.model_type or "not told",
-        "window": f"{model.window} tokens" if model.window else "not told",
+        "architecture": facts.architecture or facts.model_type or "unknown",
+        "window": f"{model.window} tokens" if model.window else "unknown",
         "rendered by": f"vLLM's own {native} renderer" if native else _template(facts.template),
     }
     profile = choice.profile
     if profile is None:
         return details
     if profile.error:
-        return details | {"trouble": profile.error}
+        return details | {"error": profile.error}
     return details | _template_traits(profile) | {"thinking": describe_thinking(profile.thinking)}
 
 
 def _template(template: str | None) -> str:
-    return f"its chat template, {len(template)} characters" if template else "nothing: there is no template"
+    return (
+        f"its chat template, {len(template)} characters" if template else "nothing: there is no chat template"
+    )
 
 
 def _template_traits(profile: TemplateProfile) -> dict[str, str]:
@@ -134,8 +141,12 @@ def _template_traits(profile: TemplateProfile) -> dict[str, str]:
         "tools": _tools(profile),
         "results": "shown as results" if profile.renders_results else "not shown",
         "arguments": f"as {'JSON text' if profile.arguments_as == 'string' else 'an object'}",
-        "system": "at the head" if profile.leading_system else "refused at the head, told by the user",
-        "system in the middle": "in its place" if profile.inline_system else "told by the user, in its place",
+        "system": "at the start"
+        if profile.leading_system
+        else "refused at the start, moved into the user's turn",
+        "system in the middle": "in its place"
+        if profile.inline_system
+        else "moved into a user turn, in its place",
         "two users in a row": "as they are" if profile.consecutive_users else "joined",
     }
 
@@ -145,12 +156,12 @@ def _tools(profile: TemplateProfile) -> str:
     if profile.call_format:
         return f"{listed}, calls written as {profile.call_format}"
     if profile.hinted_format:
-        return f"{listed}, calls asked for as {profile.hinted_format}"
+        return f"{listed}, calls requested as {profile.hinted_format}"
     return listed
 
 
 def describe_thinking(thinking: ThinkingProfile | None) -> str:
-    """How a template thinks, in one line."""
+    """Describe in one line how a template switches and marks thinking."""
     if thinking is None:
         return "never"
     words = ["on by default" if thinking.default_on else "off by default"]
@@ -170,7 +181,7 @@ def describe_thinking(thinking: ThinkingProfile | None) -> str:
 
 
 def to_json(model: Model, advice: Advice) -> dict[str, Any]:
-    """All of it for programs."""
+    """Return the whole advice for programs."""
     choice = advice.choice
     return {
         "model": model.name,

@@ -1,4 +1,4 @@
-"""`vllm-messages flags`: the `vllm serve` line that fits a model, and why. No network, no vLLM."""
+"""`vllm-messages flags`: the `vllm serve` command that fits a model, and why. No network, no vLLM."""
 
 import json
 import os
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 def flags(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL_OR_DIR", help="A directory, or a name in the cache.")
+        str, typer.Argument(metavar="MODEL_OR_DIR", help="A directory, or a name in the Hugging Face cache.")
     ],
     chat_template: Annotated[
         Path | None,
-        typer.Option(help="A template in the place of the model's own.", exists=True, dir_okay=False),
+        typer.Option(help="A chat template that replaces the model's own.", exists=True, dir_okay=False),
     ] = None,
-    tokenizer_mode: Annotated[str, typer.Option(help="What is given to vLLM as --tokenizer-mode.")] = "",
+    tokenizer_mode: Annotated[str, typer.Option(help="The value of vLLM's --tokenizer-mode.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print the vllm serve line that fits a model, with a reason for each flag.
+    """Print the vllm serve command that fits a model, with a reason for each flag.
 
-    Reads the model's own files, from a directory or the Hugging Face cache, and asks its chat template how
-    it writes calls and thoughts. The Messages routes need no flag: the plugin does the same when the server
-    starts. The flags are for vLLM's own routes, /v1/chat/completions and /v1/responses.
+    Reads the model's own files, from a directory or the Hugging Face cache, and renders its chat template to
+    find how it writes tool calls and thinking. The Messages routes need no flag: the plugin does the same
+    when the server starts. The flags are for vLLM's own routes, /v1/chat/completions and /v1/responses.
 
-    Exit status: 0 done; 2 there is no such model here.
+    Exit status: 0 done; 2 the model was not found.
     """
     from vllm_messages_plugin.cli.flags.advice import advise, to_json
     from vllm_messages_plugin.cli.flags.model_files import NoModelError, read_model
@@ -53,14 +53,14 @@ def _print(directory: str, advice: "Advice") -> None:
     typer.echo(f"Read from {directory}")
     _heading("For /v1/messages")
     typer.secho("  " + shlex.join(advice.messages), fg="green")
-    typer.echo("    No flag is needed: the plugin asks the chat template when the server starts.")
+    typer.echo("    No flag is needed: the plugin follows the chat template.")
     _heading("For vLLM's own /v1/chat/completions and /v1/responses")
     typer.secho("  " + shlex.join(advice.openai), fg="green")
     for flag in advice.flags:
         typer.echo(f"    {' '.join(flag.words)}: {flag.reason}")
     for note in advice.notes:
         typer.echo(f"    {note}")
-    _heading("What the model's files tell")
+    _heading("What the model's files say")
     width = max(map(len, advice.details))
     for name, value in advice.details.items():
         typer.echo(f"  {name:<{width}}  {value}")

@@ -1,7 +1,7 @@
-"""Reads what a model's own files tell of it, without loading it. `flags` calls it.
+"""Reads what a model's files say about it, without loading it.
 
-A model is a directory or a name in the Hugging Face cache; the network is never asked. The files are
-read as transformers and vLLM read them, so that the choice is the one the server will make.
+A model is a directory or a name in the Hugging Face cache; the network is never used. The files are read as
+transformers and vLLM read them, so that the result is what the server will find.
 """
 
 import json
@@ -22,12 +22,12 @@ MISTRAL_WEIGHTS, MISTRAL_TOKENIZERS = "consolidated*.safetensors", ("tekken.json
 
 
 class NoModelError(ValueError):
-    """There are no model files where they were looked for; the text says where that was."""
+    """The model's files were not found or cannot be read; the text says where and why."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model's name, the directory of its files, what they tell and its longest window."""
+    """A model's name, its directory, what its files say, and its longest window in tokens."""
 
     name: str
     directory: Path
@@ -38,11 +38,21 @@ class Model:
 def read_model(
     name: str, environ: Mapping[str, str], tokenizer_mode: str = "", template: Path | None = None
 ) -> Model:
-    """Read a model by its directory or its name; `template` stands in for the model's own."""
+    """Read a model.
+
+    Args:
+        name: Its directory, or its name in the Hugging Face cache.
+        environ: The environment, which locates the cache.
+        tokenizer_mode: The value of vLLM's --tokenizer-mode; empty to detect it.
+        template: A chat template file that replaces the model's own.
+
+    Raises:
+        NoModelError: There is no such model, or its files are not valid.
+    """
     directory = find_directory(name, environ)
     config = _object(directory / "config.json") or _object(directory / "params.json")
     if not config:
-        raise NoModelError(f"{directory} has no config.json, so it holds no model")
+        raise NoModelError(f"{directory} has no config.json, so it is not a model's directory")
     tokenizer = _object(directory / "tokenizer_config.json")
     own, with_tools = (template.read_text(encoding="utf-8"), None) if template else _templates(directory)
     facts = ModelFacts(
@@ -60,7 +70,7 @@ def read_model(
 
 
 def find_directory(name: str, environ: Mapping[str, str]) -> Path:
-    """The directory of a model's files: the one named, or its newest snapshot in the cache."""
+    """Return the directory of a model's files: the one named, or its newest snapshot in the cache."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _snapshot(folder) or folder
@@ -68,13 +78,13 @@ def find_directory(name: str, environ: Mapping[str, str]) -> Path:
     if found := _snapshot(cached):
         return found
     raise NoModelError(
-        f"{name} is no directory, and not in the Hugging Face cache ({cached} is missing or empty): "
-        f"give a directory, or fetch its small files first: hf download {name} --exclude '*.safetensors'"
+        f"{name} is neither a directory nor in the Hugging Face cache ({cached} is missing or empty): "
+        f"give a directory, or download its small files first: hf download {name} --exclude '*.safetensors'"
     )
 
 
 def hub_cache(environ: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps models."""
+    """Return the directory where huggingface_hub keeps models."""
     if cache := environ.get("HF_HUB_CACHE") or environ.get("HUGGINGFACE_HUB_CACHE"):
         return Path(cache).expanduser()
     root = environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -83,7 +93,7 @@ def hub_cache(environ: Mapping[str, str]) -> Path:
 
 
 def _snapshot(folder: Path) -> Path | None:
-    """The snapshot that a cache entry's main branch names, or else the newest one."""
+    """Return the snapshot that a cache entry's main branch names, or else the newest one."""
     snapshots = folder / "snapshots"
     main = folder / "refs" / "main"
     if main.is_file() and (named := snapshots / main.read_text(encoding="utf-8").strip()).is_dir():
@@ -93,7 +103,7 @@ def _snapshot(folder: Path) -> Path | None:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """A file's JSON object; an empty one if there is no such file."""
+    """Return a file's JSON object; an empty one if there is no such file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -104,7 +114,7 @@ def _object(path: Path) -> dict[str, Any]:
 
 
 def _templates(directory: Path) -> tuple[str | None, str | None]:
-    """The template, and the one for tools if it is another; files go before tokenizer_config.json."""
+    """Return the template, and the one for tools if it differs; files precede tokenizer_config.json."""
     found = dict(_listed_templates(directory)) | dict(_template_files(directory))
     return found.get("default"), found.get("tool_use")
 
@@ -123,7 +133,7 @@ def _listed_templates(directory: Path) -> Iterator[tuple[str, str]]:
 
 
 def _named(value: Any) -> Iterator[tuple[str, str]]:
-    """Templates by name, from either form: one text, or a list of names and texts."""
+    """Yield templates by name, from either format: one text, or a list of names and texts."""
     if isinstance(value, str):
         yield "default", value
     for entry in value if isinstance(value, list) else ():
@@ -137,7 +147,7 @@ def _special_tokens(directory: Path, tokenizer: Mapping[str, Any]) -> dict[str, 
 
 
 def _content(token: Any) -> str | None:
-    """A token's text, from either form: itself, or an object that has it."""
+    """Return a token's text, from either format: itself, or an object that contains it."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) else None
 
@@ -151,7 +161,7 @@ def _added_tokens(directory: Path, tokenizer: Mapping[str, Any]) -> Iterator[str
 
 
 def _head_tokens(path: Path) -> list[Any]:
-    """`added_tokens` of a tokenizer.json, without parsing its vocabulary where that can be spared."""
+    """Return `added_tokens` of a tokenizer.json, without parsing its vocabulary where possible."""
     if not path.is_file():
         return []
     with path.open("rb") as file:
@@ -177,7 +187,7 @@ def _is_mistral(directory: Path) -> bool:
 
 
 def _window(config: Mapping[str, Any]) -> int | None:
-    """The longest window the model is made for; a multimodal one tells it of its text part."""
+    """Return the longest window that the model is made for; a multimodal model has it in its text part."""
     parts = (config, config.get("text_config"), config.get("llm_config"))
     windows = (part.get(name) for part in parts if isinstance(part, Mapping) for name in WINDOWS)
     return next((value for value in windows if isinstance(value, int)), None)

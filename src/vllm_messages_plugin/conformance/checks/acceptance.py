@@ -1,4 +1,4 @@
-"""Checks of what a server must take as it comes, and of its cache."""
+"""Checks of requests that every server must accept, and of its prefix cache."""
 
 import re
 import uuid
@@ -17,7 +17,7 @@ CACHED_PROMPT = (
 
 
 def cache(client: Client) -> Outcome:
-    """The second of two equal requests reads the cache, and the three counters keep their sum."""
+    """The second of two equal requests reads the cache, and both report the same number of input tokens."""
     length = min(CACHED_PROMPT, (client.window or CACHED_PROMPT) // 2)
     text = f"Run {uuid.uuid4().hex}. " + SENTENCE * (length // SENTENCE_TOKENS)
     system = [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]
@@ -34,7 +34,7 @@ def cache(client: Client) -> Outcome:
 
 
 def cache_is_off(client: Client, prompt: int) -> str | None:
-    """Why nothing can have been cached, if vLLM's metrics say so."""
+    """Return why nothing can have been cached, if vLLM's metrics show it."""
     metrics = client.send_unrecorded("GET", "/metrics")
     facts = dict(re.findall(r'\b(block_size|enable_prefix_caching)="(\w+)"', metrics.text))
     if facts.get("enable_prefix_caching") == "False":
@@ -82,7 +82,7 @@ ACCEPTED_REQUESTS: tuple[tuple[str, dict[str, Any], str, dict[str, str]], ...] =
 
 
 def leniency(client: Client) -> Outcome:
-    """Requests that real clients send are answered, not refused."""
+    """Requests that real clients send are accepted."""
     for what, body, path, headers in ACCEPTED_REQUESTS:
         expect_ok(client.message(body, path=path, **headers), what)
     return passed(", ".join(what for what, *_ in ACCEPTED_REQUESTS))

@@ -1,4 +1,4 @@
-"""Checks of the requests that real clients send, in their own shape: Claude Code, and strict parsers."""
+"""Checks with the requests that real clients send: Claude Code, and SDKs with strict parsers."""
 
 from typing import Any
 
@@ -65,7 +65,7 @@ MODEL_CHECK = single_turn("Hi", 1)
 
 
 def claude_code(client: Client) -> Outcome:
-    """The first request of Claude Code is answered: betas, deferred tools, a system turn, 32000 tokens."""
+    """Claude Code's first requests are accepted: betas, deferred tools, a system turn, 32000 tokens."""
     path = f"{MESSAGES}?beta=true"
     response = client.open(MAIN, path=path, anthropic_beta=BETAS)
     expect(response.status == 200, f"its main request: HTTP {response.status}: {response.excerpt()}")
@@ -86,7 +86,7 @@ NEVER_NULL = ("citations", "caller", "toolset_name", "input", "signature", "thin
 
 
 def no_nulls(client: Client) -> Outcome:
-    """Blocks have no field that is null: strict clients refuse a whole answer for one."""
+    """No field of a block is null: strict clients reject a whole message for one."""
     messages = [
         expect_ok(client.message(single_turn("Say hello.", 8)), "a plain message"),
         expect_ok(client.message(FORCED), "a call"),
@@ -95,14 +95,14 @@ def no_nulls(client: Client) -> Outcome:
     for block in [block for message in messages for block in message["content"]]:
         nulls = [name for name in NEVER_NULL if name in block and block[name] is None]
         expect(not nulls, f"a {block['type']} block has null for {', '.join(nulls)}")
-    return passed("text and tool_use, streamed as well")
+    return passed("text and tool_use, also streamed")
 
 
 JSON_TOOL = {**WEATHER, "name": "json", "description": "Respond with a JSON object."}
 
 
 def json_tool(client: Client) -> Outcome:
-    """Structured output by a forced tool called json, as Vercel's AI SDK asks for it."""
+    """Structured output through a forced tool called json works, as Vercel's AI SDK requests it."""
     body = single_turn(
         "Which city?", 256, temperature=0, tools=[JSON_TOOL], tool_choice={"type": "tool", "name": "json"}
     )

@@ -1,4 +1,4 @@
-"""Checks of tool_choice and of what a call is made of; schemas of enums leave a model no choice."""
+"""Checks of tool_choice and of tool calls. Every schema consists of enums, so any model can satisfy it."""
 
 import json
 from collections.abc import Mapping
@@ -68,17 +68,17 @@ def _forced_request(tool: dict[str, Any], limit: int = 256) -> dict[str, Any]:
 
 
 def _finished_in_both_modes(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Both answers, if they came to their end."""
+    """Return the message of both modes, if both reached an end."""
     return [(mode, require_finished(body, message, mode)) for mode, message in _both_modes(client, body)]
 
 
 def _both_modes(client: Client, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The plain answer and the streamed one."""
+    """Return the message, and the message of a stream."""
     return [("plain", expect_ok(client.message(body), "plain")), ("streamed", stream_message(client, body))]
 
 
 def any_tool(client: Client) -> Outcome:
-    """With `any` at least one of the tools is called, with an input that its schema allows."""
+    """With `any`, at least one of the tools is called, with an input that its schema allows."""
     for mode, message in _finished_in_both_modes(client, _request([WEATHER, TIME], {"type": "any"})):
         calls = calls_of(message)
         expect(calls, f"{mode}: no call, but {text_of(message)[:60]!r}")
@@ -86,7 +86,7 @@ def any_tool(client: Client) -> Outcome:
             _expect_known(call, mode)
         stop = message.get("stop_reason")
         expect(stop == "tool_use", f"{mode}: the stop_reason is {stop}, not tool_use")
-    return passed(f"{', '.join(call['name'] for call in calls)}, streamed as well")
+    return passed(f"{', '.join(call['name'] for call in calls)}, also streamed")
 
 
 def _expect_known(call: Block, mode: str) -> None:
@@ -98,7 +98,7 @@ def _expect_known(call: Block, mode: str) -> None:
 
 
 def no_tool(client: Client) -> Outcome:
-    """With `none` nothing is called, though the tools are there."""
+    """With `none`, no tool is called, although tools are offered."""
     for mode, message in _both_modes(client, _request([WEATHER], {"type": "none"}, 32)):
         expect(not calls_of(message), f"{mode}: {calls_of(message)[:1]} was called")
         stop = message.get("stop_reason")
@@ -107,12 +107,12 @@ def no_tool(client: Client) -> Outcome:
 
 
 def single_call(client: Client) -> Outcome:
-    """disable_parallel_tool_use leaves exactly one call."""
+    """With disable_parallel_tool_use there is exactly one call."""
     choice = {"type": "any", "disable_parallel_tool_use": True}
     for mode, message in _finished_in_both_modes(client, _request([WEATHER, TIME], choice)):
         count = len(calls_of(message))
         expect(count == 1, f"{mode}: {count} calls")
-    return passed("one call, streamed as well")
+    return passed("one call, also streamed")
 
 
 def no_arguments(client: Client) -> Outcome:
@@ -124,16 +124,16 @@ def no_arguments(client: Client) -> Outcome:
 
 
 def awkward_arguments(client: Client) -> Outcome:
-    """Quotes, newlines, markup, numbers and nested lists come through a call unharmed."""
+    """Quotes, newlines, markup, numbers and nested lists arrive unchanged in a call's input."""
     for mode, message in _finished_in_both_modes(client, _forced_request(NOTE, 400)):
         inputs = [call.get("input") for call in calls_of(message)]
         shown = json.dumps(inputs, ensure_ascii=False)[:160]
         expect(inputs == [AWKWARD], f"{mode}: the input is not the only one its schema allows: {shown}")
-    return passed("text, number, boolean and a nested list, streamed as well")
+    return passed("text, number, boolean and a nested list, also streamed")
 
 
 def cut_call(client: Client) -> Outcome:
-    """A call that max_tokens cuts says so, and no half of it is passed off as a whole."""
+    """A call that max_tokens cuts ends with that stop_reason, and its part is not presented as complete."""
     body = {**FORCED, "max_tokens": 8}
     plain = expect_ok(client.message(body), "a cut call")
     _expect_cut(plain.get("stop_reason"), "plain")
@@ -144,7 +144,7 @@ def cut_call(client: Client) -> Outcome:
         event.data["delta"].get("stop_reason") for event in response.events() if event.kind == "message_delta"
     ]
     _expect_cut(ends[-1], "streamed")
-    return passed("stop_reason max_tokens, streamed as well")
+    return passed("stop_reason max_tokens, also streamed")
 
 
 def _expect_cut(stop: Any, mode: str) -> None:
@@ -152,7 +152,7 @@ def _expect_cut(stop: Any, mode: str) -> None:
 
 
 def loop(client: Client) -> Outcome:
-    """An agent's loop: the model's own call is sent back as it came, with parallel results, and answered."""
+    """A model's own call is sent back unchanged, with the results of two parallel calls, and is accepted."""
     first = require_finished(FORCED, expect_ok(client.message(FORCED), "the first step"), "the first step")
     other = {
         "type": "tool_use",

@@ -1,4 +1,4 @@
-"""Checks of count_tokens: it tells what the same request is then charged for."""
+"""Checks of count_tokens: it reports what the same request is then charged for."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ PICTURE = {"messages": [{"role": "user", "content": [IMAGE, {"type": "text", "te
 
 def count_tokens(client: Client) -> Outcome:
     """count_tokens agrees with usage, to the token, for every part of a request."""
-    cases = (*CASES, ("a picture", PICTURE)) if client.images else CASES
+    cases = (*CASES, ("an image", PICTURE)) if client.images else CASES
     found = [_agree(client, what, body) for what, body in cases]
     return passed(", ".join(found))
 
@@ -50,6 +50,6 @@ def _agree(client: Client, what: str, body: dict[str, Any]) -> str:
     counted_tokens, charged = counted.get("input_tokens"), input_total(message.get("usage") or {})
     expect(
         counted_tokens == charged,
-        f"{what}: count_tokens says {counted_tokens}, usage {charged} ({message.get('usage')})",
+        f"{what}: count_tokens returns {counted_tokens}, usage {charged} ({message.get('usage')})",
     )
     return f"{what} {counted_tokens}"

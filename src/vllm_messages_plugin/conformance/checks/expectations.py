@@ -1,4 +1,4 @@
-"""What every check needs: a question to ask, and what an answer must be. The check modules call it."""
+"""What most checks need: a request to send, and what a response must be."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,41 +13,41 @@ COUNTING_PROMPT = "Count from one to twenty in words, with commas between them."
 
 
 def single_turn(text: str, limit: int, **fields: Any) -> dict[str, Any]:
-    """A request with one question."""
+    """Return a request body with one user turn."""
     return {"max_tokens": limit, "messages": [{"role": "user", "content": text}], **fields}
 
 
 def expect_ok(response: Response, what: str) -> dict[str, Any]:
-    """The body of an answer that must be 200."""
+    """Return the body of a response that must be a 200."""
     expect(response.status == 200, f"{what}: HTTP {response.status}: {response.excerpt()}")
     return response.json()
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """An answer's text, without its other blocks."""
+    """Return the text of a message, without its other blocks."""
     blocks = message.get("content") or []
     return "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
 
 
 def calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """An answer's tool_use blocks."""
+    """Return the tool_use blocks of a message."""
     return [block for block in message.get("content") or [] if block.get("type") == "tool_use"]
 
 
 def input_total(usage: dict[str, Any]) -> int:
-    """All input tokens: the protocol counts cached ones apart."""
+    """Return all input tokens of a usage object, which counts cached ones separately."""
     names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     return sum(usage.get(name) or 0 for name in names)
 
 
 def expect_request_id(response: Response) -> None:
-    """Every answer names itself in the request-id header."""
+    """Require a request-id header."""
     request_id = response.headers.get("request-id", "")
     expect(request_id.startswith("req_"), f"no request-id header with req_..., but {request_id!r}")
 
 
 def stream_message(client: Client, body: dict[str, Any]) -> dict[str, Any]:
-    """The message that a stream tells, once its grammar is proven."""
+    """Stream a reply, require that the stream is valid, and return its message."""
     response = client.stream(body)
     expect(response.status == 200, f"the stream: HTTP {response.status}: {response.excerpt()}")
     content_type = response.headers.get("content-type", "")
@@ -58,16 +58,19 @@ def stream_message(client: Client, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def require_finished(body: dict[str, Any], message: dict[str, Any], kind: str) -> dict[str, Any]:
-    """An answer that came to its end; a grammar allows blanks, and a poor model writes them without end."""
+    """Return a message that reached its end; without one the check has no verdict.
+
+    A grammar allows white space, and a weak model may write it until max_tokens.
+    """
     limit = body["max_tokens"]
     written = (message.get("usage") or {}).get("output_tokens") or 0
     if message.get("stop_reason") == "max_tokens" and written >= limit:
-        raise CannotTellError(f"{kind}: the model wrote {written} tokens and came to no end")
+        raise CannotTellError(f"{kind}: the model wrote {written} tokens without reaching an end")
     return message
 
 
 def expect_accepted(client: Client, body: dict[str, Any], what: str) -> None:
-    """A request is answered with a stream that begins as it should."""
+    """Require that a request is answered with a stream that starts as it should."""
     response = client.open(body)
     expect(response.status == 200, f"{what}: HTTP {response.status}: {response.excerpt()}")
     kinds = [event.kind for event in response.events() if event.kind != "ping"]
@@ -76,10 +79,10 @@ def expect_accepted(client: Client, body: dict[str, Any], what: str) -> None:
 
 
 def expect_error(response: Response, status: int, error_type: str, what: str) -> str:
-    """An error in Anthropic's envelope; its message."""
+    """Require an error in Anthropic's format, and return its message."""
     expect(response.status == status, f"{what}: HTTP {response.status}, not {status}: {response.excerpt()}")
     body = response.json()
-    expect(body.get("type") == "error", f"{what}: no envelope with `type: error`: {response.excerpt()}")
+    expect(body.get("type") == "error", f"{what}: no error object with `type: error`: {response.excerpt()}")
     error: Mapping[str, Any] = body.get("error") or {}
     expect(
         error.get("type") == error_type, f"{what}: the error type is {error.get('type')!r}, not {error_type}"

@@ -1,4 +1,4 @@
-"""Checks of where an answer ends: stop sequences, max_tokens and the window."""
+"""Checks of where a reply ends: stop sequences, max_tokens and the window."""
 
 import re
 from typing import Any
@@ -22,13 +22,13 @@ TOO_LONG = re.compile(r"prompt is too long: (\d+) tokens > (\d+) maximum")
 
 
 def stop_sequences(client: Client) -> Outcome:
-    """A sequence taken from a first answer stops the second one, and is not in it."""
+    """A word taken from a first reply stops the second one, and is not in its text."""
     body = single_turn(COUNTING_PROMPT, 48, temperature=0)
     for attempt in range(1, ATTEMPTS + 1):
         text = text_of(expect_ok(client.message(body), "a plain message"))
         sequence = pick_sequence(text)
         if sequence is None:
-            return skipped(f"the first answer has no second word to stop at: {text[:40]!r}")
+            return skipped(f"the first reply has no second word to stop at: {text[:40]!r}")
         try:
             return _stopped_at(client, {**body, "stop_sequences": [sequence]}, sequence)
         except MismatchError:
@@ -49,13 +49,13 @@ def _stopped_at(client: Client, body: dict[str, Any], sequence: str) -> Outcome:
 
 
 def pick_sequence(text: str) -> str | None:
-    """A word from inside a text that no earlier part of it contains."""
+    """Return a word from inside a text that does not occur earlier in it."""
     words = re.findall(r"[^\W_]{3,}", text)
     return next((word for word in words[1:] if text.index(word) > 0 and not text.startswith(word)), None)
 
 
 def max_tokens(client: Client) -> Outcome:
-    """A small max_tokens cuts the answer; one larger than the window is no error."""
+    """A small max_tokens cuts the reply; one larger than the window is accepted."""
     cut = expect_ok(client.message(single_turn(COUNTING_PROMPT, 4)), "max_tokens 4")
     expect(cut.get("stop_reason") == "max_tokens", f"max_tokens 4: stop_reason {cut.get('stop_reason')}")
     written = cut.get("usage", {}).get("output_tokens", 0)
@@ -66,9 +66,9 @@ def max_tokens(client: Client) -> Outcome:
 
 
 def too_long(client: Client) -> Outcome:
-    """A prompt longer than the window is a 400 in the words that clients compact on, streamed or not."""
+    """A prompt longer than the window is a 400 with the message that clients compact on, streamed or not."""
     if client.window is None:
-        return skipped("the server does not tell its window (max_input_tokens)")
+        return skipped("the server does not report its window (max_input_tokens)")
     if client.window > LARGEST_PROMPT:
         return skipped(f"a window of {client.window} tokens is too large to overfill here")
     prompt = single_turn("one two three four five " * (client.window // 4 + 1), 16)

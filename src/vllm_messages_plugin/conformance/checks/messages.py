@@ -1,4 +1,4 @@
-"""Checks of what an answer looks like: the model list, a message, a stream."""
+"""Checks of the basic responses: the model list, a message, a stream."""
 
 import re
 from datetime import datetime
@@ -30,7 +30,7 @@ STOP_REASONS = {
 
 
 def models(client: Client) -> Outcome:
-    """GET /v1/models has Anthropic's fields, OpenAI's beside them in full or not at all, and the model."""
+    """GET /v1/models lists the model with all of Anthropic's fields, and with all or none of OpenAI's."""
     response = client.send("GET", "/v1/models")
     body = expect_ok(response, "GET /v1/models")
     entries = body.get("data")
@@ -42,12 +42,12 @@ def models(client: Client) -> Outcome:
         _expect_model(entry, both)
     names = [entry["id"] for entry in entries or []]
     expect(client.model in names, f"the model {client.model} is not among {', '.join(names) or 'none'}")
-    shape = "the union of Anthropic's and OpenAI's shapes" if both else "Anthropic's shape"
-    return passed(f"{shape}, {len(names)} name{'s' * (len(names) != 1)}")
+    fields = "Anthropic's and OpenAI's fields" if both else "Anthropic's fields"
+    return passed(f"{fields}, {len(names)} name{'s' * (len(names) != 1)}")
 
 
 def one_model(client: Client) -> Outcome:
-    """GET /v1/models/{id} tells the same of a model as the list does; an unknown one is a 404."""
+    """GET /v1/models/{id} returns the same model as the list does; an unknown model is a 404."""
     listed = expect_ok(client.send("GET", "/v1/models?limit=1000"), "GET /v1/models?limit=1000")
     wanted = next((entry for entry in listed.get("data") or [] if entry.get("id") == client.model), None)
     expect(wanted, f"the model {client.model} is not listed")
@@ -58,7 +58,7 @@ def one_model(client: Client) -> Outcome:
         )
     expect_error(client.send("GET", "/v1/models/no-such-model"), 404, "not_found_error", "an unknown model")
     window = found.get("max_input_tokens")
-    return passed(f"a window of {window} tokens" if window else "no window is told")
+    return passed(f"a window of {window} tokens" if window else "no window is reported")
 
 
 def _expect_model(entry: dict[str, Any], both: bool) -> None:
@@ -80,13 +80,13 @@ def _is_date(value: Any) -> bool:
 
 
 def message(client: Client) -> Outcome:
-    """A plain message has every field that clients read."""
+    """A message has every field that clients read."""
     responses = [client.message(single_turn("Say hello.", 16)) for _ in range(2)]
     bodies = [expect_ok(response, "a plain message") for response in responses]
     for response, body in zip(responses, bodies, strict=True):
         _expect_message(body, client.model)
         expect_request_id(response)
-    expect(bodies[0]["id"] != bodies[1]["id"], f"two answers share the id {bodies[0]['id']}")
+    expect(bodies[0]["id"] != bodies[1]["id"], f"two messages share the id {bodies[0]['id']}")
     usage = bodies[0]["usage"]
     return passed(f"{bodies[0]['stop_reason']}, {input_total(usage)} tokens in, {usage['output_tokens']} out")
 
@@ -122,7 +122,7 @@ def stream_grammar(client: Client) -> Outcome:
 
 
 def same_text(client: Client) -> Outcome:
-    """At temperature 0 a stream tells what the plain answer says."""
+    """At temperature 0 a streamed reply has the same text as one that is not streamed."""
     body = single_turn(COUNTING_PROMPT, 24, temperature=0)
     for _ in range(ATTEMPTS):
         plain, streamed = (
@@ -140,5 +140,5 @@ def same_text(client: Client) -> Outcome:
         f"plain stops with {plain.get('stop_reason')}, streamed with {streamed.get('stop_reason')}",
     )
     if not text_of(plain):
-        return skipped("both answers are without text within 24 tokens")
+        return skipped("neither reply has text within 24 tokens")
     return passed(f"{len(text_of(plain))} characters alike")

@@ -1,4 +1,4 @@
-"""Checks of what a server refuses, and in which words."""
+"""Checks of the requests that a server refuses, and of the errors it returns."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ WRONG_KEY = "a-key-that-is-wrong"
 
 
 def errors(client: Client) -> Outcome:
-    """A missing field, an unknown model, a wrong method and an unknown route answer in the envelope."""
+    """A missing field, an unknown model, a wrong method and an unknown route return Anthropic's errors."""
     no_limit = client.message({"messages": HELLO["messages"]})
     message = expect_error(no_limit, 400, "invalid_request_error", "no max_tokens")
     expect(message.startswith("max_tokens"), f"no max_tokens: the message does not start with it: {message}")
@@ -40,7 +40,7 @@ BAD_BODIES: tuple[tuple[str, dict[str, Any] | str, str], ...] = (
 
 
 def bad_bodies(client: Client) -> Outcome:
-    """A body that makes no sense is a 400 in the envelope, whose message begins with the field."""
+    """An invalid body is a 400 whose message starts with the field."""
     for what, body, field in BAD_BODIES:
         full = body if isinstance(body, str) else {"model": client.model, **body}
         message = expect_error(client.send("POST", MESSAGES, full), 400, "invalid_request_error", what)
@@ -49,7 +49,7 @@ def bad_bodies(client: Client) -> Outcome:
 
 
 def auth(client: Client) -> Outcome:
-    """The key is taken from either header; a wrong one is a 401 that is not tried again."""
+    """The key is accepted in either header; a wrong key is a 401 that clients do not retry."""
     if not client.key:
         return skipped("no --api-key was given")
     bearer = client.message(HELLO, x_api_key=None)
@@ -57,10 +57,8 @@ def auth(client: Client) -> Outcome:
     expect_ok(client.message(HELLO, authorization=None), "with x-api-key alone")
     wrong = client.message(HELLO, authorization=f"Bearer {WRONG_KEY}", x_api_key=WRONG_KEY)
     if wrong.status == 200:
-        return passed("both headers are accepted; the server takes any key")
+        return passed("both headers are accepted; the server accepts any key")
     expect_error(wrong, 401, "authentication_error", "with a wrong key")
     retry = wrong.headers.get("x-should-retry")
-    expect(
-        retry == "false", f"with a wrong key: x-should-retry is {retry!r}, so clients try again for minutes"
-    )
-    return passed("both headers are accepted, a wrong key is refused for good")
+    expect(retry == "false", f"with a wrong key: x-should-retry is {retry!r}, so clients retry for minutes")
+    return passed("both headers are accepted, a wrong key is refused, and not to be retried")

@@ -14,9 +14,9 @@ BETA = "message-threads-2026-08-12"
 
 
 def threads(client: Client) -> Outcome:
-    """A thread is kept, or refused with the code after which SDKs send the conversation whole.
+    """A thread is kept, or refused with the code after which SDKs send the whole conversation.
 
-    A server that ignores `thread` answers the second turn from one message, with HTTP 200.
+    A server that ignores `thread` would answer the second turn from one message, with HTTP 200.
     """
     first = single_turn("My number is 17. " * 8, 4, thread={"type": "create"}, system="Be brief.")
     created = client.message(first, anthropic_beta=BETA)
@@ -27,7 +27,7 @@ def threads(client: Client) -> Outcome:
     continued = client.message(single_turn("Which?", 4, thread=more), anthropic_beta=BETA)
     second = expect_ok(continued, "thread continue")
     before, now = input_total(created_message["usage"]), input_total(second["usage"])
-    expect(now > before, f"the thread is not remembered: {before} input tokens, then {now}")
+    expect(now > before, f"the thread was not kept: {before} input tokens, then {now}")
     return passed(f"kept: {before} input tokens, then {now}")
 
 
@@ -38,18 +38,18 @@ def _refused(response: Response, what: str) -> Outcome:
     details = (response.json().get("error") or {}).get("details") or {}
     code = details.get("error_code")
     expect(code == NO_THREADS, f"{what}: the error_code is {code!r}, not {NO_THREADS}: SDKs then give up")
-    return passed(f"refused with {NO_THREADS}, so SDKs send the conversation whole")
+    return passed(f"refused with {NO_THREADS}, so SDKs send the whole conversation")
 
 
 TURNS = 4
 FACT = "Note {} of this run: " + SENTENCE * 3
-# vLLM caches whole blocks, and the newest may still be open: so much of a turn need not be found again.
+# vLLM caches whole blocks, and the newest one may be incomplete: that much need not be found again.
 OPEN_BLOCKS = 2
 USUAL_BLOCK = 128
 
 
 def growing_session(client: Client) -> Outcome:
-    """A turn finds the turn before it in the cache: nothing in the prompt's head changes between them."""
+    """Each turn finds the previous turn in the cache: nothing at the start of the prompt changes."""
     run, read, before = uuid.uuid4().hex, 0, 0
     for turn in range(1, TURNS + 1):
         usage = expect_ok(client.message(_session(run, turn, "")), f"turn {turn}")["usage"]
@@ -67,7 +67,7 @@ def growing_session(client: Client) -> Outcome:
 
 
 def billing_line(client: Client) -> Outcome:
-    """The line by which Claude Code's first system block differs per session leaves the rest cached."""
+    """The line that makes Claude Code's first system block differ per session leaves the rest cached."""
     run = uuid.uuid4().hex
     usages = []
     for session in ("572", "ab1"):
@@ -81,7 +81,7 @@ def billing_line(client: Client) -> Outcome:
 
 
 def _session(run: str, turns: int, first_block: str) -> dict[str, Any]:
-    """An agent's request at its n-th turn; the run's own id keeps earlier runs out of the cache."""
+    """Return an agent's request at its n-th turn; the run's id keeps earlier runs out of the cache."""
     system = [
         {"type": "text", "text": words} for words in (first_block, f"Run {run}. {SENTENCE * 20}") if words
     ]

@@ -1,4 +1,4 @@
-"""Checks of structured output: an answer that must be JSON of a schema."""
+"""Checks of structured output: a reply text that must be JSON of a schema."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def _request(limit: int = 256, **fields: Any) -> dict[str, Any]:
 
 
 def json_format(client: Client) -> Outcome:
-    """output_config.format makes the answer one text block that is JSON of the schema, streamed or not."""
+    """output_config.format makes the reply one text block that is JSON of the schema, streamed or not."""
     body = _request(output_config={"format": FORMAT})
     message = expect_ok(client.message(body), "output_config.format")
     plain = _expect_json(body, message, "plain")
@@ -35,14 +35,14 @@ def json_format(client: Client) -> Outcome:
 
 
 def old_format(client: Client) -> Outcome:
-    """output_format, as SDKs before 1.0 send it, does the same."""
+    """output_format, which SDKs before 1.0 send, does the same."""
     body = _request(output_format=FORMAT)
     response = client.message(body, anthropic_beta="structured-outputs-2025-11-13")
     return passed(json.dumps(_expect_json(body, expect_ok(response, "output_format"), "output_format")))
 
 
 def format_beside(client: Client) -> Outcome:
-    """A format goes with thinking and with tools: then the answer is a call or the JSON."""
+    """A format works together with thinking and with tools: the reply is then a call or the JSON."""
     beside: dict[str, Any] = {"output_config": {"format": FORMAT}}
     thinking = _request(2048, thinking={"type": "adaptive"}, **beside)
     _expect_json(thinking, expect_ok(client.message(thinking), "with thinking"), "with thinking")
@@ -55,7 +55,7 @@ def format_beside(client: Client) -> Outcome:
 
 
 def bad_schema(client: Client) -> Outcome:
-    """A schema that makes no sense is a 400, not a failure of the server."""
+    """An invalid schema is a 400, not a failure of the server."""
     bad = {"type": "json_schema", "schema": {"type": "not-a-type"}}
     response = client.message(_request(4, output_config={"format": bad}))
     message = expect_error(response, 400, "invalid_request_error", "a schema of an unknown type")
@@ -69,7 +69,7 @@ def _expect_json(body: dict[str, Any], message: Message, mode: str) -> Message:
         if block.get("type") != "thinking"
     ]
     kinds = [block.get("type") for block in blocks]
-    expect(kinds == ["text"], f"{mode}: the answer is {kinds}, not one text block")
+    expect(kinds == ["text"], f"{mode}: the content is {kinds}, not one text block")
     stop = message.get("stop_reason")
     expect(stop == "end_turn", f"{mode}: the stop_reason is {stop}, so the JSON may be cut")
     try:

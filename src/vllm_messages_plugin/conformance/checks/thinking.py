@@ -1,4 +1,4 @@
-"""Checks of thinking: what is asked for, what comes, and what is sent back."""
+"""Checks of thinking: what a request asks for, what the reply contains, and what is sent back."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ KINDS: tuple[dict[str, Any], ...] = (
 )
 PUZZLE = "Is 17 a prime number?"
 LIMIT = 512
-NO_THINKING_CAPABILITY = "the model does not think (capabilities)"
-NO_THINKING_CAME = f"no thinking came within {LIMIT} tokens"
+NO_THINKING_CAPABILITY = "the model cannot think (capabilities)"
+NO_THINKING_CAME = f"no thinking within {LIMIT} tokens"
 Block = dict[str, Any]
 
 
 def thinking(client: Client) -> Outcome:
-    """Every kind of thinking is accepted, whether the model can think or not."""
+    """Every type of thinking is accepted, whether or not the model can think."""
     for kind in KINDS:
         expect_accepted(
             client,
@@ -39,7 +39,7 @@ def thinking(client: Client) -> Outcome:
 
 
 def budgets(client: Client) -> Outcome:
-    """A budget as large as max_tokens is lowered, not refused: agents send that."""
+    """A budget as large as max_tokens is lowered, not refused, because agents send that."""
     kind = {"type": "enabled", "budget_tokens": 1024}
     for limit in (200, 1024):
         expect_accepted(
@@ -49,7 +49,7 @@ def budgets(client: Client) -> Outcome:
 
 
 def signed_thinking(client: Client) -> Outcome:
-    """Thinking comes first, in a block that has text and a signature, streamed or not."""
+    """Thinking comes first, in a block with text and a signature, streamed or not."""
     if client.thinking is False:
         return skipped(NO_THINKING_CAPABILITY)
     body = single_turn(PUZZLE, LIMIT, thinking={"type": "adaptive"})
@@ -69,7 +69,7 @@ def signed_thinking(client: Client) -> Outcome:
 
 
 def omitted_thinking(client: Client) -> Outcome:
-    """With display: omitted the thinking is empty and signed, and its signature can be sent back."""
+    """With display: omitted, thinking is empty and signed, and the block can be sent back."""
     if client.thinking is False:
         return skipped(NO_THINKING_CAPABILITY)
     body = single_turn(PUZZLE, LIMIT, thinking={"type": "adaptive", "display": "omitted"})
@@ -92,7 +92,7 @@ def omitted_thinking(client: Client) -> Outcome:
 
 
 def thinking_blocks(message: dict[str, Any]) -> list[Block]:
-    """The thinking blocks of an answer."""
+    """Return the thinking blocks of a message."""
     return [block for block in message.get("content") or [] if block.get("type") == "thinking"]
 
 
@@ -104,17 +104,20 @@ def _expect_signed(blocks: list[Block], kind: str) -> None:
 
 PASSED_BACK: tuple[tuple[str, Block], ...] = (
     (
-        "a foreign signature",
+        "another server's signature",
         {"type": "thinking", "thinking": "Let me see.", "signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3h"},
     ),
     ("an empty signature", {"type": "thinking", "thinking": "Let me see.", "signature": ""}),
-    ("no text and a foreign signature", {"type": "thinking", "thinking": "", "signature": "bm90IG91cnM="}),
+    (
+        "no text and another server's signature",
+        {"type": "thinking", "thinking": "", "signature": "bm90IG91cnM="},
+    ),
     ("redacted_thinking", {"type": "redacted_thinking", "data": "EmwKAhgBEgy3va3pzix"}),
 )
 
 
 def passed_back(client: Client) -> Outcome:
-    """Thinking from elsewhere is taken back within a tool loop: a session may have changed its server."""
+    """Thinking from another server is accepted within a tool loop: a session may have changed its server."""
     for what, block in PASSED_BACK:
         turns = [TURNS[0], {"role": "assistant", "content": [block, *TURNS[1]["content"]]}, TURNS[2]]
         body = {"max_tokens": 2048, "messages": turns, "tools": [WEATHER], "thinking": {"type": "adaptive"}}

@@ -1,4 +1,4 @@
-"""Checks of tool calls and their results. The schema is made of enums, so no model can get it wrong."""
+"""Checks of tool calls and their results. The schema consists of enums, so any model can satisfy it."""
 
 from typing import Any
 
@@ -30,14 +30,14 @@ FORCED = single_turn(
 
 
 def forced_tool(client: Client) -> Outcome:
-    """A tool that is forced is called, with an input that its schema allows, streamed or not."""
+    """A forced tool is called, with an input that its schema allows, streamed or not."""
     message = require_finished(FORCED, expect_ok(client.message(FORCED), "with a forced tool"), "plain")
     plain = _expect_call(message, "plain")
     streamed_call = _expect_call(
         require_finished(FORCED, stream_message(client, FORCED), "streamed"), "streamed"
     )
     expect(plain["id"] != streamed_call["id"], f"two calls share the id {plain['id']}")
-    return passed(f"{plain['name']}({plain['input']}), streamed as well")
+    return passed(f"{plain['name']}({plain['input']}), also streamed")
 
 
 def _expect_call(message: dict[str, Any], mode: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ TURNS: list[dict[str, Any]] = [
 
 
 def tool_result(client: Client) -> Outcome:
-    """Parallel results in any order, one an error, one a list and one empty, are a legal history."""
+    """Parallel results in any order, one an error, one a list and one empty, are accepted."""
     body = {"max_tokens": 8, "messages": TURNS, "tools": [WEATHER], "tool_choice": {"type": "none"}}
     message = expect_ok(client.message(body), "with tool results")
     expect(isinstance(message.get("content"), list), "the answer has no content")

@@ -1,4 +1,4 @@
-"""Checks of the tools that are no plain functions: deferred ones, Anthropic's own, the server's."""
+"""Checks of tools other than plain functions: deferred tools, Anthropic's client tools, server tools."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def _counted(client: Client, tools: list[dict[str, Any]]) -> int:
 
 
 def client_tools(client: Client) -> Outcome:
-    """A tool of Anthropic's that the client runs is offered with the schema its type stands for."""
+    """A client tool of Anthropic's is offered with the schema of its type."""
     body = single_turn("List the files.", 200, tools=[BASH], tool_choice={"type": "tool", "name": "bash"})
     calls = calls_of(require_finished(body, expect_ok(client.message(body), BASH["type"]), "bash"))
     expect(len(calls) == 1, f"{len(calls)} calls of bash")
@@ -57,7 +57,7 @@ def client_tools(client: Client) -> Outcome:
 
 
 def server_tools(client: Client) -> Outcome:
-    """A tool that the server would have to run is run, or refused by name; never left out in silence."""
+    """A server tool is run, or refused by name; it is never ignored."""
     response = client.message(single_turn("Who won?", 16, tools=[SEARCH]))
     if response.status == 200:
         usage = expect_ok(response, "web search").get("usage") or {}
@@ -72,7 +72,7 @@ def server_tools(client: Client) -> Outcome:
 
 
 def tool_errors(client: Client) -> Outcome:
-    """Two tools of one name, and a choice of none that is there, are refused by name."""
+    """Two tools of one name, and a choice of a tool that is not offered, are refused by name."""
     duplicates = expect_error(
         client.message(DUPLICATES), 400, "invalid_request_error", "two tools of one name"
     )
@@ -90,5 +90,5 @@ def tools_counted(client: Client) -> Outcome:
         expect_ok(client.message(single_turn(QUESTION, 1, tools=[WEATHER])), "with a tool").get("usage") or {}
     )
     more = input_total(with_tools) - input_total(plain)
-    expect(more > 0, f"a tool adds {more} input tokens: the model was not told of it")
+    expect(more > 0, f"a tool adds {more} input tokens: the model does not see it")
     return passed(f"a tool adds {more} tokens")

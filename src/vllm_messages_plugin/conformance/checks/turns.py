@@ -1,4 +1,4 @@
-"""Checks of the shapes a conversation comes in: turns, blocks, pictures, documents."""
+"""Checks of the forms a conversation can take: turns, blocks, images, documents."""
 
 import re
 import struct
@@ -22,22 +22,22 @@ Case = tuple[str, list[Turn]]
 
 
 def user(content: Any, **fields: Any) -> Turn:
-    """A user's turn."""
+    """Return a user turn."""
     return {"role": "user", "content": content, **fields}
 
 
 def assistant(content: Any) -> Turn:
-    """The model's turn."""
+    """Return an assistant turn."""
     return {"role": "assistant", "content": content}
 
 
 def system(content: Any, **fields: Any) -> Turn:
-    """A system message within the conversation."""
+    """Return a system message within the conversation."""
     return {"role": "system", "content": content, **fields}
 
 
 def text(words: str) -> dict[str, Any]:
-    """A text block."""
+    """Return a text block."""
     return {"type": "text", "text": words}
 
 
@@ -70,12 +70,12 @@ TURN_SHAPES: tuple[Case, ...] = (
 
 
 def system_places(client: Client) -> Outcome:
-    """A system message is taken wherever it stands."""
+    """A system message is accepted at any place."""
     return _accept(client, SYSTEMS, "a system message ", tools=[WEATHER])
 
 
 def turn_shapes(client: Client) -> Outcome:
-    """Turns in the orders and forms that agents write are taken."""
+    """Turns in the orders and forms that agents send are accepted."""
     return _accept(client, TURN_SHAPES, "", tools=[WEATHER], tool_choice={"type": "none"})
 
 
@@ -89,10 +89,10 @@ PREFILL = '{"the_answer": "'
 
 
 def prefill(client: Client) -> Outcome:
-    """An answer that the request has begun is continued, and its beginning is not repeated."""
+    """A reply that the request has started is continued, and its start is not repeated."""
     body = {"max_tokens": 8, "messages": [user("Where is the Louvre? Answer in JSON."), assistant(PREFILL)]}
     text_after = text_of(expect_ok(client.message(body), "with a prefill"))
-    expect(not text_after.startswith(PREFILL), f"the answer repeats its prefill: {text_after[:60]!r}")
+    expect(not text_after.startswith(PREFILL), f"the reply repeats its prefill: {text_after[:60]!r}")
     return passed(f"continued with {text_after[:30]!r}")
 
 
@@ -170,12 +170,12 @@ HISTORY: tuple[Case, ...] = (
 
 
 def history(client: Client) -> Outcome:
-    """No block in the history fails a request: a session that has one would be locked for good."""
+    """No block in the history fails a request: a session that contains one could never continue."""
     return _accept(client, HISTORY, "a history with ", tools=[WEATHER | {"defer_loading": True}])
 
 
 def png(side: int = 64) -> str:
-    """A plain blue picture, made here, in base64."""
+    """Return a plain blue image, in base64."""
     rows = b"".join(b"\x00" + b"\x20\x40\xc0" * side for _ in range(side))
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
@@ -191,18 +191,18 @@ IMAGE_REFUSAL = re.compile("could not process image", re.IGNORECASE)
 
 
 def image(client: Client) -> Outcome:
-    """A picture is seen, or refused in the words after which agents go on without it."""
+    """An image is accepted, or refused with the message after which agents continue without it."""
     result = {"type": "tool_result", "tool_use_id": "toolu_first", "content": [IMAGE]}
     calls = assistant([TURNS[1]["content"][1]])
     places = (
-        ("a picture", [user([IMAGE, text("What is it?")])]),
-        ("one in a result", [TURNS[0], calls, user([result])]),
+        ("an image", [user([IMAGE, text("What is it?")])]),
+        ("an image in a result", [TURNS[0], calls, user([result])]),
     )
     for what, turns in places:
         body = {"max_tokens": 4, "messages": turns, "tools": [WEATHER]}
         response = client.message(body)
         if response.status == 200:
-            expect(client.images is not False, f"{what}: the model has no image_input, yet the answer is 200")
+            expect(client.images is not False, f"{what}: the model has no image_input, yet it is accepted")
             continue
         expect(
             not client.images,
@@ -213,7 +213,7 @@ def image(client: Client) -> Outcome:
             IMAGE_REFUSAL.search(message),
             f"{what}: the message is not `Could not process image`: {message[:120]}",
         )
-    return passed("seen" if response.status == 200 else "refused with `Could not process image`")
+    return passed("accepted" if response.status == 200 else "refused with `Could not process image`")
 
 
 def _document(source: dict[str, Any]) -> list[Turn]:
@@ -225,7 +225,7 @@ PDF_REFUSAL = re.compile("could not process pdf|does not support pdf", re.IGNORE
 
 
 def document(client: Client) -> Outcome:
-    """A document of text is read; a PDF is read or refused in so many words."""
+    """A text document is accepted; a PDF is accepted, or refused with a message that names it."""
     sources = (
         ("text", {"type": "text", "media_type": "text/plain", "data": "The heron stands in the reeds."}),
         ("content", {"type": "content", "content": [text("The heron stands.")]}),

@@ -1,4 +1,4 @@
-"""Checks of the wire itself: headers, request ids, and limits at their ends."""
+"""Checks of the wire: headers, request ids, and limits at their ends."""
 
 import re
 
@@ -18,7 +18,7 @@ BETAS = "claude-code-20250219,interleaved-thinking-2025-05-14,not-invented-2030-
 
 
 def versions(client: Client) -> Outcome:
-    """Every version of the API is taken, and none; so are known and unknown betas."""
+    """Every version of the API is accepted, and a missing one; so are known and unknown betas."""
     for version in VERSIONS:
         expect_ok(
             client.message(HELLO, anthropic_version=version), f"anthropic-version {version or 'absent'}"
@@ -28,7 +28,7 @@ def versions(client: Client) -> Outcome:
 
 
 def request_ids(client: Client) -> Outcome:
-    """Every answer has a request id of its own in its header, whatever its status."""
+    """Every response has its own request id in its header, whatever its status."""
     responses = [
         client.message(HELLO),
         client.open(HELLO),
@@ -41,19 +41,19 @@ def request_ids(client: Client) -> Outcome:
     for response in responses:
         expect_request_id(response)
     ids = [response.headers["request-id"] for response in responses]
-    expect(len(set(ids)) == len(ids), f"two answers share a request id: {ids}")
+    expect(len(set(ids)) == len(ids), f"two responses share a request id: {ids}")
     statuses = ", ".join(str(response.status) for response in responses)
     return passed(f"{len(responses)} responses with the status {statuses}")
 
 
 def many_sequences(client: Client) -> Outcome:
-    """Twenty stop sequences are taken."""
+    """Twenty stop sequences are accepted."""
     expect_ok(client.message({**HELLO, "stop_sequences": SEQUENCES}), "twenty stop sequences")
     return passed(f"{len(SEQUENCES)} sequences")
 
 
 def no_tokens(client: Client) -> Outcome:
-    """max_tokens 0 fills the cache and answers nothing, or is refused by name."""
+    """max_tokens 0 fills the cache and returns no content, or is refused by name."""
     response = client.message(single_turn("Say hello.", 0))
     if response.status != 200:
         message = expect_error(response, 400, "invalid_request_error", "max_tokens 0")
@@ -72,7 +72,7 @@ PROBES = (("HEAD", "/"), ("HEAD", "/api/hello"))
 
 
 def probes(client: Client) -> Outcome:
-    """The probes by which Claude Code warms its connection up are answered, or unknown, but no failure."""
+    """The requests with which Claude Code opens its connection are answered, and cause no failure."""
     found = [
         (path, client.send(method, path, authorization=None, x_api_key=None).status)
         for method, path in PROBES
