@@ -11,6 +11,10 @@ import pytest
 from fastapi import FastAPI
 
 from vllm_messages_plugin import plugin
+from vllm_messages_plugin.http.ports import AppContext
+from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.testing.fake_engine import FakeEngine
+from vllm_messages_plugin.translate.signature import signer
 
 
 @pytest.fixture
@@ -76,7 +80,13 @@ def test_a_warning_is_logged_for_the_rust_front_end(
 
 def vllm_app() -> FastAPI:
     app = FastAPI()
-    app.state.args = Namespace(api_key=None)
+    app.state.args = Namespace(
+        api_key=None,
+        allowed_origins=["*"],
+        allow_credentials=False,
+        allowed_methods=["*"],
+        allowed_headers=["*"],
+    )
 
     @app.post("/v1/messages")
     async def native() -> str:
@@ -146,7 +156,8 @@ async def test_vllms_errors_are_left_alone_when_the_context_cannot_be_built(vllm
 async def test_vllms_errors_are_translated_once_the_context_is_built(
     vllm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plugin, "_build_context", lambda *_: object())
+    context = AppContext(FakeEngine(), Settings(), signer("test"))
+    monkeypatch.setattr(plugin, "_build_context", lambda *_: context)
     app, endpoint = vllm_app(), plugin.MessagesEndpoint()
     endpoint.attach_router(app)
     app.middleware_stack = app.build_middleware_stack()
@@ -154,3 +165,22 @@ async def test_vllms_errors_are_translated_once_the_context_is_built(
     response = await get_unknown_path(app)
     assert response.json()["error"]["type"] == "not_found_error"
     assert response.headers["request-id"] == response.json()["request_id"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "vllm_limit", "processes", "expected"),
+    [
+        (None, None, 1, 32),
+        (None, None, 3, 11),
+        (None, 10, 1, 10),
+        (None, 0, 1, 1),
+        (0, 10, 1, 8),
+        (5, None, 1, 13),
+        (0, None, 100, 1),
+    ],
+)
+def test_the_limit_on_requests_in_flight(
+    setting: int | None, vllm_limit: int | None, processes: int, expected: int
+) -> None:
+    engine = FakeEngine(max_running=8, max_in_flight=vllm_limit)
+    assert plugin.admission_limit(engine, Settings(max_queued_requests=setting), processes) == expected

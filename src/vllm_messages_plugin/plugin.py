@@ -10,15 +10,17 @@ import os
 import secrets
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.settings import Settings
 
 if TYPE_CHECKING:
+    from starlette.middleware.cors import CORSMiddleware
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from vllm_messages_plugin.http.ports import AppContext
+    from vllm_messages_plugin.http.ports import AppContext, Backend
 
 log = logging.getLogger("vllm.messages")
 
@@ -29,6 +31,8 @@ START_KEY = "_MESSAGES_START_KEY"
 
 It lacks the VLLM_ prefix because vLLM warns of every VLLM_ variable that it does not know.
 """
+QUEUED_PER_RUNNING = 3
+"""The default bound on waiting requests, for each request that the engine runs at once."""
 CONTEXT = "messages_context"
 """Where `http.ports.app_context` finds the context in `app.state`."""
 
@@ -160,7 +164,8 @@ class MessagesEndpoint:
         if self._app is None or self._settings is None:
             return
         try:
-            setattr(state, CONTEXT, _build_context(engine_client, state, args, self._settings))
+            context = _build_context(engine_client, state, args, self._settings)
+            setattr(state, CONTEXT, replace(context, cors=_cors(self._app, args)))
         except Exception:
             log.exception("vllm-messages-plugin can't work with this vLLM; vLLM's own routes are back")
             self._stand_down()
@@ -178,21 +183,50 @@ class _OuterMiddleware:
     """The outermost ASGI layer: the error middleware once the context is built, else vLLM's stack alone."""
 
     def __init__(self, app: Any, stack: "ASGIApp") -> None:
-        from vllm_messages_plugin.http.errors import ErrorMiddleware
-
-        self._state = app.state
+        self._app = app
         self._stack = stack
-        self._wrapped = ErrorMiddleware(stack, lambda: _api_keys(app))
+        self._outermost: ASGIApp | None = None
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        serve = self._wrapped if hasattr(self._state, CONTEXT) else self._stack
-        await serve(scope, receive, send)
+        if self._outermost is None:
+            context = getattr(self._app.state, CONTEXT, None)
+            self._outermost = self._stack if context is None else self._error_middleware(context)
+            if context is not None and scope["type"] == "lifespan":  # the server does not listen yet
+                _limit_header_time(self._app.state, context.settings)
+        await self._outermost(scope, receive, send)
+
+    def _error_middleware(self, context: "AppContext") -> "ASGIApp":
+        from vllm_messages_plugin.http.errors import ErrorMiddleware
+
+        return ErrorMiddleware(self._stack, lambda: _api_keys(self._app), context.admission, context.cors)
+
+
+def _limit_header_time(state: Any, settings: Settings) -> None:
+    from vllm_messages_plugin.http.header_timeout import limit_header_time
+
+    if settings.slow_request_seconds:
+        limit_header_time(getattr(state, "server", None), settings.slow_request_seconds)
+
+
+def _cors(app: "ASGIApp", args: Namespace) -> "CORSMiddleware":
+    """The CORS rules that vLLM was started with; its own CORS layer is inside its authentication."""
+    from starlette.middleware.cors import CORSMiddleware
+
+    return CORSMiddleware(
+        app,
+        allow_origins=args.allowed_origins,
+        allow_credentials=args.allow_credentials,
+        allow_methods=args.allowed_methods,
+        allow_headers=args.allowed_headers,
+    )
 
 
 def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Settings) -> "AppContext":
     from vllm import envs
 
     from vllm_messages_plugin.engine.backend import Backend
+    from vllm_messages_plugin.http.admission import Admission
+    from vllm_messages_plugin.http.diagnostics import PromptHistory
     from vllm_messages_plugin.http.ports import AppContext
     from vllm_messages_plugin.media.guard import FetchRules, MiB
     from vllm_messages_plugin.media.reader import MediaReader
@@ -206,8 +240,33 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
         max_bytes=settings.max_body_mb * MiB,
         max_total_bytes=4 * settings.max_body_mb * MiB,
     )
-    key = settings.signature_key or os.environ[START_KEY]
-    return AppContext(backend, settings, signer(key), MediaReader(rules))
+    processes = getattr(args, "api_server_count", None) or 1
+    admission = Admission(admission_limit(backend, settings, processes))
+    backend.call_on_shutdown(admission.shut_down)
+    return AppContext(
+        backend,
+        settings,
+        signer(settings.signature_key or os.environ[START_KEY]),
+        MediaReader(rules),
+        PromptHistory(complete=processes == 1),
+        admission,
+    )
+
+
+def admission_limit(backend: "Backend", settings: Settings, processes: int) -> int:
+    """Return how many requests may be in flight in one of the server's API processes.
+
+    The setting overrides vLLM's --max-num-queued-reqs. Without either, QUEUED_PER_RUNNING requests may wait
+    for each one that the engine runs.
+    """
+    running = backend.max_running
+    if settings.max_queued_requests is not None:
+        total = running + settings.max_queued_requests
+    elif backend.max_in_flight is not None:
+        total = backend.max_in_flight
+    else:
+        total = running * (1 + QUEUED_PER_RUNNING)
+    return max(1, -(-total // processes))
 
 
 def _api_keys(app: Any) -> list[str]:

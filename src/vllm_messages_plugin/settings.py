@@ -16,7 +16,7 @@ class Settings(BaseSettings):
 
     enabled: bool = Field(True, description="Whether the plugin serves its routes at all.")
     aliases: str = Field(
-        "claude-*",
+        "claude-*,haiku,sonnet,opus",
         description=(
             "Model names, besides the served ones, that requests may use: comma-separated patterns "
             "(`claude-*,gpt-*`), each optionally with the served name it stands for (`fast=my-lora`). "
@@ -42,6 +42,22 @@ class Settings(BaseSettings):
     )
     max_body_mb: int = Field(
         32, ge=1, description="Largest request body in MiB; a larger one is answered with 413."
+    )
+    slow_request_seconds: float = Field(
+        30,
+        ge=0,
+        description=(
+            "Seconds a client may take for a request's headers, and for its body before a minimum rate "
+            "applies; 0 waits forever."
+        ),
+    )
+    max_queued_requests: int | None = Field(
+        None,
+        ge=0,
+        description=(
+            "Requests that may wait beyond those the engine runs at once; more are refused with 529. "
+            "Unset: vLLM's `--max-num-queued-reqs`, else three times what the engine runs at once."
+        ),
     )
     fetch_private: bool = Field(
         False, description="Whether URL sources may be fetched from loopback and private addresses."

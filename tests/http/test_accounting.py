@@ -123,7 +123,7 @@ async def test_diagnostics_name_what_changed_since_the_previous_prompt() -> None
     assert system["diagnostics"]["cache_miss_reason"]["type"] == "system_changed"
     lost = await ask("msg_unknown")
     assert lost["diagnostics"]["cache_miss_reason"] == {"type": "previous_message_not_found"}
-    assert "diagnostics" not in (await post(engine, ASK, app=app)).json()
+    assert (await post(engine, ASK, app=app)).json()["diagnostics"] is None
 
 
 def test_the_history_drops_the_oldest_prompts_above_its_token_limit() -> None:
@@ -133,6 +133,11 @@ def test_the_history_drops_the_oldest_prompts_above_its_token_limit() -> None:
     now = PromptRecord("m", b"", b"", array("I", range(4)))
     assert history.cache_miss_reason("m4", now) is None
     assert history.cache_miss_reason("m0", now) == {"type": "previous_message_not_found"}
+
+
+def test_an_unknown_reply_is_unavailable_where_another_process_may_have_it() -> None:
+    current = PromptRecord("m", b"", b"", array("I", range(4)))
+    assert PromptHistory(complete=False).cache_miss_reason("m0", current) == {"type": "unavailable"}
 
 
 @given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))

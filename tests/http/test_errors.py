@@ -1,14 +1,15 @@
 """Every error of an Anthropic request is in Anthropic's schema, whichever layer produced it."""
 
-import gzip
 import json
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
+from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 
@@ -16,7 +17,11 @@ KEY = "right"
 
 
 def failing_app() -> ErrorMiddleware:
-    """An app that fails as vLLM's own layers do, inside the error middleware."""
+    return ErrorMiddleware(failing_app_without_middleware(), lambda: [KEY], Admission())
+
+
+def failing_app_without_middleware() -> FastAPI:
+    """An app that fails as vLLM's own layers do."""
     app = FastAPI()
 
     @app.get("/v1/messages/{status}")
@@ -31,7 +36,7 @@ def failing_app() -> ErrorMiddleware:
     async def who(key: Any = None) -> None:
         raise RuntimeError("a bug with a secret")
 
-    return ErrorMiddleware(app, lambda: [KEY])
+    return app
 
 
 async def get(path: str, app: Any = None, method: str = "GET", **headers: str) -> httpx.Response:
@@ -86,8 +91,12 @@ async def test_an_openai_error_keeps_its_message() -> None:
     assert reply.json()["error"] == {"type": "invalid_request_error", "message": "no"}
 
 
-async def test_a_crash_is_an_api_error_without_details() -> None:
+async def test_a_crash_is_an_api_error_without_details(caplog: pytest.LogCaptureFixture) -> None:
     reply = await get("/v1/who", anthropic_version="2023-06-01")
+    (record,) = caplog.records
+    assert reply.headers["request-id"] in record.getMessage()
+    assert "a bug with a secret" in caplog.text
+    assert "Traceback" in caplog.text
     assert reply.status_code == 500
     assert reply.json()["error"] == {"type": "api_error", "message": "Internal server error"}
 
@@ -122,52 +131,6 @@ async def test_a_bad_body_is_a_400_that_names_the_field(body: bytes, begins: str
     assert reply.json()["error"]["message"].startswith(begins)
 
 
-async def test_a_body_over_the_limit_is_a_413() -> None:
-    transport = httpx.ASGITransport(app_with(FakeEngine(), max_body_mb=1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-        reply = await http.post("/v1/messages", content=b" " * (1024 * 1024 + 1))
-    assert reply.status_code == 413
-    assert reply.json()["error"]["type"] == "request_too_large"
-
-
-async def test_an_unsupported_content_encoding_is_named() -> None:
-    transport = httpx.ASGITransport(app_with(FakeEngine()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-        reply = await http.post("/v1/messages", content=b"x", headers={"content-encoding": "br"})
-    assert reply.status_code == 400
-    assert reply.json()["error"]["details"] == {"error_code": "request_body_encoding_unsupported"}
-
-
-GOOD = json.dumps({"model": "fake", "messages": [{"role": "user", "content": "x"}]}).encode()
-
-
-async def sent(body: bytes, encoding: str = "gzip") -> httpx.Response:
-    transport = httpx.ASGITransport(app_with(FakeEngine(), max_body_mb=1))
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-        headers = {"content-encoding": encoding}
-        return await http.post("/v1/messages/count_tokens", content=body, headers=headers)
-
-
-async def test_a_gzip_body_is_accepted() -> None:
-    assert (await sent(gzip.compress(GOOD))).json() == {"input_tokens": 1}
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        (b"no gzip", 400, "request_body_encoding_invalid"),
-        (gzip.compress(GOOD)[:-9], 400, "request_body_encoding_invalid"),
-        (gzip.compress(b" " * (1024 * 1024 + 1)), 413, "request_body_too_large_after_decoding"),
-    ],
-)
-async def test_a_broken_or_oversized_gzip_body_is_refused_with_an_error_code(
-    body: bytes, status: int, code: str
-) -> None:
-    reply = await sent(body)
-    assert reply.status_code == status
-    assert reply.json()["error"]["details"] == {"error_code": code}
-
-
 async def seen_authorization(**headers: str) -> str | None:
     seen: list[str | None] = []
 
@@ -176,7 +139,7 @@ async def seen_authorization(**headers: str) -> str | None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps({}).encode()})
 
-    await get("/v1/messages", ErrorMiddleware(app, lambda: [KEY, "other"]), **headers)
+    await get("/v1/messages", ErrorMiddleware(app, lambda: [KEY, "other"], Admission()), **headers)
     return seen[0]
 
 
@@ -188,3 +151,46 @@ async def test_a_valid_x_api_key_is_copied_to_authorization() -> None:
 async def test_an_invalid_x_api_key_leaves_authorization_alone() -> None:
     assert await seen_authorization(x_api_key="wrong", authorization=f"Bearer {KEY}") == f"Bearer {KEY}"
     assert await seen_authorization(x_api_key="wrong") is None
+
+
+async def test_a_doubled_version_in_the_path_is_explained() -> None:
+    reply = await get("/v1/v1/messages", method="POST")
+    assert reply.status_code == 404
+    assert reply.json()["error"]["type"] == "not_found_error"
+    assert "base URL must not end in /v1" in reply.json()["error"]["message"]
+
+
+ORIGIN = "https://app.example.com"
+
+
+def app_behind_authentication(admission: Admission | None = None, **rules: Any) -> ErrorMiddleware:
+    """vLLM's order of layers: its authentication is outside its CORS layer."""
+    cors = CORSMiddleware(failing_app_without_middleware(), allow_origins=["*"], **rules)
+
+    async def authenticate(scope: Any, receive: Any, send: Any) -> None:
+        unauthorized = JSONResponse({"error": "Unauthorized"}, 401)
+        allowed = b"authorization" in dict(scope["headers"])
+        await (cors if allowed else unauthorized)(scope, receive, send)
+
+    outer = CORSMiddleware(authenticate, allow_origins=["*"], **rules)
+    return ErrorMiddleware(authenticate, lambda: [], admission or Admission(), outer)
+
+
+@pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer x"}], ids=["401", "404"])
+async def test_every_error_has_cors_headers_once(headers: dict[str, str]) -> None:
+    reply = await get("/v1/messages/404", app_behind_authentication(), origin=ORIGIN, **headers)
+    assert reply.status_code in (401, 404)
+    assert reply.headers.get_list("access-control-allow-origin") == ["*"]
+
+
+async def test_a_refusal_by_the_middleware_has_cors_headers() -> None:
+    app = app_behind_authentication(Admission(limit=0), allow_credentials=True)
+    reply = await get("/v1/messages", app, method="POST", origin=ORIGIN, cookie="a=b")
+    assert reply.status_code == 529
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    assert reply.headers["access-control-allow-credentials"] == "true"
+
+
+async def test_an_error_of_a_request_without_origin_has_no_cors_headers() -> None:
+    reply = await get("/v1/messages/404", app_behind_authentication())
+    assert "access-control-allow-origin" not in reply.headers

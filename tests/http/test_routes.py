@@ -16,7 +16,7 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
 )
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels, Pause, app_with
-from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.errors import MessagesError, internal_error
 
 HELLO = (EngineText("Hello"), EngineText(" world"), ReplyFinished("stop", 2))
 ASK: dict[str, Any] = {
@@ -125,10 +125,46 @@ async def test_a_failure_without_streaming_is_a_status() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_unexpected_exception_reveals_no_details(stream: bool) -> None:
+async def test_an_unexpected_exception_reveals_no_details_and_is_logged_once(
+    stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     reply = await post(FakeEngine((EngineText("x"), RuntimeError("secret path"))), ASK | {"stream": stream})
+    (record,) = caplog.records
+    assert reply.headers["request-id"] in record.getMessage()
+    assert "RuntimeError: secret path" in caplog.text
     assert "secret" not in reply.text
     assert "Internal server error" in reply.text
+
+
+class BrokenRenderer(FakeEngine):
+    async def render(self, conversation: Any, extra: Any) -> Any:
+        raise ValueError("secret path")
+
+
+async def test_an_unexpected_exception_before_the_reply_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reply = await post(BrokenRenderer(), ASK)
+    assert (reply.status_code, reply.json()["error"]["message"]) == (500, "Internal server error")
+    (record,) = caplog.records
+    assert reply.headers["request-id"] in record.getMessage()
+    assert "ValueError: secret path" in caplog.text
+
+
+async def test_a_failure_that_the_engine_reports_is_logged_with_its_cause(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failure = internal_error(RuntimeError("the cause"))
+    reply = await post(FakeEngine((EngineText("x"), ReplyFailed(failure))), ASK)
+    (record,) = caplog.records
+    assert reply.headers["request-id"] in record.getMessage()
+    assert "the cause" in caplog.text
+
+
+async def test_errors_of_clients_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    await post(FakeEngine(), {"model": "fake"})
+    await post(FakeEngine(refusal=MessagesError("overloaded_error", "full")), ASK)
+    assert caplog.text == ""
 
 
 async def test_a_reply_without_an_end_is_an_error() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.translate.model_names import resolve
 
 SERVED = ["qwen", "qwen-lora"]
@@ -12,6 +13,7 @@ NAMES: dict[str, tuple[str, str, str | None]] = {
     "unknown": ("gpt", "", None),
     "unknown, long context": ("gpt[1m]", "", None),
     "case matters": ("Qwen", "", None),
+    "a plain tier, by default": ("haiku", Settings.model_fields["aliases"].default, "qwen"),
     "a pattern": ("claude-opus-5", "claude-*", "qwen"),
     "a pattern, long context": ("claude-opus-5[1m]", "claude-*", "qwen"),
     "a name": ("sonnet", "sonnet", "qwen"),

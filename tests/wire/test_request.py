@@ -496,3 +496,9 @@ def test_an_unknown_block_keeps_all_its_fields() -> None:
     unknown = {"type": "never_heard_of", "a": {"b": [1, None]}, "model_fields": 1}
     block = read(body(user(unknown))).messages[0].content[0]
     assert json.loads(block.model_dump_json()) == unknown  # type: ignore[union-attr]
+
+
+def test_at_most_256_stop_sequences_are_accepted() -> None:
+    assert len(read(body(stop_sequences=["x"] * 256)).stop_sequences or ()) == 256
+    with pytest.raises(MessagesError, match=r"^stop_sequences: .*at most 256 items"):
+        read(body(stop_sequences=["x"] * 257))

@@ -84,6 +84,29 @@ class Backend:
         return int(limit) if limit else None
 
     @property
+    def max_running(self) -> int:
+        """How many requests the engine runs at once, over all data-parallel ranks."""
+        config = self._client.vllm_config
+        ranks = getattr(config.parallel_config, "data_parallel_size", 1)
+        return int(config.scheduler_config.max_num_seqs) * int(ranks)
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """The value of --max-num-queued-reqs, which counts running requests too; None without one."""
+        limit = getattr(self._client.vllm_config.scheduler_config, "max_num_queued_reqs", None)
+        return None if limit is None else int(limit)
+
+    def call_on_shutdown(self, callback: Callable[[], None]) -> None:
+        """Have a function called, in any thread, when vLLM begins to shut the engine down."""
+        shut_down = self._client.shutdown
+
+        def shutdown(*arguments: Any, **keywords: Any) -> Any:
+            callback()
+            return shut_down(*arguments, **keywords)
+
+        self._client.shutdown = shutdown
+
+    @property
     def media_domains(self) -> tuple[str, ...] | None:
         """The hosts that --allowed-media-domains names; None for any."""
         domains = getattr(self._model_config, "allowed_media_domains", None)

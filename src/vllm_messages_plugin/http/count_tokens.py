@@ -4,26 +4,21 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.http.reading import prepare
-from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.http.routing import MessagesRoute
 from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.sse import dump
 
-router = APIRouter()
+router = APIRouter(route_class=MessagesRoute)
 
 
 @router.post("/v1/messages/count_tokens", response_model=None)
 async def count_tokens(request: Request) -> Response:
     """Return the number of input tokens of a request, also where it exceeds the context window."""
-    request_id = request_id_of(request)
-    try:
-        prepared = await prepare(request, app_context(request), CountTokensRequest)
-    except MessagesError as error:
-        return error_response(error, request_id)
+    prepared = await prepare(request, app_context(request), CountTokensRequest)
     body: dict[str, Any] = {"input_tokens": prepared.prompt.tokens}
     if prepared.applied_edits is not None:
         body["context_management"] = {"original_input_tokens": prepared.original_tokens}
-    return Response(dump(body), media_type="application/json", headers={"request-id": request_id})
+    return Response(dump(body), media_type="application/json", headers={"request-id": request_id_of(request)})

@@ -46,11 +46,19 @@ def _digest(value: Any) -> bytes:
 
 
 class PromptHistory:
-    """The most recent prompts, keyed by the ids of their replies."""
+    """The most recent prompts of one server process, keyed by the ids of their replies."""
 
-    def __init__(self, max_tokens: int = MAX_RECORDED_TOKENS) -> None:
+    def __init__(self, max_tokens: int = MAX_RECORDED_TOKENS, *, complete: bool = True) -> None:
+        """Create an empty history.
+
+        Args:
+            max_tokens: The most tokens to record over all prompts.
+            complete: Whether all requests come to this process. If not, an earlier reply that is not here may
+                have been another process's, and its diagnosis is `unavailable`.
+        """
         self._prompts: OrderedDict[str, PromptRecord] = OrderedDict()
         self._max_tokens = max_tokens
+        self._complete = complete
         self._tokens = 0
 
     def add(self, message_id: str, prompt: PromptRecord) -> None:
@@ -74,7 +82,7 @@ class PromptHistory:
             return None
         previous = self._prompts.get(previous_id)
         if previous is None:
-            return {"type": "previous_message_not_found"}
+            return {"type": "previous_message_not_found" if self._complete else "unavailable"}
         missed = len(previous.tokens) - common_prefix_length(previous.tokens, current.tokens)
         if missed == 0 and previous.model == current.model:
             return None

@@ -1,7 +1,8 @@
 """Anthropic-style errors for every Anthropic request, including errors raised by vLLM, auth or FastAPI.
 
-`ErrorMiddleware` is the outermost ASGI layer, around vLLM's whole middleware stack. It rewrites error
-responses that vLLM's authentication, FastAPI's router or an exception handler produced.
+`error_response` writes the errors of this plugin's routes. `ErrorMiddleware`, around vLLM's whole middleware
+stack, rewrites error responses that vLLM's authentication, FastAPI's router or an exception handler produced.
+Internal errors are logged here, with the request's id.
 """
 
 import json
@@ -10,13 +11,27 @@ from typing import Any
 
 from fastapi import Response
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.headers import accept_x_api_key, assign_request_id
-from vllm_messages_plugin.wire.errors import NO_RETRY, MessagesError, error_body, kind_of_status
+from vllm_messages_plugin.stream.failure_log import log_api_error
+from vllm_messages_plugin.wire.errors import (
+    NO_RETRY,
+    MessagesError,
+    error_body,
+    internal_error,
+    kind_of_status,
+)
 from vllm_messages_plugin.wire.sse import dump
 
 UNAUTHORIZED = "invalid x-api-key"
+
+REQUEST_TIMEOUT = 408
+"""Status of a body that came too slowly. The rest of it is not awaited: the connection is closed."""
+
+DOUBLED_VERSION = "The path has /v1 twice: the client's base URL must not end in /v1"
 
 
 def error_headers(error: MessagesError, request_id: str) -> dict[str, str]:
@@ -26,11 +41,14 @@ def error_headers(error: MessagesError, request_id: str) -> dict[str, str]:
         headers["x-should-retry"] = "false"
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
+    if error.status == REQUEST_TIMEOUT:
+        headers["connection"] = "close"
     return headers
 
 
 def error_response(error: MessagesError, request_id: str) -> Response:
-    """Return the HTTP response for an error."""
+    """Return the HTTP response for an error; an internal error is logged first."""
+    log_api_error(error, request_id)
     return Response(
         dump(error_body(error, request_id)),
         status_code=error.status,
@@ -42,7 +60,7 @@ def error_response(error: MessagesError, request_id: str) -> Response:
 def is_anthropic_request(scope: Scope) -> bool:
     """Whether a request belongs to Anthropic's API, by its path or by the `anthropic-version` header."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if path == "/v1/messages" or path.startswith("/v1/messages/") or scope["method"] == "HEAD":
+    if path.startswith(("/v1/messages/", "/v1/v1/")) or path == "/v1/messages" or scope["method"] == "HEAD":
         return True
     return "anthropic-version" in Headers(scope=scope)
 
@@ -59,6 +77,8 @@ def to_anthropic_error(status: int, body: bytes, method: str, path: str) -> Mess
     kind = kind_of_status(status)
     if status == 401:
         return MessagesError(kind, UNAUTHORIZED)
+    if status == 404 and "/v1/v1/" in path:
+        return MessagesError(kind, f"Not found: {method} {path}. {DOUBLED_VERSION}")
     if status == 404:
         return MessagesError(kind, _error_message(body) or f"Not found: {method} {path}")
     if status == 405:
@@ -79,35 +99,68 @@ def _error_message(body: bytes) -> str | None:
 
 
 class ErrorMiddleware:
-    """Adds a request id to every Anthropic response and rewrites error responses that lack one."""
+    """Adds request ids, rewrites error responses of other layers, and refuses what is not admitted."""
 
-    def __init__(self, app: ASGIApp, keys: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Callable[[], Sequence[str]],
+        admission: Admission,
+        cors: CORSMiddleware | None = None,
+    ) -> None:
         """Wrap an ASGI app.
 
         Args:
             app: The app, with all its middleware.
             keys: Returns the API keys that vLLM was started with; empty if it asks for none.
+            admission: Decides which requests are admitted.
+            cors: Writes the CORS headers of errors that no inner layer gave any.
         """
         self._app = app
         self._keys = keys
+        self._admission = admission
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         accept_x_api_key(scope, self._keys())  # type: ignore[arg-type]
-        if is_anthropic_request(scope):
-            send = _ErrorRewriter(send, scope, assign_request_id(scope))  # type: ignore[arg-type]
-        await self._app(scope, receive, send)
+        if not is_anthropic_request(scope):
+            await self._app(scope, receive, send)
+            return
+        request_id = assign_request_id(scope)  # type: ignore[arg-type]
+        writer = _ErrorRewriter(send, scope, request_id, self._cors)
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["method"] == "POST" and (refusal := self._admission.refusal(path)) is not None:
+            await error_response(refusal, request_id)(scope, receive, writer)
+            return
+        with self._admission.in_flight(path):
+            await self._call_app(scope, receive, writer)
+
+    async def _call_app(self, scope: Scope, receive: Receive, writer: "_ErrorRewriter") -> None:
+        """Call the app; an exception that reaches this layer is logged with the request's id.
+
+        Starlette raises an exception again after it has sent its own 500, for the server to log.
+        """
+        try:
+            await self._app(scope, receive, writer)
+        except Exception as error:  # noqa: BLE001 - logged, and answered if nothing was sent yet
+            failure = internal_error(error)
+            log_api_error(failure, writer.request_id)
+            if not writer.started:
+                await error_response(failure, writer.request_id)(scope, receive, writer)
 
 
 class _ErrorRewriter:
     """The `send` of one request. Buffers an error response until its body is complete, then rewrites it."""
 
-    def __init__(self, send: Send, scope: Scope, request_id: str) -> None:
+    def __init__(self, send: Send, scope: Scope, request_id: str, cors: CORSMiddleware | None) -> None:
+        self.request_id = request_id
+        self.started = False  # whether a response has begun
         self._send = send
         self._scope = scope
-        self._request_id = request_id
+        self._cors = cors
         self._error_start: Message | None = None  # set while an error response is held back
         self._error_body: list[bytes] = []
 
@@ -122,21 +175,36 @@ class _ErrorRewriter:
                 await self._send_rewritten(self._error_start)
 
     async def _start(self, message: Message) -> None:
+        self.started = True
         headers = MutableHeaders(scope=message)
         if message["status"] >= 400 and "request-id" not in headers:
             self._error_start = message
             return
-        headers.setdefault("request-id", self._request_id)
-        await self._send(message)
+        headers.setdefault("request-id", self.request_id)
+        await self._send_start(message)
+
+    async def _send_start(self, message: Message) -> None:
+        """Send the head of a response, with CORS headers if it is an error that no inner layer gave any."""
+        request_headers = Headers(scope=self._scope)
+        has_cors_headers = "access-control-allow-origin" in MutableHeaders(scope=message)
+        if (
+            self._cors is None
+            or message["status"] < 400
+            or "origin" not in request_headers
+            or has_cors_headers
+        ):
+            await self._send(message)
+        else:
+            await self._cors.send(message, self._send, request_headers)
 
     async def _send_rewritten(self, start: Message) -> None:
         error = to_anthropic_error(
             start["status"], b"".join(self._error_body), self._scope["method"], self._scope["path"]
         )
-        body = dump(error_body(error, self._request_id))
+        body = dump(error_body(error, self.request_id))
         headers = MutableHeaders(scope=start)
-        headers.update(error_headers(error, self._request_id))
+        headers.update(error_headers(error, self.request_id))
         headers["content-type"] = "application/json"
         headers["content-length"] = str(len(body))
-        await self._send({**start, "status": error.status})
+        await self._send_start({**start, "status": error.status})
         await self._send({"type": "http.response.body", "body": body})

@@ -11,11 +11,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.http.diagnostics import record_prompt
-from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import beta_names, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, prepare
+from vllm_messages_plugin.http.routing import MessagesRoute
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
@@ -38,24 +38,21 @@ and pings cover the time the engine takes to process the prompt.
 COUNT_THINKING_BETA = "thinking-token-count-2026-05-13"
 """The beta under which each thinking delta carries its number of tokens."""
 
-router = APIRouter()
+router = APIRouter(route_class=MessagesRoute)
 
 
 @router.post("/v1/messages", response_model=None)
 async def create_message(request: Request) -> Response:
     """Reply to a conversation, as an event stream or as one message."""
     context, request_id = app_context(request), request_id_of(request)
-    try:
-        prepared = await prepare(request, context, MessagesRequest)
-        reply = await _reply_context(prepared, context, request, request_id)
-        deltas = await _start_generation(prepared, context, reply, request)
-        if prepared.request.stream:
-            deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
-            intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
-            return EventStream(_sse_frames(reply, deltas), intervals, {"request-id": request_id})
-        message = await cancel_on_disconnect(_collect_message(reply, deltas), request.receive)
-    except MessagesError as error:
-        return error_response(error, request_id)
+    prepared = await prepare(request, context, MessagesRequest)
+    reply = await _reply_context(prepared, context, request, request_id)
+    deltas = await _start_generation(prepared, context, reply, request)
+    if prepared.request.stream:
+        deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
+        intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
+        return EventStream(_sse_frames(reply, deltas), intervals, {"request-id": request_id})
+    message = await cancel_on_disconnect(_collect_message(reply, deltas), request.receive)
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
 
 
@@ -123,7 +120,12 @@ async def _start_generation(
 
 
 async def _collect_message(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:
-    return await collect(stream_events(reply, await _wait_for_admission(deltas, None)))
+    admitted = await _wait_for_admission(deltas, None)
+    try:
+        return await collect(stream_events(reply, admitted))
+    except MessagesError as error:
+        error.logged = True  # by `stream_events`, with the traceback of its cause
+        raise
 
 
 async def _wait_for_admission(

@@ -4,37 +4,30 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import served_model_name
-from vllm_messages_plugin.wire.errors import MessagesError, invalid
+from vllm_messages_plugin.http.routing import MessagesRoute
+from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.resources import model_info, model_page
 from vllm_messages_plugin.wire.sse import dump
 
 MAX_PAGE_SIZE = 1000  # models
 
-router = APIRouter()
+router = APIRouter(route_class=MessagesRoute)
 
 
 @router.get("/v1/models", response_model=None)
 async def list_models(request: Request) -> Response:
     """Return a page of the served models; all of them without a `limit`."""
-    try:
-        page = _page(await _model_infos(app_context(request)), request.query_params)
-    except MessagesError as error:
-        return error_response(error, request_id_of(request))
-    return _json(page, request)
+    return _json(_page(await _model_infos(app_context(request)), request.query_params), request)
 
 
 @router.get("/v1/models/{model_id:path}", response_model=None)
 async def retrieve_model(model_id: str, request: Request) -> Response:
     """Return one served model, by its name or an alias."""
     context = app_context(request)
-    try:
-        name = await served_model_name(model_id, context)
-    except MessagesError as error:
-        return error_response(error, request_id_of(request))
+    name = await served_model_name(model_id, context)
     return _json(next(info for info in await _model_infos(context) if info["id"] == name), request)
 
 

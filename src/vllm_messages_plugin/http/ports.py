@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from fastapi import Request
+from starlette.middleware.cors import CORSMiddleware
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
+from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.diagnostics import PromptHistory
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.settings import Settings
@@ -49,6 +51,16 @@ class Backend(Protocol):
     @property
     def most_output(self) -> int | None:
         """The operator's limit on a reply's length; None without one."""
+        ...
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """The operator's limit on requests in flight over all server processes; None without one."""
+        ...
+
+    @property
+    def max_running(self) -> int:
+        """How many requests the engine runs at once; more of them wait."""
         ...
 
     @property
@@ -103,6 +115,8 @@ class AppContext:
     signer: Signer
     media: MediaReader = field(default_factory=MediaReader)
     prompt_history: PromptHistory = field(default_factory=PromptHistory)
+    admission: Admission = field(default_factory=Admission)
+    cors: CORSMiddleware | None = None
 
 
 def app_context(request: Request) -> AppContext:

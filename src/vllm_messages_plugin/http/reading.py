@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 
-from vllm_messages_plugin.http.headers import read_body
+from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.translate.context_edits import apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
@@ -58,7 +58,9 @@ async def prepare(
     Raises:
         MessagesError: The request can't be served.
     """
-    body = await read_body(http_request, context.settings.max_body_mb * 1024 * 1024)
+    settings = context.settings
+    limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
+    body = await read_body(http_request, limits)
     slow = len(body) > LARGE_BODY_BYTES
     request = await _call(slow, parse, body, body_type)
     model = await served_model_name(request.model, context)

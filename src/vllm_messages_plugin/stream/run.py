@@ -1,15 +1,13 @@
 """Runs the state machine over the deltas of one reply, and turns failures into an `error` event."""
 
-import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
+from vllm_messages_plugin.stream.failure_log import log_api_error
 from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
-from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.errors import MessagesError, internal_error
 from vllm_messages_plugin.wire.events import StreamEvent
-
-log = logging.getLogger("vllm.messages")
 
 
 async def stream_events(
@@ -23,6 +21,8 @@ async def stream_events(
     machine = Machine(reply)
     try:
         async for delta in deltas:
+            if isinstance(delta, ReplyFailed):
+                log_api_error(delta.error, reply.request_id)
             if batch := list(machine.feed(delta)):
                 yield batch
             if machine.ended:
@@ -30,11 +30,11 @@ async def stream_events(
         failure = MessagesError("api_error", "The reply ended unexpectedly")
     except MessagesError as error:
         failure = error
-    except Exception:
-        log.exception("Reply %s failed", reply.message_id)
-        failure = MessagesError("api_error", "Internal server error")
+    except Exception as error:  # noqa: BLE001 - logged below, and the client gets an error event
+        failure = internal_error(error)
     finally:
         await _close(deltas)
+    log_api_error(failure, reply.request_id)
     yield list(machine.feed(ReplyFailed(failure)))
 
 

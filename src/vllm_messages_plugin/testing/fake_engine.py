@@ -20,6 +20,7 @@ from fastapi import FastAPI
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http import count_tokens, messages, models
+from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.settings import Settings
@@ -101,6 +102,8 @@ class FakeEngine:
     traits: TemplateTraits = field(default_factory=TemplateTraits)
     window: int = 1000
     most_output: int | None = None
+    max_running: int = 8
+    max_in_flight: int | None = None
     models: FakeModels = field(default_factory=FakeModels)
     requests: list[EngineRequest] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -156,16 +159,21 @@ class FakeEngine:
             self.closed.set()
 
 
-def app_with(engine: FakeEngine, *, keys: Sequence[str] = (), **settings: Any) -> Any:
+def app_with(
+    engine: FakeEngine, *, keys: Sequence[str] = (), admission: Admission | None = None, **settings: Any
+) -> Any:
     """Return the plugin's routes and error handling around a fake engine, as an ASGI app.
 
     Args:
         engine: Plays the replies.
         keys: The API keys that vLLM was started with. vLLM itself checks them, so nothing does here.
+        admission: Decides which requests are admitted; by default all are.
         settings: Values of `vllm_messages_plugin.settings.Settings`, by field name.
     """
     app = FastAPI()
     for part in (messages, count_tokens, models):
         app.include_router(part.router)
-    app.state.messages_context = AppContext(engine, Settings(**settings), signer("test"))
-    return ErrorMiddleware(app, lambda: keys)
+    admission = admission or Admission()
+    context = AppContext(engine, Settings(**settings), signer("test"), admission=admission)
+    app.state.messages_context = context
+    return ErrorMiddleware(app, lambda: keys, admission)

@@ -75,7 +75,15 @@ class MessagesError(Exception):
         self.details = details
         self.status = status or STATUS[kind]
         self.retry_after = retry_after
+        self.logged = False  # whether the error is in the log already
         super().__init__(self.message)
+
+
+def internal_error(cause: BaseException, message: str = "Internal server error") -> MessagesError:
+    """Return the `api_error` for an unexpected exception, which stays its `__cause__` for the log."""
+    error = MessagesError("api_error", message)
+    error.__cause__ = cause
+    return error
 
 
 def invalid(message: str, param: str | None = None) -> MessagesError:

@@ -15,6 +15,8 @@ from vllm_messages_plugin.wire.blocks import Content, TextBlockParam, WireModel,
 from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid
 
 MAX_MESSAGES = 100_000
+MAX_STOP_SEQUENCES = 256
+"""vLLM looks for each of them in every token's text, in the server's event loop."""
 
 
 class MessageParam(WireModel):
@@ -151,7 +153,7 @@ class MessagesRequest(CountTokensRequest):
     max_tokens: int = Field(ge=0)
     stream: bool | None = None
     diagnostics: DiagnosticsParam | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: list[str] | None = Field(default=None, max_length=MAX_STOP_SEQUENCES)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=-1)

@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError, from_validation
+from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError, from_validation, internal_error
 
 ENGINE_DEAD = "The inference engine has stopped; the server must be restarted."
 
@@ -34,9 +34,9 @@ def to_messages_error(error: Exception) -> MessagesError:
     classes = {cls.__name__ for cls in type(error).__mro__}
     kind: ErrorKind = next((kind for name, kind in _KINDS if name in classes), "api_error")
     if "EngineDeadError" in classes:
-        return MessagesError(kind, ENGINE_DEAD)
+        return internal_error(error, ENGINE_DEAD)
     if kind == "api_error":
-        return MessagesError(kind, "Internal server error")
+        return internal_error(error)
     retry_after = RETRY_AFTER if kind == "overloaded_error" else None
     field = getattr(error, "parameter", None)
     if isinstance(field, str) and error.args:  # str() of such an error appends the field and its value

@@ -1,0 +1,94 @@
+"""Reads request bodies within limits on their size, their encoding and the time they take to arrive."""
+
+import asyncio
+import zlib
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from vllm_messages_plugin.wire.errors import MessagesError
+
+MiB = 1024 * 1024
+
+MIN_BYTES_PER_SECOND = 4 * 1024
+"""A body slower than this after its grace period is refused. Even a telephone modem sends 7 KiB a second."""
+
+DRAIN_FACTOR = 4
+"""An oversized body is read and discarded up to this multiple of the limit before it is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What a request body may take.
+
+    Attributes:
+        max_bytes: The largest body, after decompression.
+        grace_seconds: How long a body may take at any rate; 0 for no limit on its time.
+    """
+
+    max_bytes: int
+    grace_seconds: float = 0
+
+
+async def read_body(request: Request, limits: BodyLimits) -> bytes:
+    """Read the request's body, decompressed.
+
+    Raises:
+        MessagesError: 413 for a larger body, after the client has sent it: clients that are still sending
+            often never read the response. 408 for a body that arrives too slowly. 400 for a content encoding
+            other than gzip, or for broken gzip.
+        ClientDisconnect: The client closed the connection before the body was complete.
+    """
+    encoding = request.headers.get("content-encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise _encoding_error(f"Content-Encoding '{encoding}' is not supported by this server", "unsupported")
+    try:
+        body = await _receive(request, limits)
+    except TimeoutError:
+        message = f"The request body arrived more slowly than {MIN_BYTES_PER_SECOND} bytes a second"
+        raise MessagesError("timeout_error", message, status=408) from None
+    return await asyncio.to_thread(_gunzip, body, limits.max_bytes) if encoding == "gzip" else body
+
+
+async def _receive(request: Request, limits: BodyLimits) -> bytes:
+    chunks: list[bytes] = []
+    size, limit = 0, limits.max_bytes
+    deadline = asyncio.get_running_loop().time() + limits.grace_seconds if limits.grace_seconds else None
+    async with asyncio.timeout_at(deadline) as timeout:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            else:
+                chunks.clear()
+            if size > DRAIN_FACTOR * limit:
+                break
+            if deadline is not None:
+                timeout.reschedule(deadline + size / MIN_BYTES_PER_SECOND)
+    if size > limit:
+        raise too_large(limit)
+    return b"".join(chunks)
+
+
+def too_large(limit: int) -> MessagesError:
+    """Return the 413 for a body above `limit` bytes."""
+    return MessagesError("request_too_large", f"Request exceeds the maximum size of {limit // MiB} MB")
+
+
+def _encoding_error(message: str, code: str) -> MessagesError:
+    details = {"error_code": f"request_body_encoding_{code}"}
+    return MessagesError("invalid_request_error", message, details=details)
+
+
+def _gunzip(body: bytes, limit: int) -> bytes:
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    try:
+        plain = decompressor.decompress(body, limit + 1)
+    except zlib.error:
+        raise _encoding_error("The request body is not valid gzip", "invalid") from None
+    if len(plain) > limit:
+        details = {"error_code": "request_body_too_large_after_decoding"}
+        raise MessagesError("request_too_large", too_large(limit).message, details=details)
+    if not decompressor.eof:
+        raise _encoding_error("The request body is incomplete gzip", "invalid")
+    return plain

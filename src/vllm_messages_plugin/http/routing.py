@@ -1,0 +1,42 @@
+"""The route class of the Messages endpoints: every exception of a handler becomes an Anthropic error."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
+
+from vllm_messages_plugin.http.admission import shutting_down
+from vllm_messages_plugin.http.errors import error_response
+from vllm_messages_plugin.http.headers import request_id_of
+from vllm_messages_plugin.http.ports import app_context
+from vllm_messages_plugin.wire.errors import MessagesError, internal_error
+
+CLIENT_CLOSED_REQUEST = 499
+"""Status, after nginx, of a request whose client has gone. Nobody receives it; an access log may show it."""
+
+
+class MessagesRoute(APIRoute):
+    """Translates what a handler raises before vLLM's own exception handlers see it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return FastAPI's handler of the route, with its exceptions translated."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except MessagesError as error:
+                return error_response(error, request_id_of(request))
+            except ClientDisconnect:
+                return Response(status_code=CLIENT_CLOSED_REQUEST)
+            except Exception as error:  # noqa: BLE001 - error_response logs it
+                return error_response(_unexpected(error, request), request_id_of(request))
+
+        return handle
+
+
+def _unexpected(error: Exception, request: Request) -> MessagesError:
+    """The error for an exception; while vLLM shuts down, its thread pools and sockets fail in many ways."""
+    return shutting_down() if app_context(request).admission.is_shutting_down else internal_error(error)
