@@ -17,7 +17,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES)' | cat - p
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench fuzz test clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench build fuzz test clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ demo: env ## A small model on a real server, checked and asked; KEEP=1 leaves it
 serve: env ## Plain vllm serve: make serve MODEL=DIR ARGS='--port 8001'
 	@test -n "$(MODEL)" || { echo "which model? make serve MODEL=DIR [ARGS='...']"; exit 2; }
 	$(BIN)/vllm serve $(MODEL) $(ARGS)
+
+build: env ## Wheel and sdist in dist/, checked; then a server from the wheel; ARGS=--no-serve
+	PYTHONPATH=tests $(BIN)/python -m support.build $(ARGS)
 
 fuzz: env ## Property tests with new examples until one fails; MINUTES=60, ARGS=tests/formats
 	PYTHONPATH=tests $(BIN)/python -m support.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
