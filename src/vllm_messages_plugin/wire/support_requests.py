@@ -17,8 +17,8 @@ BLOCKS_IN = entries_of(
         (
             "image",
             HANDLED,
-            "for vision models, also in tool results; a text model answers 400 that names a block of the newest "
-            "turn",
+            "for vision models, also in tool results; a text model answers 400 that names a block of the "
+            "newest turn",
         ),
         ("document", HANDLED, "shown as text under its title and context; for its sources see below"),
         ("search_result", HANDLED, "shown as text under its source and title"),
