@@ -26,7 +26,7 @@ class TemplateTraits:
         native_tools: the template lists tools and renders calls and results; otherwise tools are
             prompted as text.
         leading_system: it renders a system message at the head of the conversation.
-        inline_system: it renders a system message in any later place, where it stands.
+        inline_system: it renders a system message in any later place where it stands, set off by markup.
         leading_assistant: it renders an assistant message before the first user message.
         images: the model takes images.
         empty_call_content: the content of an assistant message that has calls and no text.

@@ -164,6 +164,10 @@ def test_whether_arguments_are_an_object_or_text_is_found(name: str, form: str, 
         ("deepseek-ai-DeepSeek-V3.1", True, False),
         ("google-gemma-2-2b-it", False, False),
         ("HuggingFaceTB-SmolLM2-135M-Instruct", True, True),
+        # These render it in place, but nothing separates it from the user's words.
+        ("crusoeai-DeepSeek-V4-Flash", True, False),
+        ("deepseek-ai-DeepSeek-V2-Chat-0628", True, False),
+        ("baidu-ERNIE-4.5-VL-28B-A3B-PT", True, False),
     ],
 )
 def test_where_system_messages_may_stand_is_found(

@@ -83,7 +83,10 @@ PROFILES: Final[dict[str, TemplateProfile]] = {
         thinking=replace(_THINK, default_on=False),
         inline_system=False,
     ),
-    "deepseek_v4": replace(_PROFILE, call_format="dsml_tool_calls", thinking=_DEEPSEEK_4),
+    # In V4 nothing stands between a user's words and a system message behind them; V4.1 has a token there.
+    "deepseek_v4": replace(
+        _PROFILE, call_format="dsml_tool_calls", thinking=_DEEPSEEK_4, inline_system=False
+    ),
     "deepseek_v41": replace(_PROFILE, call_format="dsml_calls", thinking=_DEEPSEEK_4),
     "inkling": replace(_PROFILE, call_format="inkling", thinking=_INKLING),
     "gpt_oss": replace(

@@ -7,7 +7,7 @@ carries it, and what surrounds it is the template's markup.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 from vllm_messages_plugin.formats.probing.renderer import Message
@@ -79,6 +79,17 @@ def call(arguments_as: ArgumentsForm, content: str | None, **fields: object) -> 
 def result() -> Message:
     """Return the tool result that belongs to `call`."""
     return {"role": "tool", "tool_call_id": CALL_ID, "name": NAME, "content": RESULT}
+
+
+def tool_exchange(
+    arguments_as: ArgumentsForm,
+    content: str | None,
+    answered: bool = True,
+    fields: Mapping[str, object] | None = None,
+) -> list[Message]:
+    """Return a user message, a call and, if it is answered, its result; arguments as for `call`."""
+    messages = [user(), call(arguments_as, content, **(fields or {}))]
+    return [*messages, result()] if answered else messages
 
 
 def with_call_id(messages: Iterable[Message], call_id: str) -> list[Message]:

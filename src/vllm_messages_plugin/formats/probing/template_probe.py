@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from vllm_messages_plugin.formats.probing import sentinels
 from vllm_messages_plugin.formats.probing.detectors import detect_format, format_hinted_by_prompt
@@ -30,7 +30,8 @@ from vllm_messages_plugin.formats.probing.reasoning_probe import (
     ThinkingProfile,
     probe_thinking,
 )
-from vllm_messages_plugin.formats.probing.renderer import NO_KWARGS, Message, Renderer
+from vllm_messages_plugin.formats.probing.renderer import Renderer
+from vllm_messages_plugin.formats.probing.role_probe import probe_roles
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
 from vllm_messages_plugin.formats.probing.sentinels import ArgumentsForm
 from vllm_messages_plugin.formats.template_traits import CallIdStyle
@@ -41,10 +42,6 @@ ARGUMENTS_FORMS: Final[tuple[ArgumentsForm, ...]] = ("object", "string")
 ANTHROPIC_CALL_ID: Final = "toolu_01AbCdEfGhIjKlMnOpQrStUv"
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
 NO_TOKENS: Final[Mapping[str, str]] = {}
-
-Fields = Mapping[str, object]
-RenderingMode = tuple[Renderer, list[dict[str, Any]] | None]
-"""A renderer and the tools to render with: the two modes in which requests reach a template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,8 @@ class TemplateProfile:
         thinking: how it makes its model think; None if it does not.
         reasoning_field: the message field whose text it renders as earlier thinking.
         leading_system: it renders a system message at the head of the conversation.
-        inline_system: it renders a system message in a later place, where it stands.
+        inline_system: it renders a system message in a later place where it stands, with markup between it
+            and the words before.
         consecutive_users: it takes two user messages in a row.
         leading_assistant: it takes an assistant message before the first user message.
         empty_call_content: the content for an assistant message that only calls: "" or None.
@@ -166,7 +164,8 @@ def _error_profile(error: str) -> TemplateProfile:
 def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
     call = _rendered_call(tooled)
     listing = tooled.try_render([sentinels.user()], [sentinels.TOOL]) or ""
-    modes = _rendering_modes(plain, tooled)
+    exchange = sentinels.tool_exchange(call.arguments_as, call.content) if call else None
+    roles = probe_roles(plain, tooled, exchange)
     reasoning_field = _reasoning_field(tooled, call) or _reasoning_field(plain, None)
     return TemplateProfile(
         lists_tools=sentinels.NAME in listing,
@@ -175,35 +174,14 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
         arguments_as=call.arguments_as if call else "object",
         thinking=probe_thinking(plain, _reasoning_probe(plain, tooled, call, reasoning_field)),
         reasoning_field=reasoning_field,
-        leading_system=_renders_in_order(
-            modes, [sentinels.system(), sentinels.user()], [sentinels.SYSTEM, sentinels.USER]
-        ),
-        inline_system=_inline_system(modes, call),
-        consecutive_users=_renders_in_order(
-            modes,
-            [sentinels.user(), sentinels.user(sentinels.USER_AGAIN)],
-            [sentinels.USER, sentinels.USER_AGAIN],
-        ),
-        leading_assistant=_renders_in_order(
-            modes, [sentinels.assistant(), sentinels.user()], [sentinels.ANSWER, sentinels.USER]
-        ),
+        leading_system=roles.leading_system,
+        inline_system=roles.inline_system,
+        consecutive_users=roles.consecutive_users,
+        leading_assistant=roles.leading_assistant,
         empty_call_content=_empty_content(tooled, call),
         hinted_format=None if call else format_hinted_by_prompt(listing),
         call_id_style=_call_id_style(tooled, call) if call else "any",
     )
-
-
-def _rendering_modes(plain: Renderer, tooled: Renderer) -> list[RenderingMode]:
-    """Return the modes to render a conversation: without tools, if the template can, and with tools."""
-    bare: list[RenderingMode] = (
-        [(plain, None)] if sentinels.USER in (plain.try_render([sentinels.user()]) or "") else []
-    )
-    return [*bare, (tooled, [sentinels.TOOL])]
-
-
-def _renders_in_order(modes: list[RenderingMode], messages: list[Message], words: list[str]) -> bool:
-    """Return whether the words come out once each and in order, in every mode."""
-    return all(sentinels.in_order(renderer.try_render(messages, tools), words) for renderer, tools in modes)
 
 
 def _rendered_call(tooled: Renderer) -> _Call | None:
@@ -215,17 +193,10 @@ def _rendered_calls(tooled: Renderer) -> Iterator[_Call]:
     for arguments_as in ARGUMENTS_FORMS:
         for content in ("", None, sentinels.ANSWER):
             for answered in (True, False):
-                messages = _tool_exchange(arguments_as, content, answered)
+                messages = sentinels.tool_exchange(arguments_as, content, answered)
                 segment = _segment(tooled.try_render(messages, [sentinels.TOOL], prompt=False))
                 if segment and _is_faithful(segment):
                     yield _Call(segment, arguments_as, content, answered)
-
-
-def _tool_exchange(
-    arguments_as: ArgumentsForm, content: str | None, answered: bool = True, fields: Fields = NO_KWARGS
-) -> list[Message]:
-    messages = [sentinels.user(), sentinels.call(arguments_as, content, **fields)]
-    return [*messages, sentinels.result()] if answered else messages
 
 
 def _segment(text: str | None) -> str | None:
@@ -248,7 +219,7 @@ def _is_faithful(segment: str) -> bool:
 
 
 def _renders_results(tooled: Renderer, call: _Call | None) -> bool:
-    messages = _tool_exchange(call.arguments_as if call else "object", call.content if call else "")
+    messages = sentinels.tool_exchange(call.arguments_as if call else "object", call.content if call else "")
     return sentinels.RESULT in (tooled.try_render(messages, [sentinels.TOOL]) or "")
 
 
@@ -259,7 +230,7 @@ def _call_id_style(tooled: Renderer, call: _Call) -> CallIdStyle:
     call with an id of Anthropic's form wants nine. A template that prints the id before the arguments, where
     the tool's name should stand, or that composes `functions.NAME:N` itself, wants ids of that form.
     """
-    messages = _tool_exchange(call.arguments_as, call.content, call.answered)
+    messages = sentinels.tool_exchange(call.arguments_as, call.content, call.answered)
     if tooled.try_render(sentinels.with_call_id(messages, ANTHROPIC_CALL_ID), [sentinels.TOOL]) is None:
         return "nine_alphanumeric"
     before_arguments = call.segment.partition(sentinels.KEY)[0]
@@ -274,36 +245,11 @@ def _empty_content(tooled: Renderer, call: _Call | None) -> object:
         return ""
     found: dict[object, str] = {}
     for content in ("", None):
-        text = tooled.try_render(_tool_exchange(call.arguments_as, content), [sentinels.TOOL]) or ""
+        text = tooled.try_render(sentinels.tool_exchange(call.arguments_as, content), [sentinels.TOOL]) or ""
         segment = _segment(text)
         if segment and "None" not in segment:
             found[content] = segment
     return min(found, key=lambda content: len(found[content]), default="")
-
-
-def _inline_system(modes: list[RenderingMode], call: _Call | None) -> bool:
-    """Return whether a system message may stand after a user message and after a tool result."""
-    early = [
-        sentinels.user(),
-        sentinels.system(),
-        sentinels.assistant(),
-        sentinels.user(sentinels.USER_AGAIN),
-    ]
-    late = [sentinels.user(), sentinels.assistant(), sentinels.user(sentinels.USER_AGAIN), sentinels.system()]
-    if not _renders_in_order(
-        modes, early, [sentinels.USER, sentinels.SYSTEM, sentinels.ANSWER, sentinels.USER_AGAIN]
-    ):
-        return False
-    if not _renders_in_order(
-        modes, late, [sentinels.USER, sentinels.ANSWER, sentinels.USER_AGAIN, sentinels.SYSTEM]
-    ):
-        return False
-    if call is None:
-        return True
-    messages = [*_tool_exchange(call.arguments_as, call.content), sentinels.system()]
-    return _renders_in_order(
-        modes, messages, [sentinels.USER, sentinels.VALUE, sentinels.RESULT, sentinels.SYSTEM]
-    )
 
 
 def _reasoning_probe(
@@ -314,7 +260,7 @@ def _reasoning_probe(
         return None
     reasoning = {field: sentinels.REASONING}
     if call:
-        messages = _tool_exchange(call.arguments_as, call.content, fields=reasoning)
+        messages = sentinels.tool_exchange(call.arguments_as, call.content, fields=reasoning)
         if sentinels.REASONING in (tooled.try_render(messages, [sentinels.TOOL]) or ""):
             return ReasoningProbe(tooled, messages, [sentinels.TOOL])
     return ReasoningProbe(plain, [sentinels.user(), sentinels.assistant(**reasoning)], None)
@@ -325,7 +271,7 @@ def _reasoning_field(renderer: Renderer, call: _Call | None) -> str | None:
     for field in REASONING_FIELDS:
         reasoning = {field: sentinels.REASONING}
         if call:
-            messages = _tool_exchange(call.arguments_as, call.content, fields=reasoning)
+            messages = sentinels.tool_exchange(call.arguments_as, call.content, fields=reasoning)
             text = renderer.try_render(messages, [sentinels.TOOL])
         else:
             text = renderer.try_render([sentinels.user(), sentinels.assistant(**reasoning)], prompt=False)
