@@ -1,11 +1,11 @@
-"""One engine, several families of models: each has an app of its own with its own chat template.
+"""A server with one engine and several apps, one for each model family, each with its own chat template.
 
     python -m support.families MODEL --families FILE [vLLM's own flags]
 
-The parsers are chosen from the chat template when a server starts, so a test of many families would
-start many servers; this one starts one engine and builds vLLM's app, with our plugin in it, once a
-family. FILE is a JSON object: a family's name -> `Family`'s fields. A family's app answers below its
-name, `/NAME/v1/messages`; the first one's also at the root. Started by `server.start_families`.
+The parsers are chosen from the chat template when a server starts, so a test of many families would start many
+servers. This one starts one engine and builds vLLM's app, with the plugin in it, once for each family. FILE is
+a JSON object of family names and the fields of `Family`. A family's app has its name as a path prefix,
+`/NAME/v1/messages`; the first family's app is also at the root. `server.start_families` starts it.
 """
 
 import asyncio
@@ -15,7 +15,9 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import uvicorn
@@ -35,15 +37,15 @@ ENGINE_CLIENT = ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoint
 
 @dataclass(frozen=True)
 class Family:
-    """What sets a family apart: its template (a file), vLLM's renderer for it, and further flags."""
+    """What is particular to a family: its chat template (a file), vLLM's renderer for it, further flags."""
 
     template: str | None = None
-    tokenizer_mode: str | None = None  # a native renderer of vLLM's, in the place of the template
+    tokenizer_mode: str | None = None  # selects a built-in renderer of vLLM, used instead of the template
     flags: Mapping[str, Any] = field(default_factory=dict)  # by their names in vLLM's namespace
 
 
 class Families:
-    """Sends a request to the app of the family that its path begins with."""
+    """Routes a request to the app of the family that its path begins with."""
 
     def __init__(self, apps: Mapping[str, ASGIApp]) -> None:
         self._apps = apps
@@ -59,7 +61,7 @@ class Families:
 
 
 class FamilyClient:
-    """The engine as a family sees it: with the family's renderer, and all else the shared engine's."""
+    """The shared engine with one family's renderer; everything else is the shared engine's."""
 
     def __init__(self, engine: Any, mode: str) -> None:
         self._engine = engine
@@ -67,32 +69,40 @@ class FamilyClient:
         self.model_config.tokenizer_mode = mode
         self.vllm_config = copy.copy(engine.vllm_config)
         self.vllm_config.model_config = self.model_config
-        self.renderer = _native_renderer(self.vllm_config)
+        self.renderer = _built_in_renderer(self.vllm_config)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
 
 def write_families(families: Mapping[str, Family], path: Path) -> None:
-    """Write the file that the command reads."""
+    """Write the FILE of the command."""
     path.write_text(json.dumps({name: asdict(family) for name, family in families.items()}), encoding="utf-8")
 
 
 def _pick(modules: Sequence[str], name: str) -> Any:
-    """The name, from the first of vLLM's modules that has it."""
-    from vllm_messages_plugin.engine.vllm import compat  # imports vLLM, which takes ten seconds
+    """Return the name from the first of these modules of vLLM's that exists."""
+    for module in modules:
+        if (found := getattr(_module(module), name, None)) is not None:
+            return found
+    raise ImportError(f"this vLLM has no {name} in any of {', '.join(modules)}")
 
-    return compat.pick(*(f"{module}:{name}" for module in modules))
+
+def _module(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError:
+        return None
 
 
-def _native_renderer(config: Any) -> Any:
+def _built_in_renderer(config: Any) -> Any:
     from vllm.renderers.registry import renderer_from_config
 
     return renderer_from_config(config)
 
 
 def _arguments(command: list[str]) -> Namespace:
-    """The command line, read as `vllm serve` reads it."""
+    """Parse the command line as `vllm serve` does."""
     from vllm.utils.argparse_utils import FlexibleArgumentParser
 
     make_arg_parser = _pick(CLI_ARGS, "make_arg_parser")
@@ -106,7 +116,7 @@ def _arguments(command: list[str]) -> Namespace:
 
 
 async def _app(engine: Any, args: Namespace, family: Family) -> FastAPI:
-    """vLLM's app for one family."""
+    """Build vLLM's app for one family."""
     build_app = _pick(APP, "build_app")
     init_app_state = _pick(APP_STATE, "init_app_state")
     own = copy.deepcopy(args)
@@ -119,7 +129,7 @@ async def _app(engine: Any, args: Namespace, family: Family) -> FastAPI:
 
 
 async def serve(args: Namespace) -> None:
-    """Start the engine and the families' apps, and serve until the process is told to end."""
+    """Start the engine and the families' apps, and serve until the process is stopped."""
     build_async_engine_client = _pick(ENGINE_CLIENT, "build_async_engine_client")
     families = json.loads(args.families.read_text(encoding="utf-8"))
     async with build_async_engine_client(args) as engine:
