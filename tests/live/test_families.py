@@ -1,6 +1,6 @@
 """Families of models on a real server, by their own chat templates: the probe chooses, our scanner reads.
 
-One engine serves them all (see `testing.families`). The tiny model writes what a script says, in tokens
+One engine serves them all (see `support.families`). The tiny model writes what a script says, in tokens
 that end inside tags and names; where a grammar demands a call, it writes what the grammar lets it. All is
 asked for at once, so that the engine works on several replies in a step.
 """
@@ -8,15 +8,13 @@ asked for at once, so that the engine works on several replies in a step.
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
-import anthropic
 import pytest
 from spoken_families import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
-from wire_checks import comparable
 
 from formats.samples import write_calls
+from support.both_modes import Reply, ask_in_both_modes
 from support.server import Server, start_families
 from vllm_messages_plugin.testing import tiny
 
@@ -111,47 +109,6 @@ Case = Callable[[Row], Json]
 CASES: tuple[Case, ...] = (calls, cut_call, broken_call, forced_call, forced_after_thinking)
 
 
-@dataclass(frozen=True)
-class Heard:
-    """A reply, the same in both modes, and its calls' input as it was streamed."""
-
-    message: Json
-    partial_json: str
-
-    @property
-    def blocks(self) -> list[tuple[str, Any]]:
-        """Each block: a call by its name and input, others by their type and text."""
-        return [
-            (block["name"], block["input"])
-            if block["type"] == "tool_use"
-            else (block["type"], block[block["type"]])
-            for block in self.message["content"]
-        ]
-
-
-def hear(url: str, asked: Json) -> Heard:
-    """Ask in both modes with the official SDK."""
-    with (
-        anthropic.DefaultHttpxClient(trust_env=False) as transport,
-        anthropic.Anthropic(
-            base_url=url, api_key="x", max_retries=0, timeout=300, http_client=transport
-        ) as client,
-    ):
-        whole = client.messages.create(**asked).to_dict()
-        with client.messages.stream(**asked) as events:
-            parts = [event.partial_json for event in events if event.type == "input_json"]
-            accumulated = events.get_final_message().to_dict()
-    assert essence(accumulated) == essence(whole)
-    return Heard(whole, "".join(parts))
-
-
-def essence(message: Json) -> Json:
-    """A message without what differs from one reply to the next: also the count of the thinking's tokens,
-    which is an estimate where the tags are no tokens."""
-    found = comparable(message)
-    return found | {"tokens": found["tokens"][:2]}
-
-
 @pytest.fixture(scope="module")
 def family_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One engine for every family."""
@@ -161,7 +118,7 @@ def family_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def replies(family_server: Server) -> Iterator[dict[tuple[str, str], Future[Heard]]]:
+def replies(family_server: Server) -> Iterator[dict[tuple[str, str], Future[Reply]]]:
     """Every family's reply to every case."""
     with ThreadPoolExecutor(WORKERS) as pool:
         asked = {(name, case.__name__): (name, case(row)) for name, row in FAMILIES.items() for case in CASES}
@@ -170,12 +127,12 @@ def replies(family_server: Server) -> Iterator[dict[tuple[str, str], Future[Hear
             for name in NOT_SERVED
         }
         yield {
-            key: pool.submit(hear, f"{family_server.url}/{name}", request)
+            key: pool.submit(ask_in_both_modes, f"{family_server.url}/{name}", request)
             for key, (name, request) in asked.items()
         }
 
 
-Replies = dict[tuple[str, str], Future[Heard]]
+Replies = dict[tuple[str, str], Future[Reply]]
 families = pytest.mark.parametrize("name", FAMILIES)
 # Where a model without sense comes to an end: Qwen's grammar lets a value begin with blanks for ever.
 driven = pytest.mark.parametrize("name", [name for name in FAMILIES if name != "qwen3-coder"])
@@ -183,45 +140,45 @@ driven = pytest.mark.parametrize("name", [name for name in FAMILIES if name != "
 
 @families
 def test_thought_text_and_parallel_calls_in_awkward_pieces(replies: Replies, name: str) -> None:
-    heard = replies[name, "calls"].result()
+    reply = replies[name, "calls"].result()
     thoughts = [("thinking", "First the file.")] if FAMILIES[name].thinks else []
-    assert heard.blocks == [*thoughts, ("text", "I write."), READ, WRITE]
-    assert heard.message["stop_reason"] == "tool_use"
+    assert reply.blocks == [*thoughts, ("text", "I write."), READ, WRITE]
+    assert reply.message["stop_reason"] == "tool_use"
 
 
 @families
 def test_a_call_cut_by_max_tokens_is_visibly_cut(replies: Replies, name: str) -> None:
-    heard = replies[name, "cut_call"].result()
-    assert heard.message["stop_reason"] == "max_tokens"
-    assert [kind for kind, _ in heard.blocks] == ["Write"]
-    assert "one two" in heard.partial_json
+    reply = replies[name, "cut_call"].result()
+    assert reply.message["stop_reason"] == "max_tokens"
+    assert [kind for kind, _ in reply.blocks] == ["Write"]
+    assert "one two" in reply.partial_json
     with pytest.raises(json.JSONDecodeError):
-        json.loads(heard.partial_json)
+        json.loads(reply.partial_json)
 
 
 @families
 def test_markup_that_makes_no_call_is_text(replies: Replies, name: str) -> None:
-    heard = replies[name, "broken_call"].result()
+    reply = replies[name, "broken_call"].result()
     row = FAMILIES[name]
     kind = "thinking" if row.always and row.opened else "text"
-    assert heard.blocks == [(kind, f"So: {begun(row)}")]
+    assert reply.blocks == [(kind, f"So: {begun(row)}")]
 
 
 @driven
 def test_one_demanded_call_is_enforced_by_grammar(replies: Replies, name: str) -> None:
     """The tiny model has random weights: what it writes, only a grammar makes a call."""
-    heard = replies[name, "forced_call"].result()
-    assert len(heard.blocks) == 1 + FAMILIES[name].always
-    assert is_valid(heard.blocks[-1])
-    assert heard.message["stop_reason"] == "tool_use"
+    reply = replies[name, "forced_call"].result()
+    assert len(reply.blocks) == 1 + FAMILIES[name].always
+    assert is_valid(reply.blocks[-1])
+    assert reply.message["stop_reason"] == "tool_use"
 
 
 @driven
 def test_a_demanded_tool_is_called_after_the_thought(replies: Replies, name: str) -> None:
-    heard = replies[name, "forced_after_thinking"].result()
+    reply = replies[name, "forced_after_thinking"].result()
     thoughts = [("thinking", "First the file.")] if FAMILIES[name].thinks else []
-    assert heard.blocks[: len(thoughts)] == thoughts
-    called, *_ = heard.blocks[len(thoughts) :]
+    assert reply.blocks[: len(thoughts)] == thoughts
+    called, *_ = reply.blocks[len(thoughts) :]
     assert called[0] == "pick"
     assert is_valid(called)
 

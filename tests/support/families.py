@@ -2,10 +2,10 @@
 
     python -m support.families MODEL --families FILE [vLLM's own flags]
 
-The parsers are chosen from the chat template when a server starts, so a test of many families would start many
-servers. This one starts one engine and builds vLLM's app, with the plugin in it, once for each family. FILE is
-a JSON object of family names and the fields of `Family`. A family's app has its name as a path prefix,
-`/NAME/v1/messages`; the first family's app is also at the root. `server.start_families` starts it.
+The parsers are chosen from the chat template when a server starts, so a test of many families would start
+many servers. This one starts one engine and builds vLLM's app, with the plugin in it, once for each family.
+FILE is a JSON object of family names and the fields of `Family`. A family's app has its name as a path
+prefix, `/NAME/v1/messages`; the first family's app is also at the root. `server.start_families` starts it.
 """
 
 import asyncio

@@ -1,0 +1,63 @@
+"""Asks a server with the official SDK, streamed and not, and requires that both replies are the same."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply, the same in both modes, and its calls' input as it was streamed."""
+
+    message: Json
+    partial_json: str
+
+    @property
+    def blocks(self) -> list[tuple[str, Any]]:
+        """Each block: a call as its name and input, others as their type and text."""
+        return [
+            (block["name"], block["input"])
+            if block["type"] == "tool_use"
+            else (block["type"], block[block["type"]])
+            for block in self.message["content"]
+        ]
+
+
+def ask_in_both_modes(url: str, request: Json) -> Reply:
+    """Send a request in both modes and return the reply.
+
+    Args:
+        url: The server's base URL.
+        request: Arguments of the SDK's `messages.create`.
+    """
+    with (
+        anthropic.DefaultHttpxClient(trust_env=False) as transport,
+        anthropic.Anthropic(
+            base_url=url, api_key="x", max_retries=0, timeout=300, http_client=transport
+        ) as client,
+    ):
+        collected = client.messages.create(**request).to_dict()
+        with client.messages.stream(**request) as events:
+            parts = [event.partial_json for event in events if event.type == "input_json"]
+            accumulated = events.get_final_message().to_dict()
+    assert comparable(accumulated) == comparable(collected)
+    return Reply(collected, "".join(parts))
+
+
+def comparable(message: Json) -> Json:
+    """A message without what differs from one reply to the next.
+
+    The count of the thinking's tokens is left out: it is an estimate where the tags are no tokens.
+    """
+    usage = message["usage"]
+    return {
+        "content": [
+            {key: value for key, value in block.items() if key != "id"} for block in message["content"]
+        ],
+        "stop": (message["stop_reason"], message["stop_sequence"]),
+        "model": message["model"],
+        "tokens": (usage["input_tokens"] + usage["cache_read_input_tokens"], usage["output_tokens"]),
+    }
