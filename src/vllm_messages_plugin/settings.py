@@ -59,6 +59,14 @@ class Settings(BaseSettings):
             "Unset: vLLM's `--max-num-queued-reqs`, else three times what the engine runs at once."
         ),
     )
+    token_cache_mb: int = Field(
+        256,
+        ge=0,
+        description=(
+            "MiB of memory, per server process, for the token ids of prompt segments; 0 tokenizes every "
+            "prompt whole."
+        ),
+    )
     fetch_private: bool = Field(
         False, description="Whether URL sources may be fetched from loopback and private addresses."
     )

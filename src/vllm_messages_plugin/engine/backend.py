@@ -18,8 +18,10 @@ from vllm_messages_plugin.engine.output.thinking_budget import (
     resumed_input,
     resumed_params,
 )
+from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
 from vllm_messages_plugin.engine.served_models import ServedModels
+from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import accepted
@@ -27,6 +29,8 @@ from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
+
+MEBIBYTE = 1024 * 1024
 
 
 class Backend:
@@ -64,7 +68,12 @@ class Backend:
         self.traits = self.selection.traits(images)
         self.models = ServedModels(state.openai_serving_models, self.selection, self.window, images)
         self._renderer = PromptRenderer(
-            renderer, self._model_config, self.selection, online, self._engine_parses_reasoning
+            renderer,
+            PromptTokenizer(renderer, TokenCache.create(self._tokenizer, settings.token_cache_mb * MEBIBYTE)),
+            self._model_config,
+            self.selection,
+            online,
+            self._engine_parses_reasoning,
         )
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
         self._default_sampling = self._model_config.get_diff_sampling_param()

@@ -1,16 +1,16 @@
 """Renders a conversation to a prompt with vLLM's renderer.
 
-Messages and count_tokens share this path, so what is counted is what is run. The chat template and the
-tokenizer run in the renderer's threads, off the event loop.
+Messages and count_tokens share this path, so what is counted is what is run. The chat template runs in the
+renderer's threads and the tokenizer in those of `prompt_tokenizer`, off the event loop.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from vllm_messages_plugin.engine.output.selection import ParserSelection
+from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
@@ -18,9 +18,6 @@ from vllm_messages_plugin.formats.probing.thinking_switches import thinking_swit
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-
-THREAD_CHARACTERS = 8_192
-"""A text longer than this is tokenised in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +47,7 @@ class PromptRenderer:
     def __init__(
         self,
         renderer: Any,
+        prompts: PromptTokenizer,
         model_config: Any,
         selection: ParserSelection,
         online: Any,
@@ -59,6 +57,7 @@ class PromptRenderer:
 
         Args:
             renderer: vLLM's renderer of the served model.
+            prompts: tokenizes for that renderer.
             model_config: vLLM's ModelConfig.
             selection: the parsers for replies.
             online: vLLM's OnlineRenderer, with the chat template and its defaults.
@@ -66,6 +65,7 @@ class PromptRenderer:
                 ended, which takes --reasoning-parser.
         """
         self._renderer = renderer
+        self._prompts = prompts
         self._model_config = model_config
         self._selection = selection
         self._online = online
@@ -107,11 +107,7 @@ class PromptRenderer:
         found = -1 if text is None or prompt.text is None else prompt.text.rfind(text)
         if text is None or prompt.text is None or found < 0:
             return prompt.tokens
-        rest = prompt.text[found + len(text) :]
-        encode = self._renderer.tokenizer.encode
-        if len(rest) > THREAD_CHARACTERS:
-            return prompt.tokens - len(await asyncio.to_thread(encode, rest, add_special_tokens=False))
-        return prompt.tokens - len(encode(rest, add_special_tokens=False))
+        return prompt.tokens - await self._prompts.count(prompt.text[found + len(text) :])
 
     def _grammar_can_wait(self) -> bool:
         """Whether a grammar can express where the thinking ends (see `grammars.after_thinking`)."""
@@ -126,8 +122,8 @@ class PromptRenderer:
             return await self._render_harmony(conversation, messages, kwargs)
         if compat.is_mistral_tokenizer(self._renderer.tokenizer):
             _shorten_tool_call_ids(messages)
-        _, (engine_input,) = await self._renderer.render_chat_async(
-            [messages],
+        return await self._prompts.engine_input(
+            messages,
             compat.ChatParams(
                 chat_template=self._online.chat_template,
                 chat_template_content_format=self._online.chat_template_content_format,
@@ -135,14 +131,12 @@ class PromptRenderer:
                 media_io_kwargs=getattr(self._model_config.multimodal_config, "media_io_kwargs", None),
                 mm_processor_kwargs=extra.get("mm_processor_kwargs"),
             ),
-            compat.TokenizeParams(max_total_tokens=None, add_special_tokens=False),
-            prompt_extras={
+            extras={
                 name: extra[name]
                 for name in ("mm_processor_kwargs", "cache_salt")
                 if extra.get(name) is not None
             },
         )
-        return engine_input
 
     async def _render_harmony(
         self, conversation: Conversation, messages: list[dict[str, Any]], kwargs: Mapping[str, Any]

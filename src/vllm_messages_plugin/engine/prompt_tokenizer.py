@@ -1,0 +1,83 @@
+"""Renders and tokenizes prompts through vLLM's renderer, with the token cache in the place of its tokenizer.
+
+Tokenization runs in threads of its own: a long prompt delays neither the event loop nor the chat templates of
+other requests, which share the renderer's threads.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from vllm_messages_plugin.engine.token_cache import TokenCache
+from vllm_messages_plugin.engine.vllm import compat
+from vllm_messages_plugin.engine.vllm.lookup import accepted
+
+Result = TypeVar("Result")
+
+INLINE_CHARACTERS = 4_096
+"""A text up to this length is tokenized on the event loop: a thread would cost more."""
+THREADS = 4
+_STEPS = ("render_messages_async", "tokenize_prompts_async", "process_for_engine_async")
+"""The renderer's methods for the steps of a rendering, between which the cache is put."""
+
+
+class PromptTokenizer:
+    """Turns messages into engine inputs and counts the tokens of texts, for one server."""
+
+    def __init__(self, renderer: Any, cache: TokenCache | None) -> None:
+        """Connect to a renderer.
+
+        Args:
+            renderer: vLLM's renderer of the served model.
+            cache: the cache for the renderer's tokenizer; None to tokenize every prompt whole.
+        """
+        self._renderer = renderer
+        self._cache = cache if all(hasattr(renderer, step) for step in _STEPS) else None
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prompt-tokens")
+
+    async def engine_input(
+        self, messages: list[dict[str, Any]], chat_params: Any, extras: Mapping[str, Any]
+    ) -> Any:
+        """Render and tokenize one conversation.
+
+        Args:
+            messages: the conversation as chat messages.
+            chat_params: vLLM's ChatParams.
+            extras: fields of the engine input besides the prompt, such as `cache_salt`.
+        """
+        params = compat.TokenizeParams(max_total_tokens=None, add_special_tokens=False)
+        if self._cache is None:
+            _, (engine_input,) = await self._renderer.render_chat_async(
+                [messages], chat_params, params, prompt_extras=dict(extras)
+            )
+            return engine_input
+        arrival_time = time.time()
+        _, prompt = await self._renderer.render_messages_async(messages, chat_params)
+        if _is_text(prompt):
+            prompt["prompt_token_ids"] = await self._call(self._cache.encode, prompt["prompt"])
+        (tokens,) = await self._renderer.tokenize_prompts_async([prompt], params)
+        tokens.update(extras, media_io_kwargs=chat_params.media_io_kwargs or {})
+        process = self._renderer.process_for_engine_async
+        return await process(tokens, arrival_time, **accepted(process, {"tok_params": params}))
+
+    async def count(self, text: str) -> int:
+        """Return the number of tokens of a text, without tokens that a tokenizer adds of its own."""
+        if self._cache is not None:
+            return await self._call(self._cache.count, text)
+        return await self._call(self._count_whole, text)
+
+    def _count_whole(self, text: str) -> int:
+        return len(self._renderer.tokenizer.encode(text, add_special_tokens=False))
+
+    async def _call(self, function: Callable[[str], Result], text: str) -> Result:
+        if len(text) <= INLINE_CHARACTERS:
+            return function(text)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, text)
+
+
+def _is_text(prompt: Mapping[str, Any]) -> bool:
+    """Whether a rendered prompt is a text that has not been tokenized."""
+    tokenized = "prompt_token_ids" in prompt or "prompt_embeds" in prompt
+    return not tokenized and isinstance(prompt.get("prompt"), str)

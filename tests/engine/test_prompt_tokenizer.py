@@ -1,0 +1,75 @@
+"""Prompts have the same tokens with and without the token cache, through vLLM's own renderer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.renderers.registry import renderer_from_config
+
+from vllm_messages_plugin.engine.prompt_tokenizer import INLINE_CHARACTERS, PromptTokenizer
+from vllm_messages_plugin.engine.token_cache import TokenCache
+from vllm_messages_plugin.engine.vllm import compat
+from vllm_messages_plugin.testing import tiny
+
+SHORT = [{"role": "user", "content": "Hi <|im_end|> there"}]
+LONG = [
+    {"role": "system", "content": "You are a tester. " * 400},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "  Hello\n"},
+    {"role": "user", "content": "日本語 🎉\n\n" * 50},
+]
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Iterator[Any]:
+    config = AsyncEngineArgs(model=str(tiny.model_directory()), dtype="float32").create_engine_config()
+    made = renderer_from_config(config)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture(scope="module")
+def cache(renderer: Any) -> TokenCache:
+    made = TokenCache.create(renderer.tokenizer, 1024 * 1024)
+    assert made is not None
+    return made
+
+
+def chat_params() -> Any:
+    kwargs = {"tools": None, "add_generation_prompt": True, "continue_final_message": False}
+    return compat.ChatParams(
+        chat_template=None, chat_template_content_format="auto", chat_template_kwargs=kwargs
+    )
+
+
+@pytest.mark.parametrize("messages", [SHORT, LONG], ids=["short", "long"])
+async def test_the_engine_input_is_that_of_vllm(
+    renderer: Any, cache: TokenCache, messages: list[dict[str, Any]]
+) -> None:
+    extras = {"cache_salt": "salt"}
+    whole, first, again = [
+        await PromptTokenizer(renderer, used).engine_input(messages, chat_params(), extras)
+        for used in (None, cache, cache)
+    ]
+    for engine_input in (whole, first, again):
+        del engine_input["arrival_time"]
+    assert whole == first == again
+    assert first["cache_salt"] == "salt"
+
+
+async def test_texts_are_counted_alike_with_and_without_a_cache(renderer: Any, cache: TokenCache) -> None:
+    for text in ("", "<|im_end|>\n<|im_start|>user\nHi", "a b " * INLINE_CHARACTERS):
+        counts = [await PromptTokenizer(renderer, used).count(text) for used in (None, cache)]
+        assert counts[0] == counts[1]
+
+
+async def test_a_renderer_without_the_steps_of_a_rendering_is_used_whole(cache: TokenCache) -> None:
+    """Other versions of vLLM may render in one step only."""
+
+    class OneStep:
+        async def render_chat_async(self, *_: Any, **__: Any) -> Any:
+            return [], [{"prompt_token_ids": [1, 2]}]
+
+    found = await PromptTokenizer(OneStep(), cache).engine_input(SHORT, chat_params(), {})
+    assert found == {"prompt_token_ids": [1, 2]}
