@@ -200,7 +200,7 @@ async def test_an_earlier_document_that_cannot_be_read_becomes_a_text(block: Jso
     marked = block | {"title": "T", "cache_control": {"type": "ephemeral"}}
     first, *_ = await read(user(marked), assistant("No."), HI)
     [said] = first["content"]
-    assert said == text("[document T: it could not be read]") | {"cache_control": {"type": "ephemeral"}}
+    assert said == text("[A document T, which could not be read]") | {"cache_control": {"type": "ephemeral"}}
 
 
 async def test_an_earlier_url_that_cannot_be_fetched_becomes_a_text() -> None:

@@ -134,7 +134,7 @@ IMAGES = [
     Row(
         "an image in a history",
         body(user(PICTURE), assistant("A cat."), user("Sure?")),
-        ["user\n[image]<|im_end|>", "A cat.", "Sure?"],
+        ["user\n[An image, which this model cannot see]<|im_end|>", "A cat.", "Sure?"],
         with_images=[SEEN, "A cat.", "Sure?"],
     ),
     Row(
@@ -152,7 +152,7 @@ IMAGES = [
     Row(
         "an image in a reply",
         body(user("Draw."), assistant(PICTURE), user("More.")),
-        ["user\nDraw.", "assistant\n[image", "user\nMore."],
+        ["user\nDraw.", "assistant\n[An image", "user\nMore."],
         lacks=[PNG[:24]],
         with_images=["user\nDraw.", "assistant\n", "image", "user\nMore."],
     ),
@@ -205,7 +205,7 @@ DOCUMENTS = [
     Row(
         "a document with an image inside",
         ask(document({"type": "content", "content": [text("Before"), PICTURE, text("after")]})),
-        ["Before", "[image]", "after"],
+        ["Before", "[An image, which this model cannot see]", "after"],
         with_images=["Before", SEEN, "after"],
     ),
     Row(

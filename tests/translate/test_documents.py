@@ -20,6 +20,7 @@ from translate.asking import (
     use,
     user,
 )
+from vllm_messages_plugin.translate.documents import UNSEEN_IMAGE
 
 
 def document(source: Json, **fields: Any) -> Json:
@@ -46,17 +47,17 @@ def test_an_image_in_a_data_url_is_passed_on() -> None:
 
 @pytest.mark.parametrize("block", NOT_READ.values(), ids=NOT_READ.keys())
 def test_an_image_that_was_not_read_is_named(block: Json) -> None:
-    assert told(user(block, "See?"), traits=VISION) == [says_user("[image]\n\nSee?")]
+    assert told(user(block, "See?"), traits=VISION) == [says_user(f"{UNSEEN_IMAGE}\n\nSee?")]
 
 
 @pytest.mark.parametrize("traits", [NATIVE, PROMPTED], ids=["native", "prompted"])
 def test_an_image_is_named_to_a_model_that_reads_text_only(traits: Any) -> None:
-    assert told(user(image(), "See?"), traits=traits) == [says_user("[image]\n\nSee?")]
+    assert told(user(image(), "See?"), traits=traits) == [says_user(f"{UNSEEN_IMAGE}\n\nSee?")]
 
 
 def test_an_image_in_a_result_is_named_to_a_model_that_reads_text_only() -> None:
     [*_, last] = told(user("Hi"), assistant(use("a")), user(result("a", [text("b"), image()])))
-    assert last == says_tool("a", "b\n\n[image]")
+    assert last == says_tool("a", f"b\n\n{UNSEEN_IMAGE}")
 
 
 # Documents.
@@ -78,7 +79,7 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
     ),
     "blocks with an image": (
         document({"type": "content", "content": [text("a"), image()]}),
-        "<document>\na\n\n[image]\n</document>",
+        f"<document>\na\n\n{UNSEEN_IMAGE}\n</document>",
     ),
     "a PDF that was not read": (PDF, "[document]"),
     "a PDF that was not read, with a title": (PDF | {"title": "T"}, "[document: T]"),

@@ -96,7 +96,43 @@ PLACES: dict[str, tuple[list[Json], list[Json], list[Json]]] = {
     "after results": (
         [ASKED, assistant(use("a")), user(result("a", "1")), system("s")],
         [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_system("s")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_user(REMINDED)],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}")],
+    ),
+    "between the results of two calls": (
+        [ASKED, assistant(use("a"), use("b")), user(result("b", "2")), system("s"), user(result("a", "1"))],
+        [
+            TOLD_ASKED,
+            says_assistant("", call("a"), call("b")),
+            says_tool("b", "2"),
+            says_system("s"),
+            says_tool("a", "1"),
+        ],
+        [
+            TOLD_ASKED,
+            says_assistant("", call("a"), call("b")),
+            says_tool("a", "1"),
+            says_tool("b", f"2\n\n{REMINDED}"),
+        ],
+    ),
+    "after results, before the user's words": (
+        [ASKED, assistant(use("a")), user(result("a", "1")), system("s"), user("Bye")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_system("s"), says_user("Bye")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}"), says_user("Bye")],
+    ),
+    "after results that the user's words follow": (
+        [ASKED, assistant(use("a")), user(result("a", "1"), "Bye"), system("s")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_user("Bye"), says_system("s")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_user(f"Bye\n\n{REMINDED}")],
+    ),
+    "between a call and its result": (
+        [ASKED, assistant(use("a")), system("s"), user(result("a", "1"))],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}")],
+    ),
+    "after a call without a result": (
+        [ASKED, assistant(use("a")), system("s"), user("Bye")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_system("s"), says_user("Bye")],
+        [TOLD_ASKED, says_assistant("", call("a")), says_user(f"{REMINDED}\n\nBye")],
     ),
     "two in a row": (
         [ASKED, system("s"), {"role": "system", "content": "s"}],

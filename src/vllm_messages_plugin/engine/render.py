@@ -6,14 +6,12 @@ renderer's threads and the tokenizer in those of `prompt_tokenizer`, off the eve
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
-from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
 from vllm_messages_plugin.formats.probing.thinking_switches import thinking_switches
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
@@ -120,8 +118,6 @@ class PromptRenderer:
         messages = [dict(message) for message in conversation.messages]
         if self._model_config.hf_config.model_type == "gpt_oss":
             return await self._render_harmony(conversation, messages, kwargs)
-        if compat.is_mistral_tokenizer(self._renderer.tokenizer):
-            _shorten_tool_call_ids(messages)
         return await self._prompts.engine_input(
             messages,
             compat.ChatParams(
@@ -190,10 +186,3 @@ def _refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:
     if wrong_type and extra.get("chat_template_kwargs"):
         return invalid(str(error), "chat_template_kwargs")
     return to_messages_error(error)
-
-
-def _shorten_tool_call_ids(messages: list[dict[str, Any]]) -> None:
-    """Cut tool-call ids to the nine characters that Mistral's tokenizer accepts."""
-    if compat.truncate_tool_call_ids is None:
-        raise MissingFeatureError("this vLLM can't shorten tool-call ids for Mistral's tokenizer")
-    compat.truncate_tool_call_ids(SimpleNamespace(messages=messages))

@@ -41,8 +41,8 @@ LARGE: Final = 32 * 1024
 """Characters of base64 from which on data are decoded in a thread."""
 
 NO_FILES: Final = "The Files API is not available on this server"
-UNREADABLE_IMAGE: Final = "[image: it could not be read]"
-UNREADABLE_DOCUMENT: Final = "[document{}: it could not be read]"
+UNREADABLE_IMAGE: Final = "[An image, which could not be read]"
+UNREADABLE_DOCUMENT: Final = "[A document{}, which could not be read]"
 
 Result = TypeVar("Result")
 Fetched = Mapping[str, FetchedUrl | FetchError]

@@ -4,13 +4,13 @@ The conversation is in the form that chat templates take. It also says what of t
 the tools that may be called, whether one must be, the schema that the text must satisfy, and the thinking.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
+from vllm_messages_plugin.translate.calls import EarlierCalls
 from vllm_messages_plugin.translate.chat_message import (
     ChatMessage,
     Function,
@@ -28,7 +28,7 @@ from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable
 from vllm_messages_plugin.translate.tools.tool_changes import callable_tools
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice, tool_choice
 from vllm_messages_plugin.translate.translation_context import Restore, TranslationContext, block_text
-from vllm_messages_plugin.translate.turns import Turn, turns, without_billing
+from vllm_messages_plugin.translate.turns import Turn, runs_of, turns, without_billing
 from vllm_messages_plugin.wire.blocks import (
     Block,
     DocumentBlockParam,
@@ -92,7 +92,9 @@ def translate_request(
     in_order = turns(request.messages, tools, traits)
     continues = _continues(request, in_order)
     system = _system_text(request, in_order, tools, traits)
-    body = list(_body(in_order, TranslationContext(traits, tools, restore, {})))
+    body = list(
+        _body(in_order, TranslationContext(traits, tools, restore, EarlierCalls(traits.call_id_style)))
+    )
     return Conversation(
         messages=tuple(_opened(system, body, traits)),
         tools=tools.shown if traits.native_tools else (),
@@ -117,9 +119,9 @@ def _schema(request: CountTokensRequest) -> dict[str, Any] | None:
 
 def _body(in_order: Sequence[Turn], context: TranslationContext) -> Iterator[ChatMessage]:
     for turn in in_order:
-        yield from _MESSAGES_OF[turn.role](turn, context)
         uses = [block for block in turn.blocks if isinstance(block, ToolUseBlockParam)]
-        context.calls.update({use.id: (n, context.prompt_name(use)) for n, use in enumerate(uses)})
+        context.calls.add_turn([(use.id, context.prompt_name(use)) for use in uses])
+        yield from _MESSAGES_OF[turn.role](turn, context)
 
 
 def _continues(request: CountTokensRequest, in_order: Sequence[Turn]) -> bool:
@@ -171,19 +173,21 @@ def _system_messages(turn: Turn, _context: TranslationContext) -> Iterator[ChatM
 def _user_messages(turn: Turn, context: TranslationContext) -> Iterator[ChatMessage]:
     """User text and tool results in the order sent; a run of results in the order of its calls."""
     waiting: list[Part] = []
-    for is_result, run in groupby(turn.blocks, lambda block: isinstance(block, ToolResultBlockParam)):
-        if not is_result:
-            waiting += [part for block in run for part in _shown(block, context)]
+    for run in runs_of(turn.blocks):
+        if not run.results:
+            waiting += [part for block in run.others for part in _shown(block, context)]
             continue
-        results = _in_order_of_calls(run, context)
+        results = sorted(run.results, key=lambda result: context.calls.place(result.tool_use_id))
         if not context.traits.native_tools:
             waiting += [part for result in results for part in _prompted_result(result, context)]
+            waiting += [text_part(text) for text in run.reminders]
             continue
         if waiting:
             yield {"role": "user", "content": joined(waiting)}
         waiting = []
         for result in results:
-            message, images = _result_message(result, context)
+            reminders = run.reminders if result is results[-1] else []
+            message, images = _result_message(result, reminders, context)
             waiting += images
             yield message
     if waiting:
@@ -220,12 +224,6 @@ def _shown(block: Block, context: TranslationContext) -> list[Part]:
             return [text_part(block_text(block))]
 
 
-def _in_order_of_calls(run: Iterable[Block], context: TranslationContext) -> list[ToolResultBlockParam]:
-    results = [block for block in run if isinstance(block, ToolResultBlockParam)]
-    last = (len(context.calls), "")
-    return sorted(results, key=lambda result: context.calls.get(result.tool_use_id, last)[0])
-
-
 def _result_parts(result: ToolResultBlockParam, context: TranslationContext) -> list[Part]:
     if not isinstance(result.content, list):
         return [text_part(result.content or "")]
@@ -233,21 +231,30 @@ def _result_parts(result: ToolResultBlockParam, context: TranslationContext) -> 
 
 
 def _result_message(
-    result: ToolResultBlockParam, context: TranslationContext
+    result: ToolResultBlockParam, reminders: Sequence[str], context: TranslationContext
 ) -> tuple[ChatMessage, list[Part]]:
-    """A tool message, and the images of the result: templates show those in user turns only."""
+    """A tool message with the system messages that are folded into it.
+
+    Returns:
+        The message, and the images of the result: templates show those in user turns only.
+    """
     parts = _result_parts(result, context)
     images = images_of(parts)
     text = (FAILED_RESULT if result.is_error else "") + text_of(parts)
-    content = text or (IMAGE_FOLLOWS if images else "")
-    message: ChatMessage = {"role": "tool", "tool_call_id": result.tool_use_id, "content": content}
-    if result.tool_use_id in context.calls:
-        message["name"] = context.calls[result.tool_use_id][1]
+    content = "\n\n".join([text or (IMAGE_FOLLOWS if images else ""), *reminders])
+    call_id = result.tool_use_id
+    message: ChatMessage = {
+        "role": "tool",
+        "tool_call_id": context.calls.prompt_id(call_id),
+        "content": content,
+    }
+    if (call := context.calls.get(call_id)) is not None:
+        message["name"] = call.name
     return message, images
 
 
 def _prompted_result(result: ToolResultBlockParam, context: TranslationContext) -> list[Part]:
     parts = _result_parts(result, context)
-    name = context.calls.get(result.tool_use_id, (0, ""))[1] or None
-    text = prompted.result_text(name, text_of(parts), bool(result.is_error))
+    call = context.calls.get(result.tool_use_id)
+    text = prompted.result_text(call.name if call else None, text_of(parts), bool(result.is_error))
     return [text_part(text), *images_of(parts)]

@@ -21,6 +21,7 @@ from vllm_messages_plugin.wire.blocks import (
 )
 
 CLOSING: Final = "\n</document>"
+UNSEEN_IMAGE: Final = "[An image, which this model cannot see]"
 
 
 def image_part(block: ImageBlockParam) -> ImagePart | None:
@@ -72,9 +73,14 @@ def _content_parts(opening: str, content: Sequence[Block], images: bool) -> list
             parts += [text_part("".join(texts)), picture]
             texts = []
         else:
-            gap = "\n\n" if position else ""
-            texts.append(gap + (inner.text if isinstance(inner, TextBlockParam) else f"[{inner.type}]"))
+            texts.append(("\n\n" if position else "") + _inner_text(inner))
     return [*parts, text_part("".join([*texts, CLOSING]))]
+
+
+def _inner_text(block: Block) -> str:
+    if isinstance(block, ImageBlockParam):
+        return UNSEEN_IMAGE
+    return block.text if isinstance(block, TextBlockParam) else f"[{block.type}]"
 
 
 def search_result_text(block: SearchResultBlockParam) -> str:

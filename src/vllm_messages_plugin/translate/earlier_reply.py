@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.translate.chat_message import ChatMessage, ToolCall
+from vllm_messages_plugin.translate.chat_message import CalledFunction, ChatMessage, ToolCall
 from vllm_messages_plugin.translate.tools.tool_changes import found_tool_names
 from vllm_messages_plugin.translate.translation_context import TranslationContext, block_text
 from vllm_messages_plugin.wire.blocks import (
@@ -120,5 +120,5 @@ def _input(use: ToolUseBlockParam) -> dict[str, Any]:
 
 def _call(use: ToolUseBlockParam, context: TranslationContext) -> ToolCall:
     arguments = json.dumps(_input(use), ensure_ascii=False)
-    name = context.prompt_name(use)
-    return {"id": use.id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    function: CalledFunction = {"name": context.prompt_name(use), "arguments": arguments}
+    return {"id": context.calls.prompt_id(use.id), "type": "function", "function": function}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
+from vllm_messages_plugin.translate.calls import EarlierCalls
 from vllm_messages_plugin.translate.documents import document_text
 from vllm_messages_plugin.translate.tools.request_tools import RequestTools
 from vllm_messages_plugin.translate.turns import stand_in
@@ -17,13 +18,13 @@ Restore = Callable[[str], str | None]
 class TranslationContext:
     """What every step of the translation needs to know of the model and of the request.
 
-    `calls` maps the tool_use ids so far to (the call's position in its turn, its tool's name in the prompt).
+    `calls` are those of the turns so far.
     """
 
     traits: TemplateTraits
     tools: RequestTools
     restore: Restore
-    calls: dict[str, tuple[int, str]]
+    calls: EarlierCalls
 
     def prompt_name(self, use: ToolUseBlockParam) -> str:
         """The name that a call's tool has in the prompt."""

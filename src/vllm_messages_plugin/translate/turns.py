@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
+from vllm_messages_plugin.translate.documents import UNSEEN_IMAGE
 from vllm_messages_plugin.translate.tools.request_tools import RequestTools
 from vllm_messages_plugin.translate.tools.tool_changes import change_text
 from vllm_messages_plugin.wire.blocks import (
@@ -16,6 +17,8 @@ from vllm_messages_plugin.wire.blocks import (
     OtherBlockParam,
     TextBlockParam,
     ToolChangeBlockParam,
+    ToolResultBlockParam,
+    ToolUseBlockParam,
 )
 from vllm_messages_plugin.wire.request import MessageParam
 
@@ -31,12 +34,25 @@ SUMMARY = "<summary>\n{}\n</summary>"
 STAND_IN_LENGTH = 4_000  # characters
 
 
+class Reminder(TextBlockParam):
+    """A system message in the markup in which it is folded into a user turn."""
+
+
 @dataclass(slots=True)
 class Turn:
     """Adjoining messages of one role."""
 
     role: Literal["user", "assistant", "system"]
     blocks: list[Block] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Run:
+    """Adjoining blocks of a user turn: tool results with the reminders folded into them, or other blocks."""
+
+    results: list[ToolResultBlockParam] = field(default_factory=list)
+    reminders: list[str] = field(default_factory=list)
+    others: list[Block] = field(default_factory=list)
 
 
 def without_billing(texts: Iterable[str]) -> list[str]:
@@ -77,18 +93,63 @@ def turns(messages: Sequence[MessageParam], tools: RequestTools, traits: Templat
     return merged
 
 
+def runs_of(blocks: Iterable[Block]) -> list[Run]:
+    """The runs of a user turn. A reminder that stands before or behind tool results goes into them.
+
+    So no user message comes between a call and its results, and none behind the results that templates would
+    take for a new question: many drop the thinking of a tool loop when they see one.
+    """
+    runs: list[Run] = []
+    for block in blocks:
+        last = runs[-1] if runs else Run()
+        if isinstance(block, ToolResultBlockParam):
+            if not last.results:
+                runs.append(Run(reminders=_taken_reminders(runs)))
+            runs[-1].results.append(block)
+        elif isinstance(block, Reminder) and last.results:
+            last.reminders.append(block.text)
+        else:
+            if not last.others:
+                runs.append(Run())
+            runs[-1].others.append(block)
+    return runs
+
+
+def _taken_reminders(runs: list[Run]) -> list[str]:
+    """The texts of the last run, which is removed, if it has nothing but reminders."""
+    if not runs or not all(isinstance(block, Reminder) for block in runs[-1].others):
+        return []
+    return [block.text for block in runs.pop().others if isinstance(block, Reminder)]
+
+
 def _single_turns(
     messages: Sequence[MessageParam], tools: RequestTools, traits: TemplateTraits
 ) -> Iterator[Turn]:
     messages = _since_compaction(messages)
     last_user = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
-    at_head = True
-    for position, message in enumerate(messages):
+    at_head, called = True, False
+    for position, (message, answered) in enumerate(zip(messages, _results_follow(messages), strict=True)):
         if message.role != "system":
-            at_head = False
+            at_head, called = False, _holds(message, ToolUseBlockParam)
             yield Turn(message.role, _shown_blocks(message))
         elif not (message.clear_at == "next_user_message" and position < last_user):
-            yield _system_turn(_system_text(message, tools), traits.inline_system or at_head)
+            in_place = traits.inline_system and not (called and answered)  # nothing parts calls and results
+            yield _system_turn(_system_text(message, tools), in_place or at_head)
+
+
+def _results_follow(messages: Sequence[MessageParam]) -> list[bool]:
+    """For each message whether the next one that is no system message holds tool results."""
+    found: list[bool] = []
+    follow = False
+    for message in reversed(messages):
+        found.append(follow)
+        follow = follow if message.role == "system" else _holds(message, ToolResultBlockParam)
+    return found[::-1]
+
+
+def _holds(message: MessageParam, kind: type[Block]) -> bool:
+    content = message.content
+    return isinstance(content, list) and any(isinstance(block, kind) for block in content)
 
 
 def _shown_blocks(message: MessageParam) -> list[Block]:
@@ -107,8 +168,9 @@ def _is_silent(block: Block) -> bool:
 def _system_turn(text: str, in_place: bool) -> Turn:
     if not text:
         return Turn("system")
-    block = TextBlockParam(type="text", text=text if in_place else REMINDER.format(text))
-    return Turn("system" if in_place else "user", [block])
+    if in_place:
+        return Turn("system", [TextBlockParam(type="text", text=text)])
+    return Turn("user", [Reminder(type="text", text=REMINDER.format(text))])
 
 
 def _system_text(message: MessageParam, tools: RequestTools) -> str:
@@ -128,7 +190,7 @@ def _system_block(block: Block, tools: RequestTools) -> str:
 def stand_in(block: Block) -> str:
     """A short text in the place of a block that can't be rendered: history must never fail a request."""
     if isinstance(block, ImageBlockParam):
-        return "[image]"
+        return UNSEEN_IMAGE
     if isinstance(block, DocumentBlockParam):
         return f"[document: {block.title}]" if block.title else "[document]"
     content = json.dumps(

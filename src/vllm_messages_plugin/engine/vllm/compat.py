@@ -27,7 +27,6 @@ extract_prompt_components = require(
 )
 
 # Mistral's tokenizer accepts tool-call ids of nine characters only; this shortens them.
-truncate_tool_call_ids = optional("vllm.tokenizers.mistral:truncate_tool_call_ids")
 
 # Grammars.
 ToolStrictLevel = optional("vllm.tool_parsers.tool_strict_level:ToolStrictLevel")  # 0.31 and later
