@@ -16,6 +16,7 @@ import httpx
 
 from vllm_messages_plugin.conformance.outcome import MismatchError
 from vllm_messages_plugin.conformance.stream_rules import Event, parse_events
+from vllm_messages_plugin.conformance.structure import parse_json
 
 MESSAGES = "/v1/messages"
 VERSION = "2023-06-01"
@@ -57,7 +58,7 @@ class Response:
             MismatchError: The body is not a JSON object.
         """
         try:
-            value = json.loads(self.text)
+            value = parse_json(self.text)
         except ValueError:
             raise MismatchError(
                 f"HTTP {self.status} with a body that is not JSON: {self.excerpt()}"

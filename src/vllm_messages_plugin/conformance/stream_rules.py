@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_messages_plugin.conformance.structure import BLOCK, TEXT, USAGE, Template, misfit, parse_json
+
 # Delta type -> how the type of the block it belongs to ends, and the field it adds to.
 DELTAS_OF = {
     "text_delta": ("text", "text"),
@@ -16,7 +18,20 @@ DELTAS_OF = {
     "thinking_delta": ("thinking", "thinking"),
     "signature_delta": ("thinking", "signature"),
 }
+DELTA_FIELDS = {name: field for name, (_, field) in DELTAS_OF.items() if field}
+DELTA_FIELDS["input_json_delta"] = "partial_json"
 ANYWHERE = {"ping"}
+# The structure of each event's data, for the rules and `accumulate` to rely on.
+DELTA = {"type": str, "text": str, "thinking": str, "signature": str, "partial_json": str}
+EVENT_STRUCTURE: dict[str, dict[str, Template]] = {
+    "message_start": {"message": {"usage": USAGE}},
+    "content_block_start": {"index": int, "content_block": {**BLOCK, "signature": TEXT}},
+    "content_block_delta": {"index": int, "delta": DELTA},
+    "content_block_stop": {"index": int},
+    "message_delta": {"delta": {"stop_reason": TEXT, "stop_sequence": TEXT}, "usage": USAGE},
+}
+# Reported by a rule of their own.
+MAY_BE_ABSENT = {"message_start", "message_delta"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ def _parse_event(frame: str) -> Event | None:
 
 def _object(raw: str) -> dict[str, Any]:
     try:
-        value = json.loads(raw)
+        value = parse_json(raw)
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
@@ -108,6 +123,23 @@ def _start(events: Sequence[Event]) -> Iterator[str]:
         yield "message_start already has a stop_reason"
 
 
+def _structure(events: Sequence[Event]) -> Iterator[str]:
+    for event in events:
+        template = EVENT_STRUCTURE.get(event.kind, {})
+        for name in template:
+            if name not in event.data and event.kind not in MAY_BE_ABSENT:
+                yield f"a {event.kind} event has no `{name}`"
+        if found := misfit(event.data, template):
+            yield f"a {event.kind} event: {found}"
+
+
+def _delta_fields(events: Sequence[Event]) -> Iterator[str]:
+    for delta in (event.data["delta"] for event in events if event.kind == "content_block_delta"):
+        field = DELTA_FIELDS.get(delta.get("type"))
+        if field and field not in delta:
+            yield f"a {delta['type']} has no `{field}`"
+
+
 def _blocks(events: Sequence[Event]) -> Iterator[str]:
     opened, block = 0, None
     for event in events:
@@ -159,7 +191,9 @@ RULES: tuple[Callable[[Sequence[Event]], Iterator[str]], ...] = (
     _no_error,
     _frame,
     _start,
+    _structure,
     _blocks,
+    _delta_fields,
     _last_delta,
 )
 
@@ -178,8 +212,9 @@ def accumulate(events: Sequence[Event]) -> dict[str, Any]:
             case "content_block_stop":
                 _parse_input(message["content"][event.data["index"]])
             case "message_delta":
-                reported = {name: value for name, value in event.data["usage"].items() if value is not None}
-                message |= {**event.data["delta"], "usage": {**message["usage"], **reported}}
+                usage = event.data.get("usage") or {}
+                reported = {name: value for name, value in usage.items() if value is not None}
+                message |= {**event.data.get("delta", {}), "usage": {**message["usage"], **reported}}
     return message
 
 
@@ -187,7 +222,7 @@ def _append_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
     if delta["type"] == "input_json_delta":
         block["json"] = block.get("json", "") + delta["partial_json"]
     elif field := DELTAS_OF.get(delta["type"], ("", ""))[1]:
-        block[field] = block.get(field, "") + delta[field]
+        block[field] = (block.get(field) or "") + delta[field]
 
 
 def _parse_input(block: dict[str, Any]) -> None:

@@ -39,7 +39,7 @@ def cache_is_off(client: Client, prompt: int) -> str | None:
     facts = dict(re.findall(r'\b(block_size|enable_prefix_caching)="(\w+)"', metrics.text))
     if facts.get("enable_prefix_caching") == "False":
         return "the server runs without prefix caching"
-    if prompt <= int(facts.get("block_size", "0")):
+    if facts.get("block_size", "").isdecimal() and prompt <= int(facts["block_size"]):
         return f"the prompt of {prompt} tokens is shorter than a cache block of {facts['block_size']}"
     return None
 

@@ -92,6 +92,7 @@ def any_tool(client: Client) -> Outcome:
 def _expect_known(call: Block, mode: str) -> None:
     schemas = {WEATHER["name"]: CHOICES, TIME["name"]: {}}
     expect(call.get("name") in schemas, f"{mode}: the tool {call.get('name')!r} was not offered")
+    expect(isinstance(call.get("input"), dict), f"{mode}: the input is {call.get('input')!r}, not an object")
     for name, allowed in schemas[call["name"]].items():
         value = call["input"].get(name)
         expect(value in allowed, f"{mode}: input.{name} is {value!r}, not one of {allowed}")
@@ -154,6 +155,7 @@ def _expect_cut(stop: Any, mode: str) -> None:
 def loop(client: Client) -> Outcome:
     """A model's own call is sent back unchanged, with the results of two parallel calls, and is accepted."""
     first = require_finished(FORCED, expect_ok(client.message(FORCED), "the first step"), "the first step")
+    expect(calls_of(first), "the first step: no call")
     other = {
         "type": "tool_use",
         "id": "toolu_other",

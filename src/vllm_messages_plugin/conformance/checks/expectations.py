@@ -6,6 +6,7 @@ from typing import Any
 from vllm_messages_plugin.conformance.client import Client, Response
 from vllm_messages_plugin.conformance.outcome import CannotTellError, expect
 from vllm_messages_plugin.conformance.stream_rules import accumulate, first_violation
+from vllm_messages_plugin.conformance.structure import ERROR, MESSAGE, expect_fit
 
 # Sampling at temperature 0 is not bit-exact on every machine: one disagreement proves nothing.
 ATTEMPTS = 3
@@ -20,13 +21,15 @@ def single_turn(text: str, limit: int, **fields: Any) -> dict[str, Any]:
 def expect_ok(response: Response, what: str) -> dict[str, Any]:
     """Return the body of a response that must be a 200."""
     expect(response.status == 200, f"{what}: HTTP {response.status}: {response.excerpt()}")
-    return response.json()
+    body = response.json()
+    expect_fit(body, MESSAGE, what)
+    return body
 
 
 def text_of(message: dict[str, Any]) -> str:
     """Return the text of a message, without its other blocks."""
     blocks = message.get("content") or []
-    return "".join(block.get("text", "") for block in blocks if block.get("type") == "text")
+    return "".join(block.get("text") or "" for block in blocks if block.get("type") == "text")
 
 
 def calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
@@ -83,6 +86,7 @@ def expect_error(response: Response, status: int, error_type: str, what: str) ->
     expect(response.status == status, f"{what}: HTTP {response.status}, not {status}: {response.excerpt()}")
     body = response.json()
     expect(body.get("type") == "error", f"{what}: no error object with `type: error`: {response.excerpt()}")
+    expect_fit(body, ERROR, what)
     error: Mapping[str, Any] = body.get("error") or {}
     expect(
         error.get("type") == error_type, f"{what}: the error type is {error.get('type')!r}, not {error_type}"

@@ -17,6 +17,7 @@ from vllm_messages_plugin.conformance.checks.expectations import (
 )
 from vllm_messages_plugin.conformance.client import Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
+from vllm_messages_plugin.conformance.structure import MODEL_LIST, expect_fit
 
 STOP_REASONS = {
     "end_turn",
@@ -35,6 +36,7 @@ def models(client: Client) -> Outcome:
     body = expect_ok(response, "GET /v1/models")
     entries = body.get("data")
     expect(isinstance(entries, list), "the list has no `data`")
+    expect(all(isinstance(entry, dict) for entry in entries or []), "an entry of the list is not an object")
     for name in ("has_more", "first_id", "last_id"):
         expect(name in body, f"the list has no `{name}`")
     both = "object" in body
@@ -49,6 +51,7 @@ def models(client: Client) -> Outcome:
 def one_model(client: Client) -> Outcome:
     """GET /v1/models/{id} returns the same model as the list does; an unknown model is a 404."""
     listed = expect_ok(client.send("GET", "/v1/models?limit=1000"), "GET /v1/models?limit=1000")
+    expect_fit(listed, MODEL_LIST, "GET /v1/models?limit=1000")
     wanted = next((entry for entry in listed.get("data") or [] if entry.get("id") == client.model), None)
     expect(wanted, f"the model {client.model} is not listed")
     found = expect_ok(client.send("GET", f"/v1/models/{client.model}"), f"GET /v1/models/{client.model}")

@@ -8,6 +8,7 @@ from vllm_messages_plugin.conformance.checks.expectations import expect_ok, inpu
 from vllm_messages_plugin.conformance.checks.tools import WEATHER
 from vllm_messages_plugin.conformance.client import Client, Response
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
+from vllm_messages_plugin.conformance.structure import ERROR, expect_fit
 
 NO_THREADS = "thread_unsupported_request"
 BETA = "message-threads-2026-08-12"
@@ -35,7 +36,9 @@ def _refused(response: Response, what: str) -> Outcome:
     expect(
         response.status == 400, f"{what}: HTTP {response.status}, neither 200 nor 400: {response.excerpt()}"
     )
-    details = (response.json().get("error") or {}).get("details") or {}
+    body = response.json()
+    expect_fit(body, ERROR, what)
+    details = (body.get("error") or {}).get("details") or {}
     code = details.get("error_code")
     expect(code == NO_THREADS, f"{what}: the error_code is {code!r}, not {NO_THREADS}: SDKs then give up")
     return passed(f"refused with {NO_THREADS}, so SDKs send the whole conversation")

@@ -13,6 +13,7 @@ from vllm_messages_plugin.conformance.checks.expectations import (
 from vllm_messages_plugin.conformance.checks.tools import QUESTION, WEATHER
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
 from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed, skipped
+from vllm_messages_plugin.conformance.structure import TOKEN_COUNT, expect_fit
 
 PLACEHOLDER = {
     "name": "DeferredToolPlaceholder",
@@ -36,6 +37,7 @@ def deferred(client: Client) -> Outcome:
 def _counted(client: Client, tools: list[dict[str, Any]]) -> int:
     body = {"messages": single_turn(QUESTION, 1)["messages"], "tools": tools}
     counted = expect_ok(client.message(body, path=f"{MESSAGES}/count_tokens"), "count_tokens")
+    expect_fit(counted, TOKEN_COUNT, "count_tokens")
     return int(counted["input_tokens"])
 
 
