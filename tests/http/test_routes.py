@@ -269,3 +269,19 @@ async def test_head_probes_are_answered(path: str) -> None:
         reply = await http.head(path)
     assert reply.status_code == 200
     assert reply.headers["request-id"].startswith("req_")
+
+
+@pytest.mark.parametrize("count", [1, 2_000], ids=["in the event loop", "in a thread"])
+async def test_requests_of_any_size_take_the_same_way(count: int) -> None:
+    engine = FakeEngine(HELLO, window=100_000)
+    turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}] * count
+    body = ASK | {"messages": [*turns, *ASK["messages"]], "diagnostics": {"previous_message_id": None}}
+    reply = await post(engine, body)
+    assert reply.status_code == 200
+    assert reply.json()["usage"]["input_tokens"] == 2 * count + 2
+
+
+async def test_a_body_with_too_many_values_is_a_413() -> None:
+    reply = await post(FakeEngine(), ASK | {"unknown": [{}] * 100_001})
+    assert (reply.status_code, reply.json()["error"]["type"]) == (413, "request_too_large")
+    assert reply.json()["error"]["message"] == "Request has more than 100000 objects in its JSON"

@@ -14,7 +14,7 @@ from vllm_messages_plugin.http.diagnostics import record_prompt
 from vllm_messages_plugin.http.headers import beta_names, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext, app_context
-from vllm_messages_plugin.http.reading import PreparedRequest, prepare
+from vllm_messages_plugin.http.reading import PreparedRequest, call, prepare
 from vllm_messages_plugin.http.routing import MessagesRoute
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
@@ -46,6 +46,8 @@ async def create_message(request: Request) -> Response:
     """Reply to a conversation, as an event stream or as one message."""
     context, request_id = app_context(request), request_id_of(request)
     prepared = await prepare(request, context, MessagesRequest)
+    if (refusal := prompt_too_long(prepared.prompt.tokens, context.backend.window)) is not None:
+        raise refusal
     reply = await _reply_context(prepared, context, request, request_id)
     deltas = await _start_generation(prepared, context, reply, request)
     if prepared.request.stream:
@@ -69,7 +71,7 @@ async def _reply_context(
         show_thinking=prepared.conversation.thinking.shown,
         count_thinking=COUNT_THINKING_BETA in beta_names(request),
         applied_edits=prepared.applied_edits,
-        diagnostics=_diagnostics(prepared, context, message_id),
+        diagnostics=await _diagnostics(prepared, context, message_id),
         breakpoints=await _breakpoint_lengths(prepared, context),
         members=prepared.conversation.members,
     )
@@ -80,20 +82,21 @@ async def _breakpoint_lengths(
 ) -> BreakpointLengths:
     """How many tokens of the prompt the request's cache breakpoints cover, by lifetime."""
     covered = {False: 0, True: 0}
-    last_by_lifetime = {breakpoint_.long: breakpoint_ for breakpoint_ in cache_breakpoints(prepared.request)}
+    breakpoints = await call(prepared.large, cache_breakpoints, prepared.request)
+    last_by_lifetime = {breakpoint_.long: breakpoint_ for breakpoint_ in breakpoints}
     for long, last in last_by_lifetime.items():
         covered[long] = await context.backend.tokens_before(prepared.prompt, last.text)
     return BreakpointLengths(until_5m=covered[False], until_1h=covered[True])
 
 
-def _diagnostics(
+async def _diagnostics(
     prepared: PreparedRequest[MessagesRequest], context: AppContext, message_id: str
 ) -> dict[str, Any] | None:
     """The reply's `diagnostics`, for clients that send the field; records the prompt for later requests."""
     request, token_ids = prepared.request, prepared.prompt.token_ids
     if request.diagnostics is None or token_ids is None:
         return None
-    current = record_prompt(request, prepared.model, token_ids)
+    current = await call(prepared.large, record_prompt, request, prepared.model, token_ids)
     reason = context.prompt_history.cache_miss_reason(request.diagnostics.previous_message_id, current)
     context.prompt_history.add(message_id, current)
     return {"cache_miss_reason": reason}
@@ -104,8 +107,6 @@ async def _start_generation(
 ) -> AsyncIterator[EngineDelta]:
     """Hand the prompt to the engine, with `max_tokens` lowered to what the window and the operator allow."""
     backend, prompt = context.backend, prepared.prompt
-    if (refusal := prompt_too_long(prompt.tokens, backend.window)) is not None:
-        raise refusal
     max_tokens = prepared.request.max_tokens
     if backend.most_output is not None:
         max_tokens = min(max_tokens, backend.most_output)

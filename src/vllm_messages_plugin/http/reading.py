@@ -11,8 +11,9 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
+from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.ports import AppContext
-from vllm_messages_plugin.translate.context_edits import apply_edit, plan_edit, requested_edits
+from vllm_messages_plugin.translate.context_edits import PlannedEdit, apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -20,8 +21,12 @@ from vllm_messages_plugin.wire.request import RequestT, parse
 
 Result = TypeVar("Result")
 
-LARGE_BODY_BYTES = 256 * 1024
-"""Bodies above this size are parsed and translated in a thread, so that they don't block the event loop."""
+LARGE_BODY_BYTES = 64 * 1024
+LARGE_BODY_OBJECTS = 256
+"""A body above either is parsed and translated in a thread, so that the event loop is not blocked.
+
+Below both, parsing and translation together take a few milliseconds.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class PreparedRequest(Generic[RequestT]):
         prompt: The rendered prompt; only the engine looks inside.
         original_tokens: The prompt's length before the context edits.
         applied_edits: The edits that changed something; None if the request has no `context_management`.
+        large: Whether work in proportion to the request must be done in a thread.
     """
 
     request: RequestT
@@ -43,6 +49,7 @@ class PreparedRequest(Generic[RequestT]):
     prompt: Any
     original_tokens: int
     applied_edits: tuple[Mapping[str, Any], ...] | None
+    large: bool
 
 
 async def prepare(
@@ -61,18 +68,24 @@ async def prepare(
     settings = context.settings
     limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
     body = await read_body(http_request, limits)
-    slow = len(body) > LARGE_BODY_BYTES
-    request = await _call(slow, parse, body, body_type)
+    large = len(body) > LARGE_BODY_BYTES or body.count(b"{") > LARGE_BODY_OBJECTS
+    request = await call(large, _parse, body, body_type)
     model = await served_model_name(request.model, context)
     request = await context.media.read(request, images=context.backend.traits.images)
-    conversation = await _call(slow, _translate, request, context)
+    conversation = await call(large, _translate, request, context)
     prompt = await context.backend.render(conversation, request.extra)
-    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None)
-    return prepared if request.context_management is None else await _apply_edits(prepared, context, slow)
+    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large)
+    return prepared if request.context_management is None else await _apply_edits(prepared, context)
 
 
-async def _call(in_thread: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+async def call(in_thread: bool, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function, in a thread if its work would block the event loop."""
     return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)
+
+
+def _parse(body: bytes, body_type: type[RequestT]) -> RequestT:
+    check_json_size(body)
+    return parse(body, body_type)
 
 
 def _translate(request: RequestT, context: AppContext) -> Conversation:
@@ -81,23 +94,31 @@ def _translate(request: RequestT, context: AppContext) -> Conversation:
     )
 
 
-async def _apply_edits(
-    prepared: PreparedRequest[RequestT], context: AppContext, slow: bool
-) -> PreparedRequest[RequestT]:
+async def _apply_edits(prepared: PreparedRequest[RequestT], context: AppContext) -> PreparedRequest[RequestT]:
     """Apply those context edits that change the prompt by at least their `clear_at_least` tokens."""
     applied: list[Mapping[str, Any]] = []
     for path, requested_edit in requested_edits(prepared.request):
-        edit = plan_edit(path, requested_edit, prepared.request.messages, prepared.prompt.tokens)
-        if edit is None:
+        planned = await call(prepared.large, _plan_and_translate, path, requested_edit, prepared, context)
+        if planned is None:
             continue
-        request = apply_edit(prepared.request, edit)
-        conversation = await _call(slow, _translate, request, context)
+        edit, request, conversation = planned
         prompt = await context.backend.render(conversation, request.extra)
         cleared = prepared.prompt.tokens - prompt.tokens
         if cleared >= edit.at_least:
             applied.append({"type": edit.kind, **edit.counts, "cleared_input_tokens": max(cleared, 0)})
             prepared = replace(prepared, request=request, conversation=conversation, prompt=prompt)
     return replace(prepared, applied_edits=tuple(applied))
+
+
+def _plan_and_translate(
+    path: str, requested_edit: Mapping[str, Any], prepared: PreparedRequest[RequestT], context: AppContext
+) -> tuple[PlannedEdit, RequestT, Conversation] | None:
+    """An edit with the request and the conversation that it leads to; None if it changes nothing."""
+    edit = plan_edit(path, requested_edit, prepared.request.messages, prepared.prompt.tokens)
+    if edit is None:
+        return None
+    request = apply_edit(prepared.request, edit)
+    return edit, request, _translate(request, context)
 
 
 async def served_model_name(requested: str, context: AppContext) -> str:

@@ -1,0 +1,69 @@
+"""Bounds how many values a JSON body may hold, before it is parsed.
+
+The parser builds a body's values in one call that holds the interpreter's lock: no other request is served
+meanwhile, not even while it runs in a thread. Its time follows the number of values and not of bytes: 30 MB
+can be one picture, parsed in milliseconds, or ten million empty objects, which take seconds.
+
+So the punctuation that separates values is counted first. The count over the whole body settles nearly all
+bodies, and where it exceeds a limit, the count without the contents of strings decides. For that, a window of
+the body loses its escaped quotes and is split at the others: every second piece is outside of strings.
+"""
+
+from collections.abc import Iterator
+
+from vllm_messages_plugin.wire.errors import MessagesError
+
+MAX_OBJECTS = 100_000
+"""Anthropic's API takes as many messages, each of which is an object."""
+MAX_VALUES = 500_000
+
+WINDOW = 1 << 18
+"""Bytes that are searched in one call, so that other threads get their turn."""
+
+_PUNCTUATION = (b"{", b"[", b",")
+
+
+def check_json_size(body: bytes) -> None:
+    """Refuse a body with too many JSON values. The time is linear in its length.
+
+    Raises:
+        MessagesError: 413, the body has more than MAX_OBJECTS objects or MAX_VALUES values.
+    """
+    if _exceeded_limit(_windows(body)) is None:
+        return
+    if (limit := _exceeded_limit(_outside_strings(body))) is not None:
+        raise MessagesError("request_too_large", f"Request has more than {limit} in its JSON")
+
+
+def _exceeded_limit(parts: Iterator[bytes]) -> str | None:
+    """The limit that the objects and values of some parts of a body exceed, if any."""
+    objects = values = 0
+    for part in parts:
+        more_objects, arrays, commas = map(part.count, _PUNCTUATION)
+        objects += more_objects
+        values += more_objects + arrays + commas
+        if objects > MAX_OBJECTS:
+            return f"{MAX_OBJECTS} objects"
+        if values > MAX_VALUES:
+            return f"{MAX_VALUES} values"
+    return None
+
+
+def _windows(body: bytes) -> Iterator[bytes]:
+    """The body in pieces, none of which ends between a backslash and the character that it escapes."""
+    start = 0
+    while start < len(body):
+        window = body[start : start + WINDOW]
+        backslashes = len(window) - len(window.rstrip(b"\\"))
+        if backslashes % 2 and len(window) > 1:
+            window = window[:-1]
+        start += len(window)
+        yield window
+
+
+def _outside_strings(body: bytes) -> Iterator[bytes]:
+    in_string = False
+    for window in _windows(body):
+        pieces = window.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+        yield b"".join(pieces[in_string::2])
+        in_string ^= len(pieces) % 2 == 0

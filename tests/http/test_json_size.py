@@ -1,0 +1,71 @@
+"""A body with too many JSON values is refused before it is parsed, however its text is made up."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vllm_messages_plugin.http import json_size
+from vllm_messages_plugin.http.json_size import MAX_OBJECTS, MAX_VALUES, check_json_size
+from vllm_messages_plugin.wire.errors import MessagesError
+
+TEXT = st.text(st.sampled_from('ab"\\{[,]}:\u00e9\n'))
+JSON: Any = st.recursive(
+    st.none() | st.integers() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+def objects_in(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return isinstance(value, dict) + sum(map(objects_in, inner))
+
+
+@given(value=JSON, spare=st.integers(-1, 1), window=st.integers(2, 9))
+def test_exactly_the_bodies_with_too_many_objects_are_refused(value: Any, spare: int, window: int) -> None:
+    limit = objects_in(value) + spare
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_size, "MAX_OBJECTS", limit)
+        patch.setattr(json_size, "WINDOW", window)
+        if spare < 0:
+            with pytest.raises(MessagesError, match=f"more than {limit} objects"):
+                check_json_size(json.dumps(value).encode())
+        else:
+            check_json_size(json.dumps(value).encode())
+
+
+@pytest.mark.parametrize("text", [b"{" * (2 * MAX_OBJECTS), b"," * (2 * MAX_VALUES), b"\\\\" * MAX_VALUES])
+def test_punctuation_in_a_string_counts_for_nothing(text: bytes) -> None:
+    check_json_size(b'{"text":"' + text + b'"}')
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        (b"[" + b"{}," * (MAX_OBJECTS + 1) + b"0]", "objects"),
+        (b"[" + b"1," * (MAX_VALUES + 1) + b"0]", "values"),
+        (b"[" * (MAX_VALUES + 1), "values"),
+        (b"[" + b'"{",' * (MAX_VALUES + 1) + b"0]", "values"),
+    ],
+    ids=["objects", "numbers", "open arrays", "strings"],
+)
+def test_a_body_with_too_many_values_is_refused(body: bytes, limit: str) -> None:
+    with pytest.raises(MessagesError) as raised:
+        check_json_size(body)
+    assert raised.value.kind == "request_too_large"
+    assert limit in raised.value.message
+
+
+@pytest.mark.parametrize("unit", [b"{", b'"', b"\\", b'\\"', b"x", b'{"":"",', b'"{"'], ids=repr)
+@given(size=st.integers(0, 200), window=st.integers(2, 9))
+def test_every_byte_of_a_broken_body_is_looked_at_once(unit: bytes, size: int, window: int) -> None:
+    body = unit * size
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_size, "WINDOW", window)
+        assert b"".join(json_size._windows(body)) == body
+        with contextlib.suppress(MessagesError):
+            check_json_size(body)
