@@ -18,7 +18,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES) $(TOKENIZE
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench build fuzz test clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build fuzz test clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz: env ## Run property tests with new examples; MINUTES=60, ARGS=tests/format
 
 bench: env ## Measure the plugin beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+attack: env ## Hostile requests to real servers, and what other clients notice; ARGS='--only tools'
+	PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
 
 lint: env ## Run ruff: rules and format
 	$(BIN)/ruff check .

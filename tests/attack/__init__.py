@@ -1,0 +1,1 @@
+"""Posts hostile requests to a real server while other clients use it, and measures what they notice."""

@@ -1,0 +1,119 @@
+"""`python -m attack`: attacks a server with the plugin, then one with vLLM's own routes; prints a table."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attack.attacks import ATTACKS, Attack
+from attack.run import Result, measure
+from support.server import Server, start_server
+from vllm_messages_plugin.testing import tiny
+
+FLAGS = ("--dtype", "float32", "--middleware", "attack.probe.Probe")
+NOTHING = Attack("no attack: a body without a model", lambda: b"{}")
+HEADINGS = (
+    "attack",
+    "reply",
+    "stall, ms",
+    "neighbour, ms",
+    "memory, MiB",
+    "vLLM's reply",
+    "vLLM's stall, ms",
+    "vLLM's neighbour, ms",
+)
+BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
+
+
+@contextmanager
+def serving(enabled: bool) -> Iterator[Server]:
+    """Start a server, with the plugin or with vLLM's own routes; its engine has a process of its own."""
+    paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
+    environment = {
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+        "VLLM_MESSAGES_ENABLED": str(int(enabled)),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
+    with start_server(tiny.model_directory(), *FLAGS, env=environment) as server:
+        yield server
+
+
+def attacked(server: Server, attacks: Sequence[Attack]) -> dict[str, Result]:
+    """Run attacks one after the other, each reported as soon as it is over."""
+    results = {}
+    for attack in attacks:
+        results[attack.name] = result = measure(attack, server)
+        print(_line(attack, result), file=sys.stderr, flush=True)
+    return results
+
+
+def _line(attack: Attack, result: Result) -> str:
+    head = result.replies[0].head.decode(errors="replace")[:160]
+    return (
+        f"{attack.name}: {_statuses(result)} after {result.seconds:.1f} s, stall {result.stall:.0f} ms, "
+        f"health {result.health:.0f} ms, neighbour {result.neighbour:.0f} ms ({result.failed} failed), "
+        f"memory {result.memory:.0f} MiB, refused within {result.refused_within or 0:.0f} ms\n    {head}"
+    )
+
+
+def _statuses(result: Result) -> str:
+    found = sorted(result.statuses.items())
+    return ", ".join(str(status) if count == 1 else f"{count} times {status}" for status, count in found)
+
+
+def rows(ours: Mapping[str, Result], native: Mapping[str, Result]) -> Iterator[Sequence[str]]:
+    """The rows of the table."""
+    for name, result in ours.items():
+        row = [name, _statuses(result), *_numbers(result), f"{result.memory:.0f}"]
+        theirs = native.get(name)
+        yield [*row, *([_statuses(theirs), *_numbers(theirs)] if theirs else ["-"] * 3)]
+
+
+def _numbers(result: Result) -> list[str]:
+    failed = f" ({result.failed} failed)" if result.failed else ""
+    return [f"{result.stall:.0f}", f"{result.neighbour:.0f}{failed}"]
+
+
+def markdown(ours: Mapping[str, Result], native: Mapping[str, Result]) -> str:
+    """The table as Markdown."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *rows(ours, native)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_table(page: Path, table: str) -> None:
+    """Put the table between the marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+
+
+def main(given: Sequence[str]) -> int:
+    """Run the attacks; 1 if a reply has a status that its attack must not get."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
+    parser = argparse.ArgumentParser("attack", description="Hostile requests, and what other clients notice.")
+    parser.add_argument("--only", default="", help="attacks whose name contains this")
+    parser.add_argument("--no-native", action="store_true", help="leave vLLM's own routes out")
+    parser.add_argument("--markdown", type=Path, help="write the table into this page")
+    options = parser.parse_args(given)
+    attacks = [attack for attack in (NOTHING, *ATTACKS) if options.only in attack.name]
+    with serving(enabled=True) as server:
+        ours = attacked(server, attacks)
+    native: dict[str, Result] = {}
+    if not options.no_native:
+        with serving(enabled=False) as server:
+            native = attacked(server, [attack for attack in attacks if attack.native])
+    table = markdown(ours, native)
+    print(table)
+    if options.markdown is not None:
+        write_table(options.markdown, table)
+    wrong = [attack.name for attack in attacks if set(ours[attack.name].statuses) - attack.statuses]
+    print("\n".join(f"WRONG STATUS: {name}" for name in wrong))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
