@@ -15,6 +15,7 @@ The packages and modules, in the order in which a request meets them (docs/desig
 - `cli`: the `vllm-messages` command
 - `demo`: the small model behind `make demo`
 - `testing`: a scripted model, tiny models and a fake engine, for tests of apps that use this plugin
+- `probe_process`: probes a chat template in a child process with limits
 - `file_lock`: a lock on a file, shared by the CLI and the demo
 """
 

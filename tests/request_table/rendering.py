@@ -14,7 +14,7 @@ from fastapi import Request
 from transformers import AutoTokenizer
 
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose_parsers
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile
 from vllm_messages_plugin.formats.probing.thinking_switches import thinking_switches
 from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.formats.template_traits import TemplateTraits

@@ -10,7 +10,7 @@ from vllm_messages_plugin.cli.flags.advice import advise, describe_thinking
 from vllm_messages_plugin.cli.flags.model_files import (
     read_model,
 )
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 
 CONFIG = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "max_position_embeddings": 4096}
 

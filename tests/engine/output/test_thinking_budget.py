@@ -13,7 +13,7 @@ from vllm_messages_plugin.engine.output.thinking_budget import (
     resumed_input,
     resumed_params,
 )
-from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 
 PLAIN = ThinkingProfile("enable_thinking", True, False, True, "<think>", "</think>", False, True)

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile, probe
+from vllm_messages_plugin.formats.probing.template_probe import probe
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile, ThinkingProfile
 
 ChoiceOf = Callable[[str], ParserChoice]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.formats.probing.thinking_switches import nearest_effort, thinking_switches
 
 QWEN = ThinkingProfile("enable_thinking", True, False, True, "<think>", "</think>", False, True)

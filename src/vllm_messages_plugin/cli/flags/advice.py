@@ -13,8 +13,8 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     choose_parsers,
     scanner_only_format,
 )
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile, ThinkingProfile
+from vllm_messages_plugin.probe_process import probe_in_child
 
 READ_BY_VLLM = ("<think>", *REASONING_PARSER_BY_TAG)
 AUTO = "--enable-auto-tool-choice"
@@ -57,7 +57,7 @@ def advise(model: Model, given: Sequence[str] = ()) -> Advice:
         model: The model's files.
         given: Arguments that the user has chosen, such as --chat-template.
     """
-    choice = choose_parsers(model.facts)
+    choice = choose_parsers(model.facts, probe_in_child)
     plain = ["vllm", "serve", model.name, *given]
     if model.facts.tokenizer_mode and builtin_renderer_of(None, None, model.facts.tokenizer_mode) is None:
         plain += ["--tokenizer-mode", model.facts.tokenizer_mode]

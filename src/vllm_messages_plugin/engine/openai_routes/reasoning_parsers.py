@@ -15,10 +15,11 @@ from vllm_messages_plugin.engine.output.selection import facts_of
 from vllm_messages_plugin.engine.vllm.openai_routes import DeltaMessage, ReasoningParser
 from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS, format_by_token
 from vllm_messages_plugin.formats.probing.parser_selection import ParserChoice, choose_parsers
-from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
 from vllm_messages_plugin.formats.scanning.scanner import Piece, Scanner, ThinkingPiece, ThinkingTags
+from vllm_messages_plugin.probe_process import probe_in_child
 
 log = logging.getLogger("vllm.messages")
 
@@ -75,7 +76,7 @@ def template_format(tokenizer: Any) -> TemplateFormat:
 def _probe(tokenizer: Any, name: str) -> TemplateFormat:
     model = SimpleNamespace(hf_config=None, tokenizer_mode=_mode_of(tokenizer), model=name)
     facts = facts_of(model, tokenizer, None)
-    choice = choose_parsers(facts)
+    choice = choose_parsers(facts, probe_in_child)
     call_format = _call_format(choice, facts.vocabulary)
     found = TemplateFormat(
         call_format=call_format,

@@ -13,7 +13,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
-from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.translate.chat_message import Function
 from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice

@@ -24,11 +24,12 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     choose_parsers,
     scanner_only_format,
 )
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
+from vllm_messages_plugin.probe_process import probe_in_child
 from vllm_messages_plugin.settings import Settings
 
 PROMPTED_FORMAT = "hermes_json"
@@ -131,7 +132,7 @@ def select_parsers(
         settings: the plugin's settings.
         template: the text of --chat-template, if it was given.
     """
-    choice = choose_parsers(facts_of(model_config, tokenizer, template))
+    choice = choose_parsers(facts_of(model_config, tokenizer, template), probe_in_child)
     reasons = list(choice.reasons)
     flag = args.tool_call_parser if args.enable_auto_tool_choice else None
     tool = _configured("--tool-call-parser", flag, settings.tool_call_parser, reasons)

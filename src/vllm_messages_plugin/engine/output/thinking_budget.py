@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from vllm_messages_plugin.formats.probing.template_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 
 EFFORT_BUDGETS: Mapping[str, int] = MappingProxyType({"low": 2_048, "medium": 8_192})

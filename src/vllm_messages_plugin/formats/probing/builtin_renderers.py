@@ -10,8 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile, ThinkingProfile
 
 # vLLM sets the tokenizer mode by these architectures; it recognises gpt-oss by its model type.
 RENDERER_BY_ARCHITECTURE: Final[dict[str, str]] = {

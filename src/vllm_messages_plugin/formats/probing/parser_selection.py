@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 from vllm_messages_plugin.formats.call_rendering import CALL_RENDERERS
 from vllm_messages_plugin.formats.probing.builtin_renderers import (
@@ -28,13 +28,21 @@ from vllm_messages_plugin.formats.probing.reasoning_selection import (
     ReasoningFacts,
     choose_reasoning_parser,
 )
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile, probe
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 # Built-in renderers of model families in which only models with this token think.
 THINKING_TOKENS: Final = {"mistral": "[THINK]"}
 EMPTY_VOCABULARY: Final[Container[str]] = frozenset()
+
+
+class TemplateProbe(Protocol):
+    """What probes a chat template, as `template_probe.probe` does."""
+
+    def __call__(
+        self, template: str, *, tool_template: str | None, special_tokens: Mapping[str, str]
+    ) -> TemplateProfile: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +111,18 @@ class _ToolDecision:
     call_format: str | None = None
 
 
-def choose_parsers(facts: ModelFacts) -> ParserChoice:
-    """Choose vLLM's tool parser and reasoning parser for a model."""
+def choose_parsers(facts: ModelFacts, probe_template: TemplateProbe | None = None) -> ParserChoice:
+    """Choose vLLM's tool parser and reasoning parser for a model.
+
+    Args:
+        facts: what is known about the model.
+        probe_template: probes the chat template; None: `template_probe.probe`, in this process. An untrusted
+            template may block that one; `probe_process.probe_in_child` has limits.
+    """
     renderer = builtin_renderer_of(facts.architecture, facts.model_type, facts.tokenizer_mode)
     if renderer:
         return _builtin_renderer_choice(renderer, facts)
-    profile = _probed(facts)
+    profile = _probed(facts, probe_template)
     if facts.response_template:
         parser = RESPONSE_TEMPLATE_PARSER
         reason = "The tokenizer carries a response template, which vLLM's hf parsers follow."
@@ -165,10 +179,17 @@ def _builtin_renderer_choice(renderer: str, facts: ModelFacts) -> ParserChoice:
     return ParserChoice(tool, reasoning, False, profile, tuple(reasons))
 
 
-def _probed(facts: ModelFacts) -> TemplateProfile | None:
+def _probed(facts: ModelFacts, probe_template: TemplateProbe | None) -> TemplateProfile | None:
     if not facts.template:
         return None
-    return probe(facts.template, tool_template=facts.tool_template, special_tokens=facts.special_tokens)
+    if probe_template is None:
+        # jinja2 takes 0.1 seconds to import, which callers with a child process need not spend.
+        from vllm_messages_plugin.formats.probing.template_probe import probe
+
+        probe_template = probe
+    return probe_template(
+        facts.template, tool_template=facts.tool_template, special_tokens=facts.special_tokens
+    )
 
 
 def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _ToolDecision:
@@ -176,7 +197,8 @@ def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _ToolDe
     if profile is None:
         return _prompted("There is no chat template to read")
     if profile.error:
-        return _prompted(f"The chat template could not be probed ({profile.error})")
+        owner = f" of {facts.name}" if facts.name else ""
+        return _prompted(f"The chat template{owner} could not be probed ({profile.error})")
     if not profile.lists_tools:
         return _prompted(_why_not_listed(profile.call_format))
     if profile.call_format == "unknown":

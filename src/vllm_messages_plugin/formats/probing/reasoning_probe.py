@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeVar
 
 from vllm_messages_plugin.formats.probing import sentinels
-from vllm_messages_plugin.formats.probing.renderer import Message, Renderer, Tools
+from vllm_messages_plugin.formats.probing.renderer import Renderer
+from vllm_messages_plugin.formats.probing.sentinels import Message, Tools
+from vllm_messages_plugin.formats.probing.template_profile import Evidence, ThinkingProfile
 
 # kwarg -> pairs of values to try for on and off.
 SWITCHES: Final[dict[str, tuple[tuple[object, object], ...]]] = {
@@ -54,8 +56,6 @@ Tags = tuple[str, str]
 """Opening and closing tag of thinking."""
 PromptEnd = Literal["open", "closed", "none"]
 """Where a prompt ends: inside thinking, right after it, or neither."""
-Evidence = Literal["prompt", "field", "history", "system"]
-"""Where the tags were found; "history" and "system" only hint that the model thinks."""
 KwargValue = TypeVar("KwargValue", str, int)
 PROSE_TAGS: Final[Tags] = ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]")
 FIXED_TAGS: Final[tuple[Tags, ...]] = (
@@ -71,41 +71,6 @@ FIXED_TAGS: Final[tuple[Tags, ...]] = (
 _NAMED_TAG: Final = re.compile(r"</?((?:\w+[:_])?(?:think|thinking|thought|reasoning)(?::\w+)?)>")
 _TAG_BEFORE: Final = re.compile(r"(<[^<>\s]{2,40}>|\[[A-Z_]+\])\s*\Z")
 _TAG_AFTER: Final = re.compile(r"\A\s*(<[^<>\s]{2,40}>|\[/[A-Z_]+\])")
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkingProfile:
-    """How a chat template makes its model think.
-
-    Attributes:
-        kwarg: the template kwarg that switches thinking; None without a switch.
-        on: the kwarg's value that turns thinking on.
-        off: the kwarg's value that turns it off.
-        default_on: the model thinks if the kwarg is not set.
-        open_tag: the tag before thinking; None if the template never shows it.
-        close_tag: the tag after thinking.
-        prompt_opens: with thinking on, the prompt ends with the opening tag.
-        prompt_closes: with thinking off, the prompt ends with the closing tag.
-        effort_kwarg: the template kwarg that sets the effort.
-        budget_kwarg: the template kwarg that sets the largest number of thinking tokens.
-        off_words: words in the system prompt that turn thinking off, for a template without a switch.
-        efforts: the values that `effort_kwarg` takes.
-        evidence: where the tags were found.
-    """
-
-    kwarg: str | None
-    on: object
-    off: object
-    default_on: bool
-    open_tag: str | None
-    close_tag: str | None
-    prompt_opens: bool
-    prompt_closes: bool
-    effort_kwarg: str | None = None
-    budget_kwarg: str | None = None
-    off_words: str | None = None
-    efforts: tuple[str, ...] = ()
-    evidence: Evidence = "prompt"
 
 
 @dataclass(frozen=True, slots=True)

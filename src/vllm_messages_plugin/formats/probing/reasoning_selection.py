@@ -21,7 +21,7 @@ from vllm_messages_plugin.formats.probing.detectors import (
     REASONING_PARSER_OVERRIDES,
     overriding_parser,
 )
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 
 ReasoningDecision = tuple[str | None, str]
 _INSTRUCT_MODEL = "The template fits a reasoning model too, but the name says that this is an instruct model."

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from vllm_messages_plugin.formats.probing.sandbox import CHARS_PER_UNIT, RENDER_WORK, RenderError, Sandbox
+from vllm_messages_plugin.formats.probing.sentinels import Message, Tools
 
 OUTPUT_CHARS: Final = 400_000
 PROBE_WORK: Final = 500_000  # units of all renders of one template; a public template takes 5,000 at the most
@@ -18,8 +19,6 @@ PROBE_WORK: Final = 500_000  # units of all renders of one template; a public te
 # work allows, so that neither a busy machine nor a pause of the garbage collector changes what a probe finds.
 PROBE_SECONDS: Final = 20.0
 
-Message = dict[str, Any]
-Tools = Sequence[Mapping[str, Any]]
 Value = TypeVar("Value")
 NO_KWARGS: Final[Mapping[str, object]] = {}
 
@@ -118,10 +117,10 @@ class Renderer:
 
 
 def _guarded(action: Callable[[], Value]) -> Value:
-    """Run template code and turn whatever it raises into a RenderError."""
+    """Run template code and turn whatever it raises into a RenderError; only a MemoryError passes."""
     try:
         return action()
-    except RenderError:
+    except (RenderError, MemoryError):
         raise
     except Exception as error:  # a template may call any method of the values it is given
         raise RenderError(f"{type(error).__name__}: {error}"[:300]) from error

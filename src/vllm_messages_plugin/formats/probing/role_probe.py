@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import Any
 
 from vllm_messages_plugin.formats.probing import sentinels
-from vllm_messages_plugin.formats.probing.renderer import Message, Renderer
+from vllm_messages_plugin.formats.probing.renderer import Renderer
+from vllm_messages_plugin.formats.probing.sentinels import Message
 
 RenderingMode = tuple[Renderer, list[dict[str, Any]] | None]
 """A renderer and the tools to render with."""

@@ -7,13 +7,15 @@ carries it, and what surrounds it is the template's markup.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
-from vllm_messages_plugin.formats.probing.renderer import Message
+from vllm_messages_plugin.formats.probing.template_profile import ArgumentsForm
 
-ArgumentsForm = Literal["object", "string"]
-"""How a message carries the arguments of a call: as an object, or as JSON text."""
+Message = dict[str, Any]
+"""A message in OpenAI's form."""
+Tools = Sequence[Mapping[str, Any]]
+"""Tools in OpenAI's form."""
 
 USER: Final = "zqasksfirst"
 USER_AGAIN: Final = "zqaskssecond"

@@ -27,60 +27,25 @@ from vllm_messages_plugin.formats.probing import sentinels
 from vllm_messages_plugin.formats.probing.detectors import detect_format, format_hinted_by_prompt
 from vllm_messages_plugin.formats.probing.reasoning_probe import (
     ReasoningProbe,
-    ThinkingProfile,
     probe_thinking,
 )
 from vllm_messages_plugin.formats.probing.renderer import Renderer
 from vllm_messages_plugin.formats.probing.role_probe import probe_roles
 from vllm_messages_plugin.formats.probing.sandbox import RenderError
-from vllm_messages_plugin.formats.probing.sentinels import ArgumentsForm
+from vllm_messages_plugin.formats.probing.template_profile import (
+    ArgumentsForm,
+    TemplateProfile,
+    ThinkingProfile,
+    error_profile,
+)
 from vllm_messages_plugin.formats.template_traits import CallIdStyle
 
-__all__ = ["TemplateProfile", "ThinkingProfile", "probe"]
+__all__ = ["TemplateProfile", "ThinkingProfile", "error_profile", "probe"]
 
 ARGUMENTS_FORMS: Final[tuple[ArgumentsForm, ...]] = ("object", "string")
 ANTHROPIC_CALL_ID: Final = "toolu_01AbCdEfGhIjKlMnOpQrStUv"
 REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
 NO_TOKENS: Final[Mapping[str, str]] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateProfile:
-    """What a chat template can do, and in which form it takes a conversation.
-
-    Attributes:
-        lists_tools: the offered tools come out in the prompt.
-        call_format: the tool-call format in which it renders earlier calls: "unknown" if no detector knows
-            it, None if it renders no calls.
-        renders_results: tool results come out in the prompt.
-        arguments_as: whether it takes the arguments of a call as an object or as JSON text.
-        thinking: how it makes its model think; None if it does not.
-        reasoning_field: the message field whose text it renders as earlier thinking.
-        leading_system: it renders a system message at the head of the conversation.
-        inline_system: it renders a system message in a later place where it stands, with markup between it
-            and the words before.
-        consecutive_users: it takes two user messages in a row.
-        leading_assistant: it takes an assistant message before the first user message.
-        empty_call_content: the content for an assistant message that only calls: "" or None.
-        error: why the template could not be probed; then every other field claims nothing.
-        hinted_format: the tool-call format that its tool listing asks for, if it renders no calls.
-        call_id_style: the form that the ids of tool calls must have for it.
-    """
-
-    lists_tools: bool
-    call_format: str | None
-    renders_results: bool
-    arguments_as: ArgumentsForm
-    thinking: ThinkingProfile | None
-    reasoning_field: str | None
-    leading_system: bool
-    inline_system: bool
-    consecutive_users: bool
-    leading_assistant: bool
-    empty_call_content: object
-    error: str | None = None
-    hinted_format: str | None = None
-    call_id_style: CallIdStyle = "any"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +66,8 @@ def probe(
 ) -> TemplateProfile:
     """Render a template with sentinel conversations and return what it can do.
 
-    Never raises: a template that cannot be probed gives a profile with `error`.
+    A template that cannot be probed gives a profile with `error`. Nothing is raised but MemoryError, where
+    the process has a limit on memory.
 
     Args:
         template: the chat template, in jinja.
@@ -116,7 +82,7 @@ def probe(
         tooled.check_budget()
         return profile
     except RenderError as error:
-        return _error_profile(str(error))
+        return error_profile(str(error))
 
 
 def _renderer_for(template: str, special_tokens: Mapping[str, str]) -> Renderer:
@@ -141,24 +107,6 @@ def _failure(renderer: Renderer) -> str | None:
         except RenderError as error:
             failure = str(error)
     return failure
-
-
-def _error_profile(error: str) -> TemplateProfile:
-    """Return the profile of a template that could not be probed."""
-    return TemplateProfile(
-        lists_tools=False,
-        call_format=None,
-        renders_results=False,
-        arguments_as="object",
-        thinking=None,
-        reasoning_field=None,
-        leading_system=False,
-        inline_system=False,
-        consecutive_users=False,
-        leading_assistant=False,
-        empty_call_content="",
-        error=error,
-    )
 
 
 def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:

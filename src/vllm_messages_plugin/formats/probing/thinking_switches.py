@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.probing.reasoning_probe import ThinkingProfile
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 
 EFFORT_LEVELS: Final[Sequence[str]] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 """Efforts in ascending order. A template knows some of them, Anthropic's API those from "low" on."""

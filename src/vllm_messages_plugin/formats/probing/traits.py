@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from vllm_messages_plugin.formats.call_rendering import render_calls
-from vllm_messages_plugin.formats.probing.template_probe import TemplateProfile
+from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 
 VLLM_REASONING_FIELDS: Final = ("reasoning", "reasoning_content")
