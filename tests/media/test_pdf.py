@@ -6,6 +6,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -258,6 +259,23 @@ def nested_forms(depth: int, times: int) -> bytes:
 async def test_endless_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf, "MAX_SECONDS", 1)
     assert await refusal(nested_forms(12, 8)) == pdf.TOO_SLOW
+
+
+async def test_a_cancelled_read_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, children = asyncio.create_subprocess_exec, asyncio.Queue[asyncio.subprocess.Process]()
+
+    async def note(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        child = await start(*command, **options)
+        children.put_nowait(child)
+        return child
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
+    reading = asyncio.create_task(pages_of(nested_forms(12, 8)))
+    child = await children.get()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert child.returncode is not None
 
 
 async def test_endless_memory_is_refused() -> None:

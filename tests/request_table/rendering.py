@@ -4,6 +4,7 @@ What vLLM's renderer does between the two is done here in its way. No engine is 
 the length of these prompts against what the server counts.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,8 +144,13 @@ async def rendered(
 
 
 def _request(content: bytes) -> Request:
+    """A request whose client sends its body and then stays connected."""
+    bodies = [content]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": content, "more_body": False}
+        if not bodies:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": bodies.pop(), "more_body": False}
 
     scope = {"type": "http", "method": "POST", "path": "/v1/messages", "query_string": b"", "headers": []}
     return Request(scope, receive)

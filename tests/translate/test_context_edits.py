@@ -155,3 +155,36 @@ def test_a_value_without_sense_is_refused_by_its_path(edit: dict[str, Any], path
     with pytest.raises(MessagesError) as refused:
         planned(request(session(5), edit))
     assert refused.value.message.startswith(f"context_management.{path}: ")
+
+
+# Costs.
+
+
+class CountedName(str):
+    """A tool's name that counts how often it is compared."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedName.comparisons += 1
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize("field", ["exclude_tools", "clear_tool_inputs"])
+def test_names_are_looked_up_not_compared_with_every_use(field: str) -> None:
+    asked = request(session(200, "other"), {"type": TOOL_USES, "keep": {"type": "tool_uses", "value": 0}})
+    ((path, edit),) = requested_edits(asked)
+    names = [CountedName(f"tool{n}") for n in range(300)]
+    CountedName.comparisons = 0
+    assert plan_edit(path, {**edit, field: names}, asked.messages, 200_000) is not None
+    assert CountedName.comparisons < 200
+
+
+@pytest.mark.parametrize("kind", [TOOL_USES, THINKING, "later_20300101"])
+def test_only_one_edit_of_a_type_is_taken(kind: str) -> None:
+    with pytest.raises(MessagesError) as refused:
+        requested_edits(request(session(1), {"type": kind}, {"type": "other"}, {"type": kind}))
+    assert refused.value.status == 400
+    assert refused.value.message == (f"context_management.edits.2: only one edit of type '{kind}' is allowed")

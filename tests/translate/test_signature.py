@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.translate.signature import LARGEST, signer
+from vllm_messages_plugin.translate.signature import MAX_SIGNATURE, MAX_THINKING, signer
 
 OURS, THEIRS = signer("ours"), signer("theirs")
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_= \n!é"
@@ -52,12 +52,19 @@ def test_a_signature_of_nothing_is_not_empty() -> None:
     assert OURS.restore("") is None
 
 
-def test_an_enormous_signature_is_not_ours() -> None:
-    assert OURS.restore("vms1_" + "A" * LARGEST) is None
+def test_an_enormous_signature_holds_nothing() -> None:
+    assert OURS.restore("vms1_" + "A" * MAX_SIGNATURE) is None
 
 
-def test_long_thoughts_have_short_signatures() -> None:
+def test_long_thinking_has_a_short_signature() -> None:
     assert len(OURS.sign("Let me think about it. " * 10_000)) < 10_000
+
+
+@pytest.mark.parametrize(("length", "restored"), [(MAX_THINKING - 1, True), (MAX_THINKING + 1, False)])
+def test_what_a_signature_restores_is_bounded(length: int, restored: bool) -> None:
+    signature = OURS.sign("a" * length)
+    assert len(signature) < length / 100
+    assert (OURS.restore(signature) is not None) is restored
 
 
 def test_a_lone_surrogate_is_signed_as_a_question_mark() -> None:

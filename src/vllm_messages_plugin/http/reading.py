@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
 from vllm_messages_plugin.http.json_size import check_json_size
+from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext
+from vllm_messages_plugin.media.visitor import media_blocks
 from vllm_messages_plugin.translate.context_edits import PlannedEdit, apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
@@ -71,11 +74,27 @@ async def prepare(
     large = len(body) > LARGE_BODY_BYTES or body.count(b"{") > LARGE_BODY_OBJECTS
     request = await call(large, _parse, body, body_type)
     model = await served_model_name(request.model, context)
-    request = await context.media.read(request, images=context.backend.traits.images)
+    parsed, request = request, await _read_media(http_request, request, context)
+    large = large or request is not parsed
     conversation = await call(large, _translate, request, context)
     prompt = await context.backend.render(conversation, request.extra)
     prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large)
     return prepared if request.context_management is None else await _apply_edits(prepared, context)
+
+
+async def _read_media(http_request: Request, request: RequestT, context: AppContext) -> RequestT:
+    """Read the images and documents of a request while its client stays connected.
+
+    Raises:
+        ClientDisconnect: The client closed the connection.
+    """
+    if not media_blocks(request.messages):
+        return request
+    work = context.media.read(request, images=context.backend.traits.images)
+    read = await cancel_on_disconnect(work, http_request.receive)
+    if read is None:
+        raise ClientDisconnect
+    return read
 
 
 async def call(in_thread: bool, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -43,13 +43,19 @@ class PlannedEdit:
 
 
 def requested_edits(request: CountTokensRequest) -> list[tuple[str, Mapping[str, Any]]]:
-    """The known edits that a request asks for, in its order, each with its JSON path."""
+    """The known edits that a request asks for, in its order, each with its JSON path.
+
+    Raises:
+        MessagesError: 400, two edits have the same type: each would cost a rendering of the whole prompt.
+    """
     edits = request.context_management.edits if request.context_management else []
-    return [
-        (f"context_management.edits.{n}", edit.model_dump())
-        for n, edit in enumerate(edits)
-        if edit.type in _EDITS
-    ]
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for position, edit in enumerate(edits):
+        path = f"context_management.edits.{position}"
+        if edit.type in found:
+            raise invalid(f"only one edit of type '{edit.type}' is allowed", path)
+        found[edit.type] = (path, edit.model_dump())
+    return [(path, edit) for path, edit in found.values() if edit["type"] in _EDITS]
 
 
 def plan_edit(
@@ -86,13 +92,13 @@ def _amount(path: str, value: Any, kinds: Sequence[str], default: tuple[str, int
     return str(value["type"]), number
 
 
-def _names(path: str, value: Any) -> list[str]:
+def _names(path: str, value: Any) -> set[str]:
     """The names of tools in a list that may be absent."""
     if value is None:
-        return []
+        return set()
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise invalid("Input should be a list of tool names", path)
-    return value
+    return set(value)
 
 
 def _clear_tool_uses(

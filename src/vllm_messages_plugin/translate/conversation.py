@@ -10,7 +10,6 @@ from typing import Any
 
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.translate.calls import EarlierCalls
 from vllm_messages_plugin.translate.chat_message import (
     ChatMessage,
     Function,
@@ -27,7 +26,12 @@ from vllm_messages_plugin.translate.tools.request_tools import RequestTools, req
 from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
 from vllm_messages_plugin.translate.tools.tool_changes import callable_tools
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice, tool_choice
-from vllm_messages_plugin.translate.translation_context import Restore, TranslationContext, block_text
+from vllm_messages_plugin.translate.translation_context import (
+    Restore,
+    TranslationContext,
+    block_text,
+    translation_context,
+)
 from vllm_messages_plugin.translate.turns import Turn, runs_of, turns, without_billing
 from vllm_messages_plugin.wire.blocks import (
     Block,
@@ -92,9 +96,7 @@ def translate_request(
     in_order = turns(request.messages, tools, traits)
     continues = _continues(request, in_order)
     system = _system_text(request, in_order, tools, traits)
-    body = list(
-        _body(in_order, TranslationContext(traits, tools, restore, EarlierCalls(traits.call_id_style)))
-    )
+    body = list(_body(in_order, translation_context(traits, tools, restore)))
     return Conversation(
         messages=tuple(_opened(system, body, traits)),
         tools=tools.shown if traits.native_tools else (),
@@ -219,7 +221,7 @@ def _shown(block: Block, context: TranslationContext) -> list[Part]:
         case SearchResultBlockParam():
             return [text_part(search_result_text(block))]
         case ToolReferenceBlockParam():
-            return [text_part(context.tools.definition(block.referenced_name))]
+            return [text_part(context.referred.text(block.referenced_name))]
         case _:
             return [text_part(block_text(block))]
 

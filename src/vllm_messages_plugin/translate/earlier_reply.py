@@ -99,7 +99,7 @@ def _others_text(blocks: Sequence[Block], context: TranslationContext) -> str:
     return BETWEEN_RUNS.join(
         text
         for block in blocks
-        for text in (block_text(block), *(context.tools.definition(name) for name in found_tool_names(block)))
+        for text in (block_text(block), *(context.referred.text(name) for name in found_tool_names(block)))
     )
 
 

@@ -1,8 +1,7 @@
 """Signatures of thinking blocks: the reasoning itself, compressed, authenticated and encrypted.
 
-Used by `stream` (through `http.messages`) to sign and by `translate.conversation` to restore. With them
-the reasoning survives a client that was shown none of it, and the server keeps no state. AES-SIV (RFC
-5297) needs no nonce: the same text always gets the same signature.
+A client that was shown no reasoning sends the signature back, and the reasoning is restored from it, so that
+the server keeps no state. AES-SIV (RFC 5297) needs no nonce: the same text always gets the same signature.
 """
 
 import base64
@@ -17,7 +16,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 _PREFIX = "vms1_"
 _PURPOSE = [b"vllm-messages-plugin thinking v1"]
-LARGEST = 16 * 1024 * 1024  # characters; a longer signature is not ours
+MAX_SIGNATURE = 16 * 1024 * 1024
+"""Characters of the longest signature that is read."""
+MAX_THINKING = 4 * 1024 * 1024
+"""Bytes of the longest reasoning that is restored; compressed, it may be a thousandth of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,14 @@ class Signer:
     restore: Callable[[str], str | None]
 
 
-def _written(sealed: bytes) -> str:
+def _signature(sealed: bytes) -> str:
     return _PREFIX + base64.urlsafe_b64encode(sealed).decode()
+
+
+def _decompressed(packed: bytes) -> str | None:
+    decompressor = zlib.decompressobj()
+    text = decompressor.decompress(packed, MAX_THINKING)
+    return text.decode() if decompressor.eof else None
 
 
 def signer(key: str) -> Signer:
@@ -38,17 +46,17 @@ def signer(key: str) -> Signer:
 
     def sign(thinking: str) -> str:
         packed = zlib.compress(thinking.encode("utf-8", "replace"))
-        return _written(cipher.encrypt(packed, _PURPOSE))
+        return _signature(cipher.encrypt(packed, _PURPOSE))
 
     def restore(signature: str) -> str | None:
         """The reasoning a signature holds; None for one that is foreign, empty or tampered with."""
-        if not signature.startswith(_PREFIX) or len(signature) > LARGEST:
+        if not signature.startswith(_PREFIX) or len(signature) > MAX_SIGNATURE:
             return None
         try:
             sealed = base64.urlsafe_b64decode(signature.removeprefix(_PREFIX))
-            if _written(sealed) != signature:  # base64 reads several spellings of the same bytes
+            if _signature(sealed) != signature:  # base64 reads several texts as the same bytes
                 return None
-            return zlib.decompress(cipher.decrypt(sealed, _PURPOSE)).decode()
+            return _decompressed(cipher.decrypt(sealed, _PURPOSE))
         except (binascii.Error, InvalidTag, ValueError, zlib.error):
             return None
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.documents import UNSEEN_IMAGE
-from vllm_messages_plugin.translate.tools.request_tools import RequestTools
+from vllm_messages_plugin.translate.tools.request_tools import ReferredTools, RequestTools
 from vllm_messages_plugin.translate.tools.tool_changes import change_text
 from vllm_messages_plugin.wire.blocks import (
     Block,
@@ -85,7 +85,7 @@ def _summary(block: Block) -> str | None:
 def turns(messages: Sequence[MessageParam], tools: RequestTools, traits: TemplateTraits) -> list[Turn]:
     """The conversation's turns in their order, without empty ones."""
     merged: list[Turn] = []
-    for turn in _single_turns(messages, tools, traits):
+    for turn in _single_turns(messages, ReferredTools(tools), traits):
         if merged and merged[-1].role == turn.role:
             merged[-1].blocks.extend(turn.blocks)
         elif turn.blocks:
@@ -123,7 +123,7 @@ def _taken_reminders(runs: list[Run]) -> list[str]:
 
 
 def _single_turns(
-    messages: Sequence[MessageParam], tools: RequestTools, traits: TemplateTraits
+    messages: Sequence[MessageParam], referred: ReferredTools, traits: TemplateTraits
 ) -> Iterator[Turn]:
     messages = _since_compaction(messages)
     last_user = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
@@ -134,7 +134,7 @@ def _single_turns(
             yield Turn(message.role, _shown_blocks(message))
         elif not (message.clear_at == "next_user_message" and position < last_user):
             in_place = traits.inline_system and not (called and answered)  # nothing parts calls and results
-            yield _system_turn(_system_text(message, tools), in_place or at_head)
+            yield _system_turn(_system_text(message, referred), in_place or at_head)
 
 
 def _results_follow(messages: Sequence[MessageParam]) -> list[bool]:
@@ -173,17 +173,17 @@ def _system_turn(text: str, in_place: bool) -> Turn:
     return Turn("user", [Reminder(type="text", text=REMINDER.format(text))])
 
 
-def _system_text(message: MessageParam, tools: RequestTools) -> str:
+def _system_text(message: MessageParam, referred: ReferredTools) -> str:
     if isinstance(message.content, str):
         return "\n\n".join(without_billing([message.content]))
-    return "\n\n".join(without_billing(_system_block(block, tools) for block in message.content))
+    return "\n\n".join(without_billing(_system_block(block, referred) for block in message.content))
 
 
-def _system_block(block: Block, tools: RequestTools) -> str:
+def _system_block(block: Block, referred: ReferredTools) -> str:
     if isinstance(block, TextBlockParam):
         return block.text
     if isinstance(block, ToolChangeBlockParam):
-        return change_text(block, tools)
+        return change_text(block, referred)
     return stand_in(block)
 
 

@@ -1,5 +1,7 @@
 """Tools: which the model is shown, which are defined later in place, and which it must call."""
 
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -67,7 +69,7 @@ def test_no_tools(tools: Any) -> None:
     assert (found.tools, found.callable_tools, found.choice) == ((), (), ToolChoice("auto"))
 
 
-def test_a_type_we_do_not_know_is_a_tool_if_it_has_a_schema() -> None:
+def test_an_unknown_type_is_a_tool_if_it_has_a_schema() -> None:
     given = {"type": "new_20270101", **tool("f")}
     assert conversation(ASKED, tools=[given]).tools == (function("f"),)
 
@@ -84,7 +86,7 @@ def test_a_type_we_do_not_know_is_a_tool_if_it_has_a_schema() -> None:
     ],
     ids=["server-tool", "toolset", "nameless"],
 )
-def test_a_tool_we_cannot_offer_is_refused(given: Json, message: str) -> None:
+def test_a_tool_that_cannot_be_offered_is_refused(given: Json, message: str) -> None:
     with pytest.raises(MessagesError) as refused:
         conversation(ASKED, tools=[tool("f"), given])
     assert (refused.value.status, refused.value.message) == (400, message)
@@ -180,7 +182,7 @@ def test_a_reference_to_a_tool_that_is_defined_only_later_stays_as_it_was() -> N
     [{"type": "mcp_toolset", "mcp_server_name": "maps"}, {"description": "maps"}, {"name": "maps", "x": 1}],
     ids=["toolset", "nameless", "without-schema"],
 )
-def test_an_added_tool_we_cannot_offer_is_described_and_fails_nothing(definition: Json) -> None:
+def test_an_added_tool_that_cannot_be_offered_is_described(definition: Json) -> None:
     found = conversation(ASKED, system(change("addition", type="tool_definition", definition=definition)))
     assert "maps" in found.messages[-1]["content"]
     assert found.callable_tools == ()
@@ -190,7 +192,7 @@ REMOVED = system(change("removal", type="tool_reference", name="search"), "Mind 
 ADDED_AGAIN = system(change("addition", type="tool_reference", name="search"))
 
 
-def test_a_removed_tool_is_told_of_and_may_not_be_called() -> None:
+def test_a_removed_tool_is_reported_and_may_not_be_called() -> None:
     found = conversation(ASKED, REMOVED, tools=DEFERRED)
     assert found.messages[-1]["content"] == "The tool search is no longer available.\n\nMind that."
     assert names(found.tools) == ["search"]
@@ -253,3 +255,64 @@ def test_a_call_of_a_tool_that_is_not_there_is_refused(tools: Any, given: Json, 
 @pytest.mark.parametrize("choice", ["auto", "none"])
 def test_a_choice_that_demands_nothing_needs_no_tools(choice: str) -> None:
     assert conversation(ASKED, tool_choice={"type": choice}).choice == ToolChoice(choice)  # type: ignore[arg-type]
+
+
+# Costs.
+
+
+def calls_made(work: Callable[[], object]) -> int:
+    """How many Python functions some work calls, comparisons of dataclasses included."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def many_tools(count: int) -> list[Json]:
+    return [tool(f"t{n}", defer_loading=n % 2 == 1) for n in range(count)]
+
+
+def memory_tools(count: int) -> list[Json]:
+    return [{"type": "memory_20250818", "name": f"m{n}"} for n in range(count)]
+
+
+@pytest.mark.parametrize("tools", [many_tools, memory_tools])
+def test_four_times_the_tools_take_four_times_the_work(tools: Callable[[int], list[Json]]) -> None:
+    few, many = (calls_made(lambda: conversation(ASKED, tools=tools(count))) for count in (100, 400))  # noqa: B023
+    assert many < 4.2 * few
+
+
+def test_a_second_reference_only_names_its_tool() -> None:
+    referred = user(result("a", [reference("late")]), result("b", [reference("late"), reference("late")]))
+    searched = assistant(use("a", "search"), use("b", "search"))
+    [*_, first, second] = told(ASKED, searched, referred, tools=DEFERRED)
+    assert first["content"] == DEFINED
+    assert second["content"] == "\n\n".join(["The tool late is available now."] * 2)
+
+
+def test_a_second_addition_only_names_its_tool() -> None:
+    added = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "late"}}
+    [*_, said] = told(ASKED, system(added), system(added), tools=DEFERRED)
+    assert said["content"] == f"{DEFINED}\n\nThe tool late is available now."
+
+
+def test_tools_of_a_repeated_name_are_refused_before_they_are_built() -> None:
+    def refuse(count: int) -> None:
+        with pytest.raises(MessagesError, match="unique"):
+            conversation(ASKED, tools=[{"type": "computer_toolset_20260801"}] * count)
+
+    few, many = (calls_made(lambda: refuse(count)) for count in (2, 50))  # noqa: B023
+    assert many < 2 * few
+
+
+def test_what_a_tool_adds_to_the_system_prompt_stands_there_once() -> None:
+    [said, _] = told(ASKED, tools=memory_tools(3))
+    assert said["content"].count("MEMORY PROTOCOL") == 1

@@ -38,11 +38,6 @@ class RequestTools:
             return name
         return self._prompt_names.get((name, toolset)) or prompt_name(name, toolset)
 
-    def definition(self, name: str) -> str:
-        """A hidden tool as text, to stand where it is referred to."""
-        tool = self.hidden.get(name)
-        return f"The tool {name} is available now." if tool is None else definition_text(tool["function"])
-
 
 def request_tools(request: CountTokensRequest) -> RequestTools:
     """The tools of a request; if all are deferred, all are shown.
@@ -59,6 +54,21 @@ def request_tools(request: CountTokensRequest) -> RequestTools:
         members={each.name: each.member for each in offered if each.member},
         system=tuple(dict.fromkeys(each.system for each in shown if each.system)),
     )
+
+
+class ReferredTools:
+    """Writes hidden tools as text where a conversation refers to them: the first time as their definition.
+
+    Later references only name the tool, so that the prompt stays linear in the size of the request.
+    """
+
+    def __init__(self, tools: RequestTools) -> None:
+        self._waiting = dict(tools.hidden)
+
+    def text(self, name: str) -> str:
+        """The text of a reference to the tool `name`."""
+        tool = self._waiting.pop(name, None)
+        return f"The tool {name} is available now." if tool is None else definition_text(tool["function"])
 
 
 def definition_text(definition: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from vllm_messages_plugin.translate.chat_message import Function
 from vllm_messages_plugin.translate.tools.offered_functions import single_function
-from vllm_messages_plugin.translate.tools.request_tools import RequestTools, definition_text
+from vllm_messages_plugin.translate.tools.request_tools import ReferredTools, RequestTools, definition_text
 from vllm_messages_plugin.wire.blocks import (
     Block,
     OtherBlockParam,
@@ -37,13 +37,13 @@ def _blocks(messages: Sequence[MessageParam]) -> Iterator[Block]:
             yield from message.content
 
 
-def change_text(block: ToolChangeBlockParam, tools: RequestTools) -> str:
+def change_text(block: ToolChangeBlockParam, referred: ReferredTools) -> str:
     """A `tool_addition` or `tool_removal` as text; an addition as the tool's definition, if that is known."""
     if block.type == "tool_removal":
         return f"The tool {changed_tool_name(block)} is no longer available."
     definition = block.tool.get("definition")
     if not isinstance(definition, Mapping):
-        return tools.definition(changed_tool_name(block))
+        return referred.text(changed_tool_name(block))
     function = _added_function(definition)
     return definition_text(function["function"] if function else definition)
 
