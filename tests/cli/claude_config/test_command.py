@@ -173,6 +173,14 @@ def test_a_name_is_whole_on_a_narrow_terminal(url: str, tmp_path: Path) -> None:
     assert all(name.removeprefix("env.") in table for name in flatten(settings_for("tiny", 131_072, url)))
 
 
+def test_a_model_name_that_is_no_text_is_refused(url: str, fake: Fake, tmp_path: Path) -> None:
+    entry = '{"data": [{"id": "tiny\\ud800", "max_input_tokens": 131072}]}'
+    fake.breaks.append(lambda request, response: httpx.Response(200, text=entry))
+    result = config(tmp_path, url, "--write")
+    assert result.exit_code == 2
+    assert "half of a surrogate pair" in result.stderr
+
+
 def test_no_server_is_2(tmp_path: Path) -> None:
     assert config(tmp_path, "http://127.0.0.1:9").exit_code == 2
 

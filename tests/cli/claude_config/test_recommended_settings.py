@@ -4,12 +4,11 @@ import json
 
 import pytest
 
-from vllm_messages_plugin.cli.claude_config.merge import merge
+from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, merge
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_HELPER,
     LITE_DENIED,
     LITE_SWITCHES,
-    NO_KEY,
     REASONS,
     command_for,
     conflicts,

@@ -14,7 +14,7 @@ import typer
 
 from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError, merge
 from vllm_messages_plugin.cli.claude_config.recommended_settings import KEY_VARIABLE, command_for, notes_for
-from vllm_messages_plugin.cli.claude_config.settings_file import read
+from vllm_messages_plugin.cli.claude_config.settings_document import read
 from vllm_messages_plugin.conformance.client import base_url, is_loopback
 from vllm_messages_plugin.conformance.served_models import ServedModel, is_known_to_claude_code
 

@@ -51,12 +51,12 @@ def claude_config(
             run.undo_and_print(path, os.environ, force=force, as_json=as_json)
             return
         served = run.ask_server(url, model, api_key, window)
-        wish = run.ConfigRequest(url, api_key, small_model, traffic=allow_traffic, keyless=project)
-        settings = run.settings_for_request(served, wish)
+        request = run.ConfigRequest(url, api_key, small_model, traffic=allow_traffic, keyless=project)
+        settings = run.settings_for_request(served, request)
         run.show(served, settings, path, shell=shell, as_json=as_json)
         if write:
             run.write(path, settings, os.environ)
-            run.print_key_location(wish)
+            run.print_key_location(request)
     except (UnreachableError, UnusableSettingsError, OSError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# The token of a server without a key: Claude Code needs some text.
+NO_KEY = "vllm"
 SECRETS = {"ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY"}
 ABSENT = object()
 

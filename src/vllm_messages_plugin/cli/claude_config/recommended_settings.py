@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_messages_plugin.cli.claude_config.merge import NO_KEY
 from vllm_messages_plugin.cli.claude_config.shells import Shell, quoted
 from vllm_messages_plugin.cli.claude_config.shells import exports as shell_exports
 from vllm_messages_plugin.conformance.served_models import ServedModel
 
-NO_KEY = "vllm"
 KEY_VARIABLE = "VLLM_API_KEY"
 # A command that prints the key: it stands where the key itself must not.
 KEY_HELPER = f"printenv {KEY_VARIABLE}" if os.name != "nt" else f"echo %{KEY_VARIABLE}%"

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vllm_messages_plugin.cli.claude_config.atomic_file import replace
 from vllm_messages_plugin.cli.claude_config.journal import Entry, Journal, fingerprint
 from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError
+from vllm_messages_plugin.cli.claude_config.settings_document import read_bytes, resolve
+from vllm_messages_plugin.cli.claude_config.settings_file import restore
 from vllm_messages_plugin.file_lock import locked
 
 
@@ -30,35 +31,34 @@ def undo(path: Path, journal: Journal, *, force: bool) -> Undone:
     Raises:
         UnusableSettingsError: There is nothing to undo, the file was changed, or the backup is missing.
         LockedError: Another process has held the lock for too long.
+        OSError: The file cannot be read or written.
     """
+    target = resolve(path)
     with locked(journal.lock):
-        target = path.resolve()
-        entry = next((entry for entry in reversed(journal.entries()) if entry.path == str(target)), None)
-        if entry is None:
-            raise UnusableSettingsError(f"nothing to undo: claude-config has not written {path}")
-        changed = fingerprint(target) != entry.wrote
+        entry = _last_entry(path, target, journal)
+        present = read_bytes(target)
+        changed = fingerprint(present) != entry.wrote
         if changed and not force:
             raise UnusableSettingsError(
                 f"{path} was changed after claude-config wrote it, so nothing was undone. "
                 "--undo --force restores it anyway, and keeps a copy of the present file beside the backups"
             )
-        copy = journal.back_up(target) if changed else None
-        _restore(target, entry)
+        copy = journal.back_up(target, present) if changed and present is not None else None
+        if not restore(target, entry, present, journal):
+            raise UnusableSettingsError(f"{path} was just changed by another program; nothing was undone")
         journal.remove(entry)
-        return Undone(path, removed=not target.exists(), copy_of_changed=copy)
+        if entry.backup:
+            Path(entry.backup).unlink()
+        return Undone(path, removed=entry.backup is None, copy_of_changed=copy)
 
 
-def _restore(target: Path, entry: Entry) -> None:
-    if entry.backup is None:
-        target.unlink(missing_ok=True)
-        return
-    backup = Path(entry.backup)
-    try:
-        before = backup.read_bytes()
-    except FileNotFoundError:
-        raise UnusableSettingsError(f"the backup {backup} is missing, so nothing was undone") from None
-    replace(target, before)
-    backup.unlink()
+def _last_entry(path: Path, target: Path, journal: Journal) -> Entry:
+    entry = next((entry for entry in reversed(journal.entries()) if entry.path == str(target)), None)
+    if entry is None:
+        raise UnusableSettingsError(f"nothing to undo: claude-config has not written {path}")
+    if entry.backup and not Path(entry.backup).is_file():
+        raise UnusableSettingsError(f"the backup {entry.backup} is missing, so nothing was undone")
+    return entry
 
 
 def to_json(undone: Undone) -> dict[str, Any]:

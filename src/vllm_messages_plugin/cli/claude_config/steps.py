@@ -13,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vllm_messages_plugin.cli.claude_config.journal import user_journal
-from vllm_messages_plugin.cli.claude_config.merge import SECRETS, merge
+from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, SECRETS, merge
 from vllm_messages_plugin.cli.claude_config.paths import user_settings_path
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_VARIABLE,
-    NO_KEY,
     REASONS,
     command_for,
     conflicts,
@@ -29,7 +28,8 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     start_line,
     without_key,
 )
-from vllm_messages_plugin.cli.claude_config.settings_file import Written, read
+from vllm_messages_plugin.cli.claude_config.settings_document import read, to_bytes
+from vllm_messages_plugin.cli.claude_config.settings_file import Written
 from vllm_messages_plugin.cli.claude_config.settings_file import write as write_settings
 from vllm_messages_plugin.cli.claude_config.settings_undo import to_json, undo
 from vllm_messages_plugin.cli.claude_config.shells import Shell
@@ -76,18 +76,19 @@ def _windowless(name: str, listed: Sequence[str]) -> str:
     )
 
 
-def settings_for_request(served: ServedModel, wish: ConfigRequest) -> dict[str, Any]:
+def settings_for_request(served: ServedModel, request: ConfigRequest) -> dict[str, Any]:
     """Return the settings for a served model."""
     settings = settings_for(
         served.name,
         served.window or 0,
-        base_url(wish.url),
-        wish.key or None,
-        small_model=wish.small_model,
+        base_url(request.url),
+        request.key or None,
+        small_model=request.small_model,
         thinking=served.thinking,
-        traffic=wish.traffic,
+        traffic=request.traffic,
     )
-    return without_key(settings, has_key=bool(wish.key)) if wish.keyless else settings
+    to_bytes(settings)  # a name that cannot be written as UTF-8 is refused here
+    return without_key(settings, has_key=bool(request.key)) if request.keyless else settings
 
 
 def show(
@@ -149,9 +150,10 @@ def _print_notes(served: ServedModel) -> None:
 
 def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Merge the settings into a file and print, on the error stream, what changed."""
+    own = read(user_settings_path(environ))
     written = write_settings(path, settings, user_journal(environ))
     _print_changes(written)
-    everywhere, _ = merge(read(user_settings_path(environ)), written.settings)
+    everywhere, _ = merge(own, written.settings)
     if left := stale_settings(written.settings, settings):
         typer.echo(
             "Kept, but meant for an earlier model or a smaller window; remove what you do not want: "
@@ -163,6 +165,12 @@ def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -
 
 
 def _print_changes(written: Written) -> None:
+    if written.made_private is not None:
+        typer.echo(
+            f"{written.path} has a key, so only you can read it now: its permissions were "
+            f"{written.made_private:04o} and are 0600",
+            err=True,
+        )
     if not written.changes:
         typer.echo(f"{written.path} has all these settings already; nothing was written", err=True)
         return
@@ -171,9 +179,9 @@ def _print_changes(written: Written) -> None:
     typer.echo("\n  ".join(lines) + "\n  --undo reverts this", err=True)
 
 
-def print_key_location(wish: ConfigRequest) -> None:
+def print_key_location(request: ConfigRequest) -> None:
     """For a project's file, which contains no key, print where Claude Code finds the key."""
-    if wish.keyless and wish.key:
+    if request.keyless and request.key:
         typer.echo(
             f"The key is not in the file: set {KEY_VARIABLE} before you start claude, which reads it",
             err=True,

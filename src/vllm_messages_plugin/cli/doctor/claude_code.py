@@ -9,7 +9,7 @@ from typing import Any
 from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError, merge
 from vllm_messages_plugin.cli.claude_config.paths import project_settings_path, user_settings_path
 from vllm_messages_plugin.cli.claude_config.recommended_settings import conflicts
-from vllm_messages_plugin.cli.claude_config.settings_file import read
+from vllm_messages_plugin.cli.claude_config.settings_document import read
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.conformance.client import base_url
 

@@ -35,6 +35,14 @@ def _size(value: str) -> str | None:
     return None if value.isdecimal() and int(value) >= 1 else "is not a whole number of at least 1"
 
 
+def _count(value: str) -> str | None:
+    return None if value.isdecimal() else "is not a whole number of at least 0"
+
+
+def _seconds_or_zero(value: str) -> str | None:
+    return None if value.strip() in {"0", "0.0"} else _seconds(value)
+
+
 def _seconds(value: str) -> str | None:
     try:
         return None if float(value) > 0 else "is not greater than 0"
@@ -60,6 +68,9 @@ SETTINGS: Mapping[str, Setting] = {
     "FORMATS": Setting("whether the plugin's or vLLM's parsers read the output", _one_of(FORMATS)),
     "DEFAULT_THINKING": Setting("the thinking of a request that does not set it", _one_of(THINKING)),
     "MAX_BODY_MB": Setting("the largest body, in MiB", _size),
+    "SLOW_REQUEST_SECONDS": Setting("how long a client may take to send a request", _seconds_or_zero),
+    "MAX_QUEUED_REQUESTS": Setting("how many requests may wait before more are refused", _count),
+    "TOKEN_CACHE_MB": Setting("the memory for the tokens of earlier prompts, in MiB", _count),
     "FETCH_PRIVATE": Setting("whether documents may be fetched from private addresses", _switch),
     "FIRST_PING_SECONDS": Setting("the silence before a stream's first ping", _seconds),
     "PING_SECONDS": Setting("the silence before further pings", _seconds),
