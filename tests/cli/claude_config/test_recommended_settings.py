@@ -108,6 +108,8 @@ NOTES: list[tuple[ServedModel, int, bool, list[str]]] = [
     (ServedModel("m"), 131_072, False, []),
     (ServedModel("m"), 131_072, True, ["--served-model-name"]),
     (ServedModel("m"), 8192, False, ["--bare"]),
+    (ServedModel("m"), 32_768, False, ["WebFetch stays off"]),
+    (ServedModel("m"), 40_960, False, []),
     (ServedModel("m", images=False, effort=False), 131_072, False, ["accepts no images", "/effort"]),
     (ServedModel("m", images=True, effort=True), 131_072, False, []),
 ]

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pytest
 from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
 from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.line import Line
+from vllm_messages_plugin.conformance.served_models import ServedModel
 
 URL = "http://localhost:8000"
 
 
-def named(lines: Iterator[Line] | list[Line], name: str) -> Line:
+def named(lines: Iterable[Line], name: str) -> Line:
     return next(line for line in lines if line.name == name)
 
 
@@ -79,3 +80,39 @@ def test_the_programs_version_is_asked(script: str, words: str, tmp_path: Path) 
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     assert words in named(claude({}, tmp_path, URL, str(program)), "claude").found
+
+
+SERVED = (ServedModel("m", 131_072),)
+WINDOWS: list[tuple[str | None, str, str]] = [
+    ("131072", "ok", "as the server's"),
+    ("262144", "fail", "262144 tokens, and the server's 131072"),
+    ("32768", "warn", "32768 tokens, and the server's 131072"),
+    ("many", "fail", "not a number"),
+    (None, "warn", "is not set"),
+]
+
+
+@pytest.mark.parametrize(("configured", "status", "words"), WINDOWS)
+def test_a_window_that_is_not_the_servers_is_named(
+    configured: str | None, status: str, words: str, tmp_path: Path
+) -> None:
+    settings = settings_for("m", 131_072, URL)
+    settings["env"].pop("CLAUDE_CODE_MAX_CONTEXT_TOKENS")
+    if configured:
+        settings["env"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] = configured
+    environ = settings_in(tmp_path / "home", settings)
+    found = named(claude(environ, tmp_path, URL, "no-such-program", SERVED), "Claude Code's window")
+    assert (found.status, words in found.found) == (status, True)
+    assert (found.advice == "") == (status == "ok")
+
+
+def test_a_model_that_is_not_served_is_named(tmp_path: Path) -> None:
+    environ = settings_in(tmp_path / "home", settings_for("old-model", 131_072, URL))
+    lines = list(claude(environ, tmp_path, URL, "no-such-program", SERVED))
+    assert "old-model is not served, but m" in [line.found for line in lines]
+
+
+def test_settings_for_another_server_are_not_compared(tmp_path: Path) -> None:
+    environ = settings_in(tmp_path / "home", settings_for("old-model", 8192, "http://gpu:1"))
+    names = {line.name for line in claude(environ, tmp_path, URL, "no-such-program", SERVED)}
+    assert "Claude Code's window" not in names

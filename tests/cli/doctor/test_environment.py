@@ -1,6 +1,6 @@
 """doctor's look at the environment's variables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import pytest
 
@@ -11,7 +11,7 @@ from vllm_messages_plugin.settings import Settings
 URL = "http://localhost:8000"
 
 
-def named(lines: Iterator[Line] | list[Line], name: str) -> Line:
+def named(lines: Iterable[Line], name: str) -> Line:
     return next(line for line in lines if line.name == name)
 
 

@@ -1,6 +1,6 @@
 """doctor's look at what is installed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ from vllm_messages_plugin.cli.doctor.installation import installation, release
 from vllm_messages_plugin.cli.doctor.line import Line
 
 
-def named(lines: Iterator[Line] | list[Line], name: str) -> Line:
+def named(lines: Iterable[Line], name: str) -> Line:
     return next(line for line in lines if line.name == name)
 
 

@@ -1,20 +1,20 @@
 """doctor's look at a running server."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import httpx
 import pytest
 
 from conformance.fake_anthropic import METRICS, Fake, listening
 from vllm_messages_plugin.cli.doctor.line import Line
-from vllm_messages_plugin.cli.doctor.server import identify_server, server
+from vllm_messages_plugin.cli.doctor.server import examine_server, identify_server
 from vllm_messages_plugin.conformance.client import Response, SentRequest
 
 URL = "http://localhost:8000"
 
 
-def named(lines: Iterator[Line] | list[Line], name: str) -> Line:
+def named(lines: Iterable[Line], name: str) -> Line:
     return next(line for line in lines if line.name == name)
 
 
@@ -30,13 +30,13 @@ def url(fake: Fake) -> Iterator[str]:
 
 
 def test_no_server_fails_with_a_way_on() -> None:
-    (found,) = server("http://127.0.0.1:9", "", "", 1.0)
+    (found,) = examine_server("http://127.0.0.1:9", "", "", 1.0).lines
     assert (found.status, "vllm serve" in found.advice) == ("fail", True)
 
 
 def test_a_server_tells_its_models_window_and_cache(url: str, fake: Fake) -> None:
     fake.metrics = METRICS + 'vllm:cache_config_info{enable_prefix_caching="True"} 1.0'
-    lines = list(server(url, "", "", 10.0))
+    lines = examine_server(url, "", "", 10.0).lines
     assert named(lines, "models") == Line("models", "ok", "tiny")
     assert named(lines, "window").advice.startswith("Claude Code needs 32k")
     assert named(lines, "capabilities").found == "thinking, effort, no images"
@@ -52,7 +52,7 @@ def test_what_is_unusual_about_a_server_is_warned_of(url: str, fake: Fake) -> No
             httpx.Response(200, json=listed) if "models" in request.url.path else response
         )
     )
-    lines = list(server(url, "", "", 10.0))
+    lines = examine_server(url, "", "", 10.0).lines
     assert {line.name for line in lines if line.status == "warn"} == {"models", "window", "prefix cache"}
     assert named(lines, "/v1/messages").status == "fail"
 

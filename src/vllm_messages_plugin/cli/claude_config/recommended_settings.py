@@ -49,6 +49,9 @@ WINDOW_CLASSES = (
     WindowClass(0, output=1_024, lite=True, bare=True),
 )
 
+# Below the first, a page that WebFetch sends does not fit; below the second, there is no WebFetch at all.
+WEB_FETCH_WINDOW, BARE_WINDOW = 40_960, 32_768
+
 LITE_SWITCHES = (
     "CLAUDE_CODE_DISABLE_BUNDLED_SKILLS",
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY",
@@ -92,7 +95,7 @@ REASONS = {
     "apiKeyHelper": f"reads the key from {KEY_VARIABLE}; empty, no helper's key is sent to this server",
     "alwaysThinkingEnabled": "this model cannot think",
     "disableAutoMode": "auto mode needs a safety check that this server does not offer",
-    "skipWebFetchPreflight": "WebFetch would ask claude.ai about each domain",
+    "skipWebFetchPreflight": "otherwise WebFetch asks api.anthropic.com about each domain first",
     "permissions.deny": "tools that need Anthropic's servers, or too much of a small window",
     "includeGitInstructions": "a shorter first message, the same in each session",
     "modelPicker": "/model shows this model and no others",
@@ -212,6 +215,11 @@ def notes_for(served: ServedModel, window: int, *, known: bool) -> list[str]:
         notes.append(
             f"{window} tokens are too few for Claude Code's first prompt: start it as "
             f"`{command_for(window)}` (1.1k tokens, three tools), or serve with a larger --max-model-len."
+        )
+    if WEB_FETCH_WINDOW > window >= BARE_WINDOW:
+        notes.append(
+            "WebFetch stays off: it sends up to 100,000 characters of a page, about 25,000 tokens, in one "
+            f"request, too much for {window} tokens. Use `curl` in Bash, cut with `head -c`."
         )
     if served.images is False:
         notes.append(

@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,32 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import conflict
 from vllm_messages_plugin.cli.claude_config.settings_document import read
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.conformance.client import base_url
+from vllm_messages_plugin.conformance.served_models import ServedModel
 
 VERSION_SECONDS = 20.0
 SHARED_FILE = Path(".claude") / "settings.json"
 INSTALL = "npm install -g @anthropic-ai/claude-code, if you want it"
 NAMES = ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
+WINDOW_VARIABLE = "CLAUDE_CODE_MAX_CONTEXT_TOKENS"
 NOTHING: Mapping[str, Any] = {"permissions": {"deny": []}}
 
 
-def claude(environ: Mapping[str, str], project: Path, url: str, program: str = "claude") -> Iterator[Line]:
-    """Yield the lines about the program and its effective settings in a project's directory."""
+def claude(
+    environ: Mapping[str, str],
+    project: Path,
+    url: str,
+    program: str = "claude",
+    served: Sequence[ServedModel] = (),
+) -> Iterator[Line]:
+    """Yield the lines about the program and its effective settings in a project's directory.
+
+    Args:
+        environ: The environment variables.
+        project: The directory whose settings count.
+        url: The server that Claude Code should use.
+        program: The Claude Code program.
+        served: The models that the server lists; empty if it was not asked.
+    """
     yield _program(program)
     places = (user_settings_path(environ), project / SHARED_FILE, project_settings_path(project))
     files = list(dict.fromkeys(places))  # in one's home the first two are one
@@ -37,7 +53,10 @@ def claude(environ: Mapping[str, str], project: Path, url: str, program: str = "
             yield ok("settings", f"{path} ({_points(found)})")
     if not any(path.exists() for path in files):
         yield ok("settings", f"{files[0]} does not exist")
-    yield from _variables({**environ, **settings.get("env", {})}, url)
+    variables = {**environ, **settings.get("env", {})}
+    yield from _variables(variables, url)
+    if base_url(variables.get("ANTHROPIC_BASE_URL", "")) == base_url(url):
+        yield from _served_models(variables, url, served)
     yield from _conflicts(settings)
 
 
@@ -82,6 +101,33 @@ def _variables(variables: Mapping[str, str], url: str) -> Iterator[Line]:
         yield warn("Claude Code's models", f"{', '.join(missing)} not set", advice)
     else:
         yield ok("Claude Code's models", ", ".join(dict.fromkeys(variables[name] for name in NAMES)))
+
+
+def _served_models(variables: Mapping[str, str], url: str, served: Sequence[ServedModel]) -> Iterator[Line]:
+    """Compare the models and the window of the settings with the server's."""
+    rewrite = f"vllm-messages claude-config {base_url(url)} --write"
+    listed = {model.name: model for model in served}
+    unknown = [name for name in dict.fromkeys(map(variables.get, NAMES)) if name and name not in listed]
+    if listed and unknown:
+        found = f"{', '.join(unknown)} is not served, but {', '.join(listed)}"
+        yield warn("Claude Code's models", found, f"unless it is an alias: {rewrite}")
+    model = listed.get(variables.get("ANTHROPIC_MODEL", ""))
+    if model and model.window:
+        yield _window(variables.get(WINDOW_VARIABLE), model.window, rewrite)
+
+
+def _window(configured: str | None, window: int, rewrite: str) -> Line:
+    name = "Claude Code's window"
+    if not configured:
+        return warn(name, f"{WINDOW_VARIABLE} is not set; the server has {window}", rewrite)
+    if not configured.isdecimal():
+        return fail(name, f"{WINDOW_VARIABLE}={configured!r} is not a number of tokens", rewrite)
+    found = f"{configured} tokens, and the server's {window}"
+    if int(configured) > window:
+        return fail(name, found, f"prompts will be too long before Claude Code compacts them: {rewrite}")
+    if int(configured) < window:
+        return warn(name, found, f"Claude Code compacts earlier than necessary: {rewrite}")
+    return ok(name, f"{window} tokens, as the server's")
 
 
 def _conflicts(settings: Mapping[str, Any]) -> Iterator[Line]:

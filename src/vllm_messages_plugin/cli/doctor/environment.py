@@ -71,6 +71,7 @@ SETTINGS: Mapping[str, Setting] = {
     "SLOW_REQUEST_SECONDS": Setting("how long a client may take to send a request", _seconds_or_zero),
     "MAX_QUEUED_REQUESTS": Setting("how many requests may wait before more are refused", _count),
     "TOKEN_CACHE_MB": Setting("the memory for the tokens of earlier prompts, in MiB", _count),
+    "THINKING_LOOP_REPEATS": Setting("after how many repetitions a thinking loop is ended", _count),
     "FETCH_PRIVATE": Setting("whether documents may be fetched from private addresses", _switch),
     "FIRST_PING_SECONDS": Setting("the silence before a stream's first ping", _seconds),
     "PING_SECONDS": Setting("the silence before further pings", _seconds),

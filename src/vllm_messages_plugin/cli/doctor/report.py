@@ -12,7 +12,7 @@ from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.environment import environment
 from vllm_messages_plugin.cli.doctor.installation import installation
 from vllm_messages_plugin.cli.doctor.line import Line
-from vllm_messages_plugin.cli.doctor.server import server
+from vllm_messages_plugin.cli.doctor.server import Examined, examine_server
 from vllm_messages_plugin.conformance.client import base_url
 
 STATUS_LABELS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
@@ -32,11 +32,12 @@ def diagnose(
         environ: The environment variables.
         project: The directory whose Claude Code settings count.
     """
+    examined = examine_server(url, key, model, seconds) if seconds is not None else Examined([])
     parts = {
         "Installation": list(installation()),
         "Environment": list(environment(environ, base_url(url))),
-        "Server": list(server(url, key, model, seconds)) if seconds is not None else [],
-        "Claude Code": list(claude(environ, project, url)),
+        "Server": list(examined.lines),
+        "Claude Code": list(claude(environ, project, url, served=examined.served)),
     }
     return {name: lines for name, lines in parts.items() if lines}
 

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import httpx
 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import window_class
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
+from vllm_messages_plugin.cli.doctor.metrics import diagnose_metrics
 from vllm_messages_plugin.conformance.client import Client, Response, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
     ServedModel,
@@ -23,19 +25,32 @@ NOT_LOADED = (
 PLUGIN_ID, VLLM_ID = re.compile(r"msg_[0-9a-f]{24}"), re.compile(r"chatcmpl-|[0-9a-f-]{32,36}$")
 
 
-def server(url: str, key: str, model: str, seconds: float) -> Iterator[Line]:
-    """Yield the lines about a server, from its model list, one reply of one token, and its metrics."""
+@dataclass(frozen=True)
+class Examined:
+    """The lines about a server, and the models that it lists."""
+
+    lines: Sequence[Line]
+    served: Sequence[ServedModel] = ()
+
+
+def examine_server(url: str, key: str, model: str, seconds: float) -> Examined:
+    """Examine a server: its model list, one reply of one token, and its metrics.
+
+    Args:
+        url: The server's URL.
+        key: The API key; empty for none.
+        model: The model's name; empty for the first one served.
+        seconds: How long to wait for a response.
+    """
     with http_client(url, seconds) as http:
         try:
             served = list_models(http, key or None, given=model)
         except UnreachableError as error:
-            yield fail("server", str(error), START)
-            return
+            return Examined([fail("server", str(error), START)])
         chosen = choose_model(served, model)
         client = Client(http, chosen.name, chosen.window, key or None)
-        yield ok("server", f"{base_url(url)}{_version(client)}")
-        yield from _models(served, chosen)
-        yield from _probe_messages(client)
+        lines = [ok("server", f"{base_url(url)}{_version(client)}"), *_models(served, chosen)]
+        return Examined([*lines, *_probe_messages(client), *_metrics(client, chosen)], served)
 
 
 def _version(client: Client) -> str:
@@ -80,7 +95,14 @@ def _probe_messages(client: Client) -> Iterator[Line]:
         yield fail("/v1/messages", f"no response: {error or type(error).__name__}", "see the server's log")
         return
     yield identify_server(reply)
-    yield _cache(client)
+
+
+def _metrics(client: Client, chosen: ServedModel) -> Iterator[Line]:
+    try:
+        response = client.send("GET", "/metrics")
+    except httpx.HTTPError:
+        return
+    yield from diagnose_metrics(response.text if response.status == 200 else "", chosen.window)
 
 
 def identify_server(reply: Response) -> Line:
@@ -98,13 +120,3 @@ def identify_server(reply: Response) -> Line:
             "/v1/messages", f"another Messages server responds ({message_id})", "but it is not this plugin"
         )
     return warn("/v1/messages", f"vLLM's own route or another server responds (id {message_id})", NOT_LOADED)
-
-
-def _cache(client: Client) -> Line:
-    reply = client.send("GET", "/metrics")
-    found = re.search(r'enable_prefix_caching="(\w+)"', reply.text) if reply.status == 200 else None
-    if found is None:
-        return ok("prefix cache", "unknown: the server's metrics do not say")
-    if found[1] == "True":
-        return ok("prefix cache", "on")
-    return warn("prefix cache", "off", "start vLLM with --enable-prefix-caching: agents repeat long prompts")

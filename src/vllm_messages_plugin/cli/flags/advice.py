@@ -1,10 +1,13 @@
-"""Turns the selected parsers into flags, reasons and findings. Pure."""
+"""Turns the selected parsers into flags, reasons and findings; adds the options that matter for agents."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
+from vllm_messages_plugin.cli.flags.agent_options import AgentOption, agent_options
 from vllm_messages_plugin.cli.flags.model_files import Model
+from vllm_messages_plugin.cli.vllm_options import vllm_options
 from vllm_messages_plugin.formats.probing import parser_names
 from vllm_messages_plugin.formats.probing.builtin_renderers import builtin_renderer_of
 from vllm_messages_plugin.formats.probing.detectors import REASONING_PARSER_BY_TAG
@@ -17,6 +20,7 @@ from vllm_messages_plugin.formats.probing.template_profile import TemplateProfil
 from vllm_messages_plugin.probe_process import probe_in_child
 
 READ_BY_VLLM = ("<think>", *REASONING_PARSER_BY_TAG)
+SPECULATION_PACKAGES = ("arctic_inference",)
 AUTO = "--enable-auto-tool-choice"
 AUTO_REASON = 'without it vLLM answers tool_choice "auto" with a 400'
 PLUGIN_PARSER_REASON = (
@@ -48,6 +52,7 @@ class Advice:
     notes: list[str]
     details: dict[str, str]
     choice: ParserChoice
+    agents: list[AgentOption]
 
 
 def advise(model: Model, given: Sequence[str] = ()) -> Advice:
@@ -66,7 +71,9 @@ def advise(model: Model, given: Sequence[str] = ()) -> Advice:
     notes = _notes(choice)
     if parser_names.AUTO in words and "--chat-template" in given:
         notes.append(OWN_TEMPLATE)
-    return Advice(plain, [*plain, *words], flags, notes, _found(model, choice), choice)
+    packages = {name for name in SPECULATION_PACKAGES if find_spec(name)}
+    agents = agent_options(model.window, vllm_options(), packages)
+    return Advice(plain, [*plain, *words], flags, notes, _found(model, choice), choice, agents)
 
 
 def _flags(choice: ParserChoice) -> list[Flag]:
@@ -195,6 +202,7 @@ def to_json(model: Model, advice: Advice) -> dict[str, Any]:
             {"flag": flag.words[0], "value": _value(flag), "reason": flag.reason} for flag in advice.flags
         ],
         "notes": advice.notes,
+        "agent_options": [asdict(option) for option in advice.agents],
         "tool_parser": choice.tool_parser,
         "reasoning_parser": choice.reasoning_parser,
         "prompted": choice.prompted,

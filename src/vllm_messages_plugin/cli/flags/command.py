@@ -60,6 +60,11 @@ def _print(directory: str, advice: "Advice") -> None:
         typer.echo(f"    {' '.join(flag.words)}: {flag.reason}")
     for note in advice.notes:
         typer.echo(f"    {note}")
+    _heading("To consider for agents")
+    for option in advice.agents:
+        typer.echo(f"  {option.text}")
+        measure = ", measured with `vllm-messages bench` before and after" if option.measure_first else ""
+        typer.echo(f"    {option.reason}{measure}")
     _heading("What the model's files say")
     width = max(map(len, advice.details))
     for name, value in advice.details.items():
