@@ -11,6 +11,7 @@ The packages and modules, in the order in which a request meets them (docs/desig
 - `engine`: the only package that imports vLLM
 - `formats`: reads tool calls and thinking out of model text, and learns their format from a template; pure
 - `stream`: engine deltas into protocol events, by one state machine
+- `offline`: what a model reads and what its output means, without a server
 - `conformance`: the server-independent protocol checks behind `vllm-messages smoke-test`
 - `cli`: the `vllm-messages` command
 - `demo`: the small model behind `make demo`

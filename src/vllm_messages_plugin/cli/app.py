@@ -12,6 +12,8 @@ from vllm_messages_plugin.cli.claude_config.command import claude_config
 from vllm_messages_plugin.cli.demo.command import demo
 from vllm_messages_plugin.cli.doctor.command import doctor
 from vllm_messages_plugin.cli.flags.command import flags
+from vllm_messages_plugin.cli.parse.command import parse
+from vllm_messages_plugin.cli.render.command import render
 from vllm_messages_plugin.cli.serve import PASS_ALL_ARGUMENTS, serve
 from vllm_messages_plugin.cli.smoke_test.command import smoke_test
 
@@ -24,6 +26,8 @@ EPILOG = """
 - `vllm-messages claude`: starts Claude Code with the server, for one run
 - `vllm-messages claude-config --write`: writes the server into Claude Code's settings
 - `vllm-messages flags MODEL`: the parser flags that fit a model, and why
+- `vllm-messages parse MODEL_DIR output.txt`: what a model's raw output is read as
+- `vllm-messages render MODEL_DIR request.json`: the prompt that a model would read
 - `vllm-messages bench`: measures the server's speed and prefix cache
 - `vllm-messages doctor`: what is installed, configured and running, and what to do
 - `vllm-messages demo`: a small model, a real server, one reply
@@ -75,6 +79,8 @@ app.command("smoke-test")(smoke_test)
 app.command("claude-config")(claude_config)
 app.command("claude", cls=PassArgumentsToClaude, options_metavar="[OPTIONS]")(claude)
 app.command("flags")(flags)
+app.command("parse")(parse)
+app.command("render")(render)
 app.command("doctor")(doctor)
 app.command("bench")(bench)
 app.command("demo")(demo)

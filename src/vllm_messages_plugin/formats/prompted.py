@@ -13,6 +13,8 @@ from typing import Any, Final
 
 PROMPTED_VERSION: Final = 1
 PROMPTED_PARSER: Final = "hermes"
+PROMPTED_FORMAT: Final = "hermes_json"
+"""The tool-call format that the text asks for."""
 
 _HEAD: Final = """\
 # Tools

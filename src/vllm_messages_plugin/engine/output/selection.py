@@ -22,18 +22,16 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
     ParserChoice,
     choose_parsers,
+    prompted_format,
     scanner_only_format,
 )
 from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile, ThinkingProfile
 from vllm_messages_plugin.formats.probing.traits import template_traits
-from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
+from vllm_messages_plugin.formats.prompted import PROMPTED_FORMAT, PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.probe_process import probe_in_child
 from vllm_messages_plugin.settings import Settings
-
-PROMPTED_FORMAT = "hermes_json"
-"""The tool-call format that `formats.prompted` asks the model for."""
 
 log = logging.getLogger("vllm.messages")
 
@@ -248,7 +246,7 @@ def _scanner_format(selection: ParserSelection, choice: ParserChoice, settings: 
     if named or selection.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
         return named
     if selection.prompted:
-        return _prompted_format(choice.profile)
+        return prompted_format(choice.profile)
     name = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
     return name if name in FORMATS else None
 
@@ -257,13 +255,6 @@ def _named_format(selection: ParserSelection) -> str | None:
     """The format of a `messages_*` tool parser that a flag or a setting names."""
     parser = getattr(selection.plain, "tool_parser_cls", None)
     return str(parser.call_format) if parser and parser.__module__ == TOOL_MODULE else None
-
-
-def _prompted_format(profile: TemplateProfile | None) -> str:
-    """The format for prompted calls: the model's own, if it includes `PROMPTED_FORMAT`."""
-    own = FORMATS.get(profile.call_format or "") if profile else None
-    prompted = FORMATS[PROMPTED_FORMAT].sections[0]
-    return own.name if own and prompted in own.sections else PROMPTED_FORMAT
 
 
 def _parser_class(model_config: Any, tokenizer: Any, tool: str | None, reasoning: str | None) -> Any:

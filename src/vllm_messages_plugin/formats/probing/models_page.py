@@ -37,6 +37,35 @@ TROUBLE_HEAD: Final = """\
 What vLLM 0.32's parsers do on vLLM's own routes, as measured. On `/v1/messages` the scanner reads these
 formats, so none of it happens there; on vLLM's routes `--tool-call-parser messages_auto` avoids it."""
 
+PYTHON: Final = """\
+## Seeing for oneself
+
+`vllm-messages parse MODEL_DIR output.txt` prints what a model's raw output is read as, with every repair;
+`vllm-messages render MODEL_DIR request.json` prints the prompt that a model would read
+([the command line](cli.md)). Neither needs a server. The same two functions are there for Python:
+
+```python
+from vllm_messages_plugin.offline import parse_output
+
+output = '<think>Easy.</think>Look: <tool_call>{"name": "Read", "arguments": {"path": "/a",}}</tool_call>'
+found = parse_output(output, "hermes_json")
+assert (found.thinking, found.text) == ("Easy.", "Look:")
+assert [(call.name, call.input) for call in found.calls] == [("Read", {"path": "/a"})]
+assert found.repairs == ("call 0 (Read): a trailing comma was dropped",)
+```
+
+```python
+import os
+
+from vllm_messages_plugin.cli.flags.model_files import read_model
+from vllm_messages_plugin.offline import render_prompt
+
+facts = read_model("MODEL_DIR", os.environ).facts
+prompt = render_prompt(facts, {"model": "any", "messages": [{"role": "user", "content": "What is it?"}]})
+block = prompt.blocks[0]
+assert prompt.text[block.start : block.end] == "What is it?"
+```"""
+
 
 def models_page() -> str:
     """Return the whole page in Markdown."""
@@ -48,7 +77,7 @@ def models_page() -> str:
         ("Parser", "Trouble"),
         ((f"`{parser}`", " ".join(sentences)) for parser, sentences in sorted(VLLM_PARSER_TROUBLE.items())),
     )
-    return "\n\n".join((HEAD, FAMILIES_HEAD, families, TROUBLE_HEAD, trouble)) + "\n"
+    return "\n\n".join((HEAD, FAMILIES_HEAD, families, TROUBLE_HEAD, trouble, PYTHON)) + "\n"
 
 
 def _family_row(family: ModelFamily) -> Sequence[str]:

@@ -29,7 +29,7 @@ from vllm_messages_plugin.formats.probing.reasoning_selection import (
     choose_reasoning_parser,
 )
 from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile
-from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
+from vllm_messages_plugin.formats.prompted import PROMPTED_FORMAT, PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 # Built-in renderers of model families in which only models with this token think.
@@ -148,6 +148,26 @@ def scanner_only_format(choice: ParserChoice) -> str | None:
         return None
     complete = profile.lists_tools and profile.renders_results
     return profile.call_format if complete and profile.call_format in FORMATS else None
+
+
+def prompts_tools(choice: ParserChoice) -> bool:
+    """Return whether tools are described as text: nothing reads the template's own calls, or it has none."""
+    return choice.prompted and scanner_only_format(choice) is None
+
+
+def scanner_format(choice: ParserChoice) -> str | None:
+    """Return the format in which this plugin's scanner reads the model; None if only vLLM's parser can."""
+    if prompts_tools(choice):
+        return prompted_format(choice.profile)
+    name = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
+    return name if name in FORMATS else None
+
+
+def prompted_format(profile: TemplateProfile | None) -> str:
+    """Return the format of prompted calls: the model's own, if that includes `PROMPTED_FORMAT`."""
+    own = FORMATS.get(profile.call_format or "") if profile else None
+    prompted = FORMATS[PROMPTED_FORMAT].sections[0]
+    return own.name if own and prompted in own.sections else PROMPTED_FORMAT
 
 
 def _choose_reasoning(

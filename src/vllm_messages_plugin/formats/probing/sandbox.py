@@ -71,9 +71,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
-    def __init__(self) -> None:
+    def __init__(self, max_value: int = VALUE_ITEMS) -> None:
+        """`max_value`: the most characters or items of one value."""
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
         self.work_left = 0
+        self._max_value = max_value
         self.filters |= {"tojson": _to_json}
         for name, function in self.filters.items():
             self.filters[name] = self._charged(function)
@@ -112,7 +114,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def check_size(self, value: Any) -> Any:
         """Return the value; raise RenderError if it is too large."""
         size = _size(value)
-        if size > VALUE_ITEMS:
+        if size > self._max_value:
             raise RenderError("the template builds too large a value")
         self.charge(1 + size // CHARS_PER_UNIT)
         return value
@@ -131,7 +133,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """Apply a binary operator; raise RenderError if the result would be too large."""
         if (
             operator == "**"
-            or (operator == "*" and _count(left) * _count(right) > VALUE_ITEMS)
+            or (operator == "*" and _count(left) * _count(right) > self._max_value)
             or (operator == "%" and isinstance(left, str) and _WIDE_FORMAT.search(left))
         ):
             raise RenderError("the template builds too large a value")

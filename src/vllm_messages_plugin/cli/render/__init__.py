@@ -1,0 +1,1 @@
+"""`vllm-messages render`: the prompt that a model would read for a request."""
