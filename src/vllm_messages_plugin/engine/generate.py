@@ -4,16 +4,13 @@ Outputs become deltas directly; no OpenAI chunk is built on the way. Streaming a
 come from the same iterator.
 """
 
-import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vllm_messages_plugin.engine.output.grammars import strict_tools
 from vllm_messages_plugin.engine.output.parsers import OutputParser
-from vllm_messages_plugin.engine.output.stop_sequences import StopMatcher, StopSequences
 from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
-from vllm_messages_plugin.engine.output.thinking_loop import ThinkingLoopDetector
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
@@ -29,8 +26,6 @@ from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-
-log = logging.getLogger("vllm.messages")
 
 # Fields of vLLM's chat request that Messages requests set in their own way, or that have no place there.
 _CONTROLLED_FIELDS = frozenset(
@@ -80,7 +75,7 @@ def _tool_choice(choice: ToolChoice) -> Any:
 
 
 def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any], budget: int | None) -> Any:
-    """Build vLLM's SamplingParams. The client's stop sequences are not among them: see `stop_sequences`.
+    """Build vLLM's SamplingParams.
 
     Args:
         request: the chat request, adjusted by the parser.
@@ -91,10 +86,20 @@ def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any
     try:
         params = request.to_sampling_params(max(sampling.max_tokens, 1), dict(defaults))
         params.output_kind = compat.RequestOutputKind.DELTA
+        if sampling.stop_sequences:
+            params = _with_stop(params, list(sampling.stop_sequences))
         if budget is not None:
             params.thinking_token_budget = budget
     except Exception as error:
         raise to_messages_error(error) from error
+    return params
+
+
+def _with_stop(params: Any, sequences: list[str]) -> Any:
+    """Add the client's stop sequences to those that a parser added."""
+    params.stop = [*(params.stop or []), *sequences]
+    longest = max(len(sequence) for sequence in params.stop)
+    params.output_text_buffer_length = 0 if params.include_stop_str_in_output else longest - 1
     return params
 
 
@@ -164,71 +169,57 @@ class _OutputReader:
         self._output_tokens = 0
         self._ids: list[int] = []  # the output so far, kept where a budget may resume the request
         self._text: list[str] = []
-        repeats = run.budget.loop_repeats if run.budget is not None else 0
-        self._loop = ThinkingLoopDetector(repeats) if repeats else None
-        sequences = run.sampling.stop_sequences
-        min_tokens = run.sampling.extra.get("min_tokens")
-        self._min_tokens = min_tokens if isinstance(min_tokens, int) else 0
-        self._stop = StopMatcher(StopSequences(sequences)) if sequences else None
         self.started = False
         self.ended = False
 
     @property
     def over_budget(self) -> bool:
-        """Whether the model is thinking and has used up its budget or repeats itself."""
+        """Whether the model is thinking and has used up its budget."""
         budget, parser = self._run.budget, self._run.parser
-        if budget is None or not parser.thinking:
-            return False
-        if self._loop is not None and self._loop.looping:
-            log.warning("The thinking of a reply repeated itself and was closed")
-            return True
-        return budget.tokens is not None and (parser.thinking_tokens or 0) >= budget.tokens
+        return budget is not None and (parser.thinking_tokens or 0) >= budget.tokens and parser.thinking
 
     def read(self, result: Any) -> list[EngineDelta]:
         """Return the deltas of one RequestOutput."""
-        found: list[EngineDelta] = []
         if not self.started:
-            self.started = True
-            cached = min(result.num_cached_tokens or 0, self._run.prompt.tokens)
-            found.append(PromptProcessed(self._run.prompt.tokens, cached))
+            return self._read_first(result)
+        output = result.outputs[0]
+        if output.finish_reason is not None:
+            return self._read_last(output)
+        found = self._parse(output.text, output.token_ids, False)
+        return self._first_call_only(found) if self._run.single_call else found
+
+    def _read_first(self, result: Any) -> list[EngineDelta]:
+        self.started = True
+        cached = min(result.num_cached_tokens or 0, self._run.prompt.tokens)
+        processed = PromptProcessed(self._run.prompt.tokens, cached)
         if self._run.sampling.asked_tokens == 0:  # max_tokens 0: only fills the prefix cache
             self.ended = True
-            return [*found, ReplyFinished("length", 0)]
-        output = result.outputs[0]
-        finished = output.finish_reason is not None
-        parsed = self._parse(output.text, output.token_ids, finished)
-        for delta in self._until_stop(parsed, finished):
-            if self._run.single_call and isinstance(delta, EngineToolCall) and delta.call > 0:
-                self.ended = True
-                return [*found, self._finished("stop", None)]
-            found.append(delta)
-        if self._stop is not None and self._stop.matched is not None:
-            self.ended = True
-            found.append(self._finished("stop_sequence", self._stop.matched))
-        elif finished:
+            return [processed, ReplyFinished("length", 0)]
+        return [processed, *self.read(result)]
+
+    def _read_last(self, output: Any) -> list[EngineDelta]:
+        found = self._parse(output.text, output.token_ids, True)
+        if self._run.single_call:
+            found = self._first_call_only(found)
+        if not self.ended:
             self.ended = True
             found.append(self._end(output))
         return found
 
-    def _until_stop(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
-        """The deltas up to the first stop sequence in the reply's text."""
-        if self._stop is None or self._output_tokens <= self._min_tokens:
-            return deltas
-        passed = self._stop.feed(deltas)
-        return passed + self._stop.finish() if finished and self._stop.matched is None else passed
+    def _first_call_only(self, found: list[EngineDelta]) -> list[EngineDelta]:
+        """End the reply where a second call begins."""
+        for at, delta in enumerate(found):
+            if isinstance(delta, EngineToolCall) and delta.call > 0:
+                self.ended = True
+                return [*found[:at], self._finished("stop", None)]
+        return found
 
     def _parse(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
         self._output_tokens += len(token_ids)
         if self._run.budget is not None:
             self._ids += token_ids
             self._text.append(text)
-        deltas = self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
-        if self._loop is not None:
-            if self._run.parser.thinking:
-                self._loop.add(token_ids)
-            else:
-                self._loop.reset()
-        return deltas
+        return self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
 
     def close_thinking(self) -> list[EngineDelta]:
         """Write the closing tag in the model's place."""
@@ -240,7 +231,7 @@ class _OutputReader:
         if self._output_tokens < self._run.sampling.max_tokens:
             return found
         self.ended = True
-        return [*found, *self._until_stop(self._parse("", (), True), True), self._cut()]
+        return [*found, *self._parse("", (), True), self._cut()]
 
     def resume(self) -> Outputs | None:
         """Start the rest of the reply in the engine; None if the reply has ended."""
@@ -248,6 +239,7 @@ class _OutputReader:
         return None if budget is None or self.ended else budget.resume(self._ids)
 
     def _end(self, output: Any) -> EngineDelta:
+        sampling = self._run.sampling
         match str(output.finish_reason):
             case "length":
                 return self._cut()
@@ -257,7 +249,9 @@ class _OutputReader:
                 return ReplyFailed(MessagesError("api_error", "Internal server error"))
             case "content_filter":
                 return self._finished("refusal", None)
-        return self._finished("incomplete_call" if self._run.parser.incomplete_call else "stop", None)
+        if isinstance(output.stop_reason, str) and output.stop_reason in sampling.stop_sequences:
+            return self._finished("stop_sequence", output.stop_reason)
+        return self._finished("stop", None)
 
     def _cut(self) -> ReplyFinished:
         clamped = self._run.sampling.max_tokens < self._run.sampling.asked_tokens

@@ -75,10 +75,11 @@ class EventStream(Response):
             await asyncio.gather(pings, return_exceptions=True)
 
     async def _send_frames(self, send: Send) -> None:
-        self._last_sent = asyncio.get_running_loop().time()
+        now = asyncio.get_running_loop().time
+        self._last_sent = now()
         async for frame in self._frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
-            self._last_sent = asyncio.get_running_loop().time()
+            self._last_sent = now()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_pings(self, send: Send) -> None:

@@ -1,4 +1,9 @@
-"""The deltas of a reply as the engine package emits them: small pieces, independent of any protocol."""
+"""The deltas of a reply as the engine package emits them: small pieces, independent of any protocol.
+
+The deltas that come with nearly every token are not frozen, which would triple the cost of making one.
+Nothing
+changes them.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +23,14 @@ class PromptProcessed:
     cached_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EngineText:
     """A piece of the reply's text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EngineThinking:
     """A piece of thinking, and how many tokens it was made of."""
 
@@ -33,7 +38,7 @@ class EngineThinking:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class EngineToolCall:
     """A piece of one tool call.
 
@@ -76,7 +81,7 @@ class RoundUsage:
     output_tokens: int
 
 
-EndReason = Literal["stop", "incomplete_call", "stop_sequence", "length", "window", "refusal", "pause"]
+EndReason = Literal["stop", "stop_sequence", "length", "window", "refusal", "pause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,7 @@ class ReplyFinished:
     """The reply is complete.
 
     Attributes:
-        reason: `incomplete_call` means that the model stopped on its own inside a tool call, `length`
-            that `max_tokens` was reached, `window` that the context window was full
+        reason: `length` means that `max_tokens` was reached, `window` that the context window was full
             before that, `pause` that the client may continue a turn of server tools.
         output_tokens: Tokens generated, thinking included.
         thinking_tokens: How many of them were thinking; None if not counted.

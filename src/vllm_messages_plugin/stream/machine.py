@@ -1,7 +1,7 @@
 """The state machine that turns the deltas of one reply into protocol events.
 
 How it works: `Machine.feed` looks up the pair (state, type of delta) in `TRANSITIONS` and runs the method
-it finds, which yields events and may change the state. The table holds every legal pair; any other pair
+it finds, which emits events and may change the state. The table holds every legal pair; any other pair
 raises `IllegalDeltaOrderError`. Three rules of the protocol make most of the work:
 
 - One block is open at a time, and indexes run from 0 without gaps. An engine may interleave several tool
@@ -14,9 +14,8 @@ The order of events is that of Anthropic's streaming documentation and of `anthr
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
-from enum import Enum, auto
+from collections.abc import Callable, Mapping
+from enum import IntEnum, auto
 from typing import Any, Final, cast
 
 from vllm_messages_plugin.stream.deltas import (
@@ -45,7 +44,7 @@ from vllm_messages_plugin.wire.message import (
 )
 
 
-class State(Enum):
+class State(IntEnum):  # integers hash faster than other enums, and each delta looks its state up
     BEFORE = auto()  # message_start not sent yet
     BETWEEN = auto()  # message_start sent, no block open
     TEXT = auto()
@@ -101,6 +100,7 @@ class Machine:
     def __init__(self, reply: ReplyContext) -> None:
         self._reply = reply
         self._state = State.BEFORE
+        self._emitted: list[StreamEvent] = []
         self._index = -1
         self._prompt = PromptProcessed(0, 0)
         self._finishing = False
@@ -115,20 +115,25 @@ class Machine:
     def ended(self) -> bool:
         return self._state is State.ENDED
 
-    def feed(self, delta: EngineDelta) -> Iterator[StreamEvent]:
-        """Yield the events that one delta causes.
+    def feed(self, delta: EngineDelta) -> list[StreamEvent]:
+        """Return the events that one delta causes.
 
         Raises:
             IllegalDeltaOrderError: the present state allows no such delta.
         """
-        step = TRANSITIONS.get((self._state, type(delta)))
-        if step is None:
+        self._apply(delta)
+        emitted, self._emitted = self._emitted, []
+        return emitted
+
+    def _apply(self, delta: EngineDelta) -> None:
+        transition = TRANSITIONS.get((self._state, type(delta)))
+        if transition is None:
             raise IllegalDeltaOrderError(f"{type(delta).__name__} in state {self._state.name}")
-        return step(self, delta)
+        transition(self, delta)
 
     # Transitions: the values of the table below.
 
-    def _start(self, delta: PromptProcessed) -> Iterator[StreamEvent]:
+    def _start(self, delta: PromptProcessed) -> None:
         self._prompt = delta
         self._state = State.BETWEEN
         message: Message = {
@@ -144,9 +149,9 @@ class Machine:
             "diagnostics": self._diagnostics(),
             "usage": self._usage(0),
         }
-        yield {"type": "message_start", "message": message}
+        self._emitted.append({"type": "message_start", "message": message})
 
-    def _open_text(self, delta: EngineText) -> Iterator[StreamEvent]:
+    def _open_text(self, delta: EngineText) -> None:
         prefilled = self._reply.continues and self._index < 0
         if not delta.text or (delta.text.isspace() and not prefilled):
             self._pending_whitespace.append(delta.text)
@@ -155,59 +160,60 @@ class Machine:
         if not prefilled:  # blank lines at the start come from the template; indentation is the model's
             blank = len(text) - len(text.lstrip())
             text = text[text.rfind("\n", 0, blank) + 1 :]
-        yield from self._close()
-        yield self._open({"type": "text", "text": ""}, State.TEXT)
-        yield from self._continue_text(EngineText(text))
+        self._close()
+        self._open({"type": "text", "text": ""}, State.TEXT)
+        self._continue_text(EngineText(text))
 
-    def _continue_text(self, delta: EngineText) -> Iterator[StreamEvent]:
+    def _continue_text(self, delta: EngineText) -> None:
         if delta.text:
-            yield self._delta({"type": "text_delta", "text": delta.text})
+            self._delta({"type": "text_delta", "text": delta.text})
 
-    def _open_thinking(self, delta: EngineThinking) -> Iterator[StreamEvent]:
+    def _open_thinking(self, delta: EngineThinking) -> None:
         if not delta.text.strip():
             return
-        yield from self._close()
-        yield self._open({"type": "thinking", "thinking": "", "signature": ""}, State.THINKING)
-        yield from self._continue_thinking(EngineThinking(delta.text.lstrip("\n"), delta.tokens))
+        self._close()
+        self._open({"type": "thinking", "thinking": "", "signature": ""}, State.THINKING)
+        self._continue_thinking(EngineThinking(delta.text.lstrip("\n"), delta.tokens))
 
-    def _continue_thinking(self, delta: EngineThinking) -> Iterator[StreamEvent]:
+    def _continue_thinking(self, delta: EngineThinking) -> None:
         if delta.text:
             self._thinking_text.append(delta.text)
             shown = delta.text if self._reply.show_thinking else ""
             if self._reply.count_thinking:
                 tokens = delta.tokens
-                yield self._delta({"type": "thinking_delta", "thinking": shown, "estimated_tokens": tokens})
+                self._delta({"type": "thinking_delta", "thinking": shown, "estimated_tokens": tokens})
             elif shown:
-                yield self._delta({"type": "thinking_delta", "thinking": shown})
+                self._delta({"type": "thinking_delta", "thinking": shown})
 
-    def _add_to_call(self, delta: EngineToolCall) -> Iterator[StreamEvent]:
-        self._calls.setdefault(delta.call, _StreamedCall()).add(delta)
+    def _add_to_call(self, delta: EngineToolCall) -> None:
+        call = self._calls.get(delta.call)
+        if call is None:
+            call = self._calls[delta.call] = _StreamedCall()
+        call.add(delta)
         if self._state is State.TOOL_USE:
-            yield from self._continue_call()
+            self._continue_call()
         else:
-            yield from self._open_next_call()
+            self._open_next_call()
 
-    def _buffer(self, delta: EngineText | EngineThinking) -> Iterator[StreamEvent]:
+    def _buffer(self, delta: EngineText | EngineThinking) -> None:
         self._buffered.append(delta)
-        yield from self._continue_call()
+        self._continue_call()
 
-    def _send_server_tool_use(self, delta: ServerToolUse) -> Iterator[StreamEvent]:
-        yield from self._flush_all()
-        yield self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
-        yield self._delta({"type": "input_json_delta", "partial_json": delta.input_json})
-        yield {"type": "content_block_stop", "index": self._index}
+    def _send_server_tool_use(self, delta: ServerToolUse) -> None:
+        self._flush_all()
+        self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
+        self._delta({"type": "input_json_delta", "partial_json": delta.input_json})
+        self._emitted.append({"type": "content_block_stop", "index": self._index})
 
-    def _send_complete_block(self, delta: CompleteBlock) -> Iterator[StreamEvent]:
-        yield from self._flush_all()
-        yield self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
-        yield {"type": "content_block_stop", "index": self._index}
+    def _send_complete_block(self, delta: CompleteBlock) -> None:
+        self._flush_all()
+        self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
+        self._emitted.append({"type": "content_block_stop", "index": self._index})
 
-    def _finish(self, delta: ReplyFinished) -> Iterator[StreamEvent]:
-        if delta.reason == "stop" and self._has_incomplete_call():
-            delta = replace(delta, reason="incomplete_call")
-        if delta.reason == "incomplete_call":
+    def _finish(self, delta: ReplyFinished) -> None:
+        if delta.reason == "stop":
             self._close_open_strings()
-        yield from self._flush_all()
+        self._flush_all()
         reason = self._stop_reason(delta)
         self._state = State.ENDED
         refusal: RefusalStopDetails = {"type": "refusal", "category": None, "explanation": None}
@@ -223,14 +229,14 @@ class Machine:
         }
         if self._reply.applied_edits is not None:
             end["context_management"] = {"applied_edits": [dict(edit) for edit in self._reply.applied_edits]}
-        yield end
-        yield {"type": "message_stop"}
+        self._emitted.append(end)
+        self._emitted.append({"type": "message_stop"})
 
-    def _fail(self, delta: ReplyFailed) -> Iterator[StreamEvent]:
-        yield from self._close()
+    def _fail(self, delta: ReplyFailed) -> None:
+        self._close()
         self._state = State.ENDED
         body = error_body(delta.error, self._reply.request_id)
-        yield {"type": "error", "error": body["error"], "request_id": body["request_id"]}
+        self._emitted.append({"type": "error", "error": body["error"], "request_id": body["request_id"]})
 
     # Steps that several transitions share.
 
@@ -244,35 +250,35 @@ class Machine:
         usage = self._usage(end.output_tokens, end.thinking_tokens)
         return add_rounds(usage, end.rounds, end.server_tool_use, self._reply.breakpoints)
 
-    def _open(self, block: ContentBlock, state: State) -> StreamEvent:
+    def _open(self, block: ContentBlock, state: State) -> None:
         self._index += 1
         self._pending_whitespace.clear()
         self._state = state
-        return {"type": "content_block_start", "index": self._index, "content_block": block}
+        self._emitted.append({"type": "content_block_start", "index": self._index, "content_block": block})
 
-    def _delta(self, delta: events.ContentBlockDelta) -> StreamEvent:
-        return {"type": "content_block_delta", "index": self._index, "delta": delta}
+    def _delta(self, delta: events.ContentBlockDelta) -> None:
+        self._emitted.append({"type": "content_block_delta", "index": self._index, "delta": delta})
 
-    def _close(self) -> Iterator[StreamEvent]:
+    def _close(self) -> None:
         if self._state is State.THINKING:
             text = "".join(self._thinking_text)
             self._thinking_text.clear()
-            yield self._delta({"type": "signature_delta", "signature": self._reply.sign(text)})
+            self._delta({"type": "signature_delta", "signature": self._reply.sign(text)})
         if self._state in (State.TEXT, State.THINKING, State.TOOL_USE):
             self._state = State.BETWEEN
-            yield {"type": "content_block_stop", "index": self._index}
+            self._emitted.append({"type": "content_block_stop", "index": self._index})
 
-    def _open_next_call(self) -> Iterator[StreamEvent]:
+    def _open_next_call(self) -> None:
         """Open the next call in the order in which the model started them, once its name is known."""
         following = self._calls.get(self._current_call + 1)
         if following is None or following.name is None:
             return
-        yield from self._close()
+        self._close()
         self._current_call += 1
         self._last_call_block = self._current_call
-        yield self._open(self._tool_use(following.name), State.TOOL_USE)
-        yield self._delta({"type": "input_json_delta", "partial_json": ""})
-        yield from self._continue_call()
+        self._open(self._tool_use(following.name), State.TOOL_USE)
+        self._delta({"type": "input_json_delta", "partial_json": ""})
+        self._continue_call()
 
     def _tool_use(self, name: str) -> ToolUseBlock:
         block: ToolUseBlock = {
@@ -286,46 +292,42 @@ class Machine:
             block["name"], block["toolset_name"] = self._reply.members[name]
         return block
 
-    def _continue_call(self) -> Iterator[StreamEvent]:
+    def _continue_call(self) -> None:
         """Emit new arguments of the open call and, once it is complete, what was buffered behind it."""
         call = self._calls[self._current_call]
         if call.name in self._reply.members and not (call.progress.complete or self._finishing):
             return
         if text := call.take_pending():
-            yield self._delta({"type": "input_json_delta", "partial_json": text})
+            self._delta({"type": "input_json_delta", "partial_json": text})
         if not call.progress.complete:
             return
         if self._current_call + 1 in self._calls:
-            yield from self._open_next_call()
+            self._open_next_call()
         elif self._buffered:
-            yield from self._emit_buffered()
+            self._emit_buffered()
 
-    def _emit_buffered(self) -> Iterator[StreamEvent]:
-        yield from self._close()
+    def _emit_buffered(self) -> None:
+        self._close()
         while self._buffered:
-            yield from self.feed(self._buffered.popleft())
+            self._apply(self._buffered.popleft())
 
-    def _flush_all(self) -> Iterator[StreamEvent]:
+    def _flush_all(self) -> None:
         """Close the open block and emit everything that is still buffered."""
         self._finishing = True
         if self._state is State.TOOL_USE:
-            yield from self._continue_call()
-        yield from self._close()
+            self._continue_call()
+        self._close()
         while (following := self._calls.get(self._current_call + 1)) is not None:
             if following.name is None:  # without a name it can't be a call, so its arguments become text
                 self._current_call += 1
                 if text := following.take_pending():
                     self._buffered.append(EngineText(text))
             else:
-                yield from self._open_next_call()
-                yield from self._close()
-        yield from self._emit_buffered()
-        yield from self._close()
+                self._open_next_call()
+                self._close()
+        self._emit_buffered()
+        self._close()
         self._finishing = False
-
-    def _has_incomplete_call(self) -> bool:
-        """Whether the arguments of a named call have begun and are not complete."""
-        return any(call.name and call.started and not call.progress.complete for call in self._calls.values())
 
     def _close_open_strings(self) -> None:
         """Close a JSON string left open by a model that stopped on its own; SDKs would drop that argument."""
@@ -334,8 +336,8 @@ class Machine:
                 call.add(EngineToolCall(0, arguments=closing))
 
     def _stop_reason(self, end: ReplyFinished) -> StopReason:
-        if end.reason in ("length", "incomplete_call"):
-            return "max_tokens"  # of Anthropic's reasons the one whose last tool call clients take for cut
+        if end.reason == "length":
+            return "max_tokens"
         if end.reason == "window":
             return "model_context_window_exceeded"
         if end.reason == "refusal":
@@ -348,7 +350,7 @@ class Machine:
         return "tool_use" if last is not None else "end_turn"
 
 
-TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], Iterator[StreamEvent]]]] = {
+TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], None]]] = {
     (State.BEFORE, PromptProcessed): Machine._start,
     (State.BETWEEN, EngineText): Machine._open_text,
     (State.BETWEEN, EngineThinking): Machine._open_thinking,

@@ -1,6 +1,7 @@
 """Runs the state machine over the deltas of one reply, and turns failures into an `error` event."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
 from vllm_messages_plugin.stream.failure_log import log_api_error
@@ -8,6 +9,8 @@ from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
 from vllm_messages_plugin.wire.events import StreamEvent
+
+Encoded = TypeVar("Encoded")
 
 
 async def stream_events(
@@ -18,15 +21,25 @@ async def stream_events(
     The last event is `message_stop` or `error`. Closing the iterator closes `deltas`, which aborts the
     request in the engine.
     """
+    async for batch in encoded_events(reply, deltas, list):
+        yield batch
+
+
+async def encoded_events(
+    reply: ReplyContext,
+    deltas: AsyncIterator[EngineDelta],
+    encode: Callable[[list[StreamEvent]], Encoded],
+) -> AsyncIterator[Encoded]:
+    """Yield what `encode` makes of the events of each delta; otherwise like `stream_events`."""
     machine = Machine(reply)
     try:
         async for delta in deltas:
-            if isinstance(delta, ReplyFailed):
+            if type(delta) is ReplyFailed:
                 log_api_error(delta.error, reply.request_id)
-            if batch := list(machine.feed(delta)):
-                yield batch
-            if machine.ended:
-                return
+            if batch := machine.feed(delta):
+                yield encode(batch)
+                if machine.ended:
+                    return
         failure = MessagesError("api_error", "The reply ended unexpectedly")
     except MessagesError as error:
         failure = error
@@ -35,10 +48,11 @@ async def stream_events(
     finally:
         await _close(deltas)
     log_api_error(failure, reply.request_id)
-    yield list(machine.feed(ReplyFailed(failure)))
+    yield encode(machine.feed(ReplyFailed(failure)))
 
 
 async def _close(deltas: AsyncIterator[EngineDelta]) -> None:
     """Close the deltas now rather than at garbage collection, so that the engine aborts the request."""
-    if isinstance(deltas, AsyncGenerator):
-        await deltas.aclose()
+    close = getattr(deltas, "aclose", None)
+    if close is not None:
+        await close()

@@ -5,7 +5,8 @@ written from a template, because encoding the whole event as JSON takes three ti
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import Any, Final
 
 from vllm_messages_plugin.wire.events import PING, StreamEvent
@@ -14,6 +15,7 @@ from vllm_messages_plugin.wire.events import PING, StreamEvent
 _LINE_ENDS: Final = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_text = encode_basestring  # the same for a string, without the encoder's own checks
 
 # The field with the text, for deltas that come with nearly every token.
 _TEXT_FIELDS: Final = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -34,18 +36,23 @@ def frame(event: StreamEvent) -> bytes:
     return b"event: " + event["type"].encode() + b"\ndata: " + dump(event) + b"\n\n"
 
 
+def frames(events: Sequence[StreamEvent]) -> bytes:
+    """Encode several events, to be sent together."""
+    return frame(events[0]) if len(events) == 1 else b"".join(map(frame, events))
+
+
 def _delta_frame(index: int, kind: str, text: str) -> bytes:
     """Encode a delta that has only a type and a text."""
     return _bytes(
         'event: content_block_delta\ndata: {"type":"content_block_delta","index":'
-        f'{index},"delta":{{"type":"{kind}","{_TEXT_FIELDS[kind]}":{_encode(text)}}}}}\n\n'
+        f'{index},"delta":{{"type":"{kind}","{_TEXT_FIELDS[kind]}":{_encode_text(text)}}}}}\n\n'
     )
 
 
 def _bytes(text: str) -> bytes:
-    if not text.isascii():
-        text = text.translate(_LINE_ENDS)
-    return text.encode("utf-8", "replace")
+    if text.isascii():
+        return text.encode()
+    return text.translate(_LINE_ENDS).encode("utf-8", "replace")
 
 
 PING_FRAME: Final = frame(PING)

@@ -150,6 +150,8 @@ class LiteralFinder:
             The position up to which the text holds no literal and no beginning of one, and the literal that
             stands there; "" if none does or it is not decided yet.
         """
+        if self._first_chars.search(text, at) is None:  # nearly every token of a text
+            return len(text), ""
         found = self._search.search(text, at)
         partial = self._partial(text, at)
         if found is None or partial < found.start():

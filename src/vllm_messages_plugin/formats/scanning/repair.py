@@ -5,8 +5,8 @@ Used by the readers of JSON and of coerce_text values. Whatever is not here is l
 
 from __future__ import annotations
 
-import json
 import re
+from json.encoder import encode_basestring
 from typing import Final
 
 # The text reported for each repair; the scanner puts the call's number and name before it.
@@ -46,12 +46,12 @@ _LONE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 def quote(text: str) -> str:
     """Text as a JSON string with its quotes."""
-    return json.dumps(text, ensure_ascii=False)
+    return encode_basestring(text)
 
 
 def escaped(text: str) -> str:
     """Text as the inside of a JSON string, without the quotes."""
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    return encode_basestring(text)[1:-1]
 
 
 def to_literal(token: str) -> str | None:
