@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from support.profiles import fix_order, register_profiles
+from support.search_services import SearchServices, search_services
 from support.server import Server, start_server
 from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.testing import tiny
@@ -45,13 +46,21 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def services() -> Iterator[SearchServices]:
+    """The search services on loopback that `server` and `strict_server` search with."""
+    with search_services() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, services: SearchServices) -> Iterator[Server]:
     """The tiny scripted model, served as `tiny` and `tiny-alias` with a window of 131072 tokens.
 
     In float32, so that its output without a script does not depend on how requests are batched.
     """
     home = tmp_path_factory.mktemp("server")
-    with start_server(tiny.model_directory(), "--dtype", "float32", home=home) as running:
+    env = {"VLLM_MESSAGES_SEARCH": f"searxng:{services.url}"}
+    with start_server(tiny.model_directory(), "--dtype", "float32", env=env, home=home) as running:
         yield running
 
 
@@ -82,7 +91,7 @@ def anthropic_client(server: Server) -> Iterator[anthropic.Anthropic]:
 
 
 @pytest.fixture(scope="session")
-def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def strict_server(tmp_path_factory: pytest.TempPathFactory, services: SearchServices) -> Iterator[Server]:
     """A server with an API key, a small window, and a template without tools that wants turns to alternate.
 
     It sends the first ping after half a second, so that tests need not wait long.
@@ -91,7 +100,11 @@ def strict_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         tiny.model_directory("strict_alternation"),
         *("--dtype", "float32", "--api-key", STRICT_KEY, "--scheduling-policy", "priority"),
         window=2048,
-        env={"VLLM_MESSAGES_FIRST_PING_SECONDS": "0.5", "VLLM_MESSAGES_PING_SECONDS": "0.5"},
+        env={
+            "VLLM_MESSAGES_FIRST_PING_SECONDS": "0.5",
+            "VLLM_MESSAGES_PING_SECONDS": "0.5",
+            "VLLM_MESSAGES_SEARCH": f"searxng:{services.url}",
+        },
         home=tmp_path_factory.mktemp("strict"),
     ) as running:
         yield running

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from starlette.middleware.cors import CORSMiddleware
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from vllm_messages_plugin.http.ports import AppContext, Backend
+    from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
+    from vllm_messages_plugin.server_tools.search import SearchBackend
 
 log = logging.getLogger("vllm.messages")
 
@@ -243,13 +244,15 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
     processes = getattr(args, "api_server_count", None) or 1
     admission = Admission(admission_limit(backend, settings, processes))
     backend.call_on_shutdown(admission.shut_down)
+    key = settings.signature_key or os.environ[START_KEY]
     return AppContext(
         backend,
         settings,
-        signer(settings.signature_key or os.environ[START_KEY]),
+        signer(key),
         MediaReader(rules),
         PromptHistory(complete=processes == 1),
         admission,
+        server_tools=_server_tools(settings, key),
     )
 
 
@@ -267,6 +270,29 @@ def admission_limit(backend: "Backend", settings: Settings, processes: int) -> i
     else:
         total = running * (1 + QUEUED_PER_RUNNING)
     return max(1, -(-total // processes))
+
+
+def _server_tools(settings: Settings, key: str) -> "ServerTools":
+    from vllm_messages_plugin.server_tools.offer import ServerToolOffer
+    from vllm_messages_plugin.translate.signature import SEARCH_RESULT, signer
+
+    sealer = signer(key, SEARCH_RESULT)
+    return ServerToolOffer(sealer.sign, sealer.restore, _search_backend(settings))
+
+
+def _search_backend(settings: Settings) -> "SearchBackend | None":
+    """The search service of the settings; a setting that names none is logged, and the server goes on."""
+    from vllm_messages_plugin.server_tools.search_backends import http_client, search_backend
+
+    if not settings.search:
+        return None
+    try:
+        search = search_backend(settings.search, settings.search_key, http_client())
+    except ValueError as error:
+        log.error("The web_search tool is not served: %s", error)
+        return None
+    log.info("The web_search tool is served by %s", search.name)
+    return search
 
 
 def _api_keys(app: Any) -> list[str]:

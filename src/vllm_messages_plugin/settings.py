@@ -72,6 +72,14 @@ class Settings(BaseSettings):
     )
     first_ping_seconds: float = Field(10, gt=0, description="Silence in a stream before the first `ping`.")
     ping_seconds: float = Field(20, gt=0, description="Silence between further pings.")
+    search: str = Field(
+        "",
+        description=(
+            "Search service behind the `web_search` tool: `searxng:http://HOST:PORT`, `brave`, `tavily` or "
+            "`exa`. Empty: the tool is refused."
+        ),
+    )
+    search_key: str = Field("", repr=False, description="Key of that search service.")
     signature_key: str = Field(
         "",
         description=(

@@ -14,7 +14,7 @@ from vllm_messages_plugin.server_tools.tool_search import (
     PatternError,
     ToolSearch,
     deferred_tool,
-    function_schema,
+    definition,
     search_by_pattern,
     search_by_words,
     words_of,
@@ -129,6 +129,6 @@ async def test_an_unusable_call_is_an_error_result(tool: str, arguments: dict[st
 
 @pytest.mark.parametrize("name", [REGEX_NAME, BM25_NAME])
 async def test_the_function_shown_to_the_model_names_the_field_that_is_read(name: str) -> None:
-    (field,) = function_schema(name)["function"]["parameters"]["required"]
+    (field,) = definition(name)["input_schema"]["required"]
     result = await ToolSearch(TOOLS).run(ServerCall("srvtoolu_1", name, {field: "weather"}))
     assert "tool_references" in result.block["content"]

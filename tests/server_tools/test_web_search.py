@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from vllm_messages_plugin.rounds.ledger import ServerCall
+from vllm_messages_plugin.rounds.ledger import ServerCall, parse_arguments
 from vllm_messages_plugin.server_tools.search import SearchFailedError, SearchHit, SearchQuery
-from vllm_messages_plugin.server_tools.web_search import WebSearch, failed, query_of, restored_text
+from vllm_messages_plugin.server_tools.web_search import WebSearch, failed, restored_text
 
 HITS = [SearchHit("https://a.example/x", "A", "About a.", "2026-11-20"), SearchHit("https://b.example/", "B")]
 
@@ -36,7 +36,7 @@ def restore(sealed: str) -> str | None:
 
 
 def call(arguments: str) -> ServerCall:
-    return ServerCall("srvtoolu_1", "web_search", query_of(arguments))
+    return ServerCall("srvtoolu_1", "web_search", parse_arguments(arguments))
 
 
 async def test_a_search_gives_a_result_block_that_sdks_read() -> None:
@@ -44,6 +44,7 @@ async def test_a_search_gives_a_result_block_that_sdks_read() -> None:
     assert result.block_for(call("{}")) == {
         "type": "web_search_tool_result",
         "tool_use_id": "srvtoolu_1",
+        "caller": {"type": "direct"},
         "content": [
             {
                 "type": "web_search_result",

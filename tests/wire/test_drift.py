@@ -20,14 +20,30 @@ import pytest
 from stream.playbook import call_piece, events_of, failure, finish, text_piece, thinking_piece
 from translate.asking import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
+from vllm_messages_plugin.http.generation import direct_search
+from vllm_messages_plugin.http.ports import AppContext
+from vllm_messages_plugin.http.reading import translate
 from vllm_messages_plugin.media.reader import MediaReader
-from vllm_messages_plugin.stream.deltas import EndReason, PromptProcessed, ReplyFinished
+from vllm_messages_plugin.rounds.ledger import ServerCall
+from vllm_messages_plugin.server_tools.offer import ServerToolOffer
+from vllm_messages_plugin.server_tools.search import SearchHit, SearchQuery
+from vllm_messages_plugin.server_tools.tool_search import BM25_NAME, ToolSearch
+from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.stream.deltas import (
+    CompleteBlock,
+    EndReason,
+    EngineDelta,
+    PromptProcessed,
+    ReplyFinished,
+    RoundUsage,
+)
+from vllm_messages_plugin.testing.fake_engine import FakeEngine
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.context_edits import plan_edit, requested_edits
-from vllm_messages_plugin.translate.conversation import translate_request
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 from vllm_messages_plugin.wire.events import PING
+from vllm_messages_plugin.wire.request import ToolParam
 from vllm_messages_plugin.wire.support import SUPPORT, VERDICTS, entries
 from vllm_messages_plugin.wire.support_entry import (
     HANDLED,
@@ -135,11 +151,24 @@ def each(kind: Kind, verdicts: Iterable[str] = VERDICTS) -> Any:
     return pytest.mark.parametrize("entry", found, ids=[entry.name for entry in found])
 
 
+class Searching:
+    """A search service that finds one page."""
+
+    name = "fixed"
+
+    async def search(self, query: SearchQuery) -> list[SearchHit]:
+        return [SearchHit("https://a.example", "A")]
+
+
+OFFER = ServerToolOffer(SIGNER.sign, SIGNER.restore, Searching())
+CONTEXT = AppContext(FakeEngine(traits=VISION), Settings(), SIGNER, server_tools=OFFER)
+
+
 def effects(body: Json) -> Any:
-    """All that our pure code makes of a request."""
+    """All that a request leads to before its prompt is rendered."""
     request = asyncio.run(MediaReader().read(read(body), images=True))
     return (
-        translate_request(request, VISION, SIGNER.restore),
+        translate(request, CONTEXT, OFFER.for_request(request.tools or [], [])),
         replace(sampling(request, request.max_tokens), extra={}),
         cache_breakpoints(request),
         [plan_edit(path, edit, request.messages, MANY_TOKENS) for path, edit in requested_edits(request)],
@@ -165,7 +194,15 @@ def placed(block: Json) -> list[Json]:
         block, kind = {"type": "tool_result", "tool_use_id": "toolu_1", "content": [block]}, "tool_result"
     if kind in USERS_BLOCKS:
         return [USER, {"role": "user", "content": [block]}]
-    return [USER, {"role": "assistant", "content": [block]}, BYE]
+    call = CALLS.get(kind)
+    before = (
+        [{"type": "server_tool_use", "id": block["tool_use_id"], "name": call, "input": {}}] if call else []
+    )
+    return [USER, {"role": "assistant", "content": [*before, block]}, BYE]
+
+
+CALLS = {"web_search_tool_result": "web_search", "tool_search_tool_result": "tool_search_tool_bm25"}
+"""The tools whose results are read behind their call."""
 
 
 TELLING_BLOCKS: dict[str, Json] = {
@@ -173,6 +210,12 @@ TELLING_BLOCKS: dict[str, Json] = {
     "document": {"source": {"type": "text", "media_type": "text/plain", "data": MARK}},
     "tool_result": {"content": MARK},
     "compaction": {"content": MARK},
+    "tool_search_tool_result": {
+        "content": {
+            "type": "tool_search_tool_search_result",
+            "tool_references": [{"type": "tool_reference", "tool_name": MARK}],
+        }
+    },
 }
 """What the smallest block of a type lacks to be seen."""
 
@@ -377,6 +420,17 @@ OPTIONS: Json = {
 }
 
 
+async def server_tool_deltas() -> list[EngineDelta]:
+    """A web search and a tool search, as the server makes them."""
+    tools = OFFER.for_request([ToolParam(type="web_search_20250305", name="web_search")], [])
+    found = await ToolSearch([]).run(ServerCall("srvtoolu_1", BM25_NAME, {"query": "a"}))
+    return [
+        *[delta async for delta in direct_search("a", tools)][:-1],
+        CompleteBlock(found.block),
+        ReplyFinished("stop", 7, rounds=[RoundUsage(PromptProcessed(9, 5), 3)] * 2),
+    ]
+
+
 def plays() -> list[Any]:
     """Every event that the state machine can emit."""
     ends = [finish(reason, "END" if reason == "stop_sequence" else None) for reason in get_args(EndReason)]
@@ -386,6 +440,7 @@ def plays() -> list[Any]:
         for event in events_of([PromptProcessed(9, 5), text_piece("Hi"), end], **OPTIONS)
     ]
     found += events_of([PromptProcessed(9, 5), *PLAY, ReplyFinished("stop", 7, thinking_tokens=3)], **OPTIONS)
+    found += events_of(asyncio.run(server_tool_deltas()), **OPTIONS)
     return [*found, *events_of([failure()]), PING]
 
 

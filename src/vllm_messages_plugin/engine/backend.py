@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from vllm_messages_plugin.engine.continuation import extend_prompt
 from vllm_messages_plugin.engine.generate import EngineRun, chat_request, deltas, sampling_params
 from vllm_messages_plugin.engine.output.factory import OutputParserFactory
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
@@ -125,6 +126,12 @@ class Backend:
         """Render the prompt of a conversation; see `PromptRenderer.render`."""
         return await self._renderer.render(conversation, extra)
 
+    async def extend(
+        self, prompt: Prompt, conversation: Conversation, extra: Mapping[str, Any], token_ids: Sequence[int]
+    ) -> Prompt:
+        """Make the prompt of the next round of a reply; see `continuation.extend_prompt`."""
+        return await extend_prompt(self._renderer, self._tokenizer, prompt, conversation, extra, token_ids)
+
     async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
         """Return how many tokens of the prompt a cache breakpoint after `text` covers.
 
@@ -143,6 +150,7 @@ class Backend:
         request_id: str,
         model: str,
         headers: Mapping[str, str],
+        keep_token_ids: bool = False,
     ) -> AsyncIterator[EngineDelta]:
         """Start a reply.
 
@@ -153,6 +161,7 @@ class Backend:
             request_id: the engine's id of the request.
             model: a served name; an adapter's name selects the adapter.
             headers: the HTTP headers, which carry priority, session and trace.
+            keep_token_ids: whether the last delta carries the generated tokens, which `extend` takes.
 
         Returns:
             The reply's deltas; closing the iterator aborts the request.
@@ -190,6 +199,7 @@ class Backend:
                 budget=self._budget(
                     budget, prompt, params, start, request_id, constrained.grammar_after_thinking
                 ),
+                keep_token_ids=keep_token_ids,
             )
         )
 

@@ -105,7 +105,11 @@ def _with_stop(params: Any, sequences: list[str]) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class EngineRun:
-    """A request that the engine runs. `budget` is None where this plugin does not limit the thinking."""
+    """A request that the engine runs.
+
+    `budget` is None where this plugin does not limit the thinking. With `keep_token_ids` the last delta
+    carries the generated tokens.
+    """
 
     outputs: Outputs
     parser: OutputParser
@@ -114,6 +118,7 @@ class EngineRun:
     single_call: bool
     has_schema: bool = False
     budget: ThinkingBudget | None = None
+    keep_token_ids: bool = False
 
 
 async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
@@ -167,7 +172,8 @@ class _OutputReader:
     def __init__(self, run: EngineRun) -> None:
         self._run = run
         self._output_tokens = 0
-        self._ids: list[int] = []  # the output so far, kept where a budget may resume the request
+        self._keeps_ids = run.budget is not None or run.keep_token_ids
+        self._ids: list[int] = []  # the output so far, kept where the request may be continued
         self._text: list[str] = []
         self.started = False
         self.ended = False
@@ -216,7 +222,7 @@ class _OutputReader:
 
     def _parse(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
         self._output_tokens += len(token_ids)
-        if self._run.budget is not None:
+        if self._keeps_ids:
             self._ids += token_ids
             self._text.append(text)
         return self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
@@ -258,4 +264,10 @@ class _OutputReader:
         return self._finished("window" if clamped else "length", None)
 
     def _finished(self, reason: EndReason, stop_sequence: str | None) -> ReplyFinished:
-        return ReplyFinished(reason, self._output_tokens, self._run.parser.thinking_tokens, stop_sequence)
+        return ReplyFinished(
+            reason,
+            self._output_tokens,
+            self._run.parser.thinking_tokens,
+            stop_sequence,
+            token_ids=self._ids if self._run.keep_token_ids else (),
+        )

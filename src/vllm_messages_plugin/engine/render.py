@@ -97,6 +97,20 @@ class PromptRenderer:
             reads_thinking=not early_grammar,
         )
 
+    async def render_turn(self, conversation: Conversation, extra: Mapping[str, Any]) -> str | None:
+        """Render a conversation that ends with an assistant turn, without the start of another.
+
+        Returns:
+            The text; None where vLLM builds tokens directly.
+        """
+        kwargs = self._template_kwargs(conversation, extra, False) | {"add_generation_prompt": False}
+        try:
+            engine_input = await self._render(conversation, kwargs, extra)
+        except Exception as error:
+            raise _refusal(error, extra) from error
+        text: str | None = compat.extract_prompt_components(self._model_config, engine_input).text
+        return text
+
     async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
         """Return how many tokens of a prompt end with the last occurrence of `text`.
 

@@ -11,6 +11,13 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.http.diagnostics import record_prompt
+from vllm_messages_plugin.http.generation import (
+    GenerationSettings,
+    direct_query,
+    direct_search,
+    run_rounds,
+    start_round,
+)
 from vllm_messages_plugin.http.headers import beta_names, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext, app_context
@@ -21,8 +28,7 @@ from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
 from vllm_messages_plugin.stream.run import encoded_events, stream_events
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
-from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_long
-from vllm_messages_plugin.translate.sampling import sampling
+from vllm_messages_plugin.translate.limits import prompt_too_long
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.message import Message, new_id
 from vllm_messages_plugin.wire.request import MessagesRequest
@@ -106,18 +112,15 @@ async def _start_generation(
     prepared: PreparedRequest[MessagesRequest], context: AppContext, reply: ReplyContext, request: Request
 ) -> AsyncIterator[EngineDelta]:
     """Hand the prompt to the engine, with `max_tokens` lowered to what the window and the operator allow."""
-    backend, prompt = context.backend, prepared.prompt
+    if (query := direct_query(prepared.request, prepared.server_tools)) is not None:
+        return direct_search(query, prepared.server_tools)
+    backend = context.backend
     max_tokens = prepared.request.max_tokens
     if backend.most_output is not None:
         max_tokens = min(max_tokens, backend.most_output)
-    return await backend.generate(
-        prompt,
-        prepared.conversation,
-        sampling(prepared.request, clamp_max_tokens(max_tokens, prompt.tokens, backend.window)),
-        request_id=reply.message_id,
-        model=prepared.model,
-        headers=request.headers,
-    )
+    run = GenerationSettings(max_tokens, reply.message_id, request.headers)
+    deltas = await start_round(prepared, context, run)
+    return run_rounds(prepared, context, run, deltas) if prepared.server_tools else deltas
 
 
 async def _collect_message(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:

@@ -1,6 +1,6 @@
 """What the routes need of the engine, as protocols, and the context that `plugin` hands to the routes."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,11 +11,14 @@ from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.diagnostics import PromptHistory
 from vllm_messages_plugin.media.reader import MediaReader
+from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
+from vllm_messages_plugin.translate.server_tools import ReadResult
 from vllm_messages_plugin.translate.signature import Signer
+from vllm_messages_plugin.wire.request import ToolParam
 from vllm_messages_plugin.wire.resources import ServedModel
 
 
@@ -83,6 +86,19 @@ class Backend(Protocol):
         """
         ...
 
+    async def extend(
+        self, prompt: Any, conversation: Conversation, extra: Mapping[str, Any], token_ids: Sequence[int]
+    ) -> Any:
+        """Make the prompt of the next round of a reply: the last prompt, what was generated, what follows.
+
+        Args:
+            prompt: The prompt of the last round.
+            conversation: The conversation with that round and its results at its end.
+            extra: The request's fields that Anthropic's API does not define.
+            token_ids: What the model generated in that round.
+        """
+        ...
+
     async def tokens_before(self, prompt: Any, text: str | None) -> int:
         """Return how many tokens of the prompt a cache breakpoint after `text` covers."""
         ...
@@ -96,12 +112,41 @@ class Backend(Protocol):
         request_id: str,
         model: str,
         headers: Mapping[str, str],
+        keep_token_ids: bool = False,
     ) -> AsyncIterator[EngineDelta]:
         """Start generating a reply. Closing the iterator aborts the request in the engine.
 
         Raises:
             MessagesError: The engine is dead or full, or vLLM refuses a value; raised here or by the first
                 delta.
+        """
+        ...
+
+
+class ServerTools(Protocol):
+    """The tools that this server runs."""
+
+    @property
+    def families(self) -> frozenset[str]:
+        """The names of the tools that are offered, without their dates."""
+        ...
+
+    @property
+    def readers(self) -> Mapping[str, ReadResult]:
+        """How the model reads results in a history, by the type of their block."""
+        ...
+
+    def for_request(
+        self, tools: Sequence[ToolParam], deferred: Sequence[Mapping[str, Any]]
+    ) -> Mapping[int, ServerTool]:
+        """The tools of a request that run here, by their place in `tools`.
+
+        Args:
+            tools: The request's tools.
+            deferred: The functions of its deferred tools.
+
+        Raises:
+            MessagesError: 400, a field of such a tool makes no sense.
         """
         ...
 
@@ -117,6 +162,7 @@ class AppContext:
     prompt_history: PromptHistory = field(default_factory=PromptHistory)
     admission: Admission = field(default_factory=Admission)
     cors: CORSMiddleware | None = None
+    server_tools: ServerTools | None = None
 
 
 def app_context(request: Request) -> AppContext:

@@ -5,7 +5,7 @@ Everything that can be refused before generation is refused here, before the fir
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -16,11 +16,14 @@ from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.media.visitor import media_blocks
+from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.translate.context_edits import PlannedEdit, apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
+from vllm_messages_plugin.translate.server_tools import with_functions, with_separate_results
+from vllm_messages_plugin.translate.tools.offered_functions import deferred_functions
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import RequestT, parse
+from vllm_messages_plugin.wire.request import CountTokensRequest, RequestT, parse
 
 Result = TypeVar("Result")
 
@@ -44,6 +47,7 @@ class PreparedRequest(Generic[RequestT]):
         original_tokens: The prompt's length before the context edits.
         applied_edits: The edits that changed something; None if the request has no `context_management`.
         large: Whether work in proportion to the request must be done in a thread.
+        server_tools: The tools of the request that this server runs, by their place in `tools`.
     """
 
     request: RequestT
@@ -53,6 +57,7 @@ class PreparedRequest(Generic[RequestT]):
     original_tokens: int
     applied_edits: tuple[Mapping[str, Any], ...] | None
     large: bool
+    server_tools: Mapping[int, ServerTool] = field(default_factory=dict)
 
 
 async def prepare(
@@ -76,9 +81,10 @@ async def prepare(
     model = await served_model_name(request.model, context)
     parsed, request = request, await _read_media(http_request, request, context)
     large = large or request is not parsed
-    conversation = await call(large, _translate, request, context)
+    tools = await call(large, _server_tools, request, context)
+    conversation = await call(large, translate, request, context, tools)
     prompt = await context.backend.render(conversation, request.extra)
-    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large)
+    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large, tools)
     return prepared if request.context_management is None else await _apply_edits(prepared, context)
 
 
@@ -107,7 +113,26 @@ def _parse(body: bytes, body_type: type[RequestT]) -> RequestT:
     return parse(body, body_type)
 
 
-def _translate(request: RequestT, context: AppContext) -> Conversation:
+def _server_tools(request: CountTokensRequest, context: AppContext) -> Mapping[int, ServerTool]:
+    if not request.tools or context.server_tools is None:
+        return {}
+    return context.server_tools.for_request(request.tools, deferred_functions(request.tools))
+
+
+def translate(request: RequestT, context: AppContext, tools: Mapping[int, ServerTool]) -> Conversation:
+    """Translate a request whose media has been read.
+
+    Args:
+        request: The request.
+        context: The app's context.
+        tools: Those of its tools that this server runs.
+
+    Raises:
+        MessagesError: 400, the request can't be served; names the field.
+    """
+    if context.server_tools is not None:
+        request = with_functions(request, {place: tool.definition for place, tool in tools.items()})
+        request = with_separate_results(request, context.server_tools.readers)
     return translate_request(
         request, context.backend.traits, context.signer.restore, context.settings.default_thinking
     )
@@ -137,7 +162,7 @@ def _plan_and_translate(
     if edit is None:
         return None
     request = apply_edit(prepared.request, edit)
-    return edit, request, _translate(request, context)
+    return edit, request, translate(request, context, prepared.server_tools)
 
 
 async def served_model_name(requested: str, context: AppContext) -> str:

@@ -38,6 +38,15 @@ class ServerCall:
         return json.dumps([self.tool, self.input], sort_keys=True, ensure_ascii=False)
 
 
+def parse_arguments(text: str) -> Mapping[str, Any] | None:
+    """The arguments of a call as an object; None where the model wrote no JSON object."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 @dataclass(frozen=True, slots=True)
 class ServerToolResult:
     """What came of a call.

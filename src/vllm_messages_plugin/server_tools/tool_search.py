@@ -150,27 +150,35 @@ def failed(code: str, message: str) -> ServerToolResult:
     return ServerToolResult({"type": RESULT_TYPE, "content": content}, f"The search failed: {message}.")
 
 
-def function_schema(name: str) -> dict[str, Any]:
-    """The function that the model is shown for one of the two tools."""
+def restored_content(content: Any) -> str | list[Mapping[str, Any]]:
+    """What a model reads of a `tool_search_tool_result` that comes back: the tools that it refers to."""
+    found = content.get("tool_references") if isinstance(content, Mapping) else None
+    if not isinstance(found, list):
+        message = content.get("error_message") if isinstance(content, Mapping) else None
+        return f"The search failed: {message or 'unavailable'}."
+    names = [row.get("tool_name") for row in found if isinstance(row, Mapping)]
+    references = [{"type": "tool_reference", "tool_name": name} for name in names if isinstance(name, str)]
+    return [*references] or _found([])
+
+
+def definition(name: str) -> dict[str, Any]:
+    """What the model is shown of one of the two tools."""
     field, what = (
         ("pattern", "A regular expression, searched without regard to case.")
         if name == REGEX_NAME
         else ("query", "Words that describe the tool that is needed.")
     )
     return {
-        "type": "function",
-        "function": {
-            "name": name,
-            "description": "Find further tools by their name, description and arguments. "
-            "Tools that are found can be called from then on.",
-            "parameters": {
-                "type": "object",
-                "properties": {
-                    field: {"type": "string", "description": what},
-                    "limit": {"type": "integer", "description": f"Most tools to return ({DEFAULT_LIMIT})."},
-                },
-                "required": [field],
-                "additionalProperties": False,
+        "name": name,
+        "description": "Find further tools by their name, description and arguments. "
+        "Tools that are found can be called from then on.",
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                field: {"type": "string", "description": what},
+                "limit": {"type": "integer", "description": f"Most tools to return ({DEFAULT_LIMIT})."},
             },
+            "required": [field],
+            "additionalProperties": False,
         },
     }

@@ -1,6 +1,5 @@
 """The `web_search` tool: its function for the model, its settings in a request, and its results."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ class WebSearch:
         except SearchFailedError as error:
             log.warning("A web search by %s failed (%s): %s", self.backend.name, error.code, error.reason)
             return failed(error.code)
-        block = {"type": RESULT_TYPE, "content": [self._result(hit) for hit in hits]}
+        block = _block([self._result(hit) for hit in hits])
         return ServerToolResult(block, results_text(hits), COUNTED_AS)
 
     def _result(self, hit: SearchHit) -> dict[str, Any]:
@@ -77,9 +76,13 @@ class WebSearch:
         }
 
 
+def _block(content: Any) -> dict[str, Any]:
+    return {"type": RESULT_TYPE, "caller": {"type": "direct"}, "content": content}
+
+
 def failed(code: SearchErrorCode | str) -> ServerToolResult:
     """The result of a search that failed or was refused."""
-    block = {"type": RESULT_TYPE, "content": {"type": f"{RESULT_TYPE}_error", "error_code": code}}
+    block = _block({"type": f"{RESULT_TYPE}_error", "error_code": code})
     return ServerToolResult(block, FAILED.get(code, FAILED["unavailable"]))
 
 
@@ -120,27 +123,15 @@ def _restored(row: Mapping[str, Any], restore: Callable[[str], str | None]) -> S
     )
 
 
-def function_schema() -> dict[str, Any]:
-    """The function that the model is shown for `web_search`."""
+def definition() -> dict[str, Any]:
+    """What the model is shown of `web_search`."""
     return {
-        "type": "function",
-        "function": {
-            "name": NAME,
-            "description": "Search the web. Returns titles, addresses and excerpts of pages.",
-            "parameters": {
-                "type": "object",
-                "properties": {"query": {"type": "string", "description": "What to search for."}},
-                "required": ["query"],
-                "additionalProperties": False,
-            },
+        "name": NAME,
+        "description": "Search the web. Returns titles, addresses and excerpts of pages.",
+        "input_schema": {
+            "type": "object",
+            "properties": {"query": {"type": "string", "description": "What to search for."}},
+            "required": ["query"],
+            "additionalProperties": False,
         },
     }
-
-
-def query_of(arguments: str) -> Mapping[str, Any] | None:
-    """The arguments of a call as an object; None where they are no JSON object."""
-    try:
-        found = json.loads(arguments or "{}")
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None

@@ -96,6 +96,7 @@ class ReplyFinished:
         stop_sequence: The stop sequence that matched.
         rounds: Every round of a reply that used server tools, in order; empty for any other reply.
         server_tool_use: How often server tools were used, by the keys of `usage.server_tool_use`.
+        token_ids: The generated tokens, where the caller of the engine asked for them.
     """
 
     reason: EndReason
@@ -104,6 +105,7 @@ class ReplyFinished:
     stop_sequence: str | None = None
     rounds: Sequence[RoundUsage] = ()
     server_tool_use: Mapping[str, int] | None = None
+    token_ids: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http import count_tokens, messages, models
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
-from vllm_messages_plugin.http.ports import AppContext
+from vllm_messages_plugin.http.ports import AppContext, ServerTools
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -113,6 +113,16 @@ class FakeEngine:
         words = [word for message in conversation.messages for word in str(message["content"]).split()]
         return FakePrompt(len(words), [zlib.crc32(word.encode()) for word in words])
 
+    async def extend(
+        self,
+        prompt: FakePrompt,  # noqa: ARG002
+        conversation: Conversation,
+        extra: Mapping[str, Any],
+        token_ids: Sequence[int],  # noqa: ARG002
+    ) -> FakePrompt:
+        """Return the prompt of the longer conversation."""
+        return await self.render(conversation, extra)
+
     async def tokens_before(self, prompt: FakePrompt, text: str | None) -> int:  # noqa: ARG002
         """Return the length of the prompt: a cache breakpoint covers all of it."""
         return prompt.tokens
@@ -126,6 +136,7 @@ class FakeEngine:
         request_id: str,  # noqa: ARG002
         model: str,
         headers: Mapping[str, str],  # noqa: ARG002
+        keep_token_ids: bool = False,  # noqa: ARG002
     ) -> AsyncIterator[EngineDelta]:
         """Record the request and return the deltas of its reply.
 
@@ -160,7 +171,12 @@ class FakeEngine:
 
 
 def app_with(
-    engine: FakeEngine, *, keys: Sequence[str] = (), admission: Admission | None = None, **settings: Any
+    engine: FakeEngine,
+    *,
+    keys: Sequence[str] = (),
+    admission: Admission | None = None,
+    server_tools: ServerTools | None = None,
+    **settings: Any,
 ) -> Any:
     """Return the plugin's routes and error handling around a fake engine, as an ASGI app.
 
@@ -168,12 +184,14 @@ def app_with(
         engine: Plays the replies.
         keys: The API keys that vLLM was started with. vLLM itself checks them, so nothing does here.
         admission: Decides which requests are admitted; by default all are.
+        server_tools: The tools that the server runs.
         settings: Values of `vllm_messages_plugin.settings.Settings`, by field name.
     """
     app = FastAPI()
     for part in (messages, count_tokens, models):
         app.include_router(part.router)
     admission = admission or Admission()
-    context = AppContext(engine, Settings(**settings), signer("test"), admission=admission)
-    app.state.messages_context = context
+    app.state.messages_context = AppContext(
+        engine, Settings(**settings), signer("test"), admission=admission, server_tools=server_tools
+    )
     return ErrorMiddleware(app, lambda: keys, admission)

@@ -15,7 +15,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 _PREFIX = "vms1_"
-_PURPOSE = [b"vllm-messages-plugin thinking v1"]
+THINKING = "thinking v1"
+SEARCH_RESULT = "search result v1"
+"""What a text is sealed for: one sealed for another purpose can't be restored."""
+
 MAX_SIGNATURE = 16 * 1024 * 1024
 """Characters of the longest signature that is read."""
 MAX_THINKING = 4 * 1024 * 1024
@@ -40,13 +43,19 @@ def _decompressed(packed: bytes) -> str | None:
     return text.decode() if decompressor.eof else None
 
 
-def signer(key: str) -> Signer:
-    """A signer under `key`, any text: servers that share it read each other's signatures."""
+def signer(key: str, purpose: str = THINKING) -> Signer:
+    """A signer under `key`, any text: servers that share it read each other's signatures.
+
+    Args:
+        key: The secret.
+        purpose: What the texts are; signatures for one purpose are no signatures for another.
+    """
+    associated = [f"vllm-messages-plugin {purpose}".encode()]
     cipher = AESSIV(hashlib.sha512(key.encode()).digest())
 
     def sign(thinking: str) -> str:
         packed = zlib.compress(thinking.encode("utf-8", "replace"))
-        return _signature(cipher.encrypt(packed, _PURPOSE))
+        return _signature(cipher.encrypt(packed, associated))
 
     def restore(signature: str) -> str | None:
         """The reasoning a signature holds; None for one that is foreign, empty or tampered with."""
@@ -56,7 +65,7 @@ def signer(key: str) -> Signer:
             sealed = base64.urlsafe_b64decode(signature.removeprefix(_PREFIX))
             if _signature(sealed) != signature:  # base64 reads several texts as the same bytes
                 return None
-            return _decompressed(cipher.decrypt(sealed, _PURPOSE))
+            return _decompressed(cipher.decrypt(sealed, associated))
         except (binascii.Error, InvalidTag, ValueError, zlib.error):
             return None
 

@@ -5,7 +5,7 @@
 
 from vllm_messages_plugin.wire.support_entry import HANDLED, NEVER_SENT, entries_of
 
-NO_SERVER_TOOLS = "this server runs no tools"
+NO_SERVER_TOOLS = "this server does not run the tool"
 
 BLOCKS_OUT = entries_of(
     "content block out",
@@ -14,13 +14,13 @@ BLOCKS_OUT = entries_of(
         ("thinking", HANDLED, "with a signature that carries the text"),
         ("tool_use", HANDLED, "a call truncated by `max_tokens` stays visibly truncated"),
         ("redacted_thinking", NEVER_SENT, "reasoning is never hidden"),
-        ("server_tool_use", NEVER_SENT, NO_SERVER_TOOLS),
-        ("web_search_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
+        ("server_tool_use", HANDLED, "for web search and tool search"),
+        ("web_search_tool_result", HANDLED, "results, or a typed error"),
         ("web_fetch_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("code_execution_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("bash_code_execution_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("text_editor_code_execution_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
-        ("tool_search_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
+        ("tool_search_tool_result", HANDLED, "references, or a typed error"),
         ("advisor_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("mcp_tool_use", NEVER_SENT, NO_SERVER_TOOLS),
         ("mcp_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
@@ -35,6 +35,8 @@ REPLY_BLOCK_FIELDS = entries_of(
     "reply block field",
     (
         ("tool_use.caller", HANDLED, "always `direct`"),
+        ("server_tool_use.caller", HANDLED, "always `direct`"),
+        ("web_search_tool_result.caller", HANDLED, "always `direct`"),
         ("tool_use.toolset_name", HANDLED, "for members of toolsets"),
         ("text.citations", NEVER_SENT, "replies contain no citations; omitted rather than null"),
     ),
@@ -78,7 +80,11 @@ STOP_REASONS = entries_of(
         ("tool_use", HANDLED, "whenever the client has a call to run"),
         ("refusal", HANDLED, "when vLLM reports that the content was filtered"),
         ("model_context_window_exceeded", HANDLED, "the context window was full before `max_tokens`"),
-        ("pause_turn", NEVER_SENT, NO_SERVER_TOOLS),
+        (
+            "pause_turn",
+            HANDLED,
+            "after ten rounds of server tools, or 120 seconds; send the content back to go on",
+        ),
         ("compaction", NEVER_SENT, "compaction is refused"),
     ),
 )
@@ -113,10 +119,10 @@ USAGE_FIELDS = entries_of(
         ("cache_creation", HANDLED, "the same, for each time to live"),
         ("output_tokens_details", HANDLED, "`thinking_tokens`; null for a model that does not think"),
         ("service_tier", HANDLED, "always `standard`"),
-        ("server_tool_use", HANDLED, "always null: this server runs no tools"),
+        ("server_tool_use", HANDLED, "searches made; null for a reply without any"),
         ("inference_geo", HANDLED, "always null"),
         ("speed", HANDLED, "always null: there is one speed"),
-        ("iterations", NEVER_SENT, "a reply is one run of the model"),
+        ("iterations", HANDLED, "one entry for each round of a reply with server tools"),
         ("fallback_credit", NEVER_SENT, "nothing is billed"),
     ),
 )

@@ -6,7 +6,9 @@
 from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, REFUSED, STAND_IN, entries_of
 
 AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
-NO_SERVER_TOOLS = "400 that names the type: this server runs no tools"
+NOT_RUN = "400 that names the type: this server does not run it"
+SEARCH = "runs here, where `VLLM_MESSAGES_SEARCH` names a search service; else 400 that names the type"
+RESTORED = "a call and its result, with the text of the results"
 NOT_BILLED = "this server neither bills nor routes"
 ROUTE_404 = "404"
 
@@ -17,8 +19,7 @@ BLOCKS_IN = entries_of(
         (
             "image",
             HANDLED,
-            "for vision models, also in tool results; a text model answers 400 that names a block of the "
-            "newest turn",
+            "for vision models, also in tool results; on a text model 400 for a block of the newest turn",
         ),
         ("document", HANDLED, "shown as text under its title and context; for its sources see below"),
         ("search_result", HANDLED, "shown as text under its source and title"),
@@ -45,13 +46,13 @@ BLOCKS_IN = entries_of(
             HANDLED,
             "in a system message: tells the model; the tool can't be called from there on",
         ),
-        ("server_tool_use", STAND_IN, AS_JSON),
-        ("web_search_tool_result", STAND_IN, AS_JSON),
+        ("server_tool_use", HANDLED, "a call, if its tool can run here; else short JSON text"),
+        ("web_search_tool_result", HANDLED, RESTORED),
         ("web_fetch_tool_result", STAND_IN, AS_JSON),
         ("code_execution_tool_result", STAND_IN, AS_JSON),
         ("bash_code_execution_tool_result", STAND_IN, AS_JSON),
         ("text_editor_code_execution_tool_result", STAND_IN, AS_JSON),
-        ("tool_search_tool_result", STAND_IN, AS_JSON),
+        ("tool_search_tool_result", HANDLED, "a result with the definitions of the tools found"),
         ("advisor_tool_result", STAND_IN, AS_JSON),
         ("mcp_tool_use", STAND_IN, AS_JSON),
         ("mcp_tool_result", STAND_IN, AS_JSON),
@@ -113,22 +114,22 @@ TOOL_TYPES = entries_of(
         ("computer_20251124", HANDLED, "the same, with `zoom` where it is enabled"),
         ("computer_toolset_20260801", HANDLED, "its members are shown as functions; `configs` is honoured"),
         ("browser_toolset_20260801", HANDLED, "its members are shown as functions; `configs` is honoured"),
-        ("web_search_20250305", REFUSED, NO_SERVER_TOOLS),
-        ("web_search_20260209", REFUSED, NO_SERVER_TOOLS),
-        ("web_search_20260318", REFUSED, NO_SERVER_TOOLS),
-        ("web_fetch_20250910", REFUSED, NO_SERVER_TOOLS),
-        ("web_fetch_20260209", REFUSED, NO_SERVER_TOOLS),
-        ("web_fetch_20260309", REFUSED, NO_SERVER_TOOLS),
-        ("web_fetch_20260318", REFUSED, NO_SERVER_TOOLS),
-        ("code_execution_20250522", REFUSED, NO_SERVER_TOOLS),
-        ("code_execution_20250825", REFUSED, NO_SERVER_TOOLS),
-        ("code_execution_20260120", REFUSED, NO_SERVER_TOOLS),
-        ("code_execution_20260521", REFUSED, NO_SERVER_TOOLS),
-        ("tool_search_tool_regex", REFUSED, NO_SERVER_TOOLS),
-        ("tool_search_tool_regex_20251119", REFUSED, NO_SERVER_TOOLS),
-        ("tool_search_tool_bm25", REFUSED, NO_SERVER_TOOLS),
-        ("tool_search_tool_bm25_20251119", REFUSED, NO_SERVER_TOOLS),
-        ("advisor_20260301", REFUSED, NO_SERVER_TOOLS),
+        ("web_search_20250305", HANDLED, SEARCH),
+        ("web_search_20260209", HANDLED, SEARCH),
+        ("web_search_20260318", HANDLED, SEARCH),
+        ("web_fetch_20250910", REFUSED, NOT_RUN),
+        ("web_fetch_20260209", REFUSED, NOT_RUN),
+        ("web_fetch_20260309", REFUSED, NOT_RUN),
+        ("web_fetch_20260318", REFUSED, NOT_RUN),
+        ("code_execution_20250522", REFUSED, NOT_RUN),
+        ("code_execution_20250825", REFUSED, NOT_RUN),
+        ("code_execution_20260120", REFUSED, NOT_RUN),
+        ("code_execution_20260521", REFUSED, NOT_RUN),
+        ("tool_search_tool_regex", HANDLED, "runs here, over the deferred tools"),
+        ("tool_search_tool_regex_20251119", HANDLED, "runs here, over the deferred tools"),
+        ("tool_search_tool_bm25", HANDLED, "runs here, over the deferred tools"),
+        ("tool_search_tool_bm25_20251119", HANDLED, "runs here, over the deferred tools"),
+        ("advisor_20260301", REFUSED, NOT_RUN),
         ("mcp_toolset", REFUSED, "400 that names the type: connect MCP servers in the client"),
     ),
 )

@@ -77,6 +77,19 @@ def single_function(tool: ToolParam, position: int) -> OfferedFunction:
     return OfferedFunction(function, bool(tool.defer_loading), system=known.system if known else None)
 
 
+def deferred_functions(tools: Sequence[ToolParam]) -> list[Function]:
+    """The functions of the deferred tools with a schema, which a tool search looks through.
+
+    Raises:
+        MessagesError: 400, this server can't offer one of them.
+    """
+    return [
+        single_function(tool, place).function
+        for place, tool in enumerate(tools)
+        if tool.defer_loading and tool.input_schema is not None
+    ]
+
+
 def _custom_function(tool: ToolParam, path: str) -> Function:
     if not tool.is_custom and tool.input_schema is None:
         raise invalid(f"tool type '{tool.type}' is not supported by this server", path)
