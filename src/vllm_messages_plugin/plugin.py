@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from vllm_messages_plugin.engine.openai_routes import registration
+from vllm_messages_plugin.engine.vllm import shutdown
 from vllm_messages_plugin.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def register() -> None:
         # All API server processes of one server must read each other's signatures.
         os.environ.setdefault(START_KEY, secrets.token_urlsafe(32))
         _load_by_default()
+        shutdown.give_api_servers_time()
         _warn_about_rust_front_end()
     except Exception:
         log.exception("vllm-messages-plugin can't hook into this vLLM; vLLM starts without it")

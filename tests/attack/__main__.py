@@ -25,6 +25,7 @@ HEADINGS = (
     "vLLM's stall, ms",
     "vLLM's neighbour, ms",
 )
+SLOW_REQUEST_SECONDS = 5  # so that the attacks by slow clients need not take long
 BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
 
 
@@ -35,6 +36,7 @@ def serving(enabled: bool) -> Iterator[Server]:
     environment = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
         "VLLM_MESSAGES_ENABLED": str(int(enabled)),
+        "VLLM_MESSAGES_SLOW_REQUEST_SECONDS": str(SLOW_REQUEST_SECONDS),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
     with start_server(tiny.model_directory(), *FLAGS, env=environment) as server:

@@ -38,6 +38,8 @@ class Attack:
         path: Where it is sent.
         copies: How many are sent at once.
         native: Whether vLLM's own route takes a request of this kind, for comparison.
+        raw: Whether `body` is all that is sent on the connection, head included. The status is 0 if
+            the server closes the connection without a reply.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Attack:
     path: str = MESSAGES
     copies: int = 1
     native: bool = True
+    raw: bool = False
 
 
 def looping_template() -> bytes:
@@ -175,6 +178,8 @@ def nested_schema(depth: int) -> bytes:
     return with_field(f'"tools":[{{"name":"t","input_schema":{opening}{{}}{closing}}}]')
 
 
+HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: server\r\ncontent-type: application/json\r\n"
+
 LONG_PATTERN = {"type": "string", "pattern": "^[\\u0000-\\uffff]{1,5000}$"}
 
 ATTACKS = (
@@ -211,4 +216,20 @@ ATTACKS = (
     Attack("integers of 80 bits", large_integers),
     Attack("10,000 cache breakpoints", lambda: cache_breakpoints(10_000)),
     Attack("1,000 requests at once", ask, copies=1_000),
+    Attack(
+        "300 connections whose headers never end",
+        lambda: HEAD,
+        statuses=frozenset({0}),
+        copies=300,
+        native=False,
+        raw=True,
+    ),
+    Attack(
+        "300 bodies that never end",
+        lambda: HEAD + b"content-length: 100\r\n\r\n{",
+        statuses=frozenset({408, 529}),
+        copies=300,
+        native=False,
+        raw=True,
+    ),
 )

@@ -9,11 +9,19 @@ last call, in milliseconds of CPU and of wall time.
 
 import asyncio
 import json
+import os
+import sys
+import threading
 import time
+import traceback
 from typing import Any
 
 PATH = "/attack-stall"
 PAUSE = 0.005
+SAMPLE = "ATTACK_STACKS"
+"""With this environment variable the server's log shows the stack of the event loop while it stalls."""
+SAMPLED_STALL = 0.05  # seconds
+SAMPLED_FRAMES = 8
 
 
 class Watchdog:
@@ -22,10 +30,12 @@ class Watchdog:
     def __init__(self) -> None:
         self.cpu = 0.0
         self.wall = 0.0
+        self.woke = time.perf_counter()
 
     async def run(self) -> None:
         while True:
             cpu, wall = time.process_time(), time.perf_counter()
+            self.woke = wall
             await asyncio.sleep(PAUSE)
             self.cpu = max(self.cpu, (time.process_time() - cpu) * 1000)
             self.wall = max(self.wall, (time.perf_counter() - wall - PAUSE) * 1000)
@@ -34,6 +44,22 @@ class Watchdog:
         found = json.dumps({"cpu": self.cpu, "wall": self.wall}).encode()
         self.cpu = self.wall = 0.0
         return found
+
+
+class StackSampler(threading.Thread):
+    """Prints where the event loop's thread is while it stalls, for whoever looks for the cause."""
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        super().__init__(daemon=True)
+        self._watchdog = watchdog
+        self._loop_thread = threading.get_ident()
+
+    def run(self) -> None:
+        while True:
+            time.sleep(PAUSE)
+            if time.perf_counter() - self._watchdog.woke > SAMPLED_STALL:
+                stack = traceback.format_stack(sys._current_frames()[self._loop_thread])
+                print(f"STALLED {''.join(stack[-SAMPLED_FRAMES:])}", file=sys.stderr, flush=True)
 
 
 class Probe:
@@ -50,5 +76,7 @@ class Probe:
             return
         if self._task is None:
             self._task = asyncio.create_task(self._watchdog.run())
+            if os.environ.get(SAMPLE):
+                StackSampler(self._watchdog).start()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": self._watchdog.take()})

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -83,6 +84,24 @@ def bystanders(server: Server, noticed: dict[str, Any]) -> Iterator[None]:
 
 def send(server: Server, attack: Attack, body: bytes) -> Reply:
     """Send one request of an attack."""
+    return _send_raw(server, body) if attack.raw else _post(server, attack, body)
+
+
+def _send_raw(server: Server, content: bytes) -> Reply:
+    begin, received = time.perf_counter(), b""
+    address = urlsplit(server.url)
+    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as connection:
+        connection.sendall(content)
+        try:
+            while piece := connection.recv(65536):
+                received += piece
+        except OSError as error:
+            received = received or repr(error).encode()
+    status = int(received.split()[1]) if received.startswith(b"HTTP/") else 0
+    return Reply(status, (time.perf_counter() - begin) * 1000, received[:300])
+
+
+def _post(server: Server, attack: Attack, body: bytes) -> Reply:
     begin = time.perf_counter()
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=TIMEOUT)
     try:
