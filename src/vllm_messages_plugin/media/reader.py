@@ -62,7 +62,7 @@ class MediaReader:
     def __post_init__(self) -> None:
         object.__setattr__(self, "pdfs", PdfReader(self.executor))
 
-    async def read(self, request: RequestT, *, images: bool) -> RequestT:
+    async def read(self, request: RequestT, *, images: bool, large: bool = False) -> RequestT:
         """The request with its media read; the very same request if nothing had to change.
 
         Every image of its user turns is a base64 source whose media type is true, and every document a text
@@ -71,11 +71,13 @@ class MediaReader:
         Args:
             request: The request as it was parsed.
             images: Whether the model sees images.
+            large: Whether the request has so many blocks that walking over them would block the event loop.
 
         Raises:
             MessagesError: 400 about a block of the newest user turn, which can't be read or shown.
         """
-        found = media_blocks(request.messages)
+        walk = asyncio.to_thread if large else _call
+        found = await walk(media_blocks, request.messages)
         if not found:
             return request
         fetched = await self._fetch([media for media in found if images or not _is_image(media)])
@@ -84,7 +86,7 @@ class MediaReader:
             blocks[media.path] = await self._readable(media, fetched, images)
         if all(blocks[media.path] is media.block for media in found):
             return request
-        messages = replace_media(request.messages, lambda media: blocks[media.path])
+        messages = await walk(replace_media, request.messages, lambda media: blocks[media.path])
         return request.model_copy(update={"messages": messages})
 
     async def _readable(self, media: MediaBlock, fetched: Fetched, images: bool) -> Block:
@@ -169,6 +171,10 @@ class MediaReader:
             raise invalid(
                 f"Could not process {kind}: the URL can't be fetched ({error.reason})", _url_path(media)
             ) from None
+
+
+async def _call(function: Callable[..., Result], *arguments: Any) -> Result:
+    return function(*arguments)
 
 
 def _is_image(media: MediaBlock) -> bool:
