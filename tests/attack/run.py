@@ -119,7 +119,7 @@ def send_all(server: Server, attack: Attack) -> list[Reply]:
     """Send all requests of an attack at once."""
     body, replies = attack.body(), list[Reply]()
     senders = [
-        threading.Thread(target=lambda: replies.append(send(server, attack, body)))
+        threading.Thread(target=lambda: replies.append(send(server, attack, body)), daemon=True)
         for _ in range(attack.copies)
     ]
     for sender in senders:
