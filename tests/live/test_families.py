@@ -194,7 +194,7 @@ def is_valid(called: tuple[str, Any]) -> bool:
 @families
 def test_the_probe_chose(family_server: Server, name: str) -> None:
     row = FAMILIES[name]
-    found = f"tool calls by {row.parser or 'hermes'}, read by our own scanner as {row.shape}"
+    found = f"tool calls by {row.parser or 'hermes'}, read by this plugin's scanner as {row.shape}"
     assert found in family_server.log_text()
 
 

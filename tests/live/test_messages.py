@@ -368,4 +368,4 @@ def test_warming_probes_are_answered(http: httpx.Client) -> None:
 def test_the_log_says_what_was_chosen_and_how_to_switch_off(server: Server) -> None:
     log = server.log_text()
     assert "VLLM_MESSAGES_ENABLED=0 switches it off" in log
-    assert "tool calls by hermes, read by our own scanner as hermes_json, reasoning by qwen3." in log
+    assert "tool calls by hermes, read by this plugin's scanner as hermes_json, reasoning by qwen3." in log

@@ -291,7 +291,7 @@ def test_the_messages_route_reads_the_same(answers: Any, play: str) -> None:
 
 def test_the_messages_route_needs_no_adapter(routes: Server) -> None:
     assert (
-        "tool calls by hermes, read by our own scanner as hermes_json, reasoning by qwen3"
+        "tool calls by hermes, read by this plugin's scanner as hermes_json, reasoning by qwen3"
         in routes.log_text()
     )
 

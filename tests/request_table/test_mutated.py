@@ -2,28 +2,18 @@
 
 import asyncio
 import copy
-import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from request_table.rendering import NAMES, TEMPLATES, Renderer, template
+from fuzz.examples import examples
+from fuzz.posting import assert_fair, post
+from request_table.rendering import TEMPLATES
 from request_table.row import Json
 from request_table.rows import ROWS
-from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall, ReplyFinished
-from vllm_messages_plugin.testing.fake_engine import FakeModels, app_with
 
-SAID = (
-    EngineThinking("Hm."),
-    EngineText("Yes."),
-    EngineToolCall(0, "get_weather", "{}"),
-    ReplyFinished("stop", 9),
-)
-WINDOW = 100_000
 DEEP = 100
 
 
@@ -95,36 +85,7 @@ def change(body: Json, at: Place, draw: st.DrawFn) -> None:
         holder[at[-1]] = copy.deepcopy(source)
 
 
-async def post(body: Json, name: str, path: str) -> httpx.Response:
-    spoken = template(name)
-    engine = Renderer(
-        SAID, traits=spoken.traits(images=False), window=WINDOW, models=FakeModels(NAMES), template=spoken
-    )
-    transport = httpx.ASGITransport(app_with(engine))  # what escapes the routes fails the test
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-        return await http.post(path, content=json.dumps(body).encode())
-
-
-FIELD = re.compile(r"([a-z_]\w*)(\.[^\s:]+)*: .")
-REQUIRED = {"model", "messages", "max_tokens"}
-
-
-def assert_fair(reply: httpx.Response, body: Json) -> None:
-    """Fails unless a reply is an answer, or a refusal that names one of the body's fields."""
-    if reply.status_code == 200:
-        return
-    assert reply.status_code in (400, 404), reply.text
-    message = reply.json()["error"]["message"]
-    if message.startswith(("The request body is not valid JSON: recursion", "prompt is too long: ")):
-        return
-    named = FIELD.match(message)
-    assert named, message
-    assert named[1] in REQUIRED | set(body), message
-    unknown = named[1] == "model" and isinstance(body.get("model"), str) and body["model"] != ""
-    assert (reply.status_code == 404) is unknown, message
-
-
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(mutated(), st.sampled_from(TEMPLATES), st.sampled_from(["", "/count_tokens"]))
 def test_a_mutated_request_is_answered_or_refused_by_name(body: Json, name: str, route: str) -> None:
     reply = asyncio.run(post(body, name, f"/v1/messages{route}"))
