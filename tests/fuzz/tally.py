@@ -38,6 +38,8 @@ def summary(total: Counter[str]) -> str:
 
 
 @atexit.register
-def _write() -> None:
+def flush() -> None:
+    """Add what was counted since the last time to the file that the environment names."""
     if _statuses and (name := os.environ.get(VARIABLE)):
         add(Path(name), _statuses)
+        _statuses.clear()

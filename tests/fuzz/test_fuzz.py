@@ -4,11 +4,11 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
-import pytest
-
-from support import fuzz
+from fuzz import tally
+from fuzz.__main__ import explore
 
 CONFTEST = """
 import pytest
@@ -64,29 +64,28 @@ def test_elsewhere_runs_differ(tmp_path: Path) -> None:
     assert len({drawn(tmp_path, "") for _ in range(2)}) == 2
 
 
-class Rounds:
-    """Stands in for subprocess.run: each round ends with the next status."""
+def test_a_failing_part_ends_the_run_with_its_status() -> None:
+    statuses, seeds = [0, 0, 3], []
 
-    def __init__(self, *statuses: int) -> None:
-        self.statuses = list(statuses)
-        self.commands: list[list[str]] = []
+    def part(seed: int) -> int:
+        seeds.append(seed)
+        return statuses[len(seeds) - 1]
 
-    def __call__(self, command: list[str]) -> subprocess.CompletedProcess[str]:
-        self.commands.append(command)
-        return subprocess.CompletedProcess(command, self.statuses.pop(0))
-
-
-def test_a_failing_round_ends_the_run_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = Rounds(0, 0, 3, 0)
-    monkeypatch.setattr(fuzz.subprocess, "run", rounds)
-    assert fuzz.main(["--minutes", "1", "tests/formats"]) == 3
-    assert len(rounds.commands) == 3
-    seeds = [word for command in rounds.commands for word in command if "seed" in word]
+    assert explore([part, part], seconds=60) == 3
     assert len(set(seeds)) == 3
-    assert all(command[-1] == "tests/formats" for command in rounds.commands)
 
 
-def test_one_round_is_run_however_short_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds = Rounds(0)
-    monkeypatch.setattr(fuzz.subprocess, "run", rounds)
-    assert fuzz.main(["--minutes", "0"]) == 0
+def test_each_part_is_run_once_however_short_the_time() -> None:
+    ran: list[str] = []
+    assert explore([lambda _: ran.append("a") or 0, lambda _: ran.append("b") or 0], seconds=0) == 0
+    assert ran == ["a", "b"]
+
+
+def test_the_tally_adds_up_what_several_processes_counted(tmp_path: Path) -> None:
+    file = tmp_path / "tally"
+    assert tally.read(file) == {}
+    tally.add(file, Counter({"200": 1000, "400": 1}))
+    tally.add(file, Counter({"200": 500, "500": 2}))
+    total = tally.read(file)
+    assert total == {"200": 1500, "400": 1, "500": 2}
+    assert tally.summary(total) == "1,503 fuzzed requests (200: 1,500, 400: 1, 500: 2), 2 of them 5xx"

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.http.headers import request_id_of
+from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.http.reading import prepare
 from vllm_messages_plugin.http.routing import MessagesRoute
@@ -14,7 +15,10 @@ from vllm_messages_plugin.wire.sse import dump
 router = APIRouter(route_class=MessagesRoute)
 
 
-@router.post("/v1/messages/count_tokens", response_model=None)
+PATH = "/v1/messages/count_tokens"
+
+
+@router.post(PATH, response_model=None, openapi_extra=request_body(PATH, CountTokensRequest))
 async def count_tokens(request: Request) -> Response:
     """Return the number of input tokens of a request, also where it exceeds the context window."""
     prepared = await prepare(request, app_context(request), CountTokensRequest)

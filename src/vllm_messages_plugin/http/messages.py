@@ -20,6 +20,7 @@ from vllm_messages_plugin.http.generation import (
 )
 from vllm_messages_plugin.http.headers import beta_names, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, cancel_on_disconnect
+from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, call, prepare
 from vllm_messages_plugin.http.routing import MessagesRoute
@@ -47,7 +48,10 @@ COUNT_THINKING_BETA = "thinking-token-count-2026-05-13"
 router = APIRouter(route_class=MessagesRoute)
 
 
-@router.post("/v1/messages", response_model=None)
+PATH = "/v1/messages"
+
+
+@router.post(PATH, response_model=None, openapi_extra=request_body(PATH, MessagesRequest))
 async def create_message(request: Request) -> Response:
     """Reply to a conversation, as an event stream or as one message."""
     context, request_id = app_context(request), request_id_of(request)
