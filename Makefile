@@ -64,6 +64,9 @@ fuzz: env ## Fuzz requests and texts, run property tests with new examples; MINU
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) \
 		--schemathesis .venv-fuzz/bin/schemathesis $(ARGS)
 
+soak: env ## Put many clients on one server, look for violations and leaks; MINUTES=30, ARGS=--write
+	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),30) $(ARGS)
+
 bench: env ## Measure the plugin beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
 

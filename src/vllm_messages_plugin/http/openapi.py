@@ -23,7 +23,7 @@ def request_body(path: str, model: type[BaseModel]) -> dict[str, Any]:
 
 
 def _with_overlapping_alternatives(schema: Any) -> Any:
-    """Return the schema with `anyOf` for `oneOf`, as blocks of unknown types are accepted and types overlap."""
+    """Return the schema with `anyOf` for `oneOf`, as unknown types are accepted and types overlap."""
     if isinstance(schema, list):
         return [_with_overlapping_alternatives(part) for part in schema]
     if not isinstance(schema, dict):
