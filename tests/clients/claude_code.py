@@ -1,4 +1,4 @@
-"""Claude Code as a subprocess: the pinned program from npm, alone in a home of its own, on loopback."""
+"""Runs Claude Code: the pinned version from npm, in a home directory of its own, with loopback only."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def program() -> Path:
 
 
 def environment(server: Server, home: Path) -> dict[str, str]:
-    """Return all that the program sees: the server, its model's limits, and no way to call elsewhere."""
+    """Return the program's environment: the server, its model's limits, and no way to reach other hosts."""
     aliases = {f"ANTHROPIC_DEFAULT_{alias}_MODEL": server.model for alias in ALIASES}
     return aliases | {
         "PATH": os.environ["PATH"],

@@ -1,4 +1,4 @@
-"""Packages from npm, pinned, each set installed once into the cache."""
+"""Installs pinned npm packages, each set once into the cache."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""What the scripted model says to every client: an answer, a loop of two calls, and an object."""
+"""The scripted replies for every client: a text, a loop of two tool calls, and a JSON object."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ Rule = dict[str, Any]
 
 QUESTION = "Is the heron cold?"
 GREETING, ANSWER = "Hello, heron.", "It is 7 degrees where the heron lives."
-THOUGHT = "<think>\nI must find the bird.\n</think>\n\n"
+THINKING = "<think>\nI must find the bird.\n</think>\n\n"
 OBJECT = {"city": "Oslo", "birds": 3}
 # What the tools of each client's program return.
 PLACE, WEATHER = "The heron lives in Oslo", "7 degrees in Oslo"
@@ -16,7 +16,7 @@ HELLO: list[Rule] = [{"when": "Say hello", "say": GREETING}]
 
 
 def call(name: str, /, **arguments: Any) -> str:
-    """Write a call as the model of `tiny` does."""
+    """Return a tool call in the format of the tiny model."""
     return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
@@ -35,9 +35,9 @@ def loop(prefix: str = "", seen: str = "", of: str = "") -> list[Rule]:
 
 
 def everything(tool: str) -> list[Rule]:
-    """Rules for all that a client is asked: its forced tool for objects has this name."""
+    """Return the rules for all tasks of a client; `tool` is the tool it forces for objects."""
     objects = [
         {"when": "Fill in the tool", "say": call(tool, **OBJECT)},
         {"when": "Fill in the schema", "say": json.dumps(OBJECT)},
     ]
-    return [*HELLO, *objects, *loop(THOUGHT, seen="find the bird")]
+    return [*HELLO, *objects, *loop(THINKING, seen="find the bird")]

@@ -1,4 +1,4 @@
-"""Runs a client's own program: JSON in, JSON out, an environment that holds the server and nothing else."""
+"""Runs a client's program, which reads and writes JSON and knows only the server."""
 
 import json
 import os
@@ -15,8 +15,8 @@ RUN_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Told:
-    """What each task of a client's program came to: a value, or the error it ended in."""
+class Outcomes:
+    """The outcome of each task of a client's program: a value or an error."""
 
     outcomes: Mapping[str, Mapping[str, Any]]
 
@@ -26,7 +26,7 @@ class Told:
 
 
 def environment(server: Server, home: Path | None = None) -> dict[str, str]:
-    """Return what a client sees: the server, no proxy, no key of ours, and telemetry switched off."""
+    """Return a client's environment: the server, no proxy, no API key of this machine, no telemetry."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home or "/nonexistent"),
@@ -42,7 +42,7 @@ def environment(server: Server, home: Path | None = None) -> dict[str, str]:
 
 
 def run(command: Sequence[str | Path], server: Server, given: Any, **variables: str) -> Any:
-    """Run a program with this value as JSON on its input; return what it printed, read as JSON."""
+    """Run a program with this value as JSON on its stdin; return its stdout parsed as JSON."""
     done = subprocess.run(
         [str(part) for part in command],
         input=json.dumps(given),
@@ -55,7 +55,7 @@ def run(command: Sequence[str | Path], server: Server, given: Any, **variables: 
     return json.loads(done.stdout)
 
 
-def python_tasks(name: str, python: Path, server: Server, **variables: str) -> Told:
-    """Have a Python program, which sees its own venv alone, do all its tasks in one process."""
+def python_tasks(name: str, python: Path, server: Server, **variables: str) -> Outcomes:
+    """Run all tasks of a Python program in one process, isolated to its own venv."""
     command = [python, "-E", "-s", "-B", PROGRAMS / name]
-    return Told(run(command, server, None, **variables))
+    return Outcomes(run(command, server, None, **variables))

@@ -1,4 +1,4 @@
-"""The pictures of the README, each from a real run: `make recordings` writes them to docs/images.
+"""Draws the README's pictures from real runs; `make recordings` writes them to docs/images.
 
 A person sits at a terminal in ~/garden, with a server on port 8000: SmolLM2 for the smoke test and `flags`,
 the scripted model, served as my-model, for Claude Code.
@@ -25,7 +25,7 @@ from vllm_messages_plugin.testing import tiny
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 PORT = 8000
 PROMPT = b"\x1b[1;32m~/garden\x1b[0m $ "
-# A screen no program fills; what is blank below the last line is cut off.
+# Taller than any program's output; blank lines at the end are cut off.
 TALL = 200
 END_SECONDS = 600
 QUIET_SECONDS = 3.0
@@ -39,17 +39,17 @@ DONE = "I mended it: the bird is a heron."
 
 @dataclass(frozen=True)
 class Desk:
-    """A person's home, with a folder they work in; nothing of the machine's is seen."""
+    """A user's home directory with a working folder; nothing of the real machine is visible."""
 
     home: Path
 
     @property
     def garden(self) -> Path:
-        """The folder they work in."""
+        """The working folder."""
         return self.home / "garden"
 
     def environment(self) -> dict[str, str]:
-        """All that their programs see."""
+        """Return the environment of the user's programs."""
         beside = Path(sys.executable).parent
         return {
             "PATH": f"{self.home / 'bin'}:{beside}:{os.environ['PATH']}",
@@ -64,7 +64,7 @@ class Desk:
 
 
 def desk(place: Path) -> Desk:
-    """A new one: a note, Claude Code and a model at hand, the welcome seen, the folder trusted."""
+    """Create a home with a note, Claude Code, a model, and the first-run questions answered."""
     found = Desk(place)
     for folder in (found.garden, place / "bin", place / ".claude"):
         folder.mkdir(parents=True)
@@ -122,7 +122,7 @@ def _save(name: str, shown: list[Text], columns: int) -> None:
 
 
 def rules(at: Desk) -> list[Mapping[str, str]]:
-    """What the scripted model says: read, edit, report. The last result decides, so it stands first."""
+    """Return the playbook: read, edit, report. The rule for the last tool result comes first."""
     note = str(at.garden / "note.txt")
     edit = play.call("Edit", file_path=note, old_string="hern", new_string="heron")
     return [
@@ -133,7 +133,7 @@ def rules(at: Desk) -> list[Mapping[str, str]]:
 
 
 def with_my_model(at: Desk) -> None:
-    """What is shown with the scripted model."""
+    """Record the scenes with the scripted model."""
     with _served(["my-model"], tiny.model_directory(), "--dtype", "float32") as server:
         record("claude-config", at, "vllm-messages claude-config", 100, whole=False)
         record("bench", at, "vllm-messages bench", 90)
@@ -142,7 +142,7 @@ def with_my_model(at: Desk) -> None:
 
 
 def with_smollm2(at: Desk) -> None:
-    """What is shown with SmolLM2."""
+    """Record the scenes with SmolLM2."""
     record("flags", at, f"vllm-messages flags {MODEL}", 120)
     with _served(["smollm2"], smollm2.model_directory(), scripted=False, window=8192):
         groups = " ".join(f"--group {name}" for name in GROUPS)

@@ -1,4 +1,4 @@
-"""Every kind of block that a reply may hold, on scripted output: one table for both official SDKs.
+"""Scripted replies with every kind of block, in one table for both official SDKs.
 
 `tests/live/test_sdk.py` asks with the Python SDK, `test_typescript_sdk.py` with the TypeScript one.
 """
@@ -26,15 +26,15 @@ SHOOT = '<tool_call>\n{"name": "computer_screenshot", "arguments": {}}\n</tool_c
 READ = '<tool_call>\n{"name": "browser_find", "arguments": {"query": "a heron"}}\n</tool_call>'
 
 
-def think(thought: str) -> str:
-    return f"<think>\n{thought}\n</think>\n\n"
+def think(thinking_text: str) -> str:
+    return f"<think>\n{thinking_text}\n</think>\n\n"
 
 
 def text(words: str) -> Json:
     return {"type": "text", "text": words}
 
 
-def thought(words: str) -> Json:
+def thinking_block(words: str) -> Json:
     return {"type": "thinking", "thinking": words}
 
 
@@ -58,7 +58,7 @@ LOOKED = called("look")
 
 @dataclass(frozen=True)
 class Case:
-    """What is asked, what the model says, and what of it the message must hold, without ids."""
+    """A request, the model's scripted text, and the expected content without ids."""
 
     name: str
     says: str
@@ -77,7 +77,7 @@ class Case:
 
     @property
     def apis(self) -> Sequence[str]:
-        """The interfaces of an SDK that know all fields; the plain one loses those of betas in streams."""
+        """The SDK interfaces that keep all fields; the plain one drops beta fields in streams."""
         return APIS[1:] if "context_management" in self.fields else APIS
 
     @property
@@ -92,7 +92,7 @@ BIRD: Json = {"name": "heron", "kind": "wader", "nests": [{"place": "reed", "egg
 
 @dataclass(frozen=True)
 class ParseCase:
-    """What the model says where a bird is asked for, and what `parse` must make of it."""
+    """A scripted reply for a structured output, and what the SDK's `parse` must return."""
 
     name: str
     says: str
@@ -113,7 +113,7 @@ def thinking(display: str | None = None, **fields: Any) -> Json:
 
 
 def thinks(name: str, display: str | None, *, shown: bool = True, betas: Sequence[str] = ()) -> Case:
-    content = [thought("Hm, déjà vu." if shown else ""), text("Yes.")]
+    content = [thinking_block("Hm, déjà vu." if shown else ""), text("Yes.")]
     return Case(name, think("Hm, déjà vu.") + "Yes.", content, fields=thinking(display), betas=betas)
 
 
@@ -124,14 +124,14 @@ THINKING = [
     thinks("thinking omitted", "omitted", shown=False),
     thinks("thinking counted", "summarized", betas=[COUNTED]),
     thinks("thinking omitted and counted", "omitted", shown=False, betas=[COUNTED]),
-    Case("thinking alone", think("Hm."), [thought("Hm.")], fields=thinking()),
-    Case("a thought and a call", think("Hm.") + CALL, [thought("Hm."), OSLO], "tool_use", thinking()),
+    Case("thinking alone", think("Hm."), [thinking_block("Hm.")], fields=thinking()),
+    Case("a thought and a call", think("Hm.") + CALL, [thinking_block("Hm."), OSLO], "tool_use", thinking()),
     Case(
         "thoughts, texts and calls by turns",
         f"{think('One.')}First.\n{CALL}\n{think('Two.')}{OTHER}\n{think('Three.')}Last.",
         [
-            *(thought("One."), text("First."), OSLO),
-            *(thought("Two."), ROME, thought("Three."), text("Last.")),
+            *(thinking_block("One."), text("First."), OSLO),
+            *(thinking_block("Two."), ROME, thinking_block("Three."), text("Last.")),
         ],
         "tool_use",
         thinking(),
@@ -139,7 +139,7 @@ THINKING = [
     Case(
         "a call before the thought",
         f"{CALL}\n{think('One.')}Said.\n{LOOK}",
-        [OSLO, thought("One."), text("Said."), LOOKED],
+        [OSLO, thinking_block("One."), text("Said."), LOOKED],
         "tool_use",
         thinking(),
     ),
@@ -193,7 +193,7 @@ FORMAT = {
     },
 }
 BEGUN = [{"role": "user", "content": "The answer?"}, {"role": "assistant", "content": "It is"}]
-CUT_CALL = called("weather", city="Oslo")  # the SDKs read what is whole of a cut call
+CUT_CALL = called("weather", city="Oslo")  # the SDKs parse the complete part of a cut call
 
 LIMITS = [
     Case("text", "Hello there.", [text("Hello there.")]),
@@ -209,14 +209,16 @@ LIMITS = [
         sequence="three",
     ),
     Case("text cut", "One two three four", [text("One two")], "max_tokens", {"max_tokens": 2}),
-    Case("a thought cut", think("One two three"), [thought("One")], "max_tokens", thinking(max_tokens=3)),
+    Case(
+        "a thought cut", think("One two three"), [thinking_block("One")], "max_tokens", thinking(max_tokens=3)
+    ),
     Case("a call cut", CALL, [CUT_CALL], "max_tokens", {"tools": TOOLS, "max_tokens": 19}),
     Case("nothing but the prompt read", "x", [], "max_tokens", {"max_tokens": 0}),
     Case("JSON", '{"ok": true}', [text('{"ok": true}')], fields={"output_config": {"format": FORMAT}}),
     Case(
         "JSON after thinking",
         think("Hm.") + '{"ok": true}',
-        [thought("Hm."), text('{"ok": true}')],
+        [thinking_block("Hm."), text('{"ok": true}')],
         fields=thinking(output_config={"format": FORMAT}),
     ),
     Case(
@@ -282,11 +284,11 @@ def by_api(cases: Iterable[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "api"), pairs, ids=[f"{case.name}-{api}" for case, api in pairs])
 
 
-# What must hold of the messages that an SDK made.
+# Checks of the messages that an SDK built.
 
 
 def raw_reply(http: httpx.Client, case: Case, model: str) -> Json:
-    """The reply without an SDK, asked for twice: the second time all of its prompt is cached."""
+    """Return the reply without an SDK, requested twice: the second time its prompt is cached."""
     for _ in range(2):
         answer = http.post("/v1/messages", json=case.body(model), headers=case.headers)
         assert answer.status_code == 200, answer.text
@@ -302,15 +304,15 @@ def without_ids(message: Json) -> Json:
 
 
 def is_as_scripted(message: Json, case: Case) -> None:
-    """Fails unless a message holds what the model said."""
+    """Fail unless a message has the content of the script."""
     left_out = ("id", "signature", "caller")
-    told = [
+    blocks = [
         {key: value for key, value in block.items() if key not in left_out} for block in message["content"]
     ]
     stop = (message["stop_reason"], message["stop_sequence"])
     assert stop == (case.stop, case.sequence), json.dumps(message, ensure_ascii=False)
     if not case.small_window:
-        assert told == list(case.content)
+        assert blocks == list(case.content)
     for block in message["content"]:
         if block["type"] == "thinking":
             assert block["signature"]
@@ -320,7 +322,7 @@ def is_as_scripted(message: Json, case: Case) -> None:
 
 
 def binds_a_call_or_the_json() -> bool:
-    """Whether this vLLM has grammars for that; before 0.31 a schema binds the whole reply."""
+    """Whether this vLLM has the grammars for a case; before 0.31 a schema constrains the whole reply."""
     return [int(part) for part in re.findall(r"\d+", version("vllm"))[:2]] >= [0, 31]
 
 

@@ -1,4 +1,4 @@
-"""What a program wrote to its terminal, drawn as a picture: pyte is the terminal, rich writes the SVG.
+"""Draws a program's terminal output as SVG: pyte emulates the terminal, rich writes the picture.
 
 Fonts and colours are the reader's own or the page's; the picture fetches nothing.
 """

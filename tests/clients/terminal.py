@@ -1,4 +1,4 @@
-"""A program in a terminal of its own: what it writes is read all the time, what is typed reaches it.
+"""Runs a program in a pseudo-terminal, collects its output and types input.
 
 The screen is not drawn: `written` is all text so far without its control sequences, where a jump of the
 cursor counts as a space.
@@ -24,7 +24,7 @@ CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|
 
 
 class Terminal:
-    """The side of a terminal that a person sits at."""
+    """The user's side of a terminal."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

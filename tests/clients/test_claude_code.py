@@ -1,4 +1,4 @@
-"""Claude Code against the live server: what the scripted model says is done, shown and sent back."""
+"""Claude Code against the live server: scripted replies are shown, tool calls run, results sent back."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from clients import claude_code
 from clients.play import call
 from support.server import Server
 
-THOUGHT = "<think>\nLet me see.\n</think>\n\n"
+THINKING = "<think>\nLet me see.\n</think>\n\n"
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Path:
 
 @contextmanager
 def requests(server: Server, count: int) -> Iterator[None]:
-    """Hold that the server sees this many Messages requests inside the block, each answered with 200."""
+    """Assert that the server gets this many Messages requests inside the block, each with status 200."""
     before = len(server.log_text())
     yield
     lines = server.log_text()[before:].splitlines()
@@ -42,8 +42,8 @@ def blocks(run: claude_code.Run, kind: str) -> list[dict[str, Any]]:
     return [block for block in found if block["type"] == kind]
 
 
-def test_an_answer_is_shown(server: Server, place: Path) -> None:
-    rules = [{"when": "Say something about plums", "say": THOUGHT + "Plums are ripe."}]
+def test_a_reply_is_shown(server: Server, place: Path) -> None:
+    rules = [{"when": "Say something about plums", "say": THINKING + "Plums are ripe."}]
     with server.playbook(rules), requests(server, 1):
         run = claude_code.ask(server, place, "Say something about plums.")
     assert run.status == 0, run
@@ -54,8 +54,11 @@ def test_an_answer_is_shown(server: Server, place: Path) -> None:
 def test_a_file_is_read_and_quoted(server: Server, place: Path) -> None:
     read = call("Read", file_path=str(place / "note.txt"))
     rules = [
-        {"when": "<tool_response>.*heron stands", "say": THOUGHT + "It says: the heron stands in the reeds."},
-        {"when": "Read the note", "say": f"{THOUGHT}I read it.\n{read}"},
+        {
+            "when": "<tool_response>.*heron stands",
+            "say": THINKING + "It says: the heron stands in the reeds.",
+        },
+        {"when": "Read the note", "say": f"{THINKING}I read it.\n{read}"},
     ]
     with server.playbook(rules), requests(server, 2):
         run = claude_code.ask(server, place, "Read the note in note.txt.", "--allowedTools", "Read")
@@ -66,12 +69,12 @@ def test_a_file_is_read_and_quoted(server: Server, place: Path) -> None:
     assert "heron" in json.dumps(blocks(run, "tool_result"))
 
 
-def test_two_calls_in_one_answer_are_both_done(server: Server, place: Path) -> None:
+def test_two_calls_in_one_reply_both_run(server: Server, place: Path) -> None:
     names = ("note.txt", "list.txt")
     both = "\n".join(call("Read", file_path=str(place / name)) for name in names)
     rules = [
-        {"when": "<tool_response>.*heron.*<tool_response>.*plums", "say": THOUGHT + "A heron, and plums."},
-        {"when": "Read both files", "say": THOUGHT + both},
+        {"when": "<tool_response>.*heron.*<tool_response>.*plums", "say": THINKING + "A heron, and plums."},
+        {"when": "Read both files", "say": THINKING + both},
     ]
     with server.playbook(rules), requests(server, 2):
         run = claude_code.ask(server, place, "Read both files.", "--allowedTools", "Read")
@@ -82,10 +85,10 @@ def test_two_calls_in_one_answer_are_both_done(server: Server, place: Path) -> N
     assert len(uses) == 2
 
 
-def test_a_session_is_continued_with_all_it_said(server: Server, place: Path) -> None:
+def test_a_session_is_continued_with_its_whole_history(server: Server, place: Path) -> None:
     rules = [
-        {"when": r"assistant\n.*A heron is a bird\..*And a plum\?", "say": THOUGHT + "A fruit."},
-        {"when": "What is a heron", "say": THOUGHT + "A heron is a bird."},
+        {"when": r"assistant\n.*A heron is a bird\..*And a plum\?", "say": THINKING + "A fruit."},
+        {"when": "What is a heron", "say": THINKING + "A heron is a bird."},
     ]
     with server.playbook(rules), requests(server, 2):
         first = claude_code.ask(server, place, "What is a heron?")
@@ -95,10 +98,10 @@ def test_a_session_is_continued_with_all_it_said(server: Server, place: Path) ->
     assert first.result["session_id"] == second.result["session_id"]
 
 
-def test_a_refused_tool_is_told_to_the_model(server: Server, place: Path) -> None:
+def test_the_model_learns_that_a_tool_was_refused(server: Server, place: Path) -> None:
     rules = [
-        {"when": "<tool_response>", "say": THOUGHT + "I may not."},
-        {"when": "Make a file", "say": THOUGHT + call("Write", file_path=str(place / "new"), content="x")},
+        {"when": "<tool_response>", "say": THINKING + "I may not."},
+        {"when": "Make a file", "say": THINKING + call("Write", file_path=str(place / "new"), content="x")},
     ]
     with server.playbook(rules), requests(server, 2):
         run = claude_code.ask(server, place, "Make a file.", "--disallowedTools", "Bash")

@@ -1,4 +1,4 @@
-"""Claude Code as a person uses it, in a terminal: ask, see a file read, compact, go on."""
+"""Claude Code in a terminal: ask, have a file read, compact, continue."""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from clients import claude_code, play, terminal
 from clients.terminal import Terminal
 from support.server import Server
 
-THOUGHT = "<think>\nLet me see.\n</think>\n\n"
+THINKING = "<think>\nLet me see.\n</think>\n\n"
 NO_AUTO_MODE = json.dumps({"disableAutoMode": "disable"})
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory that is trusted already, with a note in it; the home beside it has seen the welcome."""
+    """A trusted directory with a note in it, beside a home where the first-run questions are answered."""
     directory, home = tmp_path / "work", tmp_path / "home"
     directory.mkdir()
     (directory / "note.txt").write_text("The heron stands in the reeds.\n", encoding="utf-8")
@@ -39,8 +39,8 @@ def screen(server: Server, place: Path) -> Iterator[Terminal]:
         yield running
 
 
-def test_a_person_asks_and_is_answered(server: Server, screen: Terminal) -> None:
-    with server.playbook([{"when": "Say something", "say": THOUGHT + "Plums are ripe."}]):
+def test_a_question_gets_a_reply(server: Server, screen: Terminal) -> None:
+    with server.playbook([{"when": "Say something", "say": THINKING + "Plums are ripe."}]):
         screen.enter("Say something about plums.")
         screen.wait_for("Plums are ripe.")
 
@@ -49,10 +49,10 @@ def test_a_session_is_compacted_and_goes_on_from_its_summary(
     server: Server, screen: Terminal, place: Path
 ) -> None:
     rules = [
-        {"when": "The heron is the matter.*Where was it", "say": THOUGHT + "In the reeds, I noted."},
+        {"when": "The heron is the matter.*Where was it", "say": THINKING + "In the reeds, I noted."},
         {"when": "create a detailed summary", "say": "<summary>The heron is the matter.</summary>"},
-        {"when": "<tool_response>.*heron stands", "say": THOUGHT + "It tells of a heron."},
-        {"when": "Read the note", "say": THOUGHT + play.call("Read", file_path=str(place / "note.txt"))},
+        {"when": "<tool_response>.*heron stands", "say": THINKING + "It tells of a heron."},
+        {"when": "Read the note", "say": THINKING + play.call("Read", file_path=str(place / "note.txt"))},
     ]
     with server.playbook(rules):
         screen.enter("Read the note in note.txt.")

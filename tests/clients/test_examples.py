@@ -1,4 +1,4 @@
-"""The examples: what can run without a GPU is run, the rest is checked for its syntax and its names."""
+"""The examples: those that need no GPU run; the others are checked for syntax and names."""
 
 import configparser
 import json
@@ -95,7 +95,7 @@ def test_the_tools_in_javascript_are_called_one_after_the_other(server: Server, 
     ]
 
 
-def test_thoughts_are_shown_in_grey_and_handed_back(server: Server) -> None:
+def test_thinking_is_shown_in_grey_and_sent_back(server: Server) -> None:
     thought = "<think>\nLetter by letter.\n</think>\n\n"
     rules = [
         {"when": "Three.*Are you sure", "say": thought + "Quite sure."},
@@ -115,7 +115,7 @@ def test_a_real_model_answers_with_an_object(smollm2_server: Server) -> None:
     assert re.fullmatch(r"[1-4] x (small|large) (coffee|tea|cocoa)\n", shown)
 
 
-def test_a_picture_is_refused_with_a_reason_by_a_model_that_reads_text(server: Server) -> None:
+def test_a_text_model_refuses_an_image_with_a_reason(server: Server) -> None:
     done = example(python_example("vision.py"), server)
     assert done.returncode == 1
     assert "tiny did not take the picture: messages.0.content.0: Could not process image" in done.stderr

@@ -1,4 +1,4 @@
-"""OpenCode, another coding agent, against the live server: it speaks through the Vercel AI SDK."""
+"""OpenCode, a coding agent built on the Vercel AI SDK, against the live server."""
 
 import json
 import subprocess
@@ -73,8 +73,8 @@ def texts(said: list[dict[str, Any]], kind: str = "text") -> list[str]:
     return [part["text"].strip() for part in said if part["type"] == kind]
 
 
-def test_an_answer_is_shown_with_its_thought(server: Server, place: Path) -> None:
-    with server.playbook([{"when": "Say hello", "say": play.THOUGHT + play.GREETING}]):
+def test_a_reply_is_shown_with_its_thinking(server: Server, place: Path) -> None:
+    with server.playbook([{"when": "Say hello", "say": play.THINKING + play.GREETING}]):
         said = parts(server, place, "Say hello.")
     assert texts(said) == [play.GREETING]
     assert texts(said, "reasoning") == ["I must find the bird."]
@@ -83,10 +83,10 @@ def test_an_answer_is_shown_with_its_thought(server: Server, place: Path) -> Non
 
 def test_two_files_are_read_one_after_the_other(server: Server, place: Path) -> None:
     def read(name: str) -> str:
-        return play.THOUGHT + play.call("read", filePath=str(place / name))
+        return play.THINKING + play.call("read", filePath=str(place / name))
 
     rules = [
-        {"when": f"find the bird.*{LIST}", "say": play.THOUGHT + "A heron, and plums."},
+        {"when": f"find the bird.*{LIST}", "say": play.THINKING + "A heron, and plums."},
         {"when": f"find the bird.*{NOTE}", "say": read("list.txt")},
         {"when": "Read both files", "say": read("note.txt")},
     ]

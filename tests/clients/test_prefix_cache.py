@@ -1,4 +1,4 @@
-"""A ten-turn Claude Code session: each turn finds the last one's prompt in the cache."""
+"""A Claude Code session of ten turns: each turn finds the previous prompt in the prefix cache."""
 
 import itertools
 import json
@@ -16,7 +16,7 @@ from vllm_messages_plugin.testing import tiny
 TURNS = 10
 BLOCK = 128  # tokens in a block of vLLM's cache on a CPU: a prompt's last, unfinished block is never cached
 SHARE = 0.99
-# System and tools are this much of a first prompt; after them comes what the user said.
+# System prompt and tools make up this share of a first prompt; the user's message comes after them.
 SHARED = 0.75
 
 
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def rules(directory: Path) -> list[dict[str, str]]:
-    """Read page after page, then say so. The last page read decides, so later turns stand first."""
+    """Return the playbook: read page after page, then report. Later pages come first: the last decides."""
     found = [{"when": f"This is page {TURNS - 1}\\.", "say": "All pages are read."}]
     for turn in reversed(range(TURNS - 1)):
         say = f"On to page {turn + 1}.\n" + call("Read", file_path=str(directory / f"page{turn + 1}.txt"))
@@ -58,7 +58,7 @@ def prompt_tokens(usage: dict[str, Any]) -> int:
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """The session as docs/claude-code.md has it; `pytest -s` prints it."""
+    """Return the session's table as in docs/claude-code.md; `pytest -s` prints it."""
     lines = ["| turn | prompt | read from the cache | of the last prompt |", "|---|---|---|---|"]
     for turn, usage in enumerate(found, start=1):
         read = usage["cache_read_input_tokens"]

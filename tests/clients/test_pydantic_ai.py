@@ -3,26 +3,26 @@
 import pytest
 
 from clients import play, venv
-from clients.program import Told, python_tasks
+from clients.program import Outcomes, python_tasks
 from support.server import Server
 
 VERSION = "2.68.0"
 
 
 @pytest.fixture(scope="module")
-def told(server: Server) -> Told:
+def outcomes(server: Server) -> Outcomes:
     python = venv.python_with(f"pydantic-ai-{VERSION}", f"pydantic-ai-slim[anthropic]=={VERSION}")
     with server.playbook(play.everything("final_result")):
         return python_tasks("pydantic_ai_client.py", python, server)
 
 
-def test_an_answer_is_read(told: Told) -> None:
-    assert told["plain"]["output"] == play.GREETING
-    assert told["plain"]["replies"][0]["finish"] == "stop"
+def test_a_reply_is_read(outcomes: Outcomes) -> None:
+    assert outcomes["plain"]["output"] == play.GREETING
+    assert outcomes["plain"]["replies"][0]["finish"] == "stop"
 
 
-def test_a_stream_adds_up_to_the_answer_and_its_usage(told: Told) -> None:
-    streamed, whole = told["stream"], told["plain"]
+def test_a_stream_adds_up_to_the_reply_and_its_usage(outcomes: Outcomes) -> None:
+    streamed, whole = outcomes["stream"], outcomes["plain"]
     assert "".join(streamed["pieces"]) == play.GREETING
     assert len(streamed["pieces"]) > 1
     assert streamed["replies"] == whole["replies"]
@@ -31,9 +31,9 @@ def test_a_stream_adds_up_to_the_answer_and_its_usage(told: Told) -> None:
 
 
 @pytest.mark.parametrize("task", ["loop", "streamed_loop"])
-def test_a_loop_of_tools_carries_its_signed_thoughts(told: Told, task: str) -> None:
-    assert told[task]["output"].strip() == play.ANSWER
-    replies = told[task]["replies"]
+def test_a_loop_of_tools_carries_its_signed_thinking(outcomes: Outcomes, task: str) -> None:
+    assert outcomes[task]["output"].strip() == play.ANSWER
+    replies = outcomes[task]["replies"]
     assert [reply["finish"] for reply in replies] == ["tool_call", "tool_call", "stop"]
     assert replies[0]["kinds"] == ["thinking", "text", "tool-call"]
     assert replies[1]["calls"] == [["weather", {"city": "Oslo"}]]
@@ -41,10 +41,13 @@ def test_a_loop_of_tools_carries_its_signed_thoughts(told: Told, task: str) -> N
 
 
 @pytest.mark.parametrize("task", ["object_by_tool", "object_by_schema"])
-def test_an_object_fits_its_class(told: Told, task: str) -> None:
-    assert told[task] == play.OBJECT
+def test_an_object_fits_its_class(outcomes: Outcomes, task: str) -> None:
+    assert outcomes[task] == play.OBJECT
 
 
-def test_an_error_has_its_status_and_text(told: Told) -> None:
-    assert told["error"]["status"] == 404
-    assert told["error"]["body"]["error"] == {"type": "not_found_error", "message": "model: no-such-model"}
+def test_an_error_has_its_status_and_text(outcomes: Outcomes) -> None:
+    assert outcomes["error"]["status"] == 404
+    assert outcomes["error"]["body"]["error"] == {
+        "type": "not_found_error",
+        "message": "model: no-such-model",
+    }

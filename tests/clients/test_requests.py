@@ -49,8 +49,8 @@ def raw(server: Server) -> dict[str, int]:
 def typescript(server: Server, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     directory: Path = tmp_path_factory.mktemp("requests")
     program = npm.program(PROGRAMS / "typescript_requests.mjs", directory, *PACKAGES)
-    told = run(["node", program], server, [countable(row) for row in ROWS])
-    return {row.name: counted for row, counted in zip(ROWS, told, strict=True)}
+    outcomes = run(["node", program], server, [countable(row) for row in ROWS])
+    return {row.name: counted for row, counted in zip(ROWS, outcomes, strict=True)}
 
 
 @table(ROWS)

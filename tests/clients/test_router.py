@@ -87,8 +87,11 @@ def test_claude_code_reads_a_file_through_it(server: Server, routed: Server, tmp
     place.mkdir()
     (place / "note.txt").write_text("The heron stands in the reeds.\n", encoding="utf-8")
     rules = [
-        {"when": "<tool_response>.*heron stands", "say": play.THOUGHT + "It tells of a heron."},
-        {"when": "Read the note", "say": play.THOUGHT + play.call("Read", file_path=str(place / "note.txt"))},
+        {"when": "<tool_response>.*heron stands", "say": play.THINKING + "It tells of a heron."},
+        {
+            "when": "Read the note",
+            "say": play.THINKING + play.call("Read", file_path=str(place / "note.txt")),
+        },
     ]
     with server.playbook(rules):
         run = claude_code.ask(routed, place, "Read the note in note.txt.", "--allowedTools", "Read")

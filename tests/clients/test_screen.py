@@ -1,4 +1,4 @@
-"""Pictures of a terminal: what a program wrote is what is drawn."""
+"""Pictures of a terminal show a program's output."""
 
 from xml.etree import ElementTree
 
@@ -13,7 +13,7 @@ def shown(written: bytes) -> list[str]:
     return [line.plain for line in screen.lines(screen.drawn(written, columns=20, rows=5))]
 
 
-def test_text_stands_where_the_cursor_put_it() -> None:
+def test_text_is_drawn_at_the_cursor() -> None:
     assert shown(b"one\r\n\r\n  two\x1b[1;10Hthree") == ["one      three", "", "  two"]
 
 
@@ -36,7 +36,7 @@ def test_colours_and_weights_become_styles() -> None:
     assert ink.color.name == "#010203"
 
 
-def test_a_picture_is_whole_and_fetches_nothing() -> None:
+def test_a_picture_is_complete_and_loads_nothing() -> None:
     drawn = screen.svg(screen.lines(screen.drawn(b"a < b & c", 20, 5)), 20, "title")
     words = "".join(ElementTree.fromstring(drawn).itertext())
     assert "a < b & c" in words.replace("\xa0", " ")

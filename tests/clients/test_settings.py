@@ -1,4 +1,4 @@
-"""The settings as a user gets them: by `vllm-messages claude` for one run, by claude-config for good."""
+"""Claude Code's settings as written by `vllm-messages claude` (one run) and claude-config (permanent)."""
 
 import json
 import os
@@ -21,7 +21,7 @@ RUN_SECONDS = 180
 
 
 class Proxy:
-    """A proxy that everything but loopback would go through: it notes the hosts, and lets nobody through."""
+    """A proxy that records the hosts it is asked for and refuses every connection."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -84,7 +84,7 @@ def claude(server: Server, home: Path, proxy: Proxy, *options: str) -> subproces
     return run([*COMMAND, "claude", server.url, *program, *options, "--", "-p", QUESTION], home, proxy)
 
 
-def test_one_run_asks_the_server_and_nobody_else_and_leaves_no_settings(
+def test_one_run_contacts_only_the_server_and_leaves_no_settings(
     server: Server, home: Path, proxy: Proxy
 ) -> None:
     with server.playbook(RULES):
@@ -101,11 +101,11 @@ def test_traffic_that_is_allowed_would_be_seen(server: Server, home: Path, proxy
     assert proxy.asked
 
 
-def test_written_settings_are_all_that_claude_needs(server: Server, home: Path, proxy: Proxy) -> None:
+def test_claude_needs_nothing_but_the_written_settings(server: Server, home: Path, proxy: Proxy) -> None:
     wrote = run([*COMMAND, "claude-config", server.url, "--write"], home, proxy)
     assert wrote.returncode == 0, wrote.stderr
-    told = json.loads((home / ".claude" / "settings.json").read_text(encoding="utf-8"))
-    assert told["env"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == str(server.window)
+    outcomes = json.loads((home / ".claude" / "settings.json").read_text(encoding="utf-8"))
+    assert outcomes["env"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == str(server.window)
     with server.playbook(RULES):
         # No proxy before loopback is the user's own to say; `vllm-messages claude` says it for one run.
         done = run(

@@ -1,4 +1,4 @@
-"""The official TypeScript SDK against the live server: what it accumulates, and its tool runner."""
+"""The official TypeScript SDK against the live server: accumulated messages and the tool runner."""
 
 import json
 from collections.abc import Sequence
@@ -45,25 +45,25 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def do(program: Path, server: Server, task: str, text: str, **body: Any) -> Any:
-    """Return what the program made of one request."""
+    """Return the program's result for one request."""
     request = {"model": server.model, "max_tokens": 200, "messages": [{"role": "user", "content": text}]}
     return run(["node", program], server, [task, request | body])
 
 
-def test_a_streamed_answer_is_put_together(program: Path, server: Server) -> None:
+def test_a_streamed_reply_is_accumulated(program: Path, server: Server) -> None:
     with server.playbook([{"when": "Weather in Ulm", "say": SAID}]):
         thinking = {"type": "adaptive"}
-        heard = do(program, server, "stream", "Weather in Ulm?", tools=[WEATHER], thinking=thinking)
-    message = heard["message"]
+        reply = do(program, server, "stream", "Weather in Ulm?", tools=[WEATHER], thinking=thinking)
+    message = reply["message"]
     assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
     thought, text, use = message["content"]
-    assert thought["thinking"].strip() == heard["thinking"].strip() == "Let me look."
-    assert text["text"].strip() == heard["text"].strip() == "I look."
+    assert thought["thinking"].strip() == reply["thinking"].strip() == "Let me look."
+    assert text["text"].strip() == reply["text"].strip() == "I look."
     assert (use["name"], use["input"]) == ("weather", {"city": "Ulm"})
-    assert json.loads(heard["inputJson"]) == {"city": "Ulm"}
+    assert json.loads(reply["inputJson"]) == {"city": "Ulm"}
     assert message["stop_reason"] == "tool_use"
-    assert heard["events"][0] == "message_start"
-    assert heard["events"][-1] == "message_stop"
+    assert reply["events"][0] == "message_start"
+    assert reply["events"][-1] == "message_stop"
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -74,12 +74,12 @@ def test_its_tool_runner_finishes_the_loop(program: Path, server: Server, stream
     assert messages[-1]["content"][0]["text"] == play.ANSWER
 
 
-def test_an_answer_cut_by_max_tokens_says_so(program: Path, server: Server) -> None:
+def test_a_reply_cut_by_max_tokens_has_that_stop_reason(program: Path, server: Server) -> None:
     with server.playbook([{"when": "Count", "say": SAID.split("<tool")[0] + "one two three four five six"}]):
-        heard = do(program, server, "stream", "Count.", thinking={"type": "adaptive"}, max_tokens=14)
-    assert heard["message"]["stop_reason"] == "max_tokens"
-    assert heard["message"]["usage"]["output_tokens"] == 14
-    assert "six" not in heard["text"]
+        reply = do(program, server, "stream", "Count.", thinking={"type": "adaptive"}, max_tokens=14)
+    assert reply["message"]["stop_reason"] == "max_tokens"
+    assert reply["message"]["usage"]["output_tokens"] == 14
+    assert "six" not in reply["text"]
 
 
 def test_a_refused_request_raises_the_sdks_own_error(program: Path, server: Server) -> None:
@@ -93,14 +93,16 @@ Replies = dict[tuple[str, str], tuple[Json, Json]]  # by case and api: the raw r
 
 
 def ask_all(program: Path, server: Server, key: str, cases: Sequence[Case]) -> Replies:
-    """Ask for all cases without an SDK, then with both of its interfaces."""
+    """Send every case without an SDK, then with both interfaces of the SDK."""
     headers = {"x-api-key": key}
     with httpx.Client(base_url=server.url, headers=headers, trust_env=False, timeout=120) as http:
-        said = {case.name: raw_reply(http, case, server.model) for case in cases}
+        raw = {case.name: raw_reply(http, case, server.model) for case in cases}
     pairs = [(case, api) for case in cases for api in case.apis]
     asked = [{"api": api, "asked": case.body(server.model), "headers": case.headers} for case, api in pairs]
-    told = run(["node", program], server, ["replies", asked], ANTHROPIC_API_KEY=key)
-    return {(case.name, api): (said[case.name], both) for (case, api), both in zip(pairs, told, strict=True)}
+    outcomes = run(["node", program], server, ["replies", asked], ANTHROPIC_API_KEY=key)
+    return {
+        (case.name, api): (raw[case.name], both) for (case, api), both in zip(pairs, outcomes, strict=True)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -114,21 +116,21 @@ def small(program: Path, strict_server: Server, strict_key: str) -> Replies:
 
 
 @by_api(LARGE_WINDOW)
-def test_a_reply_is_the_same_streamed_and_whole(large: Replies, case: Case, api: str) -> None:
-    said, told = large[case.name, api]
-    is_as_scripted(said, case)
-    assert without_ids(told["whole"]) == without_ids(said)
-    assert without_ids(told["streamed"]) == without_ids(said)
+def test_a_reply_is_the_same_streamed_and_not(large: Replies, case: Case, api: str) -> None:
+    raw, outcomes = large[case.name, api]
+    is_as_scripted(raw, case)
+    assert without_ids(outcomes["whole"]) == without_ids(raw)
+    assert without_ids(outcomes["streamed"]) == without_ids(raw)
 
 
 @by_api(SMALL_WINDOW)
-def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
+def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_not(
     small: Replies, case: Case, api: str
 ) -> None:
-    said, told = small[case.name, api]
-    is_as_scripted(said, case)
-    assert without_ids(told["whole"]) == without_ids(said)
-    assert without_ids(told["streamed"]) == without_ids(said)
+    raw, outcomes = small[case.name, api]
+    is_as_scripted(raw, case)
+    assert without_ids(outcomes["whole"]) == without_ids(raw)
+    assert without_ids(outcomes["streamed"]) == without_ids(raw)
 
 
 # Structured outputs.
@@ -137,8 +139,8 @@ def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
 @pytest.fixture(scope="module")
 def birds(program: Path, server: Server) -> dict[tuple[str, str], Json]:
     asked = [{"api": api, "asked": case.body(server.model)} for case, api in product(PARSED, APIS)]
-    told = run(["node", program], server, ["parse", asked])
-    return {(case.name, api): both for (case, api), both in zip(product(PARSED, APIS), told, strict=True)}
+    outcomes = run(["node", program], server, ["parse", asked])
+    return {(case.name, api): both for (case, api), both in zip(product(PARSED, APIS), outcomes, strict=True)}
 
 
 @pytest.mark.parametrize("form", ["whole", "streamed"])

@@ -1,6 +1,6 @@
-"""Python clients, pinned, each in a venv of its own that is made once in the cache.
+"""Installs pinned Python clients, each in a venv of its own, once into the cache.
 
-Their requirements contradict each other and ours, so none is installed beside vLLM.
+Their requirements conflict with each other and with vLLM's.
 """
 
 import subprocess
@@ -20,7 +20,7 @@ def python_with(name: str, *pinned: str) -> Path:
 
 
 def install(pinned: tuple[str, ...], directory: Path) -> None:
-    """Make a venv without pip and fill it with our own pip; it is moved later, so its scripts don't run."""
+    """Create a venv without pip and install from outside; it is moved later, so its scripts don't run."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(directory)], check=True, timeout=120)
     pip = [
         sys.executable,

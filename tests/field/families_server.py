@@ -1,6 +1,6 @@
 """The families that the reports need, with their own chat templates."""
 
-from spoken_families import SPECIAL, awkward, templates
+from family_templates import SPECIAL, awkward, templates
 
 from support.families import Family
 from vllm_messages_plugin.testing import tiny

@@ -1,4 +1,4 @@
-"""Families of models on a real server, by their own chat templates: the probe chooses, our scanner reads.
+"""Model families on a real server, with their own chat templates: the choice of parsers, and replies.
 
 One engine serves them all (see `support.families`). The tiny model writes what a script says, in tokens
 that end inside tags and names; where a grammar demands a call, it writes what the grammar lets it. All is
@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from spoken_families import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
+from family_templates import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
 
 from formats.samples import write_calls
 from support.both_modes import Reply, ask_in_both_modes
@@ -50,7 +50,7 @@ WORKERS = 8  # as many as the engine takes at once
 
 
 def asking(says: str, *, thinks: bool = False, end: str = "eos", **fields: Any) -> Json:
-    """A request for a reply that the script sets."""
+    """Return a request whose reply is scripted."""
     script = {"script_pieces": awkward(says) or [""], "script_end": end}
     thinking = {"type": "enabled", "budget_tokens": 1500} if thinks else {"type": "disabled"}
     asked = {"model": "tiny", "max_tokens": 2000, "messages": MESSAGES, "tools": TOOLS, "thinking": thinking}
@@ -58,7 +58,7 @@ def asking(says: str, *, thinks: bool = False, end: str = "eos", **fields: Any) 
 
 
 def thought(row: Row) -> str:
-    """A thought as the family writes it; nothing if it does not think."""
+    """Return thinking as the family writes it; nothing if it does not think."""
     if row.thinks is None:
         return ""
     opening, closing = row.thinks
@@ -81,7 +81,7 @@ def broken_call(row: Row) -> Json:
 
 
 def begun(row: Row) -> str:
-    """A call's markup up to the middle of its name."""
+    """Return a call's markup up to the middle of its name."""
     says = write_calls(row.shape, [READ])
     return says[: says.index("Read") + 2]
 
@@ -111,7 +111,7 @@ CASES: tuple[Case, ...] = (calls, cut_call, broken_call, forced_call, forced_aft
 
 @pytest.fixture(scope="module")
 def family_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One engine for every family."""
+    """One engine for all families."""
     model = tiny.model_directory(special=SPECIAL)
     with start_families(model, served(), tmp_path_factory.mktemp("families")) as running:
         yield running
@@ -139,7 +139,7 @@ driven = pytest.mark.parametrize("name", [name for name in FAMILIES if name != "
 
 
 @families
-def test_thought_text_and_parallel_calls_in_awkward_pieces(replies: Replies, name: str) -> None:
+def test_thinking_text_and_parallel_calls_in_awkward_pieces(replies: Replies, name: str) -> None:
     reply = replies[name, "calls"].result()
     thoughts = [("thinking", "First the file.")] if FAMILIES[name].thinks else []
     assert reply.blocks == [*thoughts, ("text", "I write."), READ, WRITE]
@@ -166,7 +166,7 @@ def test_markup_that_makes_no_call_is_text(replies: Replies, name: str) -> None:
 
 @driven
 def test_one_demanded_call_is_enforced_by_grammar(replies: Replies, name: str) -> None:
-    """The tiny model has random weights: what it writes, only a grammar makes a call."""
+    """The tiny model has random weights, so only a grammar can make it write a call."""
     reply = replies[name, "forced_call"].result()
     assert len(reply.blocks) == 1 + FAMILIES[name].always
     assert is_valid(reply.blocks[-1])
@@ -174,7 +174,7 @@ def test_one_demanded_call_is_enforced_by_grammar(replies: Replies, name: str) -
 
 
 @driven
-def test_a_demanded_tool_is_called_after_the_thought(replies: Replies, name: str) -> None:
+def test_a_demanded_tool_is_called_after_the_thinking(replies: Replies, name: str) -> None:
     reply = replies[name, "forced_after_thinking"].result()
     thoughts = [("thinking", "First the file.")] if FAMILIES[name].thinks else []
     assert reply.blocks[: len(thoughts)] == thoughts
@@ -184,7 +184,7 @@ def test_a_demanded_tool_is_called_after_the_thought(replies: Replies, name: str
 
 
 def is_valid(called: tuple[str, Any]) -> bool:
-    """Whether this is a call within its schema; grammars of tags allow blanks around a value."""
+    """Whether a call fits its schema; grammars of tagged formats allow whitespace around a value."""
     name, found = called
     if name == "pick":
         return found.keys() == {"colour"} and found["colour"].strip() in ("red", "green")
@@ -192,14 +192,14 @@ def is_valid(called: tuple[str, Any]) -> bool:
 
 
 @families
-def test_the_probe_chose(family_server: Server, name: str) -> None:
+def test_the_probe_chooses_the_familys_parser(family_server: Server, name: str) -> None:
     row = FAMILIES[name]
     found = f"tool calls by {row.parser or 'hermes'}, read by this plugin's scanner as {row.shape}"
     assert found in family_server.log_text()
 
 
 @pytest.mark.parametrize("name", NOT_SERVED)
-def test_what_this_build_cannot_serve_is_prompted_and_the_log_says_why(
+def test_a_family_that_this_build_cannot_serve_gets_prompted_tools_and_a_log_line(
     family_server: Server, replies: Replies, name: str
 ) -> None:
     assert "vLLM reads Harmony only for gpt_oss, and this is llama" in family_server.log_text()

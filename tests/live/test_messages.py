@@ -105,7 +105,7 @@ def test_thinking_text_and_calls_are_blocks_in_their_order(http: httpx.Client) -
 
 
 @pytest.mark.parametrize("said", ["Plain text.", "<thi is no tag", "< 5", CALL])
-def test_a_model_that_answers_without_thinking_is_heard(http: httpx.Client, said: str) -> None:
+def test_a_reply_without_thinking_is_text(http: httpx.Client, said: str) -> None:
     asked = body(said, thinking=THINKING, tools=[WEATHER])
     reply = ask(http, asked)
     assert [block["type"] for block in reply["content"]] == ["tool_use" if said == CALL else "text"]

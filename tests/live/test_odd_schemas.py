@@ -1,4 +1,4 @@
-"""Tools whose schemas no grammar can express: the call is demanded all the same, and is the model's best."""
+"""Tools whose schemas no grammar can express: a demanded call is still made, without the grammar."""
 
 from typing import Any
 

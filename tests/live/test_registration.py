@@ -1,4 +1,4 @@
-"""Whose routes a plain `vllm serve` has, by the words of the environment."""
+"""Which routes a plain `vllm serve` has, depending on the environment."""
 
 import httpx
 import pytest
@@ -15,7 +15,7 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("env", OTHERS)
-def test_vllms_own_routes_stay_where_the_environment_says_so(env: dict[str, str]) -> None:
+def test_vllms_own_routes_stay_if_the_environment_disables_the_plugin(env: dict[str, str]) -> None:
     with start_server(tiny.model_directory(), env=env, scripted=False, window=2048) as server:
         answer = httpx.post(f"{server.url}/v1/messages", json=ASK, trust_env=False, timeout=60)
         assert answer.status_code == 200
@@ -24,7 +24,7 @@ def test_vllms_own_routes_stay_where_the_environment_says_so(env: dict[str, str]
         assert httpx.head(f"{server.url}/", trust_env=False).status_code == 404
 
 
-def test_vllm_plugins_may_name_us_and_flags_win_over_the_template() -> None:
+def test_vllm_plugins_may_list_the_plugin_and_flags_override_the_template() -> None:
     flags = (
         "--enable-auto-tool-choice",
         "--tool-call-parser",

@@ -1,4 +1,4 @@
-"""The table of requests on a real vLLM server: streamed and not, answered and refused."""
+"""The request table against a real vLLM server: streamed and not, accepted and refused."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +64,7 @@ _replayed: list[bytes] = []
 
 @cache
 def _replaying_client() -> anthropic.Anthropic:
-    """The official SDK with a server that says again what was said to us."""
+    """The official SDK with a transport that replays a recorded response."""
 
     def serve(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=_replayed.pop())
@@ -74,7 +74,7 @@ def _replaying_client() -> anthropic.Anthropic:
 
 
 def accumulated(content: bytes) -> Json:
-    """The message that the official SDK makes of a stream."""
+    """Return the message that the official SDK accumulates from a stream."""
     _replayed.append(content)
     asked: Any = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
     with _replaying_client().messages.stream(**asked) as events:
@@ -108,7 +108,7 @@ def blocks(message: Json) -> list[Json]:
 
 
 def both_ways(http: httpx.Client, asked: Json) -> Json:
-    """The whole reply, once the streamed one was found to be the same; both are asked for at once."""
+    """Return the collected reply after comparing it with the streamed one; both are requested at once."""
     with ThreadPoolExecutor(2) as pool:
         streaming = pool.submit(streamed_bytes, http, asked)
         whole, content = whole_reply(http, asked), streaming.result()
@@ -120,7 +120,7 @@ def both_ways(http: httpx.Client, asked: Json) -> Json:
 
 
 @table(TAKEN)
-async def test_every_request_is_answered_the_same_streamed_and_not(http: httpx.Client, row: Row) -> None:
+async def test_every_request_gets_the_same_reply_streamed_and_not(http: httpx.Client, row: Row) -> None:
     whole = both_ways(http, scripted(row.body, row.output))
     assert (blocks(whole), whole["stop_reason"]) == (list(row.reply), row.stop_reason)
     prompt = await rendered(row.body, "qwen_like", key="not the server's")
@@ -148,7 +148,7 @@ def _refusal(http: httpx.Client, asked: Json, wanted: Refused | None) -> str:
     return message
 
 
-def test_thinking_that_nobody_was_shown_comes_back_in_its_signature(http: httpx.Client) -> None:
+def test_hidden_thinking_returns_in_its_signature(http: httpx.Client) -> None:
     asked = ask("Weather?", tools=[WEATHER], thinking={"type": "adaptive", "display": "omitted"})
     reply = whole_reply(http, scripted(asked, f"<think>\nI wonder.\n</think>\n\n{CALL}"))
     hidden, call = reply["content"]
@@ -165,7 +165,7 @@ def test_thinking_that_nobody_was_shown_comes_back_in_its_signature(http: httpx.
     assert count(hidden | {"signature": "foreign"}) < shown
 
 
-# What the model says, however oddly, is a legal reply.
+# However odd the model's text, the reply is legal.
 
 ROME = CALL.replace("Oslo", "Rome")
 CALLED_ROME = CALLED | {"input": {"city": "Rome"}}
@@ -178,14 +178,14 @@ def call(inside: str) -> str:
 
 
 def words(message: Json) -> str:
-    """All that a reply says, in whichever block."""
+    """Return all text of a reply, from blocks of any type."""
     return "".join(json.dumps(block, ensure_ascii=False) for block in blocks(message))
 
 
 OFFERED = ask("Weather?", tools=[WEATHER, LOOK])
 THINKING = OFFERED | {"thinking": {"type": "adaptive"}}
 
-# name -> request, what the model says, the blocks of the reply, its stop reason
+# name -> request, the model's text, the expected blocks, the stop reason
 CASES: dict[str, tuple[Json, str | list[str], list[Json], str]] = {
     "two calls, line by line": (OFFERED, f"{CALL}\n{ROME}", [CALLED, CALLED_ROME], "tool_use"),
     "two calls back to back": (OFFERED, CALL + ROME, [CALLED, CALLED_ROME], "tool_use"),
@@ -281,7 +281,7 @@ def test_odd_output_is_a_legal_reply(
     assert (blocks(whole), whole["stop_reason"]) == (expected, stop)
 
 
-# What the model says, and the words of it that must reach the client, mended or not.
+# The model's text, and the words of it that must reach the client, repaired or not.
 BROKEN: dict[str, tuple[str, list[str]]] = {
     "single quotes": (
         call("{'name': 'get_weather', 'arguments': {'city': 'Oslo'}}"),
@@ -336,7 +336,7 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("says", "kept"), BROKEN.values(), ids=BROKEN.keys())
-def test_broken_output_reaches_the_client_whole(
+def test_all_broken_output_reaches_the_client(
     http: httpx.Client, anthropic_client: anthropic.Anthropic, says: str, kept: list[str]
 ) -> None:
     whole = both_ways(http, scripted(THINKING, says))

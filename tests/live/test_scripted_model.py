@@ -24,17 +24,17 @@ TEXTS = [
 
 
 def chat(http: httpx.Client, **body: Any) -> dict[str, Any]:
-    answer = http.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO} | body)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    reply = http.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO} | body)
+    assert reply.status_code == 200, reply.text
+    return reply.json()
 
 
-def said(answer: dict[str, Any]) -> str:
-    return answer["choices"][0]["message"]["content"] or ""
+def content_of(reply: dict[str, Any]) -> str:
+    return reply["choices"][0]["message"]["content"] or ""
 
 
-def finish(answer: dict[str, Any]) -> str:
-    return answer["choices"][0]["finish_reason"]
+def finish(reply: dict[str, Any]) -> str:
+    return reply["choices"][0]["finish_reason"]
 
 
 @pytest.fixture(scope="module")
@@ -43,76 +43,76 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_script_is_said_to_the_letter(http: httpx.Client, text: str) -> None:
-    answer = chat(http, vllm_xargs={"script": text})
-    assert (said(answer), finish(answer)) == (text, "stop")
+def test_a_script_is_generated_exactly(http: httpx.Client, text: str) -> None:
+    reply = chat(http, vllm_xargs={"script": text})
+    assert (content_of(reply), finish(reply)) == (text, "stop")
 
 
 def test_each_piece_is_tokenised_on_its_own(http: httpx.Client, tokenizer: Tokenizer) -> None:
     pieces = ["<tool", "_call>", "\n", '{"na', "me", '": ', '"x"}']
-    answer = chat(http, vllm_xargs={"script_pieces": pieces}, return_token_ids=True)
+    reply = chat(http, vllm_xargs={"script_pieces": pieces}, return_token_ids=True)
     expected = [token for piece in pieces for token in tokenizer.encode(piece, add_special_tokens=False).ids]
-    assert answer["choices"][0]["token_ids"][: len(expected)] == expected
+    assert reply["choices"][0]["token_ids"][: len(expected)] == expected
     assert tokenizer.encode("".join(pieces)).ids != expected
-    assert said(answer) == "".join(pieces)
+    assert content_of(reply) == "".join(pieces)
 
 
 def test_a_piece_may_be_a_token_id(http: httpx.Client, tokenizer: Tokenizer) -> None:
     emoji = tokenizer.encode("🙂").ids
     assert len(emoji) > 1
-    answer = chat(http, vllm_xargs={"script_pieces": ["a ", *emoji, " b"]})
-    assert said(answer) == "a 🙂 b"
+    reply = chat(http, vllm_xargs={"script_pieces": ["a ", *emoji, " b"]})
+    assert content_of(reply) == "a 🙂 b"
 
 
-def test_a_text_holds_tags_as_single_tokens(http: httpx.Client, tokenizer: Tokenizer) -> None:
-    answer = chat(http, vllm_xargs={"script": "<think></think>"}, return_token_ids=True)
+def test_tags_in_a_text_are_single_tokens(http: httpx.Client, tokenizer: Tokenizer) -> None:
+    reply = chat(http, vllm_xargs={"script": "<think></think>"}, return_token_ids=True)
     expected = [tokenizer.token_to_id(tag) for tag in ("<think>", "</think>", "<|im_end|>")]
-    assert answer["choices"][0]["token_ids"] == expected
+    assert reply["choices"][0]["token_ids"] == expected
 
 
-def test_requests_at_once_each_say_their_own(http: httpx.Client) -> None:
+def test_concurrent_requests_each_get_their_own_script(http: httpx.Client) -> None:
     texts = [f"number {i}: " + f"w{i} " * (1 + 7 * i % 23) for i in range(30)]
     with ThreadPoolExecutor(len(texts)) as pool:
-        answers = list(pool.map(lambda text: chat(http, vllm_xargs={"script": text}), texts))
-    assert [said(answer) for answer in answers] == texts
+        replies = list(pool.map(lambda text: chat(http, vllm_xargs={"script": text}), texts))
+    assert [content_of(reply) for reply in replies] == texts
 
 
 def test_an_unscripted_request_beside_scripted_ones_is_untouched(http: httpx.Client) -> None:
     plain: dict[str, Any] = {"temperature": 0, "max_tokens": 24}
-    alone = said(chat(http, **plain))
+    alone = content_of(chat(http, **plain))
     bodies = [plain if i % 3 == 0 else {"vllm_xargs": {"script": f"word{i} " * i}} for i in range(18)]
     with ThreadPoolExecutor(len(bodies)) as pool:
-        answers = list(pool.map(lambda body: said(chat(http, **body)), bodies))
-    assert answers == [alone if i % 3 == 0 else f"word{i} " * i for i in range(18)]
+        replies = list(pool.map(lambda body: content_of(chat(http, **body)), bodies))
+    assert replies == [alone if i % 3 == 0 else f"word{i} " * i for i in range(18)]
 
 
 def test_max_tokens_cuts_a_script(http: httpx.Client) -> None:
-    answer = chat(http, vllm_xargs={"script": "one two three four five"}, max_tokens=3)
-    assert (said(answer), finish(answer)) == ("one two three", "length")
+    reply = chat(http, vllm_xargs={"script": "one two three four five"}, max_tokens=3)
+    assert (content_of(reply), finish(reply)) == ("one two three", "length")
 
 
-def test_a_script_without_end_goes_on_until_max_tokens(http: httpx.Client) -> None:
-    answer = chat(http, vllm_xargs={"script": "Salt", "script_end": "none"}, max_tokens=5)
-    assert finish(answer) == "length"
-    assert said(answer).endswith(" and and and")
-    assert answer["usage"]["completion_tokens"] == 5
+def test_a_script_without_end_continues_until_max_tokens(http: httpx.Client) -> None:
+    reply = chat(http, vllm_xargs={"script": "Salt", "script_end": "none"}, max_tokens=5)
+    assert finish(reply) == "length"
+    assert content_of(reply).endswith(" and and and")
+    assert reply["usage"]["completion_tokens"] == 5
 
 
 def test_a_stop_sequence_ends_a_script(http: httpx.Client) -> None:
-    answer = chat(http, vllm_xargs={"script": "left STOP right"}, stop=["STOP"])
-    assert (said(answer), finish(answer)) == ("left ", "stop")
+    reply = chat(http, vllm_xargs={"script": "left STOP right"}, stop=["STOP"])
+    assert (content_of(reply), finish(reply)) == ("left ", "stop")
 
 
-def test_sampling_parameters_do_not_change_what_is_said(http: httpx.Client) -> None:
+def test_sampling_parameters_do_not_change_the_reply(http: httpx.Client) -> None:
     wild = {"temperature": 2, "top_p": 0.1, "top_k": 3, "min_p": 0.2, "seed": 7}
     penalties = {"presence_penalty": 2, "frequency_penalty": 2, "repetition_penalty": 1.5}
     text = "again " * 20
-    assert said(chat(http, vllm_xargs={"script": text}, **wild, **penalties)) == text
+    assert content_of(chat(http, vllm_xargs={"script": text}, **wild, **penalties)) == text
 
 
-def test_several_choices_say_the_same(http: httpx.Client) -> None:
-    answer = chat(http, vllm_xargs={"script": "same"}, n=3)
-    assert [choice["message"]["content"] for choice in answer["choices"]] == ["same"] * 3
+def test_several_choices_are_the_same(http: httpx.Client) -> None:
+    reply = chat(http, vllm_xargs={"script": "same"}, n=3)
+    assert [choice["message"]["content"] for choice in reply["choices"]] == ["same"] * 3
 
 
 def test_a_delay_holds_back_each_token(http: httpx.Client) -> None:
@@ -126,29 +126,29 @@ def test_a_delay_holds_back_each_token(http: httpx.Client) -> None:
     [{"script": "a", "script_end": "maybe"}, {"script": "a", "script_pieces": ["b"]}, {"script_typo": "a"}],
 )
 def test_a_malformed_script_is_refused(http: httpx.Client, xargs: dict[str, Any]) -> None:
-    answer = http.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO, "vllm_xargs": xargs})
-    assert answer.status_code == 400
+    reply = http.post("/v1/chat/completions", json={"model": "tiny", "messages": HELLO, "vllm_xargs": xargs})
+    assert reply.status_code == 400
 
 
-def test_a_playbook_answers_by_the_prompt_while_it_is_on(http: httpx.Client, server: Server) -> None:
+def test_a_playbook_replies_by_the_prompt_while_it_is_active(http: httpx.Client, server: Server) -> None:
     rules = [{"when": "capital of (France|Gaul)", "say": "Paris."}, {"when": "capital", "say": "No idea."}]
     france, peru = ([{"role": "user", "content": f"The capital of {x}?"}] for x in ("France", "Peru"))
     with server.playbook(rules):
-        assert said(chat(http, messages=france)) == "Paris."
-        assert said(chat(http, messages=peru)) == "No idea."
-        assert said(chat(http, messages=france, vllm_xargs={"script": "Lyon."})) == "Lyon."
-    assert said(chat(http, messages=france, max_tokens=4)) != "Paris."
+        assert content_of(chat(http, messages=france)) == "Paris."
+        assert content_of(chat(http, messages=peru)) == "No idea."
+        assert content_of(chat(http, messages=france, vllm_xargs={"script": "Lyon."})) == "Lyon."
+    assert content_of(chat(http, messages=france, max_tokens=4)) != "Paris."
 
 
-def test_the_last_user_turn_may_say_what_to_say(http: httpx.Client) -> None:
+def test_the_last_user_turn_may_contain_the_script(http: httpx.Client) -> None:
     first = {"role": "user", "content": "<<SAY:one>>"}
-    assert said(chat(http, messages=[first])) == "one"
+    assert content_of(chat(http, messages=[first])) == "one"
     later = [
         first,
         {"role": "assistant", "content": "one"},
         {"role": "user", "content": "<<SAY:two\nlines>>"},
     ]
-    assert said(chat(http, messages=later)) == "two\nlines"
+    assert content_of(chat(http, messages=later)) == "two\nlines"
 
 
 def test_every_name_of_the_model_is_served(http: httpx.Client, server: Server) -> None:
@@ -156,12 +156,12 @@ def test_every_name_of_the_model_is_served(http: httpx.Client, server: Server) -
     assert served == list(server.names) == ["tiny", "tiny-alias"]
 
 
-def test_the_window_is_as_large_as_said(http: httpx.Client, server: Server) -> None:
+def test_the_window_has_the_given_size(http: httpx.Client, server: Server) -> None:
     assert http.get("/v1/models").json()["data"][0]["max_model_len"] == server.window == tiny.WINDOW
 
 
 def test_a_long_prompt_is_read(http: httpx.Client) -> None:
     long = [{"role": "user", "content": "word " * 20_000 + "<<SAY:read>>"}]
-    answer = chat(http, messages=long)
-    assert said(answer) == "read"
-    assert answer["usage"]["prompt_tokens"] > 20_000
+    reply = chat(http, messages=long)
+    assert content_of(reply) == "read"
+    assert reply["usage"]["prompt_tokens"] > 20_000

@@ -46,7 +46,7 @@ def get_weather(city: str) -> str:
 
 
 def replies(client: anthropic.Anthropic, api: str, asked: Json, headers: dict[str, str]) -> list[Json]:
-    """What the SDK makes of a whole reply and of its stream."""
+    """Return the SDK's messages from a collected reply and from its stream."""
     messages: Any = client.beta.messages if api == "beta" else client.messages
     extra = {"extra_body": {"vllm_xargs": asked["vllm_xargs"]}, "extra_headers": headers}
     known = {key: value for key, value in asked.items() if key != "vllm_xargs"}
@@ -56,25 +56,25 @@ def replies(client: anthropic.Anthropic, api: str, asked: Json, headers: dict[st
 
 
 @by_api(LARGE_WINDOW)
-def test_a_reply_is_the_same_streamed_and_whole(
+def test_a_reply_is_the_same_streamed_and_not(
     http: httpx.Client, anthropic_client: anthropic.Anthropic, case: Case, api: str
 ) -> None:
-    said = raw_reply(http, case, "tiny")
-    is_as_scripted(said, case)
+    raw = raw_reply(http, case, "tiny")
+    is_as_scripted(raw, case)
     for message in replies(anthropic_client, api, case.body("tiny"), case.headers):
-        assert without_ids(message) == without_ids(said)
+        assert without_ids(message) == without_ids(raw)
 
 
 @by_api(SMALL_WINDOW)
-def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_whole(
+def test_a_reply_at_the_end_of_the_window_is_the_same_streamed_and_not(
     strict_server: Server, strict_http: httpx.Client, case: Case, api: str
 ) -> None:
-    said = raw_reply(strict_http, case, "tiny")
-    is_as_scripted(said, case)
+    raw = raw_reply(strict_http, case, "tiny")
+    is_as_scripted(raw, case)
     key = strict_http.headers["x-api-key"]
     with anthropic.Anthropic(base_url=strict_server.url, api_key=key, max_retries=0, timeout=120) as client:
         for message in replies(client, api, case.body("tiny"), case.headers):
-            assert without_ids(message) == without_ids(said)
+            assert without_ids(message) == without_ids(raw)
 
 
 # Structured outputs.
@@ -140,7 +140,7 @@ def test_raw_events_are_typed(anthropic_client: anthropic.Anthropic) -> None:
 def test_the_tool_runner_finishes_a_two_step_loop(
     server: Server, anthropic_client: anthropic.Anthropic, stream: bool
 ) -> None:
-    """It asks for message threads first and goes on without them when told so."""
+    """The runner first requests message threads and continues without them when they are refused."""
     with server.playbook(PLAY):
         runner = anthropic_client.beta.messages.tool_runner(
             model="tiny", max_tokens=100, tools=[get_weather], messages=USER, stream=stream

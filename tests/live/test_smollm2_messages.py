@@ -1,4 +1,4 @@
-"""The Messages routes on a real instruct model: what takes a grammar or a little wit."""
+"""The Messages routes with a real instruct model: grammars, and replies that need some knowledge."""
 
 import json
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_parse_gives_an_object_of_the_schema(client: anthropic.Anthropic) -> Non
     assert isinstance(reply.parsed_output, Person)
 
 
-def test_the_older_name_of_the_output_format_is_honoured(client: anthropic.Anthropic) -> None:
+def test_the_older_name_of_the_output_format_works(client: anthropic.Anthropic) -> None:
     extra = {"temperature": 0, "output_format": {"type": "json_schema", "schema": PICK["input_schema"]}}
     reply = client.messages.create(**ASK | {"extra_body": extra})
     assert set(json.loads(reply.content[0].text)) == {"colour", "size"}

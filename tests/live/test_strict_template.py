@@ -1,4 +1,4 @@
-"""A template that refuses what doesn't alternate, behind an API key, with a small window."""
+"""A template that refuses turns that don't alternate, behind an API key, with a small window."""
 
 from typing import Any
 
@@ -45,14 +45,14 @@ CONVERSATIONS: list[list[dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("messages", CONVERSATIONS)
-def test_any_order_of_roles_is_answered(strict_http: httpx.Client, messages: list[dict[str, Any]]) -> None:
+def test_any_order_of_roles_gets_a_reply(strict_http: httpx.Client, messages: list[dict[str, Any]]) -> None:
     body = {"model": "tiny", "max_tokens": 20, "system": "head", "tools": [TOOL], "messages": messages}
     answer = strict_http.post("/v1/messages", json=body | {"vllm_xargs": {"script": "Yes."}})
     assert answer.status_code == 200, answer.text
     assert answer.json()["content"] == [{"type": "text", "text": "Yes."}]
 
 
-def test_tools_work_as_text_where_the_template_has_no_word_for_them(strict_http: httpx.Client) -> None:
+def test_tools_work_as_text_if_the_template_does_not_render_them(strict_http: httpx.Client) -> None:
     call = 'Let me see.\n<tool_call>\n{"name": "look", "arguments": {"at": "the box"}}\n</tool_call>'
     body = {"model": "tiny", "max_tokens": 60, "tools": [TOOL], "messages": [user("What is in the box?")]}
     reply = strict_http.post("/v1/messages", json=body | {"vllm_xargs": {"script": call}}).json()
@@ -86,7 +86,7 @@ def test_a_right_key_in_either_header_is_enough(
         assert answer.headers["x-should-retry"] == "false"
 
 
-def test_the_warming_probe_needs_no_key(strict_server: Server) -> None:
+def test_the_warm_up_request_needs_no_key(strict_server: Server) -> None:
     assert httpx.head(f"{strict_server.url}/", trust_env=False).status_code == 200
 
 
@@ -99,7 +99,7 @@ def test_a_full_window_has_its_own_stop_reason(strict_http: httpx.Client, strict
     assert reply["usage"]["output_tokens"] == strict_server.window - count
 
 
-def test_a_slow_model_is_bridged_with_pings(strict_http: httpx.Client) -> None:
+def test_pings_are_sent_while_a_model_is_slow(strict_http: httpx.Client) -> None:
     script = {"script": "Slow.", "script_delay_ms": 1500}
     body = {"model": "tiny", "max_tokens": 10, "stream": True, "messages": [user("x")], "vllm_xargs": script}
     events = parse(strict_http.post("/v1/messages", json=body).text)
@@ -108,7 +108,7 @@ def test_a_slow_model_is_bridged_with_pings(strict_http: httpx.Client) -> None:
     assert kinds.index("ping") < kinds.index("message_start") < kinds.index("message_stop")
 
 
-def test_priority_and_rank_headers_are_taken(strict_http: httpx.Client) -> None:
+def test_priority_and_rank_headers_are_accepted(strict_http: httpx.Client) -> None:
     body = {"model": "tiny", "max_tokens": 10, "messages": [user("x")], "vllm_xargs": {"script": "Yes."}}
     headers = {"x-vllm-priority": "3", "x-data-parallel-rank": "0", "traceparent": "00-0-0-00"}
     assert strict_http.post("/v1/messages", json=body | {"priority": 2}, headers=headers).status_code == 200

@@ -1,4 +1,4 @@
-"""A thinking budget holds without any flag: a thought that runs over is ended, and the answer follows."""
+"""A thinking budget needs no flag: thinking that exceeds it is closed, and the reply text follows."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from support.server import Server
 WORDS = [f" {word}" for word in ("one", "two", "three", "four", "five", "six", "seven", "eight") * 40]
 PONDER = "<think>\n" + "".join(WORDS).lstrip()
 CUT = r"Ponder[^<]*<\|im_end\|>\n<\|im_start\|>assistant\n<think>\n[^<]+\n</think>\n\n$"
-OVERSHOOT = 40  # tokens that the engine may be ahead of us on a busy machine
+OVERSHOOT = 40  # tokens that the engine may be ahead by on a busy machine
 SCHEMA = {
     "type": "object",
     "properties": {"answer": {"type": "integer"}},
@@ -24,7 +24,7 @@ CALL = '<tool_call>\n{"name": "tell", "arguments": {"answer": 42}}\n</tool_call>
 
 
 def play(answer: str) -> list[dict[str, Any]]:
-    """Thinks for hundreds of tokens, and once that was ended, answers."""
+    """The playbook of a model that thinks for hundreds of tokens and replies once its thinking is closed."""
     return [{"when": CUT, "say": answer}, {"when": "Ponder", "say": PONDER, "end": "none", "delay_ms": 5}]
 
 
@@ -48,9 +48,7 @@ def thought_and_rest(message: dict[str, Any]) -> tuple[str, list[dict[str, Any]]
     return thought["thinking"], rest
 
 
-def test_a_thought_over_its_budget_is_ended_and_the_answer_follows(
-    server: Server, http: httpx.Client
-) -> None:
+def test_thinking_over_its_budget_is_closed_and_the_reply_follows(server: Server, http: httpx.Client) -> None:
     with server.playbook(play("It is 42.")):
         message = reply(http, asked())
     thought, rest = thought_and_rest(message)
@@ -62,7 +60,7 @@ def test_a_thought_over_its_budget_is_ended_and_the_answer_follows(
     assert used["output_tokens_details"]["thinking_tokens"] < used["output_tokens"] < 32 + OVERSHOOT + 20
 
 
-def test_it_is_one_stream_of_the_usual_grammar(server: Server, http: httpx.Client) -> None:
+def test_the_reply_is_one_legal_stream(server: Server, http: httpx.Client) -> None:
     with server.playbook(play("It is 42.")):
         events = stream(http, asked())
     kinds = [event["content_block"]["type"] for event in events if event["type"] == "content_block_start"]
@@ -71,7 +69,7 @@ def test_it_is_one_stream_of_the_usual_grammar(server: Server, http: httpx.Clien
     assert len(signatures) == 1
 
 
-def test_a_thought_within_its_budget_is_left_alone(server: Server, http: httpx.Client) -> None:
+def test_thinking_within_its_budget_is_unchanged(server: Server, http: httpx.Client) -> None:
     said = "<think>\nIt is short.\n</think>\n\nYes."
     with server.playbook([{"when": "Ponder", "say": said}]):
         bounded, free = reply(http, asked(64)), reply(http, asked(None))
@@ -84,7 +82,7 @@ def test_a_thought_within_its_budget_is_left_alone(server: Server, http: httpx.C
     assert comparable(bounded) == comparable(free)
 
 
-def test_a_budget_that_leaves_no_room_for_an_answer_is_lowered(server: Server, http: httpx.Client) -> None:
+def test_a_budget_that_leaves_no_tokens_for_the_reply_is_lowered(server: Server, http: httpx.Client) -> None:
     with server.playbook(play("It is 42.")):
         message = reply(http, asked(1024, max_tokens=150))
     thought, rest = thought_and_rest(message)
@@ -93,7 +91,7 @@ def test_a_budget_that_leaves_no_room_for_an_answer_is_lowered(server: Server, h
     assert message["usage"]["output_tokens"] <= 150
 
 
-def test_low_effort_bounds_the_thinking_of_a_template_without_a_word_for_it(
+def test_low_effort_limits_thinking_if_the_template_has_no_effort_variable(
     server: Server, http: httpx.Client
 ) -> None:
     with server.playbook(play("It is 42.")):
@@ -103,7 +101,7 @@ def test_low_effort_bounds_the_thinking_of_a_template_without_a_word_for_it(
     assert (thought_and_rest(high)[1], high["stop_reason"]) == ([], "max_tokens")
 
 
-def test_a_schema_holds_behind_a_thought_that_was_ended(server: Server, http: httpx.Client) -> None:
+def test_a_schema_is_enforced_after_thinking_was_closed(server: Server, http: httpx.Client) -> None:
     with server.playbook(play('{"answer": 42}')):
         body = asked(output_config={"format": {"type": "json_schema", "schema": SCHEMA}})
         _, rest = thought_and_rest(reply(http, body))
@@ -112,7 +110,7 @@ def test_a_schema_holds_behind_a_thought_that_was_ended(server: Server, http: ht
 
 
 @pytest.mark.parametrize("choice", [{"type": "auto"}, {"type": "any"}, {"type": "tool", "name": "tell"}])
-def test_a_call_follows_a_thought_that_was_ended(
+def test_a_call_follows_after_thinking_was_closed(
     server: Server, http: httpx.Client, choice: dict[str, Any]
 ) -> None:
     with server.playbook(play(CALL)):
@@ -122,9 +120,7 @@ def test_a_call_follows_a_thought_that_was_ended(
     assert message["stop_reason"] == "tool_use"
 
 
-def test_nothing_is_lost_of_a_thought_that_might_have_begun_a_stop_sequence(
-    server: Server, http: httpx.Client
-) -> None:
+def test_thinking_that_could_start_a_stop_sequence_is_complete(server: Server, http: httpx.Client) -> None:
     with server.playbook(play("It is 42.")):
         message = reply(http, asked(stop_sequences=[" one two three four nothing that is ever said"]))
     thought, rest = thought_and_rest(message)
@@ -133,14 +129,14 @@ def test_nothing_is_lost_of_a_thought_that_might_have_begun_a_stop_sequence(
     assert rest == [{"type": "text", "text": "It is 42."}]
 
 
-def test_a_stop_sequence_works_behind_a_thought_that_was_ended(server: Server, http: httpx.Client) -> None:
+def test_a_stop_sequence_works_after_thinking_was_closed(server: Server, http: httpx.Client) -> None:
     with server.playbook(play("It is 42. HALT now")):
         message = reply(http, asked(stop_sequences=["HALT"]))
     assert (message["stop_reason"], message["stop_sequence"]) == ("stop_sequence", "HALT")
     assert thought_and_rest(message)[1] == [{"type": "text", "text": "It is 42. "}]
 
 
-def test_the_rest_of_max_tokens_is_what_the_answer_gets(server: Server, http: httpx.Client) -> None:
+def test_the_reply_gets_the_rest_of_max_tokens(server: Server, http: httpx.Client) -> None:
     rules = play("It is 42.")
     rules[0] |= {"end": "none"}
     with server.playbook(rules):
@@ -148,7 +144,7 @@ def test_the_rest_of_max_tokens_is_what_the_answer_gets(server: Server, http: ht
     assert (message["stop_reason"], message["usage"]["output_tokens"]) == ("max_tokens", 120)
 
 
-def test_a_model_that_thinks_again_is_told_again(server: Server, http: httpx.Client) -> None:
+def test_thinking_that_starts_again_is_closed_again(server: Server, http: httpx.Client) -> None:
     again = r"</think>\n\nWait\. <think>\n[^<]+\n</think>\n\n$"
     rules = [{"when": again, "say": "Done."}, *play("Wait. " + PONDER)]
     with server.playbook(rules):
@@ -159,7 +155,7 @@ def test_a_model_that_thinks_again_is_told_again(server: Server, http: httpx.Cli
     assert said[-2]["delta"]["stop_reason"] in ("end_turn", "max_tokens")
 
 
-def test_a_client_that_leaves_ends_the_second_part_too(server: Server, http: httpx.Client) -> None:
+def test_a_disconnect_also_ends_the_part_after_the_thinking(server: Server, http: httpx.Client) -> None:
     rules = play("It is 42.")
     rules[0] |= {"end": "none", "delay_ms": 20}
     with (

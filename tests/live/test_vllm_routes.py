@@ -1,4 +1,4 @@
-"""Our parsers on vLLM's own routes, by the openai SDK: calls and thoughts, cut at awkward places, both modes.
+"""The plugin's parsers on vLLM's own routes, by the openai SDK: calls and reasoning, streamed and not.
 
 All requests are sent at once, for they are read in one batch; each test then looks at its own.
 """
@@ -32,24 +32,24 @@ CUT = 30  # tokens of a reply that is cut short
 PARALLEL = 8
 
 
-class Told(NamedTuple):
-    """What a reply says."""
+class Parsed(NamedTuple):
+    """A reply as parsed by a route."""
 
-    thought: str
+    reasoning: str
     content: str
     calls: list[tuple[str, Any]]
 
 
 class Script(NamedTuple):
-    """What the model says, in pieces that are tokenised on their own, and what that means."""
+    """The model's text, in pieces that are tokenised on their own, and its expected parse."""
 
     pieces: Sequence[str]
-    told: Told
+    parsed: Parsed
 
 
 SCRIPTS = {
     "plain": Script(
-        ["<think>\nWe", "ll.\n", "</think>", "\n\n", "Noth", "ing."], Told("Well.", "Nothing.", [])
+        ["<think>\nWe", "ll.\n", "</think>", "\n\n", "Noth", "ing."], Parsed("Well.", "Nothing.", [])
     ),
     "one call": Script(
         [
@@ -57,7 +57,7 @@ SCRIPTS = {
             *('me": "re', 'ad", "argu', 'ments": {"pa', 'th": "/a\\', "n</tool_c", 'all>", "lin', 'es": "1'),
             *('2"', "}}", "\n</tool_", "call>"),
         ],
-        Told("Well.", "I read.", [("read", {"path": "/a\n</tool_call>", "lines": 12})]),
+        Parsed("Well.", "I read.", [("read", {"path": "/a\n</tool_call>", "lines": 12})]),
     ),
     "two dialects": Script(
         [
@@ -66,7 +66,7 @@ SCRIPTS = {
             "<parameter=path>\n/b\n</para",
             "meter>\n</function>\n</tool_call>",
         ],
-        Told("", "", [("read", {"path": "/a"}), ("read", {"path": "/b"})]),
+        Parsed("", "", [("read", {"path": "/a"}), ("read", {"path": "/b"})]),
     ),
     "inside a thought": Script(
         [
@@ -75,10 +75,10 @@ SCRIPTS = {
             "😀",
             '"}}\n</tool_call>',
         ],
-        Told("Well.", "", [("read", {"path": "é/😀"})]),
+        Parsed("Well.", "", [("read", {"path": "é/😀"})]),
     ),
     "text around": Script(
-        ["I read. \n", CALL, "\nDo", "ne."], Told("", "I read.Done.", [("read", {"path": "/a"})])
+        ["I read. \n", CALL, "\nDo", "ne."], Parsed("", "I read.Done.", [("read", {"path": "/a"})])
     ),
     "untidy": Script(
         [
@@ -88,9 +88,9 @@ SCRIPTS = {
             '}, "name": "re',
             'ad",}</tool_call>',
         ],
-        Told("", "", [("read", {"path": "/a\nb", "lines": 7})]),
+        Parsed("", "", [("read", {"path": "/a\nb", "lines": 7})]),
     ),
-    "no call": Script(["A <tool_call> is", " a mark </tool_call>", " and <th"], Told("", MENTIONED, [])),
+    "no call": Script(["A <tool_call> is", " a mark </tool_call>", " and <th"], Parsed("", MENTIONED, [])),
 }
 LONG_CALL = ['<tool_call>\n{"name": "read", "arguments": {"path": "/a/', "b/c" * CUT, '"}}\n</tool_call>']
 DEMANDED = ["<think>", "\nWell.\n", "</think>", CALL]
@@ -102,7 +102,7 @@ CHOICES: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server whose own routes have our parsers."""
+    """A server whose own routes use the plugin's parsers."""
     home = tmp_path_factory.mktemp("routes")
     model = tiny.model_directory()
     with start_server(model, "--dtype", "float32", *FLAGS, home=home, window=8192) as running:
@@ -118,7 +118,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def answers(routes: Server) -> Iterator[dict[tuple[str, ...], "Future[Any]"]]:
-    """What came of each request, by its route and what was played."""
+    """The reply to each request, by route and script."""
     with (
         openai.OpenAI(
             base_url=f"{routes.url}/v1",
@@ -141,7 +141,7 @@ Asked = tuple[tuple[str, ...], Callable[..., Any], tuple[Any, ...], dict[str, An
 
 
 def requests(sdk: openai.OpenAI, messages: anthropic.Anthropic) -> Iterator[Asked]:
-    """Everything that is asked of the server: a key, and what asks it."""
+    """Every request to the server: its key and the function that sends it."""
     for name in SCRIPTS:
         yield ("chat", name), chat, (sdk, name), {}
         yield ("streamed chat", name), streamed_chat, (sdk, name), {}
@@ -209,41 +209,41 @@ def message(sdk: anthropic.Anthropic, play: str) -> Any:
     )
 
 
-def of_choice(choice: Any) -> Told:
-    """What a chat completion's choice tells; arguments as text."""
+def of_choice(choice: Any) -> Parsed:
+    """Return the parse of a chat completion's choice; arguments stay text."""
     said = choice.message
     calls = [(call.function.name, call.function.arguments) for call in said.tool_calls or ()]
     assert len({call.id for call in said.tool_calls or ()}) == len(calls)
-    return Told((said.model_extra or {}).get("reasoning") or "", said.content or "", calls)
+    return Parsed((said.model_extra or {}).get("reasoning") or "", said.content or "", calls)
 
 
-def read(told: Told) -> Told:
-    """The same with the arguments read."""
-    return told._replace(calls=[(name, json.loads(arguments)) for name, arguments in told.calls])
+def read(parsed: Parsed) -> Parsed:
+    """Return the same with the arguments parsed as JSON."""
+    return parsed._replace(calls=[(name, json.loads(arguments)) for name, arguments in parsed.calls])
 
 
-def of_items(items: Sequence[Any]) -> Told:
-    """What a response's items tell."""
-    thought = content = ""
+def of_items(items: Sequence[Any]) -> Parsed:
+    """Return the parse of a response's items."""
+    reasoning = content = ""
     calls = []
     for item in items:
         if item.type == "reasoning":
-            thought += "".join(part.text for part in item.content)
+            reasoning += "".join(part.text for part in item.content)
         elif item.type == "message":
             content += "".join(part.text for part in item.content)
         else:
             calls.append((item.name, item.arguments))
-    return Told(thought, content, calls)
+    return Parsed(reasoning, content, calls)
 
 
-def of_deltas(events: Sequence[Any]) -> Told:
-    """What the deltas of a response's stream tell."""
-    thought = content = ""
+def of_deltas(events: Sequence[Any]) -> Parsed:
+    """Return the parse of the deltas of a response's stream."""
+    reasoning = content = ""
     calls: dict[int, tuple[str, str]] = {}
     for event in events:
         match event.type:
             case "response.reasoning_text.delta":
-                thought += event.delta
+                reasoning += event.delta
             case "response.output_text.delta":
                 content += event.delta
             case "response.output_item.added" if event.item.type == "function_call":
@@ -251,27 +251,27 @@ def of_deltas(events: Sequence[Any]) -> Told:
             case "response.function_call_arguments.delta":
                 name, before = calls[event.output_index]
                 calls[event.output_index] = (name, before + event.delta)
-    return Told(thought, content, list(calls.values()))
+    return Parsed(reasoning, content, list(calls.values()))
 
 
 @pytest.mark.parametrize("play", SCRIPTS)
 def test_chat_completions(answers: Any, play: str) -> None:
     whole, streamed = answers["chat", play].result(), answers["streamed chat", play].result()
-    told = of_choice(whole)
-    assert of_choice(streamed) == told
-    assert read(told) == SCRIPTS[play].told
-    assert whole.finish_reason == streamed.finish_reason == ("tool_calls" if told.calls else "stop")
+    parsed = of_choice(whole)
+    assert of_choice(streamed) == parsed
+    assert read(parsed) == SCRIPTS[play].parsed
+    assert whole.finish_reason == streamed.finish_reason == ("tool_calls" if parsed.calls else "stop")
 
 
 @pytest.mark.parametrize("play", SCRIPTS)
 def test_responses(answers: Any, play: str) -> None:
     whole, events = answers["responses", play].result(), answers["streamed responses", play].result()
-    told = of_items(whole.output)
-    assert read(told) == SCRIPTS[play].told
-    assert of_deltas(events) == told
-    assert of_items([event.item for event in events if event.type == "response.output_item.done"]) == told
+    parsed = of_items(whole.output)
+    assert read(parsed) == SCRIPTS[play].parsed
+    assert of_deltas(events) == parsed
+    assert of_items([event.item for event in events if event.type == "response.output_item.done"]) == parsed
     (final,) = (event.response for event in events if event.type == "response.completed")
-    assert of_items(final.output) == told
+    assert of_items(final.output) == parsed
 
 
 def test_usage_counts_the_thinking(answers: Any) -> None:
@@ -283,10 +283,10 @@ def test_usage_counts_the_thinking(answers: Any) -> None:
 @pytest.mark.parametrize("play", SCRIPTS)
 def test_the_messages_route_reads_the_same(answers: Any, play: str) -> None:
     blocks = answers["messages", play].result().content
-    thought = "".join(block.thinking for block in blocks if block.type == "thinking")
+    reasoning = "".join(block.thinking for block in blocks if block.type == "thinking")
     text = "".join(block.text for block in blocks if block.type == "text")
     calls = [(block.name, block.input) for block in blocks if block.type == "tool_use"]
-    assert Told(thought, text, calls) == SCRIPTS[play].told
+    assert Parsed(reasoning, text, calls) == SCRIPTS[play].parsed
 
 
 def test_the_messages_route_needs_no_adapter(routes: Server) -> None:
@@ -298,9 +298,9 @@ def test_the_messages_route_needs_no_adapter(routes: Server) -> None:
 
 def test_a_call_cut_by_max_tokens_stays_visibly_cut(answers: Any) -> None:
     whole, streamed = answers["chat", "long"].result(), answers["streamed chat", "long"].result()
-    told = of_choice(whole)
-    assert of_choice(streamed) == told
-    ((name, arguments),) = told.calls
+    parsed = of_choice(whole)
+    assert of_choice(streamed) == parsed
+    ((name, arguments),) = parsed.calls
     assert (name, arguments[:14]) == ("read", '{"path": "/a/b')
     with pytest.raises(json.JSONDecodeError):
         json.loads(arguments)
@@ -316,11 +316,11 @@ def test_a_call_cut_by_max_tokens_stays_visibly_cut(answers: Any) -> None:
 def test_a_demanded_call_comes_after_the_thinking_in_the_models_markup(
     answers: Any, choice: str, play: str
 ) -> None:
-    told = of_choice(answers["chat", choice, play].result())
-    assert of_choice(answers["streamed chat", choice, play].result()) == told
-    assert read(told) == Told("Well." if play == "thinker" else "", "", [("read", {"path": "/a"})])
+    parsed = of_choice(answers["chat", choice, play].result())
+    assert of_choice(answers["streamed chat", choice, play].result()) == parsed
+    assert read(parsed) == Parsed("Well." if play == "thinker" else "", "", [("read", {"path": "/a"})])
 
 
 def test_a_model_without_a_script_is_made_to_call(answers: Any) -> None:
-    told = of_choice(answers["chat", "unwilling"].result())
-    assert (told.thought, told.content, [name for name, _ in told.calls]) == ("", "", ["read"])
+    parsed = of_choice(answers["chat", "unwilling"].result())
+    assert (parsed.reasoning, parsed.content, [name for name, _ in parsed.calls]) == ("", "", ["read"])

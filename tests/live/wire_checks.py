@@ -1,4 +1,4 @@
-"""Reads a raw event stream and checks its grammar, apart from any SDK."""
+"""Parses a raw event stream and checks the order of its events, without an SDK."""
 
 import json
 from typing import Any
@@ -14,12 +14,12 @@ DELTA_OF = {
 
 
 def stream(http: httpx.Client, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """The events of a streamed request, their grammar checked."""
-    with http.stream("POST", "/v1/messages", json=body | {"stream": True}) as answer:
-        text = answer.read().decode()
-        assert answer.status_code == 200, text
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        assert answer.headers["request-id"].startswith("req_")
+    """Return the events of a streamed request, after checking their order."""
+    with http.stream("POST", "/v1/messages", json=body | {"stream": True}) as response:
+        text = response.read().decode()
+        assert response.status_code == 200, text
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert response.headers["request-id"].startswith("req_")
     return check(parse(text))
 
 
@@ -34,14 +34,14 @@ def parse(text: str) -> list[dict[str, Any]]:
 
 
 def check(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The events without pings, if they follow the grammar."""
-    said = [event for event in events if event["type"] != "ping"]
-    assert [event["type"] for event in said].count("message_start") == 1
-    assert said[0]["type"] == "message_start"
-    assert [event["type"] for event in said[-2:]] == ["message_delta", "message_stop"]
+    """Check the order of the events and return them without pings."""
+    without_pings = [event for event in events if event["type"] != "ping"]
+    assert [event["type"] for event in without_pings].count("message_start") == 1
+    assert without_pings[0]["type"] == "message_start"
+    assert [event["type"] for event in without_pings[-2:]] == ["message_delta", "message_stop"]
     open_block: dict[str, Any] | None = None
     index = -1
-    for event in said[1:-2]:
+    for event in without_pings[1:-2]:
         match event["type"]:
             case "content_block_start":
                 assert open_block is None
@@ -55,7 +55,7 @@ def check(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 open_block = None
         assert event["index"] == index
     assert open_block is None
-    return said
+    return without_pings
 
 
 def comparable(message: dict[str, Any]) -> dict[str, Any]:

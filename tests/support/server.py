@@ -1,9 +1,9 @@
-"""One real vLLM server: started with the plain `vllm serve` command, watched while it starts, ended whole.
+"""Starts a real vLLM server with `vllm serve`, waits until it is healthy, and stops all its processes.
 
     with start_server(tiny.model_directory()) as server:
         httpx.post(f"{server.url}/v1/messages", ...)
 
-The server speaks loopback only, has the scripted model loaded and a playbook file that `Server.playbook`
+The server listens on loopback only, has the scripted model loaded and a playbook file that `Server.playbook`
 writes. Its log is kept in a file, which an error at start-up quotes and names.
 """
 
@@ -29,7 +29,7 @@ from vllm_messages_plugin.testing.script import parse_playbook
 START_SECONDS = 300
 STOP_SECONDS = 15
 LOG_TAIL_LINES = 60
-# Dropped from the inherited environment: what would load or hide plugins, or lead clients elsewhere.
+# Removed from the inherited environment: they would load or hide plugins, or redirect clients.
 DROPPED_VARIABLES = ("VLLM_PLUGINS", "VLLM_API_KEY", "VLLM_PORT", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -41,19 +41,19 @@ ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "NO_PROXY": "*",
 }
-# A tiny model gains nothing by a second thread, and on a busy machine each waits for the other.
+# A tiny model gains nothing from a second thread, and on a busy machine the two wait for each other.
 ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 FLAGS = ("--host", "127.0.0.1", "--enforce-eager", "--max-num-seqs", "8")
 SCRIPTED = ("--logits-processors", "vllm_messages_plugin.testing.scripted:ScriptedModel")
 
 
 class ServerDiedError(RuntimeError):
-    """The server ended, or did not answer in time; the message holds the end of its log."""
+    """The server ended or was not healthy in time; the message contains the end of its log."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running server: where it is, what it serves, what it has logged."""
+    """A running server: its URL, the names of its model, its log."""
 
     url: str
     names: tuple[str, ...]
@@ -73,7 +73,7 @@ class Server:
 
     @contextmanager
     def playbook(self, rules: Sequence[Mapping[str, Any]]) -> Iterator[None]:
-        """Have the model follow these rules inside the block (see `script.parse_playbook`)."""
+        """Make the model follow these rules inside the block (see `script.parse_playbook`)."""
         text = json.dumps(list(rules))
         parse_playbook(text)
         before = self.playbook_path.read_text(encoding="utf-8")
@@ -117,7 +117,7 @@ def start_server(
 
 @contextmanager
 def start_families(model: Path, families: Mapping[str, Family], home: Path) -> Iterator[Server]:
-    """Serve several families of models with one engine: each below its name (see `families`)."""
+    """Serve several model families with one engine, each under its name as a path (see `families`)."""
     listed = home / "families.json"
     write_families(families, listed)
     program = (sys.executable, "-m", "support.families")
@@ -155,7 +155,7 @@ def free_port() -> int:
 
 @contextmanager
 def _process(command: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in a process group of its own, its output in `log`, and end the group afterwards."""
+    """Run a command in a process group of its own, with its output in `log`; stop the group afterwards."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, env=env, stdout=output, stderr=subprocess.STDOUT, start_new_session=True

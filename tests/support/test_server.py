@@ -1,4 +1,4 @@
-"""The starting and ending of a server process, with stand-ins for vLLM."""
+"""Starting and stopping a server process, with programs in place of vLLM."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support import server as room
+from support import server as server_module
 from support.server import ServerDiedError, server_environment, start_server
 
 STAND_IN = """
@@ -27,7 +27,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, directory: Path, code: str) -> Non
     script = directory / "vllm"
     script.write_text(f"#!{sys.executable}\n{code}", encoding="utf-8")
     script.chmod(0o755)
-    monkeypatch.setattr(room, "vllm_command", lambda: str(script))
+    monkeypatch.setattr(server_module, "vllm_command", lambda: str(script))
 
 
 def is_running(pid: int) -> bool:
@@ -69,7 +69,7 @@ def test_a_server_that_does_not_answer_is_reported_and_ended(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stand_in(monkeypatch, tmp_path, "import time; time.sleep(600)")
-    monkeypatch.setattr(room, "START_SECONDS", 0.5)
+    monkeypatch.setattr(server_module, "START_SECONDS", 0.5)
     with (
         pytest.raises(ServerDiedError, match=r"did not answer within 0\.5 s"),
         start_server(tmp_path, home=tmp_path),

@@ -36,7 +36,7 @@ def options(**more: Any) -> ClaudeAgentOptions:
     return ClaudeAgentOptions(system_prompt="You know birds.", max_turns=5, setting_sources=[], **more)
 
 
-def told(messages: list[Any]) -> dict[str, Any]:
+def summary(messages: list[Any]) -> dict[str, Any]:
     end = next(message for message in messages if isinstance(message, ResultMessage))
     blocks = [block for m in messages if isinstance(m, AssistantMessage) for block in m.content]
     events = [message.event["type"] for message in messages if isinstance(message, StreamEvent)]
@@ -51,18 +51,18 @@ def told(messages: list[Any]) -> dict[str, Any]:
 
 
 async def plain() -> Any:
-    return told([message async for message in query(prompt="Say hello.", options=options())])
+    return summary([message async for message in query(prompt="Say hello.", options=options())])
 
 
 async def stream() -> Any:
     wanted = options(include_partial_messages=True)
-    return told([message async for message in query(prompt="Say hello.", options=wanted)])
+    return summary([message async for message in query(prompt="Say hello.", options=wanted)])
 
 
 async def loop() -> Any:
     async with ClaudeSDKClient(options(**WITH_TOOLS)) as client:
         await client.query("Is the heron cold?")
-        return told([message async for message in client.receive_response()])
+        return summary([message async for message in client.receive_response()])
 
 
 do_all([plain, stream, loop])

@@ -30,7 +30,7 @@ const question = {
   stopWhen: (ai.isStepCount ?? ai.stepCountIs)(5),
 };
 
-function told({ text, finishReason, usage, steps, warnings }) {
+function summary({ text, finishReason, usage, steps, warnings }) {
   const seen = steps.map((step) => ({
     finishReason: step.finishReason,
     reasoning: step.reasoningText,
@@ -49,13 +49,13 @@ async function streamed(request) {
   }
   const names = ["text", "finishReason", "usage", "steps", "warnings"];
   const values = await Promise.all(names.map((name) => result[name]));
-  return { parts, ...told(Object.fromEntries(names.map((name, at) => [name, values[at]]))) };
+  return { parts, ...summary(Object.fromEntries(names.map((name, at) => [name, values[at]]))) };
 }
 
 const tasks = {
-  plain: async () => told(await ai.generateText({ ...common, prompt: "Say hello.", temperature: 0.5, topK: 5 })),
+  plain: async () => summary(await ai.generateText({ ...common, prompt: "Say hello.", temperature: 0.5, topK: 5 })),
   stream: () => streamed({ ...common, prompt: "Say hello." }),
-  loop: async () => told(await ai.generateText(question)),
+  loop: async () => summary(await ai.generateText(question)),
   streamedLoop: () => streamed(question),
   object: async () => (await ai.generateObject({ ...common, schema: Place, prompt: "Fill in the tool." })).object,
   output: async () => {

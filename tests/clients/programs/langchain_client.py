@@ -38,7 +38,7 @@ def chat(**more: Any) -> ChatAnthropic:
     return ChatAnthropic(model=os.environ["MODEL"], base_url=os.environ["ANTHROPIC_BASE_URL"], **settings)
 
 
-def told(message: Any) -> dict[str, Any]:
+def summary(message: Any) -> dict[str, Any]:
     return {
         "text": message.text,
         "calls": [{"name": call["name"], "args": call["args"]} for call in message.tool_calls],
@@ -49,7 +49,7 @@ def told(message: Any) -> dict[str, Any]:
 
 
 def plain() -> Any:
-    return told(chat(temperature=0.5).invoke("Say hello."))
+    return summary(chat(temperature=0.5).invoke("Say hello."))
 
 
 def stream() -> Any:
@@ -57,7 +57,7 @@ def stream() -> Any:
     whole = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk
-    return {"pieces": [chunk.text for chunk in chunks], **told(whole)}
+    return {"pieces": [chunk.text for chunk in chunks], **summary(whole)}
 
 
 def loop(streamed: bool = False) -> Any:
@@ -69,7 +69,7 @@ def loop(streamed: bool = False) -> Any:
         results = [TOOLS[call["name"]].invoke(call) for call in steps[-1].tool_calls]
         assert all(isinstance(result, ToolMessage) for result in results)
         messages += [steps[-1], *results]
-    return [told(step) for step in steps]
+    return [summary(step) for step in steps]
 
 
 def streamed_answer(model: Any, messages: list[BaseMessage]) -> Any:

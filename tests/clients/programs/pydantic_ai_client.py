@@ -45,7 +45,7 @@ def thinking_agent() -> Agent[Any, Any]:
     return made
 
 
-def told(result: Any) -> Any:
+def summary(result: Any) -> Any:
     replies = [message for message in result.all_messages() if isinstance(message, ModelResponse)]
     usage = result.usage() if callable(result.usage) else result.usage
     return {
@@ -68,18 +68,18 @@ def reply_told(reply: ModelResponse) -> Any:
 
 async def plain() -> Any:
     result = await agent().run("Say hello.")
-    return {"output": result.output, **told(result)}
+    return {"output": result.output, **summary(result)}
 
 
 async def stream() -> Any:
     async with agent().run_stream("Say hello.") as result:
         pieces = [piece async for piece in result.stream_text(delta=True, debounce_by=None)]
-    return {"pieces": pieces, **told(result)}
+    return {"pieces": pieces, **summary(result)}
 
 
 async def loop() -> Any:
     result = await thinking_agent().run("Is the heron cold?")
-    return {"output": result.output, **told(result)}
+    return {"output": result.output, **summary(result)}
 
 
 async def streamed_loop() -> Any:
@@ -90,7 +90,7 @@ async def streamed_loop() -> Any:
 
     result = await thinking_agent().run("Is the heron cold?", event_stream_handler=listen)
     assert kinds.count("part_delta") > 3
-    return {"output": result.output, **told(result)}
+    return {"output": result.output, **summary(result)}
 
 
 async def object_by_tool() -> Any:

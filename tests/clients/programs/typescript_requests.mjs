@@ -12,6 +12,6 @@ async function counted(body) {
   }
 }
 
-const told = [];
-for (const body of JSON.parse(readFileSync(0, "utf8"))) told.push(await counted(body));
-process.stdout.write(JSON.stringify(told));
+const results = [];
+for (const body of JSON.parse(readFileSync(0, "utf8"))) results.push(await counted(body));
+process.stdout.write(JSON.stringify(results));

