@@ -1,7 +1,10 @@
 """Posts a body to the routes in this process, and judges the reply."""
 
+import asyncio
+import atexit
 import json
 import re
+from functools import cache
 from typing import Any
 
 import httpx
@@ -24,15 +27,29 @@ FIELD = re.compile(r"([a-z_]\w*)(\.[^\s:]+)*: .")
 REQUIRED = {"model", "messages", "max_tokens"}
 
 
-async def post(body: Json, template_name: str, path: str) -> httpx.Response:
-    """Post a body to a server with this chat template; what escapes the routes is raised."""
+@cache
+def _runner() -> asyncio.Runner:
+    """The one event loop of all posts: the app is built once and belongs to it."""
+    runner = asyncio.Runner()
+    atexit.register(runner.close)
+    return runner
+
+
+@cache
+def _client(template_name: str) -> httpx.AsyncClient:
+    """Return a client of the routes of a server with this chat template."""
     chosen = template(template_name)
     engine = Renderer(
         REPLY, traits=chosen.traits(images=False), window=WINDOW, models=FakeModels(NAMES), template=chosen
     )
     transport = httpx.ASGITransport(app_with(engine))
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as http:
-        reply = await http.post(path, content=json.dumps(body).encode())
+    return httpx.AsyncClient(transport=transport, base_url="http://server")
+
+
+def post(body: Json, template_name: str, path: str) -> httpx.Response:
+    """Post a body to a server with this chat template; what escapes the routes is raised."""
+    sending = _client(template_name).post(path, content=json.dumps(body).encode())
+    reply = _runner().run(sending)
     tally.count(reply.status_code)
     return reply
 

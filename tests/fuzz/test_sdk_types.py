@@ -1,6 +1,5 @@
 """Requests drawn from the SDK's own types: each is answered, or refused with the name of a field."""
 
-import asyncio
 from typing import Any
 
 from hypothesis import given, settings
@@ -28,7 +27,7 @@ def test_a_message_request_of_the_sdks_types_is_answered_or_refused_by_name(
     body: dict[str, Any], model: str, template: str
 ) -> None:
     sent = named(body, model)
-    reply = asyncio.run(post(sent, template, "/v1/messages"))
+    reply = post(sent, template, "/v1/messages")
     assert_fair(reply, sent)
     if sent.get("stream") is True and reply.status_code == 200:
         assert "event: error" not in reply.text
@@ -40,4 +39,4 @@ def test_a_count_request_of_the_sdks_types_is_answered_or_refused_by_name(
     body: dict[str, Any], model: str, template: str
 ) -> None:
     sent = named(body, model)
-    assert_fair(asyncio.run(post(sent, template, "/v1/messages/count_tokens")), sent)
+    assert_fair(post(sent, template, "/v1/messages/count_tokens"), sent)

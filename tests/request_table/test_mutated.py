@@ -1,6 +1,5 @@
 """Requests that are nearly right: each is answered, or refused with the name of a field, and never a 5xx."""
 
-import asyncio
 import copy
 from collections.abc import Iterator
 from typing import Any
@@ -88,7 +87,7 @@ def change(body: Json, at: Place, draw: st.DrawFn) -> None:
 @settings(max_examples=examples(200))
 @given(mutated(), st.sampled_from(TEMPLATES), st.sampled_from(["", "/count_tokens"]))
 def test_a_mutated_request_is_answered_or_refused_by_name(body: Json, name: str, route: str) -> None:
-    reply = asyncio.run(post(body, name, f"/v1/messages{route}"))
+    reply = post(body, name, f"/v1/messages{route}")
     assert_fair(reply, body)
     if body.get("stream") is True and not route and reply.status_code == 200:
         assert "event: error" not in reply.text
