@@ -5,7 +5,7 @@
 #     MODEL=my-model ./claude_code.sh
 #
 # `vllm-messages claude-config` asks the server for these values, explains each and writes them for good;
-# claude_code.md tells what they are for.
+# claude_code.md explains them.
 set -euo pipefail
 
 : "${ANTHROPIC_BASE_URL:=http://localhost:8000}"       # without /v1: Claude Code adds it
@@ -19,7 +19,7 @@ export ANTHROPIC_MODEL="$MODEL"
 # Subagents and skills ask for models by these names.
 export ANTHROPIC_DEFAULT_OPUS_MODEL="$MODEL" ANTHROPIC_DEFAULT_SONNET_MODEL="$MODEL"
 export ANTHROPIC_DEFAULT_HAIKU_MODEL="$MODEL" ANTHROPIC_DEFAULT_FABLE_MODEL="$MODEL"
-# The window: without these two Claude Code believes in a million tokens and never compacts in time.
+# The window: without these two, Claude Code assumes a million tokens and compacts too late.
 export CLAUDE_CODE_MAX_CONTEXT_TOKENS="$WINDOW" CLAUDE_CODE_DISABLE_1M_CONTEXT=1
 export CLAUDE_CODE_MAX_OUTPUT_TOKENS="${MAX_OUTPUT:-16384}"
 # Without a line that differs between sessions, they share the server's prefix cache.

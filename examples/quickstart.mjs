@@ -1,4 +1,4 @@
-// Ask a model on your own vLLM server from JavaScript or TypeScript, and read the answer while it is written.
+// Ask a model on your own vLLM server from JavaScript or TypeScript and stream the reply.
 //
 //     npm install @anthropic-ai/sdk
 //     node quickstart.mjs "What is the capital of France?"
@@ -8,7 +8,7 @@ const client = new Anthropic({
   baseURL: process.env.ANTHROPIC_BASE_URL ?? "http://localhost:8000", // without /v1
   apiKey: process.env.ANTHROPIC_API_KEY ?? "none", // any text, unless vLLM has --api-key
 });
-// The name after `vllm serve`; if it isn't given, the first one that the server has.
+// The name after `vllm serve`; without MODEL, the first model in the server's list.
 const model = process.env.MODEL || (await client.models.list()).data[0].id;
 const question = process.argv.slice(2).join(" ") || "What is the capital of France?";
 

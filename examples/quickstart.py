@@ -1,4 +1,4 @@
-"""Ask a model on your own vLLM server, and read the answer while it is written.
+"""Ask a model on your own vLLM server and stream the reply.
 
     pip install anthropic
     python quickstart.py "What is the capital of France?"
@@ -15,7 +15,7 @@ client = anthropic.Anthropic(
     base_url=os.environ.get("ANTHROPIC_BASE_URL", "http://localhost:8000"),  # without /v1
     api_key=os.environ.get("ANTHROPIC_API_KEY", "none"),  # any text, unless vLLM has --api-key
 )
-# The name after `vllm serve`; if it isn't given, the first one that the server has.
+# The name after `vllm serve`; without MODEL, the first model in the server's list.
 model = os.environ.get("MODEL") or next(iter(client.models.list())).id
 question = " ".join(sys.argv[1:]) or "What is the capital of France?"
 

@@ -1,9 +1,9 @@
-"""Get an answer that is a Python object: the model can write nothing that does not fit the class.
+"""Get a Python object from the model: it can only generate what fits the class.
 
     pip install anthropic pydantic
     python structured_output.py "Two large oat-milk coffees, please."
 
-Any model will do: the server lets it choose among fitting tokens only.
+Any model will do: the server allows only tokens that fit the schema.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""Let the model think first, show its thoughts in grey, and hand them back in the next turn.
+"""Let the model think first, show its thinking in grey, and send it back in the next turn.
 
     python thinking.py "How many r are in strawberry?"
 
-The model must be one that thinks (Qwen3, DeepSeek-R1, gpt-oss, ...); another one just answers.
+The model must be a thinking one (Qwen3, DeepSeek-R1, gpt-oss, ...); others reply without thinking.
 """
 
 import os
@@ -21,10 +21,10 @@ model = os.environ.get("MODEL") or next(iter(client.models.list())).id
 
 
 def ask(messages: list[dict[str, Any]]) -> anthropic.types.Message:
-    """Stream one answer to the terminal."""
+    """Stream one reply to the terminal."""
     with client.messages.stream(
         model=model,
-        max_tokens=4000,  # for thoughts and answer together
+        max_tokens=4000,  # for thinking and text together
         thinking={"type": "adaptive"},  # or {"type": "enabled", "budget_tokens": 2000}
         messages=messages,
     ) as stream:
@@ -41,7 +41,7 @@ question = " ".join(sys.argv[1:]) or "How many r are in strawberry?"
 conversation: list[dict[str, Any]] = [{"role": "user", "content": question}]
 answer = ask(conversation)
 
-# Send the whole content back, thoughts and signatures included: the server needs no memory for them.
+# Send the whole content back, with thinking and signatures: the server stores nothing.
 conversation += [
     {"role": "assistant", "content": answer.content},
     {"role": "user", "content": "Are you sure?"},

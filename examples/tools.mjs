@@ -1,4 +1,4 @@
-// Give the model two JavaScript functions, and let the SDK run the loop: call, result, next call, answer.
+// Give the model two JavaScript functions, and let the SDK run the loop: call, result, next call, reply.
 //
 //     npm install @anthropic-ai/sdk
 //     node tools.mjs "Is it warm where the Eiffel Tower stands?"
@@ -27,7 +27,7 @@ const findPlace = betaTool({
 
 const getWeather = betaTool({
   name: "get_weather",
-  description: "Tell the weather in a city.",
+  description: "Return the weather in a city.",
   inputSchema: {
     type: "object",
     properties: { city: { type: "string", description: "The city's name." } },

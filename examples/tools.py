@@ -1,9 +1,9 @@
-"""Give the model two Python functions, and let the SDK run the loop: call, result, next call, answer.
+"""Give the model two Python functions, and let the SDK run the loop: call, result, next call, reply.
 
     python tools.py "Is it warm where the Eiffel Tower stands?"
 
 The model must be one that was trained to call tools (Qwen, Llama 3.1, Mistral, GLM, ...). The plugin
-finds out from its chat template how it writes calls: `vllm serve` needs no further flags.
+finds the format of its calls from the chat template: `vllm serve` needs no further flags.
 """
 
 import os
@@ -31,7 +31,7 @@ def find_place(name: str) -> str:
 
 @beta_tool
 def get_weather(city: str) -> str:
-    """Tell the weather in a city.
+    """Return the weather in a city.
 
     Args:
         city: The city's name.

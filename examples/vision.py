@@ -1,9 +1,9 @@
-"""Show the model a picture.
+"""Send the model an image.
 
     python vision.py photo.jpg "What is on this picture?"
 
-The server must run a model that sees, such as `vllm serve Qwen/Qwen2.5-VL-3B-Instruct`. Without a
-picture this sends one that it draws itself, a red square.
+The server must run a model that accepts images, such as `vllm serve Qwen/Qwen2.5-VL-3B-Instruct`.
+Without an argument this sends a red square, which it draws itself.
 """
 
 import base64
