@@ -40,6 +40,14 @@ class Settings(BaseSettings):
         "off",
         description="Thinking of requests without `thinking`; `template` leaves it to the chat template.",
     )
+    thinking_loop_repeats: int = Field(
+        12,
+        ge=0,
+        description=(
+            "How often thinking may repeat a pattern of at most 64 tokens before it is closed, so that the "
+            "model goes on to its reply; 0: without limit."
+        ),
+    )
     max_body_mb: int = Field(
         32, ge=1, description="Largest request body in MiB; a larger one is answered with 413."
     )

@@ -98,7 +98,7 @@ class Pair:
     def ours(self) -> OutputParser:
         """Our scanner for one reply."""
         return ScannerOutputParser(
-            Scanner(FORMATS[self.shape], tools=TOOLS), reads_thinking=False, calls=True, counter=None
+            Scanner(FORMATS[self.shape], tools=TOOLS), reads_thinking=False, counter=None
         )
 
     def write(self, content: str) -> Written:

@@ -1,4 +1,4 @@
-"""What vLLM refuses, told by the field's name; and the schemas that no grammar is made of."""
+"""What vLLM refuses is refused by the name of the request's field."""
 
 from typing import Any
 
@@ -7,15 +7,10 @@ from vllm.exceptions import VLLMValidationError
 
 from translate.asking import conversation, user
 from vllm_messages_plugin.engine.generate import _refusal, chat_request
-from vllm_messages_plugin.engine.output.grammars import strict_tools
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
-from vllm_messages_plugin.translate.chat_message import Function
 from vllm_messages_plugin.translate.sampling import sampling
-from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError
 from wire.bodies import body, read
-
-DEMANDED = ToolChoice("any")
 
 
 @pytest.mark.parametrize(
@@ -53,30 +48,3 @@ def test_of_a_request_with_a_schema_the_schema_is_refused_unless_vllm_names_anot
 ) -> None:
     refusal = _refusal(VLLMValidationError("no", parameter=field), has_schema=True)
     assert refusal.param == named
-
-
-def nested(depth: int) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string"}
-    for _ in range(depth):
-        schema = {"type": "object", "properties": {"a": schema}, "required": ["a"]}
-    return schema
-
-
-def function(schema: dict[str, Any]) -> Function:
-    return {"type": "function", "function": {"name": "f", "parameters": schema, "strict": True}}
-
-
-@pytest.mark.parametrize(
-    ("schema", "held"),
-    [
-        (nested(3), True),
-        (nested(60), False),
-        ({"type": "object", "properties": {"a": {"$ref": "#"}}}, True),
-        ({"type": "object", "properties": {"a": {"$ref": "#/properties/a"}}}, False),
-        ({"$ref": "#"}, False),
-    ],
-    ids=["plain", "too deep", "recursive", "an endless property", "endless"],
-)
-def test_a_call_is_held_to_its_schema_where_the_engine_can(schema: dict[str, Any], held: bool) -> None:
-    (bound,) = strict_tools([function(schema)], DEMANDED)
-    assert bound["function"]["strict"] is held

@@ -9,7 +9,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine.continuation import extend_prompt
 from vllm_messages_plugin.engine.generate import EngineRun, chat_request, deltas, sampling_params
-from vllm_messages_plugin.engine.output.factory import OutputParserFactory
+from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, OutputParserFactory
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
 from vllm_messages_plugin.engine.output.thinking_budget import (
     Outputs,
@@ -76,6 +76,7 @@ class Backend:
             online,
             self._engine_parses_reasoning,
         )
+        self._loop_repeats = settings.thinking_loop_repeats
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
         self._default_sampling = self._model_config.get_diff_sampling_param()
         self._prefix_cache = bool(engine_client.vllm_config.cache_config.enable_prefix_caching)
@@ -186,7 +187,9 @@ class Backend:
             priority=_integer(headers.get("x-vllm-priority"), request.priority),
             data_parallel_rank=_integer(headers.get("x-data-parallel-rank"), None),
             trace_headers=_trace_headers(headers),
-            **accepted(self._client.generate, self._newer_arguments(prompt, request, vllm_parser, headers)),
+            **accepted(
+                self._client.generate, self._newer_arguments(prompt, constrained, vllm_parser, headers)
+            ),
         )
         return deltas(
             EngineRun(
@@ -217,19 +220,25 @@ class Backend:
         request_id: str,
         grammar_after_thinking: Any,
     ) -> ThinkingBudget | None:
-        """The budget that this plugin enforces; None where vLLM's engine does or there is none."""
+        """The limits on thinking that this plugin enforces; None without any."""
         thinking = self.selection.thinking
-        if tokens is None or self._engine_parses_reasoning or thinking is None or not thinking.close_tag:
+        if self._engine_parses_reasoning:
+            tokens = None
+        if not prompt.reads_thinking or thinking is None or not thinking.close_tag:
+            return None
+        if tokens is None and not self._loop_repeats:
             return None
         if prompt.token_ids is None or not can_resume(prompt.engine_input):
             return None
 
         def resume(ids: Sequence[int]) -> Outputs:
             rest = resumed_params(params, len(ids), grammar_after_thinking)
-            return start(resumed_input(prompt.engine_input, ids), rest, f"{request_id}-{len(ids)}")
+            ended = accepted(self._client.generate, {"reasoning_ended": True})
+            return start(resumed_input(prompt.engine_input, ids), rest, f"{request_id}-{len(ids)}", **ended)
 
         return ThinkingBudget(
             tokens=tokens,
+            loop_repeats=self._loop_repeats,
             close_tag=thinking.close_tag,
             prompt_ids=prompt.token_ids,
             tokenizer=self._tokenizer,
@@ -248,15 +257,17 @@ class Backend:
             raise to_messages_error(error) from error
 
     def _newer_arguments(
-        self, prompt: Prompt, request: Any, vllm_parser: Any, headers: Mapping[str, str]
+        self, prompt: Prompt, constrained: ConstrainedRequest, vllm_parser: Any, headers: Mapping[str, str]
     ) -> dict[str, Any]:
         """Arguments of the engine's `generate` that only newer versions take."""
+        request, ended = constrained.request, constrained.reasoning_ended
         arguments: dict[str, Any] = {}
         if session := getattr(request, "session_id", None) or headers.get("x-session-id"):
             arguments["session_id"] = session
         if vllm_parser is not None and vllm_parser.reasoning_parser is not None:
-            prompt_ids = prompt.token_ids or []
-            arguments["reasoning_ended"] = compat.reasoning_ended(request, vllm_parser, prompt_ids)
+            if ended is None:
+                ended = compat.reasoning_ended(request, vllm_parser, prompt.token_ids or [])
+            arguments["reasoning_ended"] = ended
             kwargs = {k: v for k, v in prompt.template_kwargs.items() if k != "tools"}
             arguments["reasoning_parser_kwargs"] = {"chat_template_kwargs": kwargs}
         return arguments

@@ -4,13 +4,16 @@ Outputs become deltas directly; no OpenAI chunk is built on the way. Streaming a
 come from the same iterator.
 """
 
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vllm_messages_plugin.engine.output.grammars import strict_tools
 from vllm_messages_plugin.engine.output.parsers import OutputParser
+from vllm_messages_plugin.engine.output.stop_sequences import StopMatcher, StopSequences
 from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
+from vllm_messages_plugin.engine.output.thinking_loop import ThinkingLoopDetector
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
@@ -26,6 +29,8 @@ from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
+
+log = logging.getLogger("vllm.messages")
 
 # Fields of vLLM's chat request that Messages requests set in their own way, or that have no place there.
 _CONTROLLED_FIELDS = frozenset(
@@ -75,7 +80,7 @@ def _tool_choice(choice: ToolChoice) -> Any:
 
 
 def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any], budget: int | None) -> Any:
-    """Build vLLM's SamplingParams.
+    """Build vLLM's SamplingParams. The client's stop sequences are not among them: see `stop_sequences`.
 
     Args:
         request: the chat request, adjusted by the parser.
@@ -86,20 +91,10 @@ def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any
     try:
         params = request.to_sampling_params(max(sampling.max_tokens, 1), dict(defaults))
         params.output_kind = compat.RequestOutputKind.DELTA
-        if sampling.stop_sequences:
-            params = _with_stop(params, list(sampling.stop_sequences))
         if budget is not None:
             params.thinking_token_budget = budget
     except Exception as error:
         raise to_messages_error(error) from error
-    return params
-
-
-def _with_stop(params: Any, sequences: list[str]) -> Any:
-    """Add the client's stop sequences to those that a parser added."""
-    params.stop = [*(params.stop or []), *sequences]
-    longest = max(len(sequence) for sequence in params.stop)
-    params.output_text_buffer_length = 0 if params.include_stop_str_in_output else longest - 1
     return params
 
 
@@ -175,14 +170,25 @@ class _OutputReader:
         self._keeps_ids = run.budget is not None or run.keep_token_ids
         self._ids: list[int] = []  # the output so far, kept where the request may be continued
         self._text: list[str] = []
+        repeats = run.budget.loop_repeats if run.budget is not None else 0
+        self._loop = ThinkingLoopDetector(repeats) if repeats else None
+        sequences = run.sampling.stop_sequences
+        min_tokens = run.sampling.extra.get("min_tokens")
+        self._min_tokens = min_tokens if isinstance(min_tokens, int) else 0
+        self._stop = StopMatcher(StopSequences(sequences)) if sequences else None
         self.started = False
         self.ended = False
 
     @property
     def over_budget(self) -> bool:
-        """Whether the model is thinking and has used up its budget."""
+        """Whether the model is thinking and has used up its budget or repeats itself."""
         budget, parser = self._run.budget, self._run.parser
-        return budget is not None and (parser.thinking_tokens or 0) >= budget.tokens and parser.thinking
+        if budget is None or not parser.thinking:
+            return False
+        if self._loop is not None and self._loop.looping:
+            log.warning("The thinking of a reply repeated itself and was closed")
+            return True
+        return budget.tokens is not None and (parser.thinking_tokens or 0) >= budget.tokens
 
     def read(self, result: Any) -> list[EngineDelta]:
         """Return the deltas of one RequestOutput."""
@@ -191,8 +197,7 @@ class _OutputReader:
         output = result.outputs[0]
         if output.finish_reason is not None:
             return self._read_last(output)
-        found = self._parse(output.text, output.token_ids, False)
-        return self._first_call_only(found) if self._run.single_call else found
+        return self._limit(self._parse(output.text, output.token_ids, False), False)
 
     def _read_first(self, result: Any) -> list[EngineDelta]:
         self.started = True
@@ -204,28 +209,45 @@ class _OutputReader:
         return [processed, *self.read(result)]
 
     def _read_last(self, output: Any) -> list[EngineDelta]:
-        found = self._parse(output.text, output.token_ids, True)
-        if self._run.single_call:
-            found = self._first_call_only(found)
+        found = self._limit(self._parse(output.text, output.token_ids, True), True)
         if not self.ended:
             self.ended = True
             found.append(self._end(output))
         return found
 
-    def _first_call_only(self, found: list[EngineDelta]) -> list[EngineDelta]:
-        """End the reply where a second call begins."""
-        for at, delta in enumerate(found):
-            if isinstance(delta, EngineToolCall) and delta.call > 0:
-                self.ended = True
-                return [*found[:at], self._finished("stop", None)]
-        return found
+    def _limit(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
+        """End the reply at a stop sequence, or where a second call begins if one is the most."""
+        if self._stop is not None:
+            deltas = self._until_stop(deltas, finished)
+        if self._run.single_call:
+            for at, delta in enumerate(deltas):
+                if isinstance(delta, EngineToolCall) and delta.call > 0:
+                    self.ended = True
+                    return [*deltas[:at], self._finished("stop", None)]
+        if self._stop is not None and self._stop.matched is not None:
+            self.ended = True
+            return [*deltas, self._finished("stop_sequence", self._stop.matched)]
+        return deltas
+
+    def _until_stop(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
+        """The deltas up to the first stop sequence in the reply's text."""
+        if self._stop is None or self._output_tokens <= self._min_tokens:
+            return deltas
+        passed = self._stop.feed(deltas)
+        return passed + self._stop.finish() if finished and self._stop.matched is None else passed
 
     def _parse(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
         self._output_tokens += len(token_ids)
         if self._keeps_ids:
             self._ids += token_ids
             self._text.append(text)
-        return self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
+        deltas = self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
+        if self._loop is not None:
+            if self._run.parser.thinking:
+                self._loop.add(token_ids)
+            else:
+                self._loop.reset()
+        return deltas
 
     def close_thinking(self) -> list[EngineDelta]:
         """Write the closing tag in the model's place."""
@@ -237,7 +259,7 @@ class _OutputReader:
         if self._output_tokens < self._run.sampling.max_tokens:
             return found
         self.ended = True
-        return [*found, *self._parse("", (), True), self._cut()]
+        return [*found, *self._until_stop(self._parse("", (), True), True), self._cut()]
 
     def resume(self) -> Outputs | None:
         """Start the rest of the reply in the engine; None if the reply has ended."""
@@ -245,7 +267,6 @@ class _OutputReader:
         return None if budget is None or self.ended else budget.resume(self._ids)
 
     def _end(self, output: Any) -> EngineDelta:
-        sampling = self._run.sampling
         match str(output.finish_reason):
             case "length":
                 return self._cut()
@@ -255,9 +276,7 @@ class _OutputReader:
                 return ReplyFailed(MessagesError("api_error", "Internal server error"))
             case "content_filter":
                 return self._finished("refusal", None)
-        if isinstance(output.stop_reason, str) and output.stop_reason in sampling.stop_sequences:
-            return self._finished("stop_sequence", output.stop_reason)
-        return self._finished("stop", None)
+        return self._finished("incomplete_call" if self._run.parser.incomplete_call else "stop", None)
 
     def _cut(self) -> ReplyFinished:
         clamped = self._run.sampling.max_tokens < self._run.sampling.asked_tokens

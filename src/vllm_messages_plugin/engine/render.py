@@ -12,6 +12,7 @@ from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
+from vllm_messages_plugin.formats.probing.thinking_state import PROMPT_TAIL, ThinkingState, thinking_state
 from vllm_messages_plugin.formats.probing.thinking_switches import thinking_switches
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
@@ -29,6 +30,7 @@ class Prompt:
         text: the prompt before tokenisation; None where vLLM builds tokens directly.
         template_kwargs: the keyword arguments that the template was rendered with.
         reads_thinking: whether the reply is parsed for thinking.
+        thinking_state: whether the reply begins inside thinking, after it or before it.
     """
 
     engine_input: Any
@@ -37,6 +39,7 @@ class Prompt:
     text: str | None
     template_kwargs: Mapping[str, Any]
     reads_thinking: bool
+    thinking_state: ThinkingState = "free"
 
 
 class PromptRenderer:
@@ -95,6 +98,7 @@ class PromptRenderer:
             text=parts.text,
             template_kwargs=kwargs,
             reads_thinking=not early_grammar,
+            thinking_state=self._thinking_state(parts.text, ids, conversation),
         )
 
     async def render_turn(self, conversation: Conversation, extra: Mapping[str, Any]) -> str | None:
@@ -110,6 +114,19 @@ class PromptRenderer:
             raise _refusal(error, extra) from error
         text: str | None = compat.extract_prompt_components(self._model_config, engine_input).text
         return text
+
+    def _thinking_state(
+        self, text: str | None, ids: list[int] | None, conversation: Conversation
+    ) -> ThinkingState:
+        """How the rendered prompt leaves thinking; "free" for a model whose thinking has no tags."""
+        thinking = self._selection.thinking
+        if thinking is None or not thinking.open_tag or not thinking.close_tag:
+            return "free"
+        prefill = _prefill(conversation)
+        if text is None:
+            tail = len(ids or ()) if prefill else PROMPT_TAIL
+            text = self._renderer.tokenizer.decode((ids or [])[-tail:], skip_special_tokens=False)
+        return thinking_state(text, thinking.open_tag, thinking.close_tag, prefill)
 
     async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
         """Return how many tokens of a prompt end with the last occurrence of `text`.
@@ -192,6 +209,14 @@ class PromptRenderer:
             "tokenize": compat.is_mistral_tokenizer(self._renderer.tokenizer)
             or bool(self._model_config.enable_prompt_embeds),
         }
+
+
+def _prefill(conversation: Conversation) -> str:
+    """The beginning of the reply that the client has written."""
+    if not conversation.continues:
+        return ""
+    content = conversation.messages[-1].get("content") or ""
+    return content if isinstance(content, str) else "".join(str(part.get("text", "")) for part in content)
 
 
 def _refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:

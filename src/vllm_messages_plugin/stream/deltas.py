@@ -81,7 +81,7 @@ class RoundUsage:
     output_tokens: int
 
 
-EndReason = Literal["stop", "stop_sequence", "length", "window", "refusal", "pause"]
+EndReason = Literal["stop", "incomplete_call", "stop_sequence", "length", "window", "refusal", "pause"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class ReplyFinished:
     """The reply is complete.
 
     Attributes:
-        reason: `length` means that `max_tokens` was reached, `window` that the context window was full
+        reason: `incomplete_call` means that the model stopped on its own inside a tool call, `length`
+            that `max_tokens` was reached, `window` that the context window was full
             before that, `pause` that the client may continue a turn of server tools.
         output_tokens: Tokens generated, thinking included.
         thinking_tokens: How many of them were thinking; None if not counted.

@@ -15,6 +15,7 @@ The order of events is that of Anthropic's streaming documentation and of `anthr
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import IntEnum, auto
 from typing import Any, Final, cast
 
@@ -211,7 +212,9 @@ class Machine:
         self._emitted.append({"type": "content_block_stop", "index": self._index})
 
     def _finish(self, delta: ReplyFinished) -> None:
-        if delta.reason == "stop":
+        if delta.reason == "stop" and self._has_incomplete_call():
+            delta = replace(delta, reason="incomplete_call")
+        if delta.reason == "incomplete_call":
             self._close_open_strings()
         self._flush_all()
         reason = self._stop_reason(delta)
@@ -329,6 +332,10 @@ class Machine:
         self._close()
         self._finishing = False
 
+    def _has_incomplete_call(self) -> bool:
+        """Whether the arguments of a named call have begun and are not complete."""
+        return any(call.name and call.started and not call.progress.complete for call in self._calls.values())
+
     def _close_open_strings(self) -> None:
         """Close a JSON string left open by a model that stopped on its own; SDKs would drop that argument."""
         for call in self._calls.values():
@@ -336,8 +343,8 @@ class Machine:
                 call.add(EngineToolCall(0, arguments=closing))
 
     def _stop_reason(self, end: ReplyFinished) -> StopReason:
-        if end.reason == "length":
-            return "max_tokens"
+        if end.reason in ("length", "incomplete_call"):
+            return "max_tokens"  # of Anthropic's reasons the one whose last tool call clients take for cut
         if end.reason == "window":
             return "model_context_window_exceeded"
         if end.reason == "refusal":

@@ -29,7 +29,7 @@ def chosen(
         structured_outputs_config=SimpleNamespace(reasoning_parser=reasoning),
     )
     selection = select_parsers(model, tokenizer_of(template), args, Settings(**settings), None)
-    return replace(selection, reasons=(), full=None, plain=None)
+    return replace(selection, reasons=(), full=None, plain=None, without_tools=None)
 
 
 @pytest.mark.parametrize("template", ["qwen_like", "xml_calls", "strict_alternation"])

@@ -84,7 +84,7 @@ def budget(prompt: str = "abc") -> ThinkingBudget:
         raise AssertionError(ids)
 
     ids = [ord(letter) for letter in prompt]
-    return ThinkingBudget(8, "</t>", ids, Letters(), skip_special_tokens=True, resume=resume)
+    return ThinkingBudget(8, 0, "</t>", ids, Letters(), skip_special_tokens=True, resume=resume)
 
 
 @pytest.mark.parametrize(

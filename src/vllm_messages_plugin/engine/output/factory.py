@@ -23,6 +23,7 @@ from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
+from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -33,12 +34,17 @@ log = logging.getLogger("vllm.messages")
 class ConstrainedRequest(NamedTuple):
     """A chat request with its grammar.
 
-    `grammar_after_thinking` is the grammar that is left once the thinking has ended; None where the grammar
-    of the request does not wait for that.
+    Attributes:
+        request: the adjusted request.
+        grammar_after_thinking: the grammar that is left once the thinking has ended; None where the
+            request's grammar does not allow for thinking.
+        reasoning_ended: what the engine is told about the prompt, so that it applies the grammar from the
+            first token (True) or after the closing tag (False); None leaves it to vLLM's parser.
     """
 
     request: Any
-    grammar_after_thinking: Any
+    grammar_after_thinking: Any = None
+    reasoning_ended: bool | None = None
 
 
 class OutputParserFactory:
@@ -62,9 +68,16 @@ class OutputParserFactory:
         self._special_tokens = frozenset(getattr(tokenizer, "all_special_tokens", ()))
 
     def vllm_parser(self, prompt: Prompt, request: Any) -> Any:
-        """Create vLLM's parser for a request; None where vLLM has no parser for the model."""
+        """Create vLLM's parser for a request; None where vLLM has no parser for the model.
+
+        For a request that may not call tools it is a parser without tool calls.
+        """
         selection = self._selection
-        return self._create(selection.full if prompt.reads_thinking else selection.plain, prompt, request)
+        if not _may_call(request):
+            parser_class = selection.without_tools if prompt.reads_thinking else None
+        else:
+            parser_class = selection.full if prompt.reads_thinking else selection.plain
+        return self._create(parser_class, prompt, request)
 
     def _create(self, parser_class: Any, prompt: Prompt, request: Any) -> Any:
         if parser_class is None:
@@ -84,7 +97,6 @@ class OutputParserFactory:
         Raises:
             MessagesError: 400, vLLM can't build that grammar.
         """
-        grammar_after_thinking = None
         scans = self._uses_scanner(conversation)
         try:
             if vllm_parser is not None:
@@ -93,39 +105,32 @@ class OutputParserFactory:
                 if conversation.schema is not None and conversation.callable_tools:
                     _constrain_call_markup(vllm_parser)
                 request = vllm_parser.adjust_request(request=request)
-                grammar_after_thinking = self._delay_grammar(vllm_parser, prompt, request)
+            constrained = self._allow_thinking(prompt, request, conversation)
             if scans and not self._special_tokens.isdisjoint(self._markers()):
                 request.skip_special_tokens = False
         except Exception as error:
             raise to_messages_error(error) from error
-        return ConstrainedRequest(request, grammar_after_thinking)
+        return constrained
 
-    def _delay_grammar(self, vllm_parser: Any, prompt: Prompt, request: Any) -> Any:
-        """Let the grammar of the reply begin after its thinking; return the grammar without thinking."""
-        thinking = self._selection.thinking
+    def _allow_thinking(self, prompt: Prompt, request: Any, conversation: Conversation) -> ConstrainedRequest:
+        """Let the grammar of the reply begin after its thinking, as this request's prompt leaves it."""
+        tags = _tags(self._selection.thinking)
         constraint = request.extract_structured_outputs()
-        if constraint is None or thinking is None or not thinking.close_tag or self._engine_parses_reasoning:
-            return None
-        if self._thinking_closed(vllm_parser, prompt, thinking.close_tag):
-            return None
+        if constraint is None or tags is None or not prompt.reads_thinking:
+            return ConstrainedRequest(request)
+        starts_open = prompt.thinking_state == "open"
+        if starts_open and self._engine_parses_reasoning:
+            return ConstrainedRequest(request, reasoning_ended=False)
+        thinks = starts_open or (prompt.thinking_state == "free" and conversation.thinking.on is not False)
+        if not thinks:
+            return ConstrainedRequest(request, reasoning_ended=True)
         try:
-            request.structured_outputs = after_thinking(constraint, thinking, self._special_tokens)
+            request.structured_outputs = after_thinking(constraint, tags, starts_open, self._special_tokens)
         except MissingFeatureError as error:
             log.warning("The grammar applies from the first token of the reply, without thinking: %s", error)
-            return None
+            return ConstrainedRequest(request, reasoning_ended=True)
         request.response_format = None
-        return constraint
-
-    def _thinking_closed(self, vllm_parser: Any, prompt: Prompt, close_tag: str) -> bool:
-        """Whether the prompt has closed the reply's thinking.
-
-        vLLM's parsers also say so of a prompt in which only an earlier turn's thinking was closed.
-        """
-        if self._selection.call_format is not None and prompt.text is not None:
-            return prompt.text.rstrip().endswith(close_tag)
-        if vllm_parser.reasoning_parser is None:
-            return True
-        return bool(vllm_parser.is_reasoning_end(prompt.token_ids or []))
+        return ConstrainedRequest(request, constraint, reasoning_ended=True)
 
     def output_parser(
         self, vllm_parser: Any, prompt: Prompt, request: Any, conversation: Conversation
@@ -135,9 +140,11 @@ class OutputParserFactory:
             return self._scanner_parser(prompt, conversation)
         if vllm_parser is None:
             return PlainOutputParser()
-        start = None if conversation.continues else self._reasoning_start(vllm_parser)
         return VllmOutputParser(
-            vllm_parser, request, start, lambda: self._create(self._selection.plain, prompt, request)
+            vllm_parser,
+            request,
+            self._reasoning_start(vllm_parser, prompt),
+            lambda: self._create(self._selection.plain if _may_call(request) else None, prompt, request),
         )
 
     def _uses_scanner(self, conversation: Conversation) -> bool:
@@ -150,10 +157,8 @@ class OutputParserFactory:
         return self._selection.forced_call_format
 
     def _markers(self) -> set[str]:
-        profile = self._selection.profile
-        thinking = profile.thinking if profile else None
-        tags = {thinking.open_tag or "", thinking.close_tag or ""} if thinking else set()
-        return tags | set(FORMATS[self._selection.call_format or ""].markers)
+        tags = _tags(self._selection.thinking) or ()
+        return {*tags} | set(FORMATS[self._selection.call_format or ""].markers)
 
     def _scanner_parser(self, prompt: Prompt, conversation: Conversation) -> ScannerOutputParser:
         tags = self._thinking_tags(prompt)
@@ -161,10 +166,10 @@ class OutputParserFactory:
             FORMATS[self._call_format(conversation) or ""],
             tools=conversation.callable_tools,
             thinking=tags,
+            calls=bool(conversation.callable_tools) and conversation.choice.mode != "none",
             on_repair=log_repair,
         )
-        calls = conversation.choice.mode != "none"
-        return ScannerOutputParser(scanner, tags is not None, calls, self._counter(tags))
+        return ScannerOutputParser(scanner, tags is not None, self._counter(tags))
 
     def _counter(self, tags: ThinkingTags | None) -> ThinkingCounter | None:
         """A counter of thinking tokens, where each tag is one token."""
@@ -174,26 +179,28 @@ class OutputParserFactory:
         return ThinkingCounter(vocabulary[tags.open], vocabulary[tags.close], tags.starts_open)
 
     def _thinking_tags(self, prompt: Prompt) -> ThinkingTags | None:
-        profile = self._selection.profile
-        thinking = profile.thinking if profile else None
-        if thinking is None or not thinking.open_tag or not thinking.close_tag:
-            return None
-        if prompt.text is None:
-            starts_open = thinking.prompt_opens
-        else:
-            starts_open = prompt.text.rstrip().endswith(thinking.open_tag)
-        return ThinkingTags(thinking.open_tag, thinking.close_tag, starts_open)
+        tags = _tags(self._selection.thinking)
+        return ThinkingTags(*tags, starts_open=prompt.thinking_state == "open") if tags else None
 
-    def _reasoning_start(self, vllm_parser: Any) -> ReasoningStartDetector | None:
-        """A detector for the opening tag, where the template leaves it to the model to begin thinking."""
-        profile = self._selection.profile
-        thinking = profile.thinking if profile else None
-        if vllm_parser.reasoning_parser is None or thinking is None:
+    def _reasoning_start(self, vllm_parser: Any, prompt: Prompt) -> ReasoningStartDetector | None:
+        """A detector for the opening tag, where the prompt leaves it to the model to begin thinking."""
+        tags = _tags(self._selection.thinking)
+        if vllm_parser.reasoning_parser is None or tags is None or prompt.thinking_state != "free":
             return None
-        if thinking.prompt_opens or not thinking.open_tag:
-            return None
-        token = self._tokenizer.get_vocab().get(thinking.open_tag)
-        return ReasoningStartDetector(thinking.open_tag, frozenset() if token is None else frozenset({token}))
+        token = self._tokenizer.get_vocab().get(tags[0])
+        return ReasoningStartDetector(tags[0], frozenset() if token is None else frozenset({token}))
+
+
+def _tags(thinking: ThinkingProfile | None) -> tuple[str, str] | None:
+    """The tags around a model's thinking."""
+    if thinking is None or not thinking.open_tag or not thinking.close_tag:
+        return None
+    return thinking.open_tag, thinking.close_tag
+
+
+def _may_call(request: Any) -> bool:
+    """Whether the reply to a chat request may contain tool calls."""
+    return bool(request.tools) and request.tool_choice != "none"
 
 
 def _constrain_call_markup(vllm_parser: Any) -> None:

@@ -1,7 +1,7 @@
 """Builds the grammars that constrain a reply.
 
-A demanded call is constrained to its tool's schema where a grammar can express that schema. Elsewhere the
-markup of the call is enforced and its arguments are a best effort, which is logged once per tool.
+A demanded call is constrained to its tool's schema, as far as a grammar can express that schema; see
+`grammar_schema`. What `strict` asked for and no grammar can express is logged once per tool.
 """
 
 import json
@@ -11,9 +11,9 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
+from vllm_messages_plugin.engine.output.grammar_schema import ReducedSchema, reduce_schema
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
-from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.translate.chat_message import Function
 from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
@@ -22,7 +22,11 @@ log = logging.getLogger("vllm.messages")
 
 
 def strict_tools(functions: Sequence[Function], choice: ToolChoice) -> list[dict[str, Any]]:
-    """Return the tools for vLLM's parser, with `strict` set where a grammar holds arguments to the schema."""
+    """Return the tools for vLLM's parser.
+
+    A tool that must be called, or whose schema was asked to be `strict`, gets `strict` and the part of its
+    schema that a grammar can express.
+    """
     return [_with_strict(function, choice.forced) for function in functions]
 
 
@@ -31,13 +35,26 @@ def _with_strict(function: Function, forced: bool) -> dict[str, Any]:
     requested = inner.get("strict")
     if not (forced or requested):
         return dict(function)
-    strict = _has_grammar(json.dumps(inner.get("parameters"), sort_keys=True))
-    if requested and not strict:
-        _warn_best_effort(str(inner["name"]))
-    return {**function, "function": {**inner, "strict": strict}}
+    reduced = _reduced(json.dumps(inner.get("parameters")))
+    if reduced is None:
+        _warn_best_effort(str(inner["name"]), "its schema")
+        return {**function, "function": {**inner, "strict": False}}
+    if requested and reduced.dropped:
+        _warn_best_effort(str(inner["name"]), ", ".join(reduced.dropped))
+    return {**function, "function": {**inner, "parameters": reduced.schema, "strict": True}}
 
 
-def after_thinking(constraint: Any, thinking: ThinkingProfile, special_tokens: Collection[str]) -> Any:
+@lru_cache(maxsize=512)
+def _reduced(parameters: str) -> ReducedSchema | None:
+    """The part of a schema that xgrammar can express; None where there is no grammar at all."""
+    if compat.has_unsupported_json_features is None or not has_grammar({"type": "object"}):
+        return None
+    return reduce_schema(json.loads(parameters), has_grammar)
+
+
+def after_thinking(
+    constraint: Any, tags: tuple[str, str], starts_open: bool, special_tokens: Collection[str]
+) -> Any:
     """Return a constraint that applies once the thinking has ended.
 
     vLLM's engine waits for the end of the reasoning only if it was started with --reasoning-parser;
@@ -45,7 +62,8 @@ def after_thinking(constraint: Any, thinking: ThinkingProfile, special_tokens: C
 
     Args:
         constraint: vLLM's StructuredOutputsParams.
-        thinking: how the model thinks.
+        tags: the tags around thinking.
+        starts_open: whether the prompt has opened the thinking; if not, the reply may go without.
         special_tokens: those of the tokenizer. A grammar must name them as tokens; a tag may begin with one.
 
     Raises:
@@ -56,20 +74,18 @@ def after_thinking(constraint: Any, thinking: ThinkingProfile, special_tokens: C
     if compat.StructuredOutputsParams is None:
         raise MissingFeatureError("this vLLM has no StructuredOutputsParams")
 
-    def tag(text: str | None) -> Any:
-        token = next((token for token in special_tokens if text and text.startswith(token)), None)
-        return formats.TokenFormat(token=token) if token else text or ""
+    def tag(text: str) -> Any:
+        token = next((token for token in special_tokens if text.startswith(token)), None)
+        return formats.TokenFormat(token=token) if token else text
 
     constrained = to_format(constraint)
     if constrained is None:
         return constraint
-    opening = "" if thinking.prompt_opens else tag(thinking.open_tag)
-    thoughts = formats.TagFormat(begin=opening, content=formats.AnyTextFormat(), end=tag(thinking.close_tag))
+    opening = "" if starts_open else tag(tags[0])
+    thoughts = formats.TagFormat(begin=opening, content=formats.AnyTextFormat(), end=tag(tags[1]))
     gap = formats.RegexFormat(pattern=BLANK_LINES)
     with_thinking = formats.SequenceFormat(elements=[thoughts, gap, constrained])
-    either = (
-        with_thinking if thinking.prompt_opens else formats.OrFormat(elements=[with_thinking, constrained])
-    )
+    either = with_thinking if starts_open else formats.OrFormat(elements=[with_thinking, constrained])
     structural_tag = formats.StructuralTag(format=either)
     return compat.StructuredOutputsParams(structural_tag=json.dumps(structural_tag.model_dump()))
 
@@ -102,24 +118,21 @@ BLANK_LINES = "[\\n]{0,3}"
 """What templates write between the end of the thinking and the answer."""
 
 
-@lru_cache(maxsize=512)
-def _has_grammar(schema: str) -> bool:
-    """Whether xgrammar can express a JSON schema."""
-    if compat.has_unsupported_json_features is None:
-        return False
+def has_grammar(schema: Mapping[str, Any]) -> bool:
+    """Return whether vLLM and xgrammar can express a JSON schema."""
     try:
-        parsed = json.loads(schema)
-        if compat.has_unsupported_json_features(parsed) or has_unsatisfiable_cycle(parsed):
+        if compat.has_unsupported_json_features(schema) or has_unsatisfiable_cycle(schema):
             return False
+        text = json.dumps(schema)
         if compat.check_json_nesting is not None:
-            compat.check_json_nesting(schema)
-        import_module("xgrammar").Grammar.from_json_schema(schema)
+            compat.check_json_nesting(text)
+        import_module("xgrammar").Grammar.from_json_schema(text)
     except Exception as error:  # noqa: BLE001 - the compiler raises errors of any type for a bad schema
-        log.debug("No grammar for a tool's schema: %s", error)
+        log.debug("No grammar for a schema: %s", error)
         return False
     return True
 
 
 @lru_cache(maxsize=512)
-def _warn_best_effort(name: str) -> None:
-    log.warning("The schema of tool %s can't be expressed as a grammar: strict is a best effort for it", name)
+def _warn_best_effort(name: str, what: str) -> None:
+    log.warning("Tool %s: no grammar can express %s, so strict is a best effort there", name, what)

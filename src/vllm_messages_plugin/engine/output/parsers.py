@@ -18,9 +18,15 @@ log = logging.getLogger("vllm.messages")
 
 
 class OutputParser(Protocol):
-    """Parses the output of one reply. `thinking_tokens` is None where no thinking is parsed."""
+    """Parses the output of one reply.
+
+    Attributes:
+        thinking_tokens: how many tokens of the output were thinking; None where no thinking is parsed.
+        incomplete_call: whether a tool call ended before the model had completed it.
+    """
 
     thinking_tokens: int | None
+    incomplete_call: bool
 
     @property
     def thinking(self) -> bool:
@@ -77,6 +83,7 @@ class PlainOutputParser:
 
     thinking_tokens: int | None = None
     thinking = False
+    incomplete_call = False
 
     def parse(
         self,
@@ -91,21 +98,18 @@ class PlainOutputParser:
 class ScannerOutputParser:
     """Parses the output with this plugin's scanner."""
 
-    def __init__(
-        self, scanner: Scanner, reads_thinking: bool, calls: bool, counter: ThinkingCounter | None
-    ) -> None:
+    def __init__(self, scanner: Scanner, reads_thinking: bool, counter: ThinkingCounter | None) -> None:
         """Wrap a scanner.
 
         Args:
             scanner: a fresh scanner of the model's format.
             reads_thinking: whether the scanner reads thinking.
-            calls: whether calls are returned; if not, they are dropped.
             counter: counts thinking tokens; without one they are estimated by the engine's outputs.
         """
         self._scanner = scanner
         self._counter = counter
-        self._calls = calls
         self.thinking_tokens: int | None = 0 if reads_thinking else None
+        self.incomplete_call = False
 
     @property
     def thinking(self) -> bool:
@@ -126,22 +130,26 @@ class ScannerOutputParser:
             self._counter.count(token_ids)
         deltas: list[EngineDelta] = []
         for piece in pieces:
-            if type(piece) is TextPiece:
+            if isinstance(piece, TextPiece):
                 deltas.append(EngineText(piece.text))
             elif isinstance(piece, ThinkingPiece):
                 tokens = self._counter.take_new() if self._counter is not None else uncounted
                 deltas.append(EngineThinking(piece.text, tokens))
                 self.thinking_tokens = (self.thinking_tokens or 0) + uncounted
                 uncounted = 0
-            elif isinstance(piece, CallPiece) and self._calls:
+            elif isinstance(piece, CallPiece):
                 deltas.append(EngineToolCall(piece.index, piece.name, piece.arguments))
+            elif not piece.complete:
+                self.incomplete_call = True
         if self._counter is not None:
             self.thinking_tokens = self._counter.total
         return deltas
 
 
 class VllmOutputParser:
-    """Parses the output with vLLM's unified Parser."""
+    """Parses the output with vLLM's unified Parser, which does not report whether a call is complete."""
+
+    incomplete_call = False
 
     def __init__(
         self, parser: Any, request: Any, start: ReasoningStartDetector | None, plain: Callable[[], Any]

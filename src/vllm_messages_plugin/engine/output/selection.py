@@ -43,6 +43,7 @@ class ParserSelection:
     Attributes:
         full: vLLM's parser class for tool calls and reasoning.
         plain: vLLM's parser class for tool calls only, for replies that a grammar constrains from the start.
+        without_tools: vLLM's parser class for reasoning only, for requests that may not call tools.
         tool_parser: the name of vLLM's tool parser.
         reasoning_parser: the name of vLLM's reasoning parser.
         prompted: whether tools are described in the prompt as text.
@@ -56,6 +57,7 @@ class ParserSelection:
 
     full: Any
     plain: Any
+    without_tools: Any
     tool_parser: str | None
     reasoning_parser: str | None
     prompted: bool
@@ -223,6 +225,7 @@ def _compose(
     return ParserSelection(
         full,
         plain,
+        _parser_class(model_config, tokenizer, None, reasoning),
         tool,
         reasoning,
         prompted,

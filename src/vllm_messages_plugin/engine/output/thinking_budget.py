@@ -1,9 +1,10 @@
-"""Limits how many tokens a reply may spend on thinking.
+"""Limits how many tokens a reply may spend on thinking, and ends thinking that goes round in circles.
 
 How it works: vLLM's engine enforces a budget itself, but only if it was started with --reasoning-parser or
 --reasoning-config. Elsewhere this plugin does. While the output is parsed, its thinking tokens are counted.
-When they reach the budget and the output still stands inside thinking, the engine request is aborted and a
-new one is started whose prompt is the old prompt, the output so far and the closing tag. The model goes on
+When they reach the budget, or the thinking repeats itself (`thinking_loop`), and the output still stands
+inside thinking, the engine request is aborted and a new one is started whose prompt is the old prompt, the
+output so far and the closing tag. The model goes on
 from there with its answer. The client sees one reply.
 
 Why so: the closing tag can't be forced into a running request from outside the engine. A new request is
@@ -53,7 +54,8 @@ class ThinkingBudget:
     """The budget of one reply, enforced by this plugin.
 
     Attributes:
-        tokens: how many tokens the thinking may take.
+        tokens: how many tokens the thinking may take; None: as many as it likes, or as vLLM's engine lets it.
+        loop_repeats: how often thinking may repeat a pattern; 0: without limit.
         close_tag: the tag that ends thinking.
         prompt_ids: the tokens of the prompt.
         tokenizer: the model's tokenizer.
@@ -61,7 +63,8 @@ class ThinkingBudget:
         resume: starts the request again after the given output tokens.
     """
 
-    tokens: int
+    tokens: int | None
+    loop_repeats: int
     close_tag: str
     prompt_ids: Sequence[int]
     tokenizer: Any
