@@ -46,5 +46,5 @@ def test_a_field_that_vllm_names_heads_the_message() -> None:
 def test_of_a_request_with_a_schema_the_schema_is_refused_unless_vllm_names_another(
     field: str | None, named: str
 ) -> None:
-    refusal = _refusal(VLLMValidationError("no", parameter=field), has_schema=True)
+    refusal = _refusal(VLLMValidationError("no", parameter=field), has_schema=True, extra={})
     assert refusal.param == named

@@ -19,8 +19,10 @@ from vllm_messages_plugin.engine.output.thinking_budget import (
     resumed_input,
     resumed_params,
 )
+from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
+from vllm_messages_plugin.engine.request_values import header_integer
 from vllm_messages_plugin.engine.served_models import ServedModels
 from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
@@ -75,6 +77,8 @@ class Backend:
             self.selection,
             online,
             self._engine_parses_reasoning,
+            trusts_templates=bool(getattr(args, "trust_request_chat_template", False)),
+            length_limit=PromptLengthLimit(self._tokenizer, self.window),
         )
         self._loop_repeats = settings.thinking_loop_repeats
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
@@ -184,8 +188,8 @@ class Backend:
         start = partial(
             self._client.generate,
             lora_request=lora,
-            priority=_integer(headers.get("x-vllm-priority"), request.priority),
-            data_parallel_rank=_integer(headers.get("x-data-parallel-rank"), None),
+            priority=header_integer(headers, "x-vllm-priority", request.priority),
+            data_parallel_rank=header_integer(headers, "x-data-parallel-rank", None),
             trace_headers=_trace_headers(headers),
             **accepted(
                 self._client.generate, self._newer_arguments(prompt, constrained, vllm_parser, headers)
@@ -277,13 +281,6 @@ class Backend:
             self._request_logger.log_inputs(
                 request_id, prompt.text, prompt.token_ids, None, params=params, lora_request=lora
             )
-
-
-def _integer(text: str | None, default: Any) -> Any:
-    try:
-        return int(text) if text is not None else default
-    except ValueError:
-        return default
 
 
 def _trace_headers(headers: Mapping[str, str]) -> Mapping[str, str] | None:

@@ -15,6 +15,7 @@ from vllm_messages_plugin.engine.output.stop_sequences import StopMatcher, StopS
 from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
 from vllm_messages_plugin.engine.output.thinking_loop import ThinkingLoopDetector
 from vllm_messages_plugin.engine.render import Prompt
+from vllm_messages_plugin.engine.request_values import check_integers
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.stream.deltas import (
@@ -53,6 +54,7 @@ def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> 
         MessagesError: 400, vLLM refuses a value.
     """
     fields: dict[str, Any] = {k: v for k, v in sampling.extra.items() if k in PASS_THROUGH_FIELDS}
+    check_integers({**fields, "top_k": sampling.top_k})
     fields |= {
         "messages": [],
         "model": model,
@@ -70,7 +72,7 @@ def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> 
     try:
         return compat.ChatCompletionRequest(**fields)
     except Exception as error:
-        raise to_messages_error(error) from error
+        raise own_constraint_refusal(error, sampling.extra) from error
 
 
 def _tool_choice(choice: ToolChoice) -> Any:
@@ -94,7 +96,7 @@ def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any
         if budget is not None:
             params.thinking_token_budget = budget
     except Exception as error:
-        raise to_messages_error(error) from error
+        raise own_constraint_refusal(error, sampling.extra) from error
     return params
 
 
@@ -142,7 +144,7 @@ async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
             outputs = reader.resume()
     except Exception as error:
         if not reader.started:
-            raise _refusal(error, run.has_schema) from error
+            raise _refusal(error, run.has_schema, run.sampling.extra) from error
         yield ReplyFailed(to_messages_error(error))
     finally:
         if outputs is not None:
@@ -153,12 +155,24 @@ _SCHEMA_FIELDS = (None, "structured_outputs", "response_format")
 """The field names under which vLLM reports an error in the schema we passed (None: it named no field)."""
 
 
-def _refusal(error: Exception, has_schema: bool) -> MessagesError:
+def _refusal(error: Exception, has_schema: bool, extra: Mapping[str, Any]) -> MessagesError:
     """vLLM's refusal as a MessagesError; for a request with a schema, `param` points at the schema."""
-    refusal = to_messages_error(error)
+    refusal = to_messages_error(error) if has_schema else own_constraint_refusal(error, extra)
     if has_schema and refusal.kind == "invalid_request_error" and refusal.param in _SCHEMA_FIELDS:
         return invalid(refusal.message, "output_config.format.schema")
     return refusal
+
+
+def own_constraint_refusal(error: Exception, extra: Mapping[str, Any]) -> MessagesError:
+    """Return vLLM's refusal; one without a field is blamed on the client's own `structured_outputs`.
+
+    vLLM reads that field with little care: values of a wrong kind raise errors of any type.
+    """
+    refusal = to_messages_error(error)
+    odd_value = refusal.kind == "invalid_request_error" or isinstance(error, AttributeError | LookupError)
+    if extra.get("structured_outputs") is None or refusal.param is not None or not odd_value:
+        return refusal
+    return invalid(str(error), "structured_outputs")
 
 
 class _OutputReader:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vllm_messages_plugin.engine.output.selection import ParserSelection
+from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
+from vllm_messages_plugin.engine.request_values import check_integers, request_template, template_variables
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.formats.probing.thinking_state import PROMPT_TAIL, ThinkingState, thinking_state
@@ -17,6 +19,9 @@ from vllm_messages_plugin.formats.probing.thinking_switches import thinking_swit
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
+
+RENDERING_FIELDS = ("chat_template_kwargs", "mm_processor_kwargs", "cache_salt", "documents")
+"""Fields beyond Anthropic's that rendering looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,9 @@ class PromptRenderer:
         selection: ParserSelection,
         online: Any,
         engine_parses_reasoning: bool,
+        *,
+        trusts_templates: bool,
+        length_limit: PromptLengthLimit,
     ) -> None:
         """Connect to vLLM's renderer.
 
@@ -64,6 +72,8 @@ class PromptRenderer:
             online: vLLM's OnlineRenderer, with the chat template and its defaults.
             engine_parses_reasoning: whether the engine holds a grammar back until the reasoning has
                 ended, which takes --reasoning-parser.
+            trusts_templates: whether requests may bring their own chat template.
+            length_limit: refuses prompts that are far too long.
         """
         self._renderer = renderer
         self._prompts = prompts
@@ -71,6 +81,8 @@ class PromptRenderer:
         self._selection = selection
         self._online = online
         self._engine_parses_reasoning = engine_parses_reasoning
+        self._trusts_templates = trusts_templates
+        self._length_limit = length_limit
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
         """Render the prompt of a conversation.
@@ -80,13 +92,16 @@ class PromptRenderer:
             extra: the request's fields beyond Anthropic's, such as `chat_template_kwargs`.
 
         Raises:
-            MessagesError: the template or the renderer refused the conversation.
+            MessagesError: the template or the renderer refused the conversation, or it is far too long.
         """
+        check_integers({name: value for name, value in extra.items() if name in RENDERING_FIELDS})
+        template = request_template(extra, self._trusts_templates) or self._online.chat_template
+        await self._length_limit.check(conversation)
         constrained = conversation.choice.forced or conversation.schema is not None
         early_grammar = constrained and not self._engine_parses_reasoning and not self._grammar_can_wait()
         kwargs = self._template_kwargs(conversation, extra, early_grammar)
         try:
-            engine_input = await self._render(conversation, kwargs, extra)
+            engine_input = await self._render(conversation, kwargs, extra, template)
         except Exception as error:
             raise _refusal(error, extra) from error
         parts = compat.extract_prompt_components(self._model_config, engine_input)
@@ -108,8 +123,9 @@ class PromptRenderer:
             The text; None where vLLM builds tokens directly.
         """
         kwargs = self._template_kwargs(conversation, extra, False) | {"add_generation_prompt": False}
+        template = request_template(extra, self._trusts_templates) or self._online.chat_template
         try:
-            engine_input = await self._render(conversation, kwargs, extra)
+            engine_input = await self._render(conversation, kwargs, extra, template)
         except Exception as error:
             raise _refusal(error, extra) from error
         text: str | None = compat.extract_prompt_components(self._model_config, engine_input).text
@@ -144,7 +160,11 @@ class PromptRenderer:
         return thinking is not None and bool(thinking.open_tag and thinking.close_tag)
 
     async def _render(
-        self, conversation: Conversation, kwargs: dict[str, Any], extra: Mapping[str, Any]
+        self,
+        conversation: Conversation,
+        kwargs: dict[str, Any],
+        extra: Mapping[str, Any],
+        template: str | None,
     ) -> Any:
         messages = [dict(message) for message in conversation.messages]
         if self._model_config.hf_config.model_type == "gpt_oss":
@@ -152,7 +172,7 @@ class PromptRenderer:
         return await self._prompts.engine_input(
             messages,
             compat.ChatParams(
-                chat_template=self._online.chat_template,
+                chat_template=template,
                 chat_template_content_format=self._online.chat_template_content_format,
                 chat_template_kwargs=kwargs,
                 media_io_kwargs=getattr(self._model_config.multimodal_config, "media_io_kwargs", None),
@@ -198,11 +218,10 @@ class PromptRenderer:
             budget=requested.budget,
         )
         defaults = self._online.default_chat_template_kwargs or {}
-        given = extra.get("chat_template_kwargs") or {}
         merged = {**defaults, **switches} if requested.explicit else {**switches, **defaults}
         return {
             **merged,
-            **given,
+            **template_variables(extra),
             "tools": [dict(tool) for tool in conversation.tools] or None,
             "add_generation_prompt": not conversation.continues,
             "continue_final_message": conversation.continues,

@@ -27,6 +27,7 @@ from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfil
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
 from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.wire.errors import invalid
 
 log = logging.getLogger("vllm.messages")
 
@@ -109,6 +110,8 @@ class OutputParserFactory:
             if scans and not self._special_tokens.isdisjoint(self._markers()):
                 request.skip_special_tokens = False
         except Exception as error:
+            if request.structured_outputs is not None and conversation.schema is None:
+                raise invalid(str(error), "structured_outputs") from error  # the client's own
             raise to_messages_error(error) from error
         return constrained
 

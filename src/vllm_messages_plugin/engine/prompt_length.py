@@ -1,0 +1,80 @@
+"""Refuses a prompt far above the context window before the template and the tokenizer have run.
+
+Both take time in proportion to the text: of 29 MB almost a minute, only to find that the prompt is too long.
+The characters alone often show it. No token stands for more characters than the longest in the vocabulary,
+which gives a bound that is certain. Below that bound, but still far above what usual text needs, samples from
+all over the text are tokenized, and the prompt is refused only if it seems at least `MARGIN` times too long.
+Everything else goes the usual way and is counted exactly.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+from vllm_messages_plugin.translate.conversation import Conversation
+from vllm_messages_plugin.translate.limits import prompt_too_long
+
+CHARACTERS_PER_TOKEN: Final = 8
+"""Text with more characters for each token of the window is looked at; usual text has three to five."""
+
+MARGIN: Final = 2
+SAMPLES: Final = 16
+SAMPLE_CHARACTERS: Final = 2_000
+
+
+class PromptLengthLimit:
+    """Checks conversations against the window of one model."""
+
+    def __init__(self, tokenizer: Any, window: int) -> None:
+        """Take the longest token of the vocabulary.
+
+        Args:
+            tokenizer: the model's tokenizer.
+            window: the context window in tokens.
+        """
+        self._tokenizer = tokenizer
+        self._window = window
+        self._longest_token: int | None = getattr(tokenizer, "max_chars_per_token", None)
+
+    async def check(self, conversation: Conversation) -> None:
+        """Refuse a conversation that is certainly or very probably far too long.
+
+        Raises:
+            MessagesError: 400 `prompt is too long`, with an estimate of its tokens.
+        """
+        texts = _texts(conversation)
+        characters = sum(map(len, texts))
+        if characters <= CHARACTERS_PER_TOKEN * self._window:
+            return
+        estimate = await asyncio.to_thread(self._estimate, texts, characters)
+        certain = self._longest_token is not None and characters > self._longest_token * self._window
+        if certain or estimate > MARGIN * self._window:
+            refusal = prompt_too_long(max(estimate, self._window), self._window)
+            if refusal is not None:
+                raise refusal
+
+    def _estimate(self, texts: Sequence[str], characters: int) -> int:
+        """Tokens of the texts, by samples at equal distances."""
+        step = max(characters // SAMPLES, 1)
+        tokens = sampled = start = 0
+        at = step // 2  # the place of the next sample, counted over all texts
+        for text in texts:
+            while at < start + len(text):
+                sample = text[at - start : at - start + SAMPLE_CHARACTERS]
+                tokens += len(self._tokenizer.encode(sample, add_special_tokens=False))
+                sampled += len(sample)
+                at += step
+            start += len(text)
+        return characters * tokens // max(sampled, 1)
+
+
+def _texts(conversation: Conversation) -> list[str]:
+    """The texts that every template renders whole: not those of assistants, whose thinking it may drop."""
+    texts: list[str] = []
+    for message in conversation.messages:
+        if message["role"] == "assistant":
+            continue
+        content = message.get("content") or ""
+        parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
+        texts += [part for part in parts if isinstance(part, str)]
+    return texts
