@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from request_table.image_file import image_bytes
 from request_table.pdf_file import pdf
 from vllm_messages_plugin.media import fetch, guard, reader
 from vllm_messages_plugin.media.guard import FetchRules, Resolve, is_public, system_addresses
@@ -26,7 +27,7 @@ from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import CountTokensRequest, MessagesRequest, RequestT
 
-PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 100
+PNG = image_bytes("PNG")
 PDF = base64.b64decode(pdf("Revenue rose."))
 PDF_SOURCE = {"type": "text", "media_type": "text/plain", "data": "[page 1]\nRevenue rose."}
 LOOPBACK = FetchRules(allow_private=True, timeout=5)
@@ -200,7 +201,7 @@ async def test_what_is_neither_an_image_nor_a_document_is_refused(site: Site) ->
     site.pages["/zip"] = ok(b"PK", "application/zip")
     assert await refusal(text("x"), image(site.url("/html"))) == (
         "messages.0.content.1.image.source.url: Could not process image: "
-        "the URL gives no PNG, JPEG, GIF or WebP image"
+        "its data is broken, or no PNG, JPEG, GIF or WebP"
     )
     assert await refusal(document(site.url("/zip"))) == (
         "messages.0.content.0.document.source.url: Could not process PDF: "
@@ -492,7 +493,7 @@ SMALL = FetchRules(allow_private=True, max_bytes=1024 * 1024, max_total_bytes=2 
 async def test_the_reason_names_the_http_status(site: Site, code: int) -> None:
     site.pages["/a"] = status(code)
     if code == 204:
-        assert "gives no PNG" in await refusal(image(site.url("/a")))
+        assert "or no PNG" in await refusal(image(site.url("/a")))
     else:
         assert await reason(site.url("/a")) == f"HTTP {code}"
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vllm_messages_plugin.media import pdf, pdf_pages
+from vllm_messages_plugin.media.allowance import MediaAllowance
 from vllm_messages_plugin.media.pdf import PageCache, PdfReader, pdf_text
 from vllm_messages_plugin.media.pdf_pages import Page, UnreadableError, read_pages
 
@@ -83,7 +84,7 @@ HELLO = pdf_of(shows(b"Hello there\nsecond line"), shows(b"The end"))
 async def pages_of(data: bytes, images: bool = False, reader: PdfReader | None = None) -> list[Page]:
     """The pages of a PDF, by way of a child process."""
     with ThreadPoolExecutor(1) as executor:
-        return list(await (reader or PdfReader(executor)).pages(data, images))
+        return list(await (reader or PdfReader(executor)).pages(data, images, MediaAllowance()))
 
 
 async def refusal(data: bytes, images: bool = False, reader: PdfReader | None = None) -> str:
@@ -321,10 +322,29 @@ def test_the_whole_way_raises_nothing_but_refusals(tail: bytes, headed: bool) ->
 async def test_a_document_read_before_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadPoolExecutor(1) as executor:
         reader = PdfReader(executor)
-        pages = await reader.pages(HELLO, images=False)
+        pages = await reader.pages(HELLO, False, MediaAllowance())
         monkeypatch.setattr(sys, "executable", "/bin/false")
-        assert await reader.pages(HELLO, images=False) == pages
+        assert await reader.pages(HELLO, False, MediaAllowance()) == pages
         assert await refusal(HELLO, True, reader) == pdf.TOO_HARD
+
+
+async def test_a_document_that_can_not_be_read_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        reader = PdfReader(executor)
+        broken = HELLO[:300]
+        first = await refusal(broken, False, reader)
+        monkeypatch.setattr(sys, "executable", "/bin/false")
+        assert await refusal(broken, False, reader) == first != pdf.TOO_HARD
+
+
+async def test_the_pdfs_of_a_request_have_a_time_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadPoolExecutor(1) as executor:
+        reader, allowance = PdfReader(executor), MediaAllowance(pdf_seconds=0.5)
+        with pytest.raises(UnreadableError, match="takes more than"):
+            await reader.pages(nested_forms(12, 8), False, allowance)
+        with pytest.raises(UnreadableError, match="the PDFs of the request take more than 120 seconds"):
+            await reader.pages(HELLO, False, allowance)
+        assert await reader.pages(HELLO, False, MediaAllowance()), "another request has time for it"
 
 
 def test_the_cache_is_bounded() -> None:

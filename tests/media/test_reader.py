@@ -1,12 +1,18 @@
 """The media of a request: read, refused in the newest user turn, replaced by a text in an earlier one."""
 
 import base64
+import struct
+import zlib
 from typing import Any
 
 import pytest
 
+from request_table.image_file import image_file
 from request_table.pdf_file import pdf
 from translate.asking import PNG_DATA, Json, assistant, image, result, system, text, use, user
+from vllm_messages_plugin.media import pdf as pdf_reader
+from vllm_messages_plugin.media import reader
+from vllm_messages_plugin.media.allowance import MediaAllowance
 from vllm_messages_plugin.media.reader import UNREADABLE_IMAGE, MediaReader
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import CountTokensRequest
@@ -31,6 +37,16 @@ def at_url(url: str) -> Json:
     return {"type": "image", "source": {"type": "url", "url": url}}
 
 
+def bomb() -> str:
+    """A PNG of 109 bytes that says it is 30000 pixels wide and high: 3.6 GB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 6, 0, 0, 0))
+    return encoded(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b""))
+
+
 async def read(*messages: Json, images: bool = True) -> list[Json]:
     """The messages of a request whose media were read."""
     request = CountTokensRequest.model_validate({"model": "m", "messages": list(messages)})
@@ -48,21 +64,17 @@ async def refusal(*messages: Json, images: bool = True) -> str:
 
 # Images.
 
-TYPES: dict[str, tuple[bytes, str, str]] = {
-    "png": (b"\x89PNG\r\n\x1a\n0000000000", "image/jpeg", "image/png"),
-    "jpeg": (b"\xff\xd8\xff\xe000000000000000", "image/png", "image/jpeg"),
-    "gif": (b"GIF89a000000000000", "image/png", "image/gif"),
-    "webp": (b"RIFF0000WEBPVP8 0000", "image/png", "image/webp"),
-    "unknown": (b"BM0000000000000000", "image/bmp", "image/bmp"),
-    "short": (b"BM", "image/bmp", "image/bmp"),
-    "empty": (b"", "image/png", "image/png"),
-}
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
+async def test_the_media_type_is_that_of_the_data(kind: str) -> None:
+    data = image_file(kind)
+    [message] = await read(user(image(data, "image/bmp")))
+    assert message["content"] == [image(data, f"image/{kind.lower()}")]
 
 
-@pytest.mark.parametrize(("raw", "declared", "found"), TYPES.values(), ids=TYPES.keys())
-async def test_the_media_type_is_that_of_the_first_bytes(raw: bytes, declared: str, found: str) -> None:
-    [message] = await read(user(image(encoded(raw), declared)))
-    assert message["content"] == [image(encoded(raw), found)]
+async def test_an_image_that_is_declared_rightly_stays_the_same() -> None:
+    request = CountTokensRequest.model_validate({"model": "m", "messages": [user(image())]})
+    assert await MediaReader().read(request, images=True) is request
 
 
 @pytest.mark.parametrize("url", ["data:image/png;base64,", "DATA:image/jpeg;base64,"])
@@ -71,17 +83,25 @@ async def test_an_image_in_a_data_url_becomes_a_base64_image(url: str) -> None:
     assert message["content"] == [image(PNG_DATA)]
 
 
-BAD_IMAGE = "Could not process image: its data is not base64"
+NOT_BASE64 = "Could not process image: its data is not base64"
+BROKEN = "Could not process image: its data is broken, or no PNG, JPEG, GIF or WebP"
+TOO_LARGE = "Could not process image: a side is longer than 8000 pixels"
 BAD_URL = "Could not process image: it is not a valid data URL"
-NO_IMAGE = "Could not process image: the URL gives no PNG, JPEG, GIF or WebP image"
+WHOLE = image_file("PNG", (400, 400))
 REFUSED_IMAGES: dict[str, tuple[Json, str]] = {
-    "not base64": (image("%%%%"), f"base64.data: {BAD_IMAGE}"),
-    "half base64": (image("abc"), f"base64.data: {BAD_IMAGE}"),
-    "not ASCII": (image("éééé"), f"base64.data: {BAD_IMAGE}"),
-    "a data URL as data": (image("data:image/png;base64," + PNG_DATA), f"base64.data: {BAD_IMAGE}"),
+    "not base64": (image("%%%%"), f"base64.data: {NOT_BASE64}"),
+    "half base64": (image("abc"), f"base64.data: {NOT_BASE64}"),
+    "not ASCII": (image("éééé"), f"base64.data: {NOT_BASE64}"),
+    "a data URL as data": (image("data:image/png;base64," + PNG_DATA), f"base64.data: {NOT_BASE64}"),
     "a data URL that is not base64": (at_url("data:image/png;base64,%%%"), f"url: {BAD_URL}"),
     "a data URL without data": (at_url("data:image/png"), f"url: {BAD_URL}"),
-    "a data URL of text": (at_url("data:,hello"), f"url: {NO_IMAGE}"),
+    "a data URL of text": (at_url("data:,hello"), f"url: {BROKEN}"),
+    "nothing": (image(""), f"base64.data: {BROKEN}"),
+    "a head without a body": (image("iVBORw0KGgo="), f"base64.data: {BROKEN}"),
+    "a picture that is cut": (image(WHOLE[: len(WHOLE) // 8 * 4]), f"base64.data: {BROKEN}"),
+    "another format": (image(image_file("BMP"), "image/bmp"), f"base64.data: {BROKEN}"),
+    "a side too long": (image(image_file("PNG", (8_001, 1))), f"base64.data: {TOO_LARGE}"),
+    "a decompression bomb": (image(bomb()), f"base64.data: {TOO_LARGE}"),
     "a file": (
         {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
         "file_id: The Files API is not available on this server",
@@ -206,3 +226,67 @@ async def test_an_earlier_document_that_cannot_be_read_becomes_a_text(block: Jso
 async def test_an_earlier_url_that_cannot_be_fetched_becomes_a_text() -> None:
     first, *_ = await read(user(at_url("http://127.0.0.1:1/a.png")), assistant("No."), HI)
     assert first["content"] == [text(UNREADABLE_IMAGE)]
+
+
+# Limits.
+
+
+async def test_the_error_of_an_image_that_is_too_large_says_how_large_it_may_be() -> None:
+    with pytest.raises(MessagesError) as refused:
+        await read(user(image(bomb())))
+    assert refused.value.details == {
+        "error_code": "image_dimensions_too_large",
+        "max_side_length_pixels": 8_000,
+        "paths": ["messages.0.content.0.image.source.base64.data"],
+    }
+
+
+async def test_the_images_of_a_request_have_a_limit_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MediaAllowance", lambda: MediaAllowance(pixels=100))
+    small = [image(image_file("PNG", (10, n))) for n in (5, 4, 3)]
+    assert await refusal(user(*small)) == (
+        "messages.0.content.2.image.source.base64.data: "
+        "Could not process image: the images of the request are too large together"
+    )
+    first, _, last = await read(user(*small[:2]), assistant("a"), user(small[2]))
+    assert last["content"] == [small[2]], "the newest turn comes first"
+    assert first["content"] == [small[0], text(UNREADABLE_IMAGE)]
+
+
+async def test_an_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MediaAllowance", lambda: MediaAllowance(pixels=100))
+    request = CountTokensRequest.model_validate(
+        {"model": "m", "messages": [user(image(image_file("PNG", (10, 10))))]}
+    )
+    again = MediaReader()
+    for _ in range(3):
+        assert await again.read(request, images=True) is request
+    assert (
+        await again.read(request.model_copy(update={"messages": request.messages * 3}), images=True)
+    ).messages
+
+
+async def test_the_pdfs_of_a_request_have_limits_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MediaAllowance", lambda: MediaAllowance(pages=3, pdfs=2))
+    one, two = base64_document(pdf("a", "b")), base64_document(pdf("c", "d"))
+    path = "messages.0.content.{}.document.source.base64.data: Could not process PDF: "
+    assert await refusal(user(one, two), images=False) == (
+        f"{path.format(1)}A maximum of 600 PDF pages may be provided."
+    )
+    three = [base64_document(pdf(page)) for page in "abc"]
+    assert await refusal(user(*three), images=False) == (
+        f"{path.format(2)}A maximum of 100 PDF documents may be provided."
+    )
+
+
+async def test_pdfs_that_wait_too_long_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an earlier turn too: what is only late must not be left out of the prompt."""
+    monkeypatch.setattr(pdf_reader, "MAX_CHILDREN", 0)
+    monkeypatch.setattr(pdf_reader, "MAX_WAIT_SECONDS", 0)
+    for messages in (
+        [user(base64_document(pdf("a")))],
+        [user(base64_document(pdf("a"))), assistant("a"), HI],
+    ):
+        with pytest.raises(MessagesError) as refused:
+            await read(*messages)
+        assert (refused.value.status, refused.value.retry_after) == (529, 5)

@@ -1,5 +1,6 @@
 """Rows for every content block, in every place where it may stand."""
 
+from request_table.image_file import image_file
 from request_table.pdf_file import pdf
 from request_table.row import (
     CALL,
@@ -25,7 +26,7 @@ from request_table.row import (
 )
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-JPEG = "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP//////////////////////"
+JPEG = image_file("JPEG")
 PICTURE = image(base64(PNG, "image/png"))
 AT_URL = image({"type": "url", "url": "http://127.0.0.1:9/cat.png"})  # fetched by no server that is on guard
 AT_DATA = image({"type": "url", "url": f"data:image/png;base64,{PNG}"})

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from request_table.image_file import image_file
 from request_table.row import (
     CALL,
     CALLED,
@@ -236,7 +237,7 @@ CLICK = {
     "input": {"coordinate": [1, 2]},
     "toolset_name": "computer",
 }
-SHOT = image(base64("iVBORw0KGgo=", "image/png"))
+SHOT = image(base64(image_file("PNG"), "image/png"))
 
 TOOLSETS = [
     offered(

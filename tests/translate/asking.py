@@ -59,7 +59,7 @@ def result(id_: str, content: Any = ..., **fields: Any) -> Json:
     return {"type": "tool_result", "tool_use_id": id_, **given, **fields}
 
 
-PNG_DATA = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"
+PNG_DATA = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 PNG_URL = f"data:image/png;base64,{PNG_DATA}"
 
 

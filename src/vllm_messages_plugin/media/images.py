@@ -1,45 +1,120 @@
-"""Images as the engine can read them: base64 data whose media type is true."""
+"""Images as the engine can read them: complete base64 data in a known format, of a true media type.
+
+Every image is decoded once before the engine sees it. The engine's own errors name no block, and an image of
+a few kilobytes can decode to gigabytes. Images checked lately are remembered by their digest, because a
+conversation brings its images again with every turn.
+"""
 
 import base64
+import hashlib
+import io
+import threading
+from collections import OrderedDict
 from typing import Final
 
+from PIL import Image
+
+from vllm_messages_plugin.media.allowance import ExceededError, MediaAllowance
 from vllm_messages_plugin.wire.blocks import Base64Source
-from vllm_messages_plugin.wire.errors import invalid
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
-NOT_BASE64: Final = "Could not process image: its data is not base64"
+MAX_SIDE: Final = 8_000
+"""Pixels of an image's longest side; the limit of Anthropic's API."""
+REMEMBERED_IMAGES: Final = 4_096
+
 TEXT_ONLY: Final = "Could not process image: the model served here reads text only"
+NOT_BASE64: Final = "Could not process image: its data is not base64"
+BROKEN: Final = "Could not process image: its data is broken, or no PNG, JPEG, GIF or WebP"
+TOO_LARGE: Final = f"Could not process image: a side is longer than {MAX_SIDE} pixels"
 
-_MAGIC: Final = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF8", "image/gif"),
-)
-
-
-def checked_image(source: Base64Source, path: str) -> Base64Source:
-    """The image with the media type that its data have; clients declare it wrongly.
-
-    Args:
-        source: The image as the request carries it.
-        path: The JSON path of the data, for the error.
-
-    Raises:
-        MessagesError: 400, the data are not base64.
-    """
-    found = image_type(source.data, path) or source.media_type
-    return source if found == source.media_type else source.model_copy(update={"media_type": found})
+_FORMATS: Final = ("PNG", "JPEG", "GIF", "WEBP")
+_MEDIA_TYPES: Final = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "MPO": "image/jpeg",  # a JPEG with a second picture, as phones take them
+    "GIF": "image/gif",
+    "WEBP": "image/webp",
+}
 
 
-def image_type(data: str, path: str) -> str | None:
-    """The media type of base64 `data` by its first bytes; None for a type that is not known.
+class ImageChecker:
+    """Checks images. Its methods take as long as decoding does: call them in a thread."""
 
-    Raises:
-        MessagesError: 400 about `path`, the data are not base64.
-    """
+    def __init__(self) -> None:
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def checked(self, source: Base64Source, path: str, allowance: MediaAllowance) -> Base64Source:
+        """An image with its true media type; clients often declare it wrongly.
+
+        Args:
+            source: The image as the request carries it.
+            path: The JSON path of its data, for the error.
+            allowance: What the request may still cost.
+
+        Raises:
+            MessagesError: 400, the image can't be decoded or is too large.
+        """
+        try:
+            data = base64.b64decode(source.data, validate=True)
+        except ValueError:
+            raise invalid(NOT_BASE64, path) from None
+        media_type = self._media_type(data, path, allowance)
+        if media_type == source.media_type:
+            return source
+        return source.model_copy(update={"media_type": media_type})
+
+    def encoded(self, data: bytes, path: str, allowance: MediaAllowance) -> Base64Source:
+        """An image that a URL gave, as a base64 source.
+
+        Raises:
+            MessagesError: 400, the image can't be decoded or is too large.
+        """
+        media_type = self._media_type(data, path, allowance)
+        return Base64Source(type="base64", media_type=media_type, data=base64.b64encode(data).decode())
+
+    def _media_type(self, data: bytes, path: str, allowance: MediaAllowance) -> str:
+        digest = hashlib.sha256(data).digest()
+        with self._lock:
+            known = self._known.get(digest)
+        if known is None:
+            known = _decoded_type(data, path, allowance)
+        with self._lock:
+            self._known[digest] = known
+            self._known.move_to_end(digest)
+            if len(self._known) > REMEMBERED_IMAGES:
+                self._known.popitem(last=False)
+        return known
+
+
+def _decoded_type(data: bytes, path: str, allowance: MediaAllowance) -> str:
+    """The media type of an image that could be decoded whole."""
     try:
-        head = base64.b64decode(data[:24], validate=True)
-    except ValueError:
-        raise invalid(NOT_BASE64, path) from None
-    if head.startswith(b"RIFF"):
-        return "image/webp" if head[8:12] == b"WEBP" else None
-    return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            _check_size(image.size, path, allowance)
+            image.load()
+            return _MEDIA_TYPES[image.format or ""]
+    except MessagesError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_large(path) from None
+    except Exception:  # noqa: BLE001 - a decoder may raise anything for broken data
+        raise invalid(BROKEN, path) from None
+
+
+def _check_size(size: tuple[int, int], path: str, allowance: MediaAllowance) -> None:
+    if max(size) > MAX_SIDE:
+        raise _too_large(path)
+    try:
+        allowance.take_pixels(size[0] * size[1])
+    except ExceededError as reason:
+        raise invalid(f"Could not process image: {reason}", path) from None
+
+
+def _too_large(path: str) -> MessagesError:
+    details = {
+        "error_code": "image_dimensions_too_large",
+        "max_side_length_pixels": MAX_SIDE,
+        "paths": [path],
+    }
+    return MessagesError("invalid_request_error", TOO_LARGE, param=path, details=details)

@@ -1,8 +1,8 @@
 """PDFs as text with page headings, and as page images for models that see.
 
 The pages are read in a child process, which has a time and a memory limit and is killed when the request that
-asked for it is cancelled. Pages read lately are kept, because a conversation brings its documents again with
-every turn.
+asked for it is cancelled. What was found in a PDF is kept, be it pages or why it can't be read, because a
+conversation brings its documents again with every turn.
 """
 
 import asyncio
@@ -16,9 +16,14 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any, Final
 
+from vllm_messages_plugin.media.allowance import ExceededError, MediaAllowance
 from vllm_messages_plugin.media.pdf_pages import BROKEN, MAX_SECONDS, Page, UnreadableError
+from vllm_messages_plugin.wire.errors import MessagesError
 
 MAX_CHILDREN: Final = 4
+MAX_WAIT_SECONDS: Final = 30.0
+"""How long a PDF waits for its turn before its request is told to come again."""
+RETRY_SECONDS: Final = 5
 CACHED_BYTES: Final = 64 * 1024 * 1024
 """What is kept of documents read lately, all together."""
 
@@ -51,41 +56,83 @@ class PdfReader:
         self._children = asyncio.Semaphore(MAX_CHILDREN)
         self._cache = PageCache(CACHED_BYTES)
 
-    async def pages(self, data: bytes, images: bool) -> tuple[Page, ...]:
-        """The pages of a PDF, with their images if `images`.
+    async def pages(self, data: bytes, images: bool, allowance: MediaAllowance) -> tuple[Page, ...]:
+        """The pages of a PDF.
+
+        Args:
+            data: The PDF.
+            images: Whether to draw the pages too.
+            allowance: What the request may still cost.
 
         Raises:
             UnreadableError: it can't be read, or not within the limits.
+            MessagesError: 529, too many other PDFs are being read.
         """
+        try:
+            allowance.take_pdf()
+            pages = await self._cached_pages(data, images, allowance)
+            allowance.take_pages(len(pages))
+        except ExceededError as reason:
+            raise UnreadableError(str(reason)) from None
+        return pages
+
+    async def _cached_pages(self, data: bytes, images: bool, allowance: MediaAllowance) -> tuple[Page, ...]:
         loop = asyncio.get_running_loop()
         key = ((await loop.run_in_executor(self._executor, hashlib.sha256, data)).digest(), images)
-        pages = self._cache.get(key)
-        if pages is None:
-            if not is_pdf(data):
-                raise UnreadableError(BROKEN)
-            async with self._children:
-                output = await _child_output(data, images)
-            pages = await loop.run_in_executor(self._executor, _decoded, output)
-            self._cache.put(key, pages)
-        return pages
+        found = self._cache.get(key)
+        if found is None:
+            try:
+                found = await self._read(data, images, allowance)
+            except UnreadableError as reason:
+                found = reason
+            if allowance.pdf_seconds > 0:  # else another request may have more time for it
+                self._cache.put(key, found)
+        if isinstance(found, UnreadableError):
+            raise UnreadableError(str(found))
+        return found
+
+    async def _read(self, data: bytes, images: bool, allowance: MediaAllowance) -> tuple[Page, ...]:
+        if not is_pdf(data):
+            raise UnreadableError(BROKEN)
+        await self._wait_for_turn()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        try:
+            output = await _child_output(data, images, min(MAX_SECONDS, allowance.pdf_seconds))
+        finally:
+            self._children.release()
+            allowance.pdf_seconds -= loop.time() - begun
+        return await loop.run_in_executor(self._executor, _decoded, output)
+
+    async def _wait_for_turn(self) -> None:
+        try:
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
+                await self._children.acquire()
+        except TimeoutError:
+            message = "this server is reading too many PDFs at once; try again in a moment"
+            raise MessagesError("overloaded_error", message, retry_after=RETRY_SECONDS) from None
+
+
+Found = tuple[Page, ...] | UnreadableError
+"""The pages of a PDF, or why it can't be read."""
 
 
 class PageCache:
-    """The pages of documents read lately, the least recently used dropped first."""
+    """What was found in documents read lately, the least recently used dropped first."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._pages: OrderedDict[tuple[bytes, bool], tuple[Page, ...]] = OrderedDict()
+        self._pages: OrderedDict[tuple[bytes, bool], Found] = OrderedDict()
 
-    def get(self, key: tuple[bytes, bool]) -> tuple[Page, ...] | None:
-        """The pages under a key, which now counts as the last used."""
+    def get(self, key: tuple[bytes, bool]) -> Found | None:
+        """What was found under a key, which now counts as the last used."""
         if key in self._pages:
             self._pages.move_to_end(key)
         return self._pages.get(key)
 
-    def put(self, key: tuple[bytes, bool], pages: tuple[Page, ...]) -> None:
-        """Keep pages, unless they alone are more than the cache holds."""
+    def put(self, key: tuple[bytes, bool], pages: Found) -> None:
+        """Keep what was found, unless it alone is more than the cache holds."""
         if _size(pages) > self._max_bytes:
             return
         self._bytes += _size(pages) - _size(self._pages.pop(key, ()))
@@ -94,11 +141,13 @@ class PageCache:
             self._bytes -= _size(self._pages.popitem(last=False)[1])
 
 
-def _size(pages: Sequence[Page]) -> int:
+def _size(pages: Found) -> int:
+    if isinstance(pages, UnreadableError):
+        return sys.getsizeof(str(pages))
     return sum(sys.getsizeof(page.text) + len(page.image or b"") for page in pages)
 
 
-async def _child_output(data: bytes, images: bool) -> bytes:
+async def _child_output(data: bytes, images: bool, seconds: float) -> bytes:
     """What the child process writes about a PDF; the child ends with this call, however that ends."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "vllm_messages_plugin.media.pdf_pages", str(int(images))),
@@ -107,7 +156,7 @@ async def _child_output(data: bytes, images: bool) -> bytes:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(MAX_SECONDS):
+        async with asyncio.timeout(seconds):
             output, _ = await child.communicate(data)
     except TimeoutError:
         raise UnreadableError(TOO_SLOW) from None

@@ -14,15 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeVar
 
+from vllm_messages_plugin.media.allowance import MediaAllowance
 from vllm_messages_plugin.media.documents import decoded, pdf_source, text_source
 from vllm_messages_plugin.media.fetch import FetchedUrl, RequiredUrlError, fetch_all
 from vllm_messages_plugin.media.guard import FetchError, FetchRules, Resolve, system_addresses
-from vllm_messages_plugin.media.images import TEXT_ONLY, checked_image, image_type
+from vllm_messages_plugin.media.images import TEXT_ONLY, ImageChecker
 from vllm_messages_plugin.media.pdf import PdfReader, is_pdf
 from vllm_messages_plugin.media.pdf_pages import UnreadableError
 from vllm_messages_plugin.media.visitor import MediaBlock, media_blocks, replace_media
 from vllm_messages_plugin.wire.blocks import (
-    Base64Source,
     Block,
     ContentSource,
     DocumentBlockParam,
@@ -37,6 +37,8 @@ from vllm_messages_plugin.wire.request import RequestT
 
 MAX_URLS: Final = 100
 PDF: Final = "application/pdf"
+BLOCKS_AT_ONCE: Final = 256
+"""Blocks after which other requests get their turn."""
 LARGE: Final = 32 * 1024
 """Characters of base64 from which on data are decoded in a thread."""
 
@@ -49,6 +51,15 @@ Fetched = Mapping[str, FetchedUrl | FetchError]
 
 
 @dataclass(frozen=True, slots=True)
+class _Work:
+    """What the blocks of one request share: what its URLs gave, whether the model sees images, the limits."""
+
+    fetched: Fetched
+    images: bool
+    allowance: MediaAllowance
+
+
+@dataclass(frozen=True, slots=True)
 class MediaReader:
     """Reads the media of requests under one server's rules."""
 
@@ -57,6 +68,7 @@ class MediaReader:
     executor: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(4, thread_name_prefix="messages-media")
     )
+    images: ImageChecker = field(default_factory=ImageChecker)
     pdfs: PdfReader = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,29 +93,30 @@ class MediaReader:
         if not found:
             return request
         fetched = await self._fetch([media for media in found if images or not _is_image(media)])
+        work = _Work(fetched, images, MediaAllowance())
         blocks: dict[str, Block] = {}
-        for media in sorted(found, key=lambda media: not media.newest):
-            blocks[media.path] = await self._readable(media, fetched, images)
+        for count, media in enumerate(sorted(found, key=lambda media: not media.newest)):
+            if count % BLOCKS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # most blocks take no time, and then nothing else lets others run
+            blocks[media.path] = await self._readable(media, work)
         if all(blocks[media.path] is media.block for media in found):
             return request
         messages = await walk(replace_media, request.messages, lambda media: blocks[media.path])
         return request.model_copy(update={"messages": messages})
 
-    async def _readable(self, media: MediaBlock, fetched: Fetched, images: bool) -> Block:
+    async def _readable(self, media: MediaBlock, work: _Work) -> Block:
         """A block that was read, or a text in its place."""
         try:
             if isinstance(media.block, ImageBlockParam):
-                return await self._image(media.block, media, fetched, images)
-            return await self._document(media.block, media.path, fetched, images)
-        except MessagesError:
-            if media.newest:
+                return await self._image(media.block, media, work)
+            return await self._document(media.block, media.path, work)
+        except MessagesError as error:
+            if media.newest or error.kind != "invalid_request_error":
                 raise
             return _stand_in(media.block)
 
-    async def _image(
-        self, block: ImageBlockParam, media: MediaBlock, fetched: Fetched, images: bool
-    ) -> Block:
-        if not images:
+    async def _image(self, block: ImageBlockParam, media: MediaBlock, work: _Work) -> Block:
+        if not work.images:
             if media.newest and not media.nested:
                 raise invalid(TEXT_ONLY, media.path)
             return block
@@ -112,13 +125,13 @@ class MediaReader:
         if isinstance(source, FileSource):
             raise invalid(NO_FILES, f"{path}.file_id")
         if isinstance(source, UrlSource):
-            content = _content_of(source.url, "image", fetched, f"{path}.url")
-            source = await self._run(len(content.data), _fetched_image, content.data, f"{path}.url")
+            content = _content_of(source.url, "image", work.fetched, f"{path}.url")
+            source = await self._in_thread(self.images.encoded, content.data, f"{path}.url", work.allowance)
         else:
-            source = await self._run(len(source.data), checked_image, source, f"{path}.base64.data")
+            source = await self._in_thread(self.images.checked, source, f"{path}.base64.data", work.allowance)
         return block if source is block.source else block.model_copy(update={"source": source})
 
-    async def _document(self, block: DocumentBlockParam, path: str, fetched: Fetched, images: bool) -> Block:
+    async def _document(self, block: DocumentBlockParam, path: str, work: _Work) -> Block:
         source = block.source
         if isinstance(source, PlainTextSource | ContentSource):
             return block
@@ -126,7 +139,7 @@ class MediaReader:
             raise invalid(NO_FILES, f"{path}.document.source.file_id")
         if isinstance(source, UrlSource):
             path = f"{path}.document.source.url"
-            data, kind = _content_of(source.url, "PDF", fetched, path)
+            data, kind = _content_of(source.url, "PDF", work.fetched, path)
             kind = PDF if is_pdf(data) else kind  # servers declare the type of a PDF wrongly
             if kind != PDF and not kind.lower().startswith("text/"):
                 raise invalid("Could not process PDF: the URL gives neither a PDF nor text", path)
@@ -136,20 +149,24 @@ class MediaReader:
         if kind.lower().startswith("text/"):
             text = await self._run(len(data), text_source, data, kind)
             return block.model_copy(update={"source": text})
-        return block.model_copy(update={"source": await self._pdf(data, path, images)})
+        pages = await self._pdf(data, path, work)
+        return block.model_copy(update={"source": pages})
 
-    async def _pdf(self, data: bytes, path: str, images: bool) -> PlainTextSource | ContentSource:
+    async def _pdf(self, data: bytes, path: str, work: _Work) -> PlainTextSource | ContentSource:
         try:
-            pages = await self.pdfs.pages(data, images)
+            pages = await self.pdfs.pages(data, work.images, work.allowance)
         except UnreadableError as reason:
             raise invalid(f"Could not process PDF: {reason}", path) from None
-        return await self._run(sum(len(page.text) for page in pages), pdf_source, pages)
+        return await self._in_thread(pdf_source, pages)
+
+    async def _in_thread(self, work: Callable[..., Result], *values: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self.executor, work, *values)
 
     async def _run(self, size: int, work: Callable[..., Result], *values: Any) -> Result:
         """Do work in a thread, if it is large."""
         if size <= LARGE:
             return work(*values)
-        return await asyncio.get_running_loop().run_in_executor(self.executor, work, *values)
+        return await self._in_thread(work, *values)
 
     async def _fetch(self, found: Sequence[MediaBlock]) -> Fetched:
         """What the URLs of these blocks give. More of them than are allowed are left out of earlier turns."""
@@ -219,15 +236,6 @@ def _data_content(url: str, kind: str, path: str) -> FetchedUrl:
     if not comma:
         raise invalid(f"Could not process {kind}: it is not a valid data URL", path)
     return FetchedUrl(data, head or "text/plain")
-
-
-def _fetched_image(data: bytes, path: str) -> Base64Source:
-    """An image that a URL gave."""
-    encoded = base64.b64encode(data).decode()
-    kind = image_type(encoded, path)
-    if kind is None:
-        raise invalid("Could not process image: the URL gives no PNG, JPEG, GIF or WebP image", path)
-    return Base64Source(type="base64", media_type=kind, data=encoded)
 
 
 def _stand_in(block: ImageBlockParam | DocumentBlockParam) -> TextBlockParam:
