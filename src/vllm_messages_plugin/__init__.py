@@ -1,6 +1,6 @@
 """The Anthropic Messages API on any vLLM server.
 
-The packages and modules, in the order in which a request meets them (docs/design.md has the whole picture):
+The packages and modules, in the order in which a request meets them (docs/design.md describes them):
 
 - `plugin`: vLLM's entry points, and the one place where the packages are joined
 - `settings`: the VLLM_MESSAGES_* environment variables

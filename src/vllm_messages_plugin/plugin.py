@@ -132,7 +132,7 @@ class MessagesEndpoint:
         self._replaced_routes: list[Any] = []  # vLLM's own, restored if the context can't be built
 
     def attach_router(self, app: Any) -> None:
-        """Replace vLLM's Messages routes and put the error middleware around the whole app."""
+        """Replace vLLM's Messages routes and put the error middleware around the app."""
         try:
             self._settings = self._settings or Settings()
             if self._settings.enabled:
@@ -150,8 +150,8 @@ class MessagesEndpoint:
         existing_routes = list(app.router.routes)
         build = app.build_middleware_stack
         self._app = app
-        ours = [route for router in routers for route in router.routes]
-        served = {(route.path, method) for route in ours for method in route.methods}
+        added = [route for router in routers for route in router.routes]
+        served = {(route.path, method) for route in added for method in route.methods}
         for route in existing_routes:
             methods = {method for path, method in served if path == getattr(route, "path", None)}
             if methods & set(getattr(route, "methods", None) or ()):

@@ -66,12 +66,12 @@ def _statuses(result: Result) -> str:
     return ", ".join(str(status) if count == 1 else f"{count} times {status}" for status, count in found)
 
 
-def rows(ours: Mapping[str, Result], native: Mapping[str, Result]) -> Iterator[Sequence[str]]:
+def rows(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> Iterator[Sequence[str]]:
     """The rows of the table."""
-    for name, result in ours.items():
+    for name, result in plugin.items():
         row = [name, _statuses(result), *_numbers(result), f"{result.memory:.0f}"]
-        theirs = native.get(name)
-        yield [*row, *([_statuses(theirs), *_numbers(theirs)] if theirs else ["-"] * 3)]
+        vllm = native.get(name)
+        yield [*row, *([_statuses(vllm), *_numbers(vllm)] if vllm else ["-"] * 3)]
 
 
 def _numbers(result: Result) -> list[str]:
@@ -79,9 +79,9 @@ def _numbers(result: Result) -> list[str]:
     return [f"{result.stall:.0f}", f"{result.neighbour:.0f}{failed}"]
 
 
-def markdown(ours: Mapping[str, Result], native: Mapping[str, Result]) -> str:
+def markdown(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> str:
     """The table as Markdown."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *rows(ours, native)]
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *rows(plugin, native)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -103,16 +103,16 @@ def main(given: Sequence[str]) -> int:
     options = parser.parse_args(given)
     attacks = [attack for attack in (NOTHING, *ATTACKS) if options.only in attack.name]
     with serving(enabled=True) as server:
-        ours = attacked(server, attacks)
+        plugin = attacked(server, attacks)
     native: dict[str, Result] = {}
     if not options.no_native:
         with serving(enabled=False) as server:
             native = attacked(server, [attack for attack in attacks if attack.native])
-    table = markdown(ours, native)
+    table = markdown(plugin, native)
     print(table)
     if options.markdown is not None:
         write_table(options.markdown, table)
-    wrong = [attack.name for attack in attacks if set(ours[attack.name].statuses) - attack.statuses]
+    wrong = [attack.name for attack in attacks if set(plugin[attack.name].statuses) - attack.statuses]
     print("\n".join(f"WRONG STATUS: {name}" for name in wrong))
     return 1 if wrong else 0
 

@@ -13,9 +13,9 @@ MB = 1_000_000
 
 
 def ask(*messages: Mapping[str, Any], **fields: Any) -> bytes:
-    """A request body; without messages the user says "Hi"."""
-    told = list(messages) or [{"role": "user", "content": "Hi"}]
-    return json.dumps({"model": "tiny", "max_tokens": 1, "messages": told, **fields}).encode()
+    """A request body; without messages, that of a user who writes "Hi"."""
+    turns = list(messages) or [{"role": "user", "content": "Hi"}]
+    return json.dumps({"model": "tiny", "max_tokens": 1, "messages": turns, **fields}).encode()
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def deep_schema(depth: int) -> bytes:
 
 def schema(schema: Mapping[str, Any]) -> bytes:
     properties = {"a": schema}
-    whole = {"type": "object", "properties": properties, "required": ["a"], "additionalProperties": False}
-    return ask(output_config={"format": {"type": "json_schema", "schema": whole}})
+    reply = {"type": "object", "properties": properties, "required": ["a"], "additionalProperties": False}
+    return ask(output_config={"format": {"type": "json_schema", "schema": reply}})
 
 
 def stop_strings(count: int) -> bytes:

@@ -47,7 +47,7 @@ class Watchdog:
 
 
 class StackSampler(threading.Thread):
-    """Prints where the event loop's thread is while it stalls, for whoever looks for the cause."""
+    """Prints where the event loop's thread is while it stalls, to find the cause."""
 
     def __init__(self, watchdog: Watchdog) -> None:
         super().__init__(daemon=True)

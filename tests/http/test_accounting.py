@@ -44,13 +44,13 @@ def data(reply: httpx.Response) -> list[dict[str, Any]]:
 async def test_the_reply_lists_the_applied_edits() -> None:
     engine = FakeEngine(HELLO)
     body = ASK | {"messages": LOOP, "context_management": {"edits": [EDIT]}}
-    whole = (await post(engine, body)).json()
-    (applied,) = whole["context_management"]["applied_edits"]
+    message = (await post(engine, body)).json()
+    (applied,) = message["context_management"]["applied_edits"]
     assert applied["cleared_tool_uses"] == 1
     assert applied["cleared_input_tokens"] > 10
     assert "cleared]" in str(engine.requests[0][0].messages)
     end = data(await post(engine, body | {"stream": True}))[-2]
-    assert end["context_management"] == whole["context_management"]
+    assert end["context_management"] == message["context_management"]
 
 
 async def test_an_edit_that_clears_too_little_is_not_applied() -> None:
@@ -93,8 +93,8 @@ async def test_thinking_tokens_are_counted_under_the_beta() -> None:
     engine = FakeEngine((EngineThinking("a b", 2), EngineThinking(" c", 1), *HELLO))
     body = ASK | {"stream": True, "thinking": {"type": "adaptive", "display": "omitted"}}
     beta = "thinking-token-count-2026-05-13"
-    said = data(await post(engine, body, anthropic_beta=f"other-2020-01-01,{beta}"))
-    deltas = [event["delta"] for event in said if event["type"] == "content_block_delta"]
+    events = data(await post(engine, body, anthropic_beta=f"other-2020-01-01,{beta}"))
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
     assert [delta.get("estimated_tokens") for delta in deltas if delta["type"] == "thinking_delta"] == [2, 1]
     assert all(delta["thinking"] == "" for delta in deltas if delta["type"] == "thinking_delta")
     plain = data(await post(engine, body))

@@ -34,10 +34,10 @@ CLASSES: dict[ErrorKind, tuple[int, type[anthropic.APIStatusError], int]] = {
 class CountingTransport(httpx2.ASGITransport):
     """Counts the SDK's requests and removes the waits between its retries."""
 
-    asked = 0
+    sent = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked += 1
+        self.sent += 1
         response = await super().handle_async_request(request)
         response.headers["retry-after-ms"] = "1"
         return response
@@ -61,7 +61,7 @@ def test_every_error_type_has_a_row() -> None:
     assert set(CLASSES) == set(get_args(ErrorKind))
 
 
-@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["one message", "streamed"])
 @pytest.mark.parametrize("kind", CLASSES)
 async def test_an_error_raises_its_class_and_is_retried_only_where_that_helps(
     kind: ErrorKind, streamed: bool
@@ -78,7 +78,7 @@ async def test_an_error_raises_its_class_and_is_retried_only_where_that_helps(
         "request_id": error.request_id,
     }
     assert error.request_id.startswith("req_")
-    assert transport.asked == tries
+    assert transport.sent == tries
 
 
 async def test_a_thread_is_refused_with_the_sdks_own_class() -> None:
@@ -98,18 +98,18 @@ async def test_a_tool_runner_continues_without_a_thread_after_one_refusal() -> N
     async with sdk(engine) as (client, transport):
         message = await client.beta.messages.tool_runner(**ASK, tools=[look]).until_done()
     assert message.content[0].text == "Hello"
-    assert (transport.asked, len(engine.requests)) == (2, 1)
+    assert (transport.sent, len(engine.requests)) == (2, 1)
 
 
 async def test_a_failure_inside_a_stream_is_raised_with_its_body() -> None:
-    engine = FakeEngine((EngineText("Hel"), ReplyFailed(MessagesError("overloaded_error", "gone"))))
+    engine = FakeEngine((EngineText("Hel"), ReplyFailed(MessagesError("overloaded_error", "overloaded"))))
     async with sdk(engine, retries=2) as (client, transport), client.messages.stream(**ASK) as stream:
         assert await anext(stream.text_stream) == "Hel"
         with pytest.raises(anthropic.APIStatusError) as raised:
             await stream.until_done()
     assert raised.value.type == "overloaded_error"
-    assert raised.value.body["error"] == {"type": "overloaded_error", "message": "gone"}
-    assert transport.asked == 1
+    assert raised.value.body["error"] == {"type": "overloaded_error", "message": "overloaded"}
+    assert transport.sent == 1
 
 
 async def test_an_unknown_route_and_a_missing_batch_are_not_found() -> None:

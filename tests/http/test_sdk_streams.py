@@ -49,13 +49,13 @@ async def test_the_helpers_events_come_in_order(beta: bool) -> None:
 
 async def test_helpers_events_and_a_plain_reply_build_the_same_message() -> None:
     async with sdk(FakeEngine(DELTAS)) as client:
-        whole = await client.messages.create(**ASK)
+        message = await client.messages.create(**ASK)
         async with client.messages.stream(**ASK) as stream:
             streamed = await stream.get_final_message()
         kinds = [event.type async for event in await client.messages.create(**ASK, stream=True)]
     without = {"id": ..., "content": {"__all__": {"id", "signature"}}}
-    assert streamed.model_dump(exclude=without) == whole.model_dump(exclude=without)
-    assert [block.id for block in whole.content if block.type == "tool_use"] != []
+    assert streamed.model_dump(exclude=without) == message.model_dump(exclude=without)
+    assert [block.id for block in message.content if block.type == "tool_use"] != []
     assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
 
 

@@ -22,7 +22,7 @@ LONG = {
 
 
 class Stream(threading.Thread):
-    """Reads a stream until it ends; `error` says how, if not with the end of the response."""
+    """Reads a stream until it ends; `error` is set if the connection broke."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)

@@ -1,7 +1,7 @@
 """Bounds the number of requests in flight, so that an overloaded server refuses at once instead of queueing.
 
-Each endpoint has its own bound. A request is in flight from its first line until its reply was sent whole. A
-refused request costs neither parsing nor tokenisation, because its body is not read.
+Each endpoint has its own bound. A request is in flight from its first line until its reply was sent
+completely. A refused request costs neither parsing nor tokenisation, because its body is not read.
 """
 
 import secrets
@@ -14,7 +14,7 @@ from vllm_messages_plugin.wire.errors import MessagesError
 BOUNDED_PATHS = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 
 MAX_RETRY_SECONDS = 4
-"""Refused clients are asked to return after 1 to this many seconds, at random so that they spread out."""
+"""Refused clients get a `retry-after` of 1 to this many seconds, at random so that they spread out."""
 
 
 class Admission:

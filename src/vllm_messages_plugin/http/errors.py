@@ -1,6 +1,6 @@
 """Anthropic-style errors for every Anthropic request, including errors raised by vLLM, auth or FastAPI.
 
-`error_response` writes the errors of this plugin's routes. `ErrorMiddleware`, around vLLM's whole middleware
+`error_response` writes the errors of this plugin's routes. `ErrorMiddleware`, around vLLM's middleware
 stack, rewrites error responses that vLLM's authentication, FastAPI's router or an exception handler produced.
 Internal errors are logged here, with the request's id.
 """

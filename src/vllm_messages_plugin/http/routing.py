@@ -14,7 +14,7 @@ from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
 
 CLIENT_CLOSED_REQUEST = 499
-"""Status, after nginx, of a request whose client has gone. Nobody receives it; an access log may show it."""
+"""Status, named after nginx's, of a request whose client disconnected. Only an access log may show it."""
 
 
 class MessagesRoute(APIRoute):
