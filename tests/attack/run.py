@@ -1,11 +1,9 @@
 """Sends an attack to a server and collects what its senders and the bystanders noticed."""
 
-import http.client
+import asyncio
 import json
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -82,51 +80,46 @@ def bystanders(server: Server, noticed: dict[str, Any]) -> Iterator[None]:
     noticed.update(json.loads(output))
 
 
-def send(server: Server, attack: Attack, body: bytes) -> Reply:
-    """Send one request of an attack."""
-    return _send_raw(server, body) if attack.raw else _post(server, attack, body)
-
-
-def _send_raw(server: Server, content: bytes) -> Reply:
-    begin, received = time.perf_counter(), b""
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=TIMEOUT) as connection:
-        connection.sendall(content)
-        try:
-            while piece := connection.recv(65536):
-                received += piece
-        except OSError as error:
-            received = received or repr(error).encode()
-    status = int(received.split()[1]) if received.startswith(b"HTTP/") else 0
-    return Reply(status, (time.perf_counter() - begin) * 1000, received[:300])
-
-
-def _post(server: Server, attack: Attack, body: bytes) -> Reply:
-    begin = time.perf_counter()
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=TIMEOUT)
-    try:
-        connection.request("POST", attack.path, body, {"content-type": "application/json"})
-        reply = connection.getresponse()
-        took = (time.perf_counter() - begin) * 1000
-        return Reply(reply.status, took, reply.read()[:300])
-    except OSError as error:
-        return Reply(0, (time.perf_counter() - begin) * 1000, repr(error).encode())
-    finally:
-        connection.close()
-
-
 def send_all(server: Server, attack: Attack) -> list[Reply]:
-    """Send all requests of an attack at once."""
-    body, replies = attack.body(), list[Reply]()
-    senders = [
-        threading.Thread(target=lambda: replies.append(send(server, attack, body)), daemon=True)
-        for _ in range(attack.copies)
+    """Send all requests of an attack at once, each on a connection that is open before."""
+    return asyncio.run(_send_all(server, attack))
+
+
+async def _send_all(server: Server, attack: Attack) -> list[Reply]:
+    content = attack.body() if attack.raw else _post(attack.path, attack.body())
+    address = urlsplit(server.url)
+    connections = [
+        await asyncio.open_connection(address.hostname, address.port) for _ in range(attack.copies)
     ]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
-    return replies
+    return await asyncio.gather(*(_send(*connection, content) for connection in connections))
+
+
+def _post(path: str, body: bytes) -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: server\r\nconnection: close\r\n"
+        f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> Reply:
+    """Send a request and read until the server closes the connection; the time is that of the first byte."""
+    begin, first, received = time.perf_counter(), None, b""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            writer.write(content)
+            await writer.drain()
+            while piece := await reader.read(65536):
+                first = first or time.perf_counter()
+                received += piece
+    except (OSError, TimeoutError) as error:
+        received = received or repr(error).encode()
+    finally:
+        writer.close()
+    milliseconds = ((first or time.perf_counter()) - begin) * 1000
+    head, _, body = received.partition(b"\r\n\r\n")
+    status = int(head.split()[1]) if head.startswith(b"HTTP/") else 0
+    return Reply(status, milliseconds, body[:300] if status else received[:300])
 
 
 def take_stall(server: Server) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Prompts have the same tokens with and without the token cache, through vLLM's own renderer."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.renderers.registry import renderer_from_config
 
-from vllm_messages_plugin.engine.prompt_tokenizer import INLINE_CHARACTERS, PromptTokenizer
+from vllm_messages_plugin.engine.prompt_tokenizer import INLINE_CHARACTERS, INLINE_PARTS, PromptTokenizer
 from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.testing import tiny
@@ -19,6 +20,15 @@ LONG = [
     {"role": "assistant", "content": "  Hello\n"},
     {"role": "user", "content": "日本語 🎉\n\n" * 50},
 ]
+
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+MANY_TURNS = [{"role": role, "content": "x"} for role in ("user", "assistant")] * INLINE_PARTS
+MANY_CALLS = [
+    {"role": "user", "content": "Go"},
+    {"role": "assistant", "content": "", "tool_calls": [CALL] * INLINE_PARTS},
+]
+MANY_PARTS = [{"role": "user", "content": [{"type": "text", "text": "x"}] * INLINE_PARTS}]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +53,16 @@ def chat_params() -> Any:
     )
 
 
-@pytest.mark.parametrize("messages", [SHORT, LONG], ids=["short", "long"])
+CONVERSATIONS = {
+    "short": SHORT,
+    "long": LONG,
+    "many turns": MANY_TURNS,
+    "many calls": MANY_CALLS,
+    "many parts": MANY_PARTS,
+}
+
+
+@pytest.mark.parametrize("messages", CONVERSATIONS.values(), ids=CONVERSATIONS)
 async def test_the_engine_input_is_that_of_vllm(
     renderer: Any, cache: TokenCache, messages: list[dict[str, Any]]
 ) -> None:
@@ -73,3 +92,20 @@ async def test_a_renderer_without_the_steps_of_a_rendering_is_used_whole(cache: 
 
     found = await PromptTokenizer(OneStep(), cache).engine_input(SHORT, chat_params(), {})
     assert found == {"prompt_token_ids": [1, 2]}
+
+
+@pytest.mark.parametrize("name", ["many turns", "many calls", "many parts"])
+async def test_many_parts_are_rendered_off_the_event_loop(
+    renderer: Any, cache: TokenCache, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    threads: list[int] = []
+    render = renderer.render_messages
+
+    def recorded(messages: Any, params: Any) -> Any:
+        threads.append(threading.get_ident())
+        return render(messages, params)
+
+    monkeypatch.setattr(renderer, "render_messages", recorded)
+    await PromptTokenizer(renderer, cache).engine_input(CONVERSATIONS[name], chat_params(), {})
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()

@@ -6,7 +6,7 @@ other requests, which share the renderer's threads.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -18,6 +18,10 @@ Result = TypeVar("Result")
 
 INLINE_CHARACTERS = 4_096
 """A text up to this length is tokenized on the event loop: a thread would cost more."""
+INLINE_PARTS = 500
+"""So many messages, parts of messages and tool calls are prepared on the event loop, at some 10 µs each."""
+RENDER_SECONDS = 30.0
+"""How long a conversation may take to render in a thread, as vLLM limits it."""
 THREADS = 4
 _STEPS = ("render_messages_async", "tokenize_prompts_async", "process_for_engine_async")
 """The renderer's methods for the steps of a rendering, between which the cache is put."""
@@ -54,13 +58,24 @@ class PromptTokenizer:
             )
             return engine_input
         arrival_time = time.time()
-        _, prompt = await self._renderer.render_messages_async(messages, chat_params)
+        _, prompt = await self._render(messages, chat_params)
         if _is_text(prompt):
             prompt["prompt_token_ids"] = await self._call(self._cache.encode, prompt["prompt"])
         (tokens,) = await self._renderer.tokenize_prompts_async([prompt], params)
         tokens.update(extras, media_io_kwargs=chat_params.media_io_kwargs or {})
         process = self._renderer.process_for_engine_async
         return await process(tokens, arrival_time, **accepted(process, {"tok_params": params}))
+
+    async def _render(self, messages: list[dict[str, Any]], chat_params: Any) -> Any:
+        """Apply the chat template. vLLM prepares messages for it on the event loop, so many go to a thread.
+
+        Media are left to vLLM's own way, which loads them concurrently.
+        """
+        if _is_small(messages) or _has_media(messages) or not hasattr(self._renderer, "render_messages"):
+            return await self._renderer.render_messages_async(messages, chat_params)
+        render = self._renderer.render_messages
+        rendered = asyncio.get_running_loop().run_in_executor(self._threads, render, messages, chat_params)
+        return await asyncio.wait_for(rendered, RENDER_SECONDS)
 
     async def count(self, text: str) -> int:
         """Return the number of tokens of a text, without tokens that a tokenizer adds of its own."""
@@ -81,3 +96,20 @@ def _is_text(prompt: Mapping[str, Any]) -> bool:
     """Whether a rendered prompt is a text that has not been tokenized."""
     tokenized = "prompt_token_ids" in prompt or "prompt_embeds" in prompt
     return not tokenized and isinstance(prompt.get("prompt"), str)
+
+
+def _is_small(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a conversation has few messages, parts of messages and tool calls."""
+    if len(messages) > INLINE_PARTS:
+        return False
+    calls = sum(len(message.get("tool_calls") or ()) for message in messages)
+    return len(messages) + calls + len(_parts(messages)) <= INLINE_PARTS
+
+
+def _has_media(messages: Sequence[Mapping[str, Any]]) -> bool:
+    return any(part.get("type") != "text" for part in _parts(messages))
+
+
+def _parts(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    contents = (message.get("content") for message in messages)
+    return [part for content in contents if isinstance(content, list) for part in content]
