@@ -50,12 +50,29 @@ def test_a_name_of_ours_means_our_scanner_and_no_adapter(name: str) -> None:
     assert selection.reasoning_parser == chosen().reasoning_parser
 
 
+@pytest.mark.parametrize(
+    ("template", "tool", "reasoning"),
+    [
+        ("qwen_like", "hermes", "qwen3"),
+        ("qwen_like", "qwen3_json", "deepseek_r1"),
+        ("xml_calls", "qwen3_xml", ""),
+        ("xml_calls", "qwen3_coder", ""),
+    ],
+)
+def test_a_parser_that_reads_the_scanners_format_keeps_the_scanner(
+    template: str, tool: str, reasoning: str
+) -> None:
+    selection = chosen(tool, reasoning, template)
+    assert selection.call_format == chosen(template=template).call_format is not None
+    assert chosen(tool, reasoning, template, formats="vllm").call_format is None
+
+
 def test_with_vllms_formats_asked_for_a_name_of_ours_goes_through_vllm() -> None:
     assert chosen("messages_xml", formats="vllm").call_format is None
 
 
 @pytest.mark.parametrize(
-    ("tool", "reasoning"), [("qwen3_coder", "messages_auto"), ("messages_auto", "deepseek_r1")]
+    ("tool", "reasoning"), [("qwen3_coder", "messages_auto"), ("messages_auto", "granite")]
 )
 def test_a_name_of_vllms_still_wins(tool: str, reasoning: str) -> None:
     selection = chosen(tool, reasoning)

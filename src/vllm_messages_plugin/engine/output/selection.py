@@ -145,7 +145,9 @@ def select_parsers(
     template_format = scanner_only_format(choice) if settings.formats == "auto" else None
     prompted = choice.prompted and tool == choice.tool_parser and template_format is None
     selection = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
-    selection = replace(selection, call_format=_scanner_format(selection, choice, settings))
+    if settings.formats == "auto" and _reads_thinking_of(choice, selection.reasoning_parser, tokenizer):
+        same_calls = _reads_calls_of(choice, selection, model_config, tokenizer)
+        selection = replace(selection, call_format=_scanner_format(selection, choice, same_calls))
     if template_format is not None and selection.call_format == template_format:
         reasons.append(f"vLLM has no parser for {template_format}; this plugin's scanner reads it.")
         selection = replace(selection, grammar_in_format=False)
@@ -238,12 +240,40 @@ def _compose(
     )
 
 
-def _scanner_format(selection: ParserSelection, choice: ParserChoice, settings: Settings) -> str | None:
+def _reads_thinking_of(choice: ParserChoice, reasoning: str | None, tokenizer: Any) -> bool:
+    """Whether a reasoning parser reads the template's thinking: it is the chosen one, or has its tags."""
+    if reasoning == choice.reasoning_parser:
+        return True
+    thinking = choice.profile.thinking if choice.profile else None
+    if reasoning is None or thinking is None:
+        return False
+    try:
+        parser = ReasoningParserManager.get_reasoning_parser(reasoning)(tokenizer)
+    except Exception:  # noqa: BLE001 - a parser may raise errors of any type
+        return False
+    tags = (getattr(parser, "start_token", None), getattr(parser, "end_token", None))
+    return tags == (thinking.open_tag, thinking.close_tag)
+
+
+def _reads_calls_of(
+    choice: ParserChoice, selection: ParserSelection, model_config: Any, tokenizer: Any
+) -> bool:
+    """Whether the tool parser reads the template's calls: it is the chosen one, or an alias of it."""
+    if selection.tool_parser in (choice.tool_parser, PROMPTED_PARSER):
+        return True
+    if selection.tool_parser is None or choice.tool_parser is None:
+        return False
+    try:
+        chosen = _parser_class(model_config, tokenizer, choice.tool_parser, None)
+    except Exception:  # noqa: BLE001 - a parser may raise errors of any type
+        return False
+    return chosen.tool_parser_cls is selection.plain.tool_parser_cls
+
+
+def _scanner_format(selection: ParserSelection, choice: ParserChoice, same_calls: bool) -> str | None:
     """The format for this plugin's scanner; None where a flag or a setting names another parser."""
-    if settings.formats == "vllm" or selection.reasoning_parser != choice.reasoning_parser:
-        return None
     named = _named_format(selection)
-    if named or selection.tool_parser not in (choice.tool_parser, PROMPTED_PARSER):
+    if named or not same_calls:
         return named
     if selection.prompted:
         return prompted_format(choice.profile)
