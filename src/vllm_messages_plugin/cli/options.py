@@ -22,6 +22,7 @@ SmallModel = Annotated[
     ),
 ]
 Traffic = Annotated[
-    bool, typer.Option("--allow-traffic", help="Let Claude Code send telemetry and check for updates.")
+    bool,
+    typer.Option("--allow-traffic", help="Let Claude Code call Anthropic: telemetry, updates."),
 ]
 Program = Annotated[str, typer.Option("--program", help="The Claude Code program.")]

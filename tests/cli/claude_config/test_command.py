@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from conformance.fake_anthropic import Fake, listening
 from vllm_messages_plugin.cli.app import app
+from vllm_messages_plugin.cli.claude_config import paths
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_HELPER,
     flatten,
@@ -191,3 +193,27 @@ def test_a_name_that_claude_code_knows_is_warned_of(url: str, fake: Fake, tmp_pa
 
     fake.breaks.append(rename)
     assert "--served-model-name" in config(tmp_path, url).stderr
+
+
+def test_a_machines_settings_have_no_key_and_are_for_everybody(
+    url: str, fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.key = "sesame"
+    path = tmp_path / "etc" / "managed-settings.json"
+    monkeypatch.setattr(paths, "managed_settings_path", lambda: path)
+    arguments = (url, "--api-key", "sesame", "--managed", "--otel", "http://c:4318")
+    result = config(tmp_path / "home", *arguments, "--write")
+    assert result.exit_code == 0, result.output
+    written = json.loads(path.read_text())
+    assert written["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://c:4318"
+    assert written["apiKeyHelper"] == KEY_HELPER
+    assert "sesame" not in path.read_text() + result.output
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+    config(tmp_path / "home", "--managed", "--undo")
+    assert not path.exists()
+
+
+def test_a_machines_settings_are_not_a_projects(url: str, tmp_path: Path) -> None:
+    result = config(tmp_path, url, "--managed", "--project")
+    assert result.exit_code == 2
+    assert "exclude each other" in result.stderr

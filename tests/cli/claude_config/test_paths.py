@@ -3,7 +3,17 @@
 from pathlib import Path
 
 from vllm_messages_plugin.cli.claude_config.journal import user_journal
-from vllm_messages_plugin.cli.claude_config.paths import project_settings_path, user_settings_path
+from vllm_messages_plugin.cli.claude_config.paths import (
+    managed_settings_path,
+    project_settings_path,
+    user_settings_path,
+)
+
+
+def test_a_machines_settings_live_where_its_system_keeps_them() -> None:
+    assert managed_settings_path("linux") == Path("/etc/claude-code/managed-settings.json")
+    assert managed_settings_path("darwin").parent == Path("/Library/Application Support/ClaudeCode")
+    assert managed_settings_path("win32").name == "managed-settings.json"
 
 
 def test_the_settings_live_where_claude_code_looks() -> None:

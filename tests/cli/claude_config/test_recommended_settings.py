@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, merge
+from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, UnusableSettingsError, merge
 from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     KEY_HELPER,
     LITE_DENIED,
@@ -175,3 +175,22 @@ def test_what_a_smaller_window_left_behind_is_named() -> None:
     assert {"env.DISABLE_AUTO_COMPACT", "includeGitInstructions", "permissions.deny WebFetch"} <= set(left)
     assert len(left) == len(LITE_SWITCHES) + 2 + len(LITE_DENIED)
     assert stale_settings(small, small) == stale_settings(large, large) == []
+
+
+@pytest.mark.parametrize(
+    ("collector", "protocol"),
+    [("http://c:4317", "grpc"), ("http://c:4318", "http/protobuf"), ("https://c/otlp", "http/protobuf")],
+)
+def test_a_collector_gets_metrics_and_events_by_its_protocol(collector: str, protocol: str) -> None:
+    settings = settings_for("m", 131_072, URL, otel=collector)
+    assert settings["env"]["OTEL_EXPORTER_OTLP_PROTOCOL"] == protocol
+    assert settings["env"]["OTEL_EXPORTER_OTLP_ENDPOINT"] == collector
+    assert settings["env"]["CLAUDE_CODE_ENABLE_TELEMETRY"] == "1"
+    assert settings["env"]["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"] == "1"
+    assert set(flatten(settings)) <= set(REASONS)
+
+
+@pytest.mark.parametrize("collector", ["collector", "ftp://c", "http://", "http://c:port", "http://[c"])
+def test_what_is_no_collector_is_refused(collector: str) -> None:
+    with pytest.raises(UnusableSettingsError, match="not the URL of a collector"):
+        settings_for("m", 131_072, URL, otel=collector)

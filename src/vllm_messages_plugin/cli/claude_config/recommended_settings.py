@@ -9,8 +9,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from vllm_messages_plugin.cli.claude_config.merge import NO_KEY
+from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, UnusableSettingsError
 from vllm_messages_plugin.cli.claude_config.shells import Shell, quoted
 from vllm_messages_plugin.cli.claude_config.shells import exports as shell_exports
 from vllm_messages_plugin.conformance.served_models import ServedModel
@@ -19,6 +20,7 @@ KEY_VARIABLE = "VLLM_API_KEY"
 # A command that prints the key: it stands where the key itself must not.
 KEY_HELPER = f"printenv {KEY_VARIABLE}" if os.name != "nt" else f"echo %{KEY_VARIABLE}%"
 TIMEOUT_MS = "1800000"
+GRPC_PORT = 4317
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,11 @@ REASONS = {
     "env.CLAUDE_CODE_MAX_OUTPUT_TOKENS": "enough for a reply; larger values make compaction start earlier",
     "env.CLAUDE_CODE_ATTRIBUTION_HEADER": "its line differs per session and would defeat the prefix cache",
     "env.CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "no telemetry and no update checks",
+    "env.CLAUDE_CODE_ENABLE_TELEMETRY": "metrics and events of Claude Code itself, for your own collector",
+    "env.OTEL_METRICS_EXPORTER": "sessions, tokens by model, lines of code, time",
+    "env.OTEL_LOGS_EXPORTER": "one event per request, tool and error; without prompts",
+    "env.OTEL_EXPORTER_OTLP_PROTOCOL": "gRPC on port 4317, HTTP on every other",
+    "env.OTEL_EXPORTER_OTLP_ENDPOINT": "your collector",
     "env.CLAUDE_STREAM_IDLE_TIMEOUT_MS": "a long prompt may take minutes to its first token",
     "env.API_TIMEOUT_MS": "the same for a whole request",
     "env.DISABLE_AUTO_COMPACT": "in so small a window compaction would start at once, and repeat",
@@ -117,6 +124,7 @@ def settings_for(
     small_model: str = "",
     thinking: bool | None = None,
     traffic: bool = False,
+    otel: str = "",
 ) -> dict[str, Any]:
     """Return the settings.json that fits one model of one server.
 
@@ -127,7 +135,8 @@ def settings_for(
         key: The server's API key; None if it has none.
         small_model: Another served model for small requests; empty for the same one.
         thinking: Whether the model can think; None if unknown.
-        traffic: Whether Claude Code may send telemetry and check for updates.
+        traffic: Whether Claude Code may send telemetry to Anthropic and check for updates.
+        otel: The URL of an OpenTelemetry collector that receives Claude Code's own metrics; empty for none.
     """
     size = window_class(window)
     denied = ["WebSearch", *(LITE_DENIED if size.lite else ())]
@@ -138,6 +147,7 @@ def settings_for(
             **_models(model, small_model or model),
             **_limits(window, size),
             **({} if traffic else {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}),
+            **(telemetry(otel) if otel else {}),
         },
         **({"alwaysThinkingEnabled": False} if thinking is False else {}),
         "disableAutoMode": "disable",
@@ -150,6 +160,31 @@ def settings_for(
             ],
         },
         **({"includeGitInstructions": False} if size.lite else {}),
+    }
+
+
+def telemetry(collector: str) -> dict[str, str]:
+    """Return the variables by which Claude Code sends its metrics and events to a collector.
+
+    Args:
+        collector: Its URL. Port 4317 is OTLP over gRPC, every other OTLP over HTTP.
+
+    Raises:
+        UnusableSettingsError: It is not an http or https URL.
+    """
+    try:
+        parts = urlsplit(collector)
+        well, port = parts.scheme in {"http", "https"} and bool(parts.hostname), parts.port
+    except ValueError:
+        well, port = False, None
+    if not well:
+        raise UnusableSettingsError(f"{collector!r} is not the URL of a collector, such as http://HOST:4317")
+    return {
+        "CLAUDE_CODE_ENABLE_TELEMETRY": "1",
+        "OTEL_METRICS_EXPORTER": "otlp",
+        "OTEL_LOGS_EXPORTER": "otlp",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc" if port == GRPC_PORT else "http/protobuf",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector,
     }
 
 

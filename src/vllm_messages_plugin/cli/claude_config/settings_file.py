@@ -46,13 +46,16 @@ class Written:
     made_private: int | None = None
 
 
-def write(path: Path, new: Mapping[str, Any], journal: Journal) -> Written:
+def write(
+    path: Path, new: Mapping[str, Any], journal: Journal, new_file_mode: int = NEW_FILE_MODE
+) -> Written:
     """Merge new settings into a file; a symbolic link to the file remains a link.
 
     Args:
         path: The settings file.
         new: The settings to set.
         journal: Where the write is recorded.
+        new_file_mode: The permissions of a file that does not exist yet.
 
     Raises:
         UnusableSettingsError: The file cannot be merged into; it was not changed.
@@ -66,18 +69,20 @@ def write(path: Path, new: Mapping[str, Any], journal: Journal) -> Written:
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep(target.parent)
         for _ in range(ATTEMPTS):
-            if written := _write_once(path, target, new, journal):
+            if written := _write_once(path, target, new, journal, new_file_mode):
                 return written
     raise UnusableSettingsError(
         f"{path} was changed by another program on each of {ATTEMPTS} attempts; nothing was written"
     )
 
 
-def _write_once(path: Path, target: Path, new: Mapping[str, Any], journal: Journal) -> Written | None:
+def _write_once(
+    path: Path, target: Path, new: Mapping[str, Any], journal: Journal, new_file_mode: int
+) -> Written | None:
     """Make one attempt; None if the file changed meanwhile."""
     before = read_bytes(target)
     merged, changes = _merged(path, before, new)
-    mode = _mode(target)
+    mode = _mode(target, new_file_mode)
     private = _has_key(merged) and bool(mode & OTHERS)
     if not changes and not private:
         return Written(path, None, [], merged)
@@ -100,12 +105,12 @@ def _merged(path: Path, before: bytes | None, new: Mapping[str, Any]) -> tuple[d
         raise UnusableSettingsError(text if str(path) in text else f"{path}: {text}") from None
 
 
-def _mode(target: Path) -> int:
+def _mode(target: Path, new_file_mode: int = NEW_FILE_MODE) -> int:
     """Return the permissions that the file has, or gets; refuse a file with several names."""
     try:
         status = target.stat()
     except FileNotFoundError:
-        return NEW_FILE_MODE
+        return new_file_mode
     if status.st_nlink > 1:
         raise UnusableSettingsError(
             f"{target} has {status.st_nlink} hard links, and replacing it would separate them; nothing was "

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from vllm_messages_plugin.cli.claude_config.atomic_file import NEW_FILE_MODE
 from vllm_messages_plugin.cli.claude_config.journal import user_journal
 from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, SECRETS, merge
 from vllm_messages_plugin.cli.claude_config.paths import user_settings_path
@@ -42,6 +43,7 @@ from vllm_messages_plugin.conformance.served_models import (
 )
 
 ANSWER_SECONDS = 10.0
+FOR_EVERYBODY = 0o644  # a machine's settings, which have no key and which every user's Claude Code reads
 # The longest name of a setting: a name broken over two lines could not be copied.
 NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
 
@@ -55,6 +57,7 @@ class ConfigRequest:
     small_model: str = ""
     traffic: bool = False
     keyless: bool = False
+    otel: str = ""
 
 
 def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
@@ -86,6 +89,7 @@ def settings_for_request(served: ServedModel, request: ConfigRequest) -> dict[st
         small_model=request.small_model,
         thinking=served.thinking,
         traffic=request.traffic,
+        otel=request.otel,
     )
     to_bytes(settings)  # a name that cannot be written as UTF-8 is refused here
     return without_key(settings, has_key=bool(request.key)) if request.keyless else settings
@@ -148,10 +152,13 @@ def _print_notes(served: ServedModel) -> None:
         console.print(f"[yellow]Note:[/] {note}")
 
 
-def write(path: Path, settings: Mapping[str, Any], environ: Mapping[str, str]) -> None:
+def write(
+    path: Path, settings: Mapping[str, Any], environ: Mapping[str, str], *, for_everybody: bool = False
+) -> None:
     """Merge the settings into a file and print, on the error stream, what changed."""
     own = read(user_settings_path(environ))
-    written = write_settings(path, settings, user_journal(environ))
+    mode = FOR_EVERYBODY if for_everybody else NEW_FILE_MODE
+    written = write_settings(path, settings, user_journal(environ), mode)
     _print_changes(written)
     everywhere, _ = merge(own, written.settings)
     if left := stale_settings(written.settings, settings):
