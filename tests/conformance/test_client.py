@@ -121,6 +121,17 @@ def test_the_window_is_read_from_either_shape(entry: dict[str, int], window: int
         assert list_models(http, None) == [ServedModel("a", window)]
 
 
+@pytest.mark.parametrize(
+    ("tools", "searches"),
+    [({"web_search": {"supported": True}}, True), ({"web_search": {"supported": False}}, False), ([], None)],
+)
+def test_a_server_that_searches_the_web_is_known(tools: object, searches: bool | None) -> None:
+    entry = {"id": "a", "capabilities": {"server_tools": tools}}
+    answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [entry]}))
+    with httpx.Client(base_url="http://fake", transport=answer) as http:
+        assert list_models(http, None)[0].web_search is searches
+
+
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"data": null}'])
 def test_a_list_that_makes_no_sense_is_an_empty_one(content: bytes) -> None:
     answer = httpx.MockTransport(lambda request: httpx.Response(200, content=content))

@@ -73,3 +73,9 @@ def test_both_sdks_read_a_page() -> None:
 def test_an_empty_page_has_no_ends() -> None:
     page = model_page([], has_more=False)
     assert (page["data"], page["first_id"], page["last_id"], page["has_more"]) == ([], None, None, False)
+
+
+def test_the_tools_that_the_server_runs_are_capabilities() -> None:
+    none, search = capabilities(PLAIN)["server_tools"], capabilities(PLAIN, {"web_search"})["server_tools"]
+    assert (none["supported"], none["web_search"]["supported"]) == (False, False)
+    assert (search["supported"], search["web_search"]["supported"]) == (True, True)

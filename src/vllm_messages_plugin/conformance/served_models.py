@@ -25,6 +25,7 @@ class ServedModel:
     thinking: bool | None = None
     effort: bool | None = None
     images: bool | None = None
+    web_search: bool | None = None
 
 
 def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[ServedModel]:
@@ -69,7 +70,8 @@ def _served(entry: dict[str, Any]) -> ServedModel:
     window = next((window for window in windows if isinstance(window, int)), None)
     capabilities = entry.get("capabilities")
     can = {name: _supported(capabilities, key) for name, key in CAPABILITIES.items()}
-    return ServedModel(str(entry["id"]), window, **can)
+    server_tools = capabilities.get("server_tools") if isinstance(capabilities, dict) else None
+    return ServedModel(str(entry["id"]), window, **can, web_search=_supported(server_tools, "web_search"))
 
 
 def _supported(capabilities: Any, key: str) -> bool | None:

@@ -39,7 +39,9 @@ async def probe() -> Response:
 
 
 async def _model_infos(context: AppContext) -> list[dict[str, Any]]:
-    return [model_info(model, permission) for model, permission in await context.backend.models.cards()]
+    server_tools = context.server_tools.families if context.server_tools else frozenset()
+    cards = await context.backend.models.cards()
+    return [model_info(model, permission, server_tools) for model, permission in cards]
 
 
 def _page(models: list[dict[str, Any]], query: Any) -> dict[str, Any]:

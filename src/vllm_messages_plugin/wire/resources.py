@@ -3,6 +3,7 @@
 One response serves both SDKs.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -39,8 +40,13 @@ def _supported(value: bool) -> dict[str, bool]:
     return {"supported": value}
 
 
-def capabilities(model: ServedModel) -> dict[str, Any]:
-    """The model's capabilities, as in `anthropic.types.ModelCapabilities`."""
+def capabilities(model: ServedModel, server_tools: Set[str] = frozenset()) -> dict[str, Any]:
+    """The model's capabilities, as in `anthropic.types.ModelCapabilities`.
+
+    Args:
+        model: The served model.
+        server_tools: The names of the tools that the server runs.
+    """
     effort = {level: _supported(model.effort) for level in ("low", "medium", "high", "xhigh", "max")}
     return {
         "batch": _supported(False),
@@ -57,8 +63,8 @@ def capabilities(model: ServedModel) -> dict[str, Any]:
         },
         "effort": {**_supported(model.effort), **effort},
         "server_tools": {
-            **_supported(False),
-            "web_search": _supported(False),
+            **_supported(bool(server_tools)),
+            "web_search": _supported("web_search" in server_tools),
             "code_execution": _supported(False),
         },
         "thinking": {
@@ -73,7 +79,9 @@ def capabilities(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def model_info(model: ServedModel, permission: list[Any] | None = None) -> dict[str, Any]:
+def model_info(
+    model: ServedModel, permission: list[Any] | None = None, server_tools: Set[str] = frozenset()
+) -> dict[str, Any]:
     """The description of one model, with both APIs' fields."""
     return {
         "id": model.id,
@@ -86,7 +94,7 @@ def model_info(model: ServedModel, permission: list[Any] | None = None) -> dict[
         "line": None,
         "max_input_tokens": model.window,
         "max_tokens": model.window,
-        "capabilities": capabilities(model),
+        "capabilities": capabilities(model, server_tools),
         "object": "model",
         "created": model.created,
         "owned_by": "vllm",

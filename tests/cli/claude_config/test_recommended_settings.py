@@ -138,6 +138,16 @@ def test_thinking_is_switched_off_only_where_the_model_has_none(thinking: bool |
     assert ("alwaysThinkingEnabled" in settings_for("m", 131_072, URL, thinking=thinking)) == there
 
 
+def test_web_search_is_denied_unless_the_server_searches() -> None:
+    assert settings_for("m", 131_072, URL)["permissions"]["deny"] == ["WebSearch"]
+    assert settings_for("m", 131_072, URL, web_search=True)["permissions"]["deny"] == []
+
+
+def test_a_denied_web_search_that_works_now_is_named() -> None:
+    before, now = settings_for("m", 131_072, URL), settings_for("m", 131_072, URL, web_search=True)
+    assert stale_settings(merge(before, now)[0], now) == ["permissions.deny WebSearch"]
+
+
 def test_traffic_home_is_off_unless_wanted() -> None:
     name = "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
     assert name in settings_for("m", 131_072, URL)["env"]

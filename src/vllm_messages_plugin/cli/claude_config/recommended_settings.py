@@ -125,6 +125,7 @@ def settings_for(
     thinking: bool | None = None,
     traffic: bool = False,
     otel: str = "",
+    web_search: bool = False,
 ) -> dict[str, Any]:
     """Return the settings.json that fits one model of one server.
 
@@ -136,10 +137,11 @@ def settings_for(
         small_model: Another served model for small requests; empty for the same one.
         thinking: Whether the model can think; None if unknown.
         traffic: Whether Claude Code may send telemetry to Anthropic and check for updates.
+        web_search: Whether the server searches the web, on which Claude Code's WebSearch relies.
         otel: The URL of an OpenTelemetry collector that receives Claude Code's own metrics; empty for none.
     """
     size = window_class(window)
-    denied = ["WebSearch", *(LITE_DENIED if size.lite else ())]
+    denied = [*(() if web_search else ("WebSearch",)), *(LITE_DENIED if size.lite else ())]
     return {
         "env": {
             "ANTHROPIC_BASE_URL": url,
@@ -281,7 +283,7 @@ def stale_settings(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> lis
     small += ["includeGitInstructions", "alwaysThinkingEnabled"]
     denied = set(there.get("permissions.deny", ())) - set(needed["permissions.deny"])
     return [name for name in small if name in there and name not in needed] + [
-        f"permissions.deny {tool}" for tool in LITE_DENIED if tool in denied
+        f"permissions.deny {tool}" for tool in ("WebSearch", *LITE_DENIED) if tool in denied
     ]
 
 

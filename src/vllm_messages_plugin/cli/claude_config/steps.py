@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
     served = choose_model(listed, model)
     if not (window or served.window):
         raise UnreachableError(_windowless(served.name, [entry.name for entry in listed]))
-    return ServedModel(served.name, window or served.window, served.thinking, served.effort, served.images)
+    return replace(served, window=window or served.window)
 
 
 def _windowless(name: str, listed: Sequence[str]) -> str:
@@ -88,6 +88,7 @@ def settings_for_request(served: ServedModel, request: ConfigRequest) -> dict[st
         request.key or None,
         small_model=request.small_model,
         thinking=served.thinking,
+        web_search=bool(served.web_search),
         traffic=request.traffic,
         otel=request.otel,
     )
