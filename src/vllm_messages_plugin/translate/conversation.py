@@ -24,6 +24,7 @@ from vllm_messages_plugin.translate.earlier_reply import earlier_reply
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingRequest, thinking_request
 from vllm_messages_plugin.translate.tools.request_tools import RequestTools, request_tools
 from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
+from vllm_messages_plugin.translate.tools.schema_limits import check_schema
 from vllm_messages_plugin.translate.tools.tool_changes import callable_tools
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice, tool_choice
 from vllm_messages_plugin.translate.translation_context import (
@@ -112,9 +113,12 @@ def translate_request(
 def _schema(request: CountTokensRequest) -> dict[str, Any] | None:
     """The schema that the reply's text must satisfy."""
     schema = request.requested_schema
-    if schema is not None and has_unsatisfiable_cycle(schema):
-        newer = request.output_config is not None and request.output_config.format is not None
-        path = "output_config.format.schema" if newer else "output_format.schema"
+    if schema is None:
+        return None
+    newer = request.output_config is not None and request.output_config.format is not None
+    path = "output_config.format.schema" if newer else "output_format.schema"
+    check_schema(schema, path)
+    if has_unsatisfiable_cycle(schema):
         raise invalid("contains a `$ref` cycle that no JSON value can satisfy", path)
     return schema
 

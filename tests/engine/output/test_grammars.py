@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.engine.output.grammar_schema import DROPPABLE, reduce_schema, too_large
+from vllm_messages_plugin.engine.output.grammar_schema import DROPPABLE, reduce_schema
 from vllm_messages_plugin.engine.output.grammars import has_grammar, strict_tools
 from vllm_messages_plugin.translate.chat_message import Function
+from vllm_messages_plugin.translate.tools.schema_limits import find_excess
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 
 DEMANDED, FREE = ToolChoice("any"), ToolChoice("auto")
@@ -152,10 +153,10 @@ def test_whatever_the_schema_what_is_left_has_a_grammar(schema: dict[str, Any]) 
     ],
 )
 def test_what_would_hold_the_grammar_compiler_is_found_by_its_path(schema: dict[str, Any], path: str) -> None:
-    found = too_large(schema, "s")
+    found = find_excess(schema, "s")
     assert found is not None
     assert found.path == path
 
 
-def test_a_usual_schema_is_not_too_large() -> None:
-    assert too_large(properties(a={"pattern": "^[a-z]{1,200}$"}, b={"enum": ["a"] * 500}), "s") is None
+def test_a_usual_schema_is_not_find_excess() -> None:
+    assert find_excess(properties(a={"pattern": "^[a-z]{1,200}$"}, b={"enum": ["a"] * 500}), "s") is None
