@@ -5,12 +5,14 @@
 it is logged, and vLLM's own routes stay.
 """
 
+import asyncio
 import logging
 import os
 import secrets
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vllm_messages_plugin.engine.openai_routes import registration
@@ -245,7 +247,8 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
     )
     processes = getattr(args, "api_server_count", None) or 1
     admission = Admission(admission_limit(backend, settings, processes))
-    backend.call_on_shutdown(admission.shut_down)
+    stop = partial(admission.stop, asyncio.get_running_loop())
+    backend.call_on_shutdown(admission.shut_down, stop)
     key = settings.signature_key or os.environ[START_KEY]
     return AppContext(
         backend,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vllm_messages_plugin.http.admission import MAX_RETRY_SECONDS, Admission
-from vllm_messages_plugin.stream.deltas import EngineText, ReplyFinished
+from vllm_messages_plugin.stream.deltas import EngineText, ReplyFailed, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, Pause, app_with
+from vllm_messages_plugin.wire.errors import MessagesError
 
 HELLO = (EngineText("Hello"), ReplyFinished("stop", 1))
 ASK: dict[str, Any] = {"model": "fake", "max_tokens": 10, "messages": [{"role": "user", "content": "Hi"}]}
@@ -69,6 +70,29 @@ async def test_a_server_that_shuts_down_finishes_its_replies_and_refuses_new_one
     assert "shutting down" in refused.json()["error"]["message"]
     assert int(refused.headers["retry-after"]) >= 1
     assert models.status_code == 200
+
+
+@pytest.mark.parametrize("seconds_left", [0.0, 30.0], ids=["silent engine", "engine that reports its end"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_reply_that_is_open_when_the_engine_stops_ends_with_an_error(
+    monkeypatch: pytest.MonkeyPatch, stream: bool, seconds_left: float
+) -> None:
+    monkeypatch.setattr("vllm_messages_plugin.http.keep_alive.STOP_SECONDS", seconds_left)
+    failure = ReplyFailed(MessagesError("overloaded_error", "The engine stopped"))
+    engine = FakeEngine((EngineText("Hel"), Pause(0.5 if seconds_left else 60), failure))
+    admission = Admission()
+    async with client(engine, admission) as http:
+        running = asyncio.ensure_future(http.post("/v1/messages", json=ASK | {"stream": stream}))
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(admission.stop, asyncio.get_running_loop())
+        reply = await asyncio.wait_for(running, 10)
+    assert engine.closed.is_set() or seconds_left
+    expected = "The engine stopped" if seconds_left else "The server is shutting down"
+    assert expected in reply.text
+    if stream:
+        assert "event: error" in reply.text.strip().split("\n\n")[-1]
+    else:
+        assert (reply.status_code, reply.json()["error"]["type"]) == (529, "overloaded_error")
 
 
 class ClosedEngine(FakeEngine):

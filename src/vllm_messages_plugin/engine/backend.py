@@ -111,13 +111,16 @@ class Backend:
         limit = getattr(self._client.vllm_config.scheduler_config, "max_num_queued_reqs", None)
         return None if limit is None else int(limit)
 
-    def call_on_shutdown(self, callback: Callable[[], None]) -> None:
-        """Have a function called, in any thread, when vLLM begins to shut the engine down."""
+    def call_on_shutdown(self, begun: Callable[[], None], done: Callable[[], None]) -> None:
+        """Have functions called, in any thread, before and after vLLM shuts the engine down."""
         shut_down = self._client.shutdown
 
-        def shutdown(*arguments: Any, **keywords: Any) -> Any:
-            callback()
-            return shut_down(*arguments, **keywords)
+        def shutdown(*arguments: Any, **keywords: Any) -> None:
+            begun()
+            try:
+                shut_down(*arguments, **keywords)
+            finally:
+                done()
 
         self._client.shutdown = shutdown
 

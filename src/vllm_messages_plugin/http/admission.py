@@ -4,6 +4,7 @@ Each endpoint has its own bound. A request is in flight from its first line unti
 completely. A refused request costs neither parsing nor tokenisation, because its body is not read.
 """
 
+import asyncio
 import secrets
 from collections import Counter
 from collections.abc import Iterator
@@ -24,11 +25,17 @@ class Admission:
         """Create the counter; `limit` bounds the requests in flight per endpoint, None for no bound."""
         self.limit = limit
         self.is_shutting_down = False
+        self.engine_stopped = asyncio.Event()
         self._in_flight: Counter[str] = Counter()
 
     def shut_down(self) -> None:
         """Refuse all further requests. May be called in any thread."""
         self.is_shutting_down = True
+
+    def stop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End the replies that the engine left open when it was shut down. May be called in any thread."""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self.engine_stopped.set)
 
     def refusal(self, path: str) -> MessagesError | None:
         """Return why a new POST request to a path is refused; None if it is admitted."""

@@ -5,16 +5,25 @@ neither too rare nor too frequent.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from vllm_messages_plugin.wire.sse import PING_FRAME
+from vllm_messages_plugin.http.admission import shutting_down
+from vllm_messages_plugin.wire.errors import MessagesError, error_body
+from vllm_messages_plugin.wire.events import ErrorEvent
+from vllm_messages_plugin.wire.sse import PING_FRAME, frame
 
 Result = TypeVar("Result")
+
+HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+STOP_SECONDS = 0.5
+"""How long a reply may take to end by itself after the engine was shut down, as it does if the engine reports
+its end. The engine of several API server processes does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +40,38 @@ async def _wait_for_disconnect(receive: Receive) -> None:
         pass
 
 
-async def cancel_on_disconnect(work: Coroutine[Any, Any, Result], receive: Receive) -> Result | None:
-    """Run a coroutine while the client stays connected.
+async def cancel_on_disconnect(
+    work: Coroutine[Any, Any, Result], receive: Receive, engine_stopped: asyncio.Event | None = None
+) -> Result | None:
+    """Run a coroutine while the client stays connected and the engine runs.
+
+    Args:
+        work: The coroutine, which is cancelled if it can't end.
+        receive: The request's `receive`; its body must have been read.
+        engine_stopped: Set when the engine was shut down. The work then has STOP_SECONDS left.
 
     Returns:
-        The coroutine's result; None if the client disconnected first, after which the work is cancelled.
+        The coroutine's result; None if the client disconnected first.
+
+    Raises:
+        MessagesError: The server shut down before the work was done.
     """
     task = asyncio.ensure_future(work)
-    watch = asyncio.ensure_future(_wait_for_disconnect(receive))
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(receive))
+    stopped = asyncio.ensure_future((engine_stopped or asyncio.Event()).wait())
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnected, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if stopped.done():
+            done, _ = await asyncio.wait(
+                {task, disconnected}, timeout=STOP_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                raise shutting_down()
         return task.result() if task.done() else None
     finally:
-        watch.cancel()
-        task.cancel()
-        await asyncio.gather(watch, task, return_exceptions=True)
+        for pending in (task, disconnected, stopped):
+            pending.cancel()
+        await asyncio.gather(task, disconnected, stopped, return_exceptions=True)
 
 
 class EventStream(Response):
@@ -57,19 +83,38 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
     def __init__(
-        self, frames: AsyncIterator[bytes], intervals: PingIntervals, headers: Mapping[str, str]
+        self,
+        frames: AsyncIterator[bytes],
+        intervals: PingIntervals,
+        request_id: str,
+        engine_stopped: asyncio.Event | None = None,
     ) -> None:
-        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
+        """Prepare the response.
+
+        Args:
+            frames: The frames of the events, the last of them complete.
+            intervals: When to ping.
+            request_id: The id of the request.
+            engine_stopped: Set when the engine was shut down; a stream that is still open then ends with an
+                `error` event.
+        """
+        super().__init__(headers=dict(HEADERS, **{"request-id": request_id}))
         del self.headers["content-length"]
         self._frames = frames
         self._intervals = intervals
+        self._request_id = request_id
+        self._engine_stopped = engine_stopped
         self._last_sent = 0.0  # loop time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         pings = asyncio.ensure_future(self._send_pings(send))
         try:
-            await cancel_on_disconnect(self._send_frames(send), receive)
+            await cancel_on_disconnect(self._send_frames(send), receive, self._engine_stopped)
+        except MessagesError as error:
+            body = error_body(error, self._request_id)
+            event: ErrorEvent = {"type": "error", "error": body["error"], "request_id": self._request_id}
+            await send({"type": "http.response.body", "body": frame(event), "more_body": False})
         finally:
             pings.cancel()
             await asyncio.gather(pings, return_exceptions=True)
@@ -77,8 +122,8 @@ class EventStream(Response):
     async def _send_frames(self, send: Send) -> None:
         now = asyncio.get_running_loop().time
         self._last_sent = now()
-        async for frame in self._frames:
-            await send({"type": "http.response.body", "body": frame, "more_body": True})
+        async for content in self._frames:
+            await send({"type": "http.response.body", "body": content, "more_body": True})
             self._last_sent = now()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -63,8 +63,10 @@ async def create_message(request: Request) -> Response:
     if prepared.request.stream:
         deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
         intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
-        return EventStream(encoded_events(reply, deltas, frames), intervals, {"request-id": request_id})
-    message = await cancel_on_disconnect(_collect_message(reply, deltas), request.receive)
+        events = encoded_events(reply, deltas, frames)
+        return EventStream(events, intervals, request_id, context.admission.engine_stopped)
+    work = _collect_message(reply, deltas)
+    message = await cancel_on_disconnect(work, request.receive, context.admission.engine_stopped)
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
 
 
