@@ -737,10 +737,25 @@ def test_a_line_that_is_silent_for_too_long_is_found(
     assert words in outcome_of("first-byte", Fake()).reason
 
 
-def test_a_server_that_searches_passes() -> None:
-    searched = {"content": [], "usage": {"server_tool_use": {"web_search_requests": 1}}}
-    fake = Fake(breaks=[instead(400, status_code=200, json=searched)])
-    assert outcome_of("server-tools", fake).reason == "the server searches"
+@pytest.mark.parametrize(
+    ("content", "passes", "words"),
+    [
+        ([{"type": "web_search_tool_result", "content": [{}, {}]}], True, "the server searches: 2 results"),
+        (
+            [{"type": "web_search_tool_result", "content": {"error_code": "unavailable"}}],
+            True,
+            "the search was tried: unavailable",
+        ),
+        ([{"type": "text", "text": "I know that."}], False, "the model makes things up"),
+    ],
+)
+def test_a_server_that_searches_shows_what_it_found(
+    content: list[dict[str, Any]], passes: bool, words: str
+) -> None:
+    searched = {"content": content, "usage": {"server_tool_use": {"web_search_requests": 1}}}
+    found = outcome_of("server-tools", Fake(breaks=[instead(400, status_code=200, json=searched)]))
+    assert words in found.reason
+    assert (found.result == "pass") is passes
 
 
 def test_a_picture_is_one_that_decoders_read() -> None:

@@ -342,3 +342,13 @@ async def test_a_failure_in_a_later_round_ends_the_stream_with_an_error(offer: S
     events = await streamed(engine, offer, ASK)
     assert events[-1]["type"] == "error"
     grammar.check(events)
+
+
+@pytest.mark.parametrize("offered", [True, False])
+async def test_the_model_list_says_whether_the_server_searches(offered: bool, offer: ServerToolOffer) -> None:
+    sealer = signer("test", SEARCH_RESULT)
+    tools = offer if offered else ServerToolOffer(sealer.sign, sealer.restore)
+    transport = httpx.ASGITransport(app_with(FakeEngine(), server_tools=tools))
+    async with httpx.AsyncClient(transport=transport, base_url="http://fake") as client:
+        (model,) = (await client.get("/v1/models")).json()["data"]
+    assert model["capabilities"]["server_tools"]["web_search"]["supported"] is offered

@@ -22,6 +22,7 @@ PLACEHOLDER = {
     "defer_loading": True,
 }
 BASH = {"type": "bash_20250124", "name": "bash"}
+SEARCH_PROMPT = "Perform a web search for the query: vLLM"  # as Claude Code words it
 SEARCH: dict[str, Any] = {"type": "web_search_20250305", "name": "web_search", "max_uses": 1}
 DUPLICATES = single_turn(QUESTION, 1, tools=[WEATHER, WEATHER])
 
@@ -60,14 +61,20 @@ def client_tools(client: Client) -> Outcome:
 
 def server_tools(client: Client) -> Outcome:
     """A server tool is run, or refused by name; it is never ignored."""
-    response = client.message(single_turn("Who won?", 16, tools=[SEARCH]))
+    choice = {"type": "tool", "name": "web_search"}
+    body = single_turn(SEARCH_PROMPT, 200, tools=[SEARCH], tool_choice=choice)
+    response = client.message(body)
     if response.status == 200:
-        usage = expect_ok(response, "web search").get("usage") or {}
+        reply = expect_ok(response, "web search")
+        kinds = [block.get("type") for block in reply.get("content") or ()]
         expect(
-            usage.get("server_tool_use") is not None,
-            "web_search is answered without a search (no usage.server_tool_use): the model makes things up",
+            "web_search_tool_result" in kinds,
+            f"web_search is answered without a search, with {kinds}: the model makes things up",
         )
-        return passed("the server searches")
+        result = reply["content"][kinds.index("web_search_tool_result")]["content"]
+        if isinstance(result, dict):
+            return passed(f"the search was tried: {result.get('error_code')}")
+        return passed(f"the server searches: {len(result)} results")
     message = expect_error(response, 400, "invalid_request_error", "web search")
     expect(SEARCH["type"] in message, f"the refusal does not name {SEARCH['type']}: {message[:120]}")
     return passed("refused by name")
