@@ -5,9 +5,11 @@ import resource
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 
 from vllm_messages_plugin.cli.app import app
@@ -118,6 +120,7 @@ def test_a_broken_template_is_said(tmp_path: Path) -> None:
 
 WITHOUT_VLLM = """
 import sys
+import time
 from vllm_messages_plugin.cli.app import app
 try:
     app(["flags", sys.argv[1]])
@@ -144,3 +147,31 @@ def test_it_takes_under_half_a_second_and_imports_nothing_heavy(tmp_path: Path) 
     files = {"chat_template.jinja": QWEN, "tokenizer.json": {**ADDED, "model": {"vocab": vocabulary}}}
     folder = str(model(tmp_path, files))
     assert any(_cpu_seconds_of_flags(folder) < 0.5 for _ in range(5))
+
+
+def test_options_for_agents_are_listed_with_reasons(tmp_path: Path) -> None:
+    folder = str(model(tmp_path, {"chat_template.jinja": CHATML}))
+    output = run(folder).output
+    assert "To consider for agents\n  --max-model-len 4096\n" in output
+    assert "measure first, with and without it: vllm-messages bench" in output
+    found = json.loads(run(folder, "--json").output)["agent_options"]
+    assert all(option["reason"] for option in found)
+    assert {"--scheduling-policy", "--kv-offloading-size"} <= {option["option"] for option in found}
+
+
+HOSTILE = (
+    "{% for a in range(100000000) %}{% for b in range(100000000) %}{% endfor %}{% endfor %}",
+    "{% set x = 'a' * 3000000000 %}{{ x }}",
+    "{{ ''.__class__.__mro__ }}",
+    "{{ raise_exception('no') }}",
+)
+
+
+@pytest.mark.parametrize("template", HOSTILE)
+def test_a_hostile_template_is_a_finding_and_no_harm(template: str, tmp_path: Path) -> None:
+    start = time.monotonic()
+    result = run(str(model(tmp_path, {"chat_template.jinja": template})))
+    assert result.exit_code == 0, result.output
+    assert "\n  error " in result.output
+    assert NO_TOOLS in result.output
+    assert time.monotonic() - start < 60

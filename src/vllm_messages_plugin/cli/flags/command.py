@@ -63,8 +63,9 @@ def _print(directory: str, advice: "Advice") -> None:
     _heading("To consider for agents")
     for option in advice.agents:
         typer.echo(f"  {option.text}")
-        measure = ", measured with `vllm-messages bench` before and after" if option.measure_first else ""
-        typer.echo(f"    {option.reason}{measure}")
+        typer.echo(f"    {option.reason}")
+        if option.measure_first:
+            typer.echo("    measure first, with and without it: vllm-messages bench")
     _heading("What the model's files say")
     width = max(map(len, advice.details))
     for name, value in advice.details.items():
