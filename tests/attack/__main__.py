@@ -97,11 +97,14 @@ def main(given: Sequence[str]) -> int:
     """Run the attacks; 1 if a reply has a status that its attack must not get."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
     parser = argparse.ArgumentParser("attack", description="Hostile requests, and what other clients notice.")
-    parser.add_argument("--only", default="", help="attacks whose name contains this")
+    parser.add_argument(
+        "--only", default="", help="attacks whose name contains one of these, parted by commas"
+    )
     parser.add_argument("--no-native", action="store_true", help="leave vLLM's own routes out")
     parser.add_argument("--markdown", type=Path, help="write the table into this page")
     options = parser.parse_args(given)
-    attacks = [attack for attack in (NOTHING, *ATTACKS) if options.only in attack.name]
+    wanted = options.only.split(",")
+    attacks = [attack for attack in (NOTHING, *ATTACKS) if any(part in attack.name for part in wanted)]
     with serving(enabled=True) as server:
         plugin = attacked(server, attacks)
     native: dict[str, Result] = {}
