@@ -79,7 +79,7 @@ async def prepare(
     large = len(body) > LARGE_BODY_BYTES or body.count(b"{") > LARGE_BODY_OBJECTS
     request = await call(large, _parse, body, body_type)
     model = await served_model_name(request.model, context)
-    parsed, request = request, await _read_media(http_request, request, context)
+    parsed, request = request, await _read_media(http_request, request, context, large)
     large = large or request is not parsed
     tools = await call(large, _server_tools, request, context)
     conversation = await call(large, translate, request, context, tools)
@@ -88,15 +88,15 @@ async def prepare(
     return prepared if request.context_management is None else await _apply_edits(prepared, context)
 
 
-async def _read_media(http_request: Request, request: RequestT, context: AppContext) -> RequestT:
+async def _read_media(http_request: Request, request: RequestT, context: AppContext, large: bool) -> RequestT:
     """Read the images and documents of a request while its client stays connected.
 
     Raises:
         ClientDisconnect: The client closed the connection.
     """
-    if not media_blocks(request.messages):
+    if not await call(large, media_blocks, request.messages):
         return request
-    work = context.media.read(request, images=context.backend.traits.images)
+    work = context.media.read(request, images=context.backend.traits.images, large=large)
     read = await cancel_on_disconnect(work, http_request.receive)
     if read is None:
         raise ClientDisconnect
