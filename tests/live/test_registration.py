@@ -37,4 +37,4 @@ def test_vllm_plugins_may_list_the_plugin_and_flags_override_the_template() -> N
     ) as server:
         answer = httpx.post(f"{server.url}/v1/messages", json=ASK, trust_env=False, timeout=60)
         assert answer.json()["id"].startswith("msg_")
-        assert "tool calls by qwen3_coder, reasoning by deepseek_r1" in server.log_text()
+        assert "tool calls by qwen3_coder, read by vLLM, reasoning by deepseek_r1" in server.log_text()

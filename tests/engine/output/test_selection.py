@@ -10,7 +10,9 @@ import pytest
 from engine.parsing import tokenizer_of
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
-from vllm_messages_plugin.formats.probing.parser_names import TOOL_PARSER_FORMATS
+from vllm_messages_plugin.formats.probing.detectors import DETECTORS, FormatDetector
+from vllm_messages_plugin.formats.probing.parser_names import TOOL_PARSER_FORMATS, VLLM_PARSER_FORMATS
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.settings import Settings
 
 
@@ -72,9 +74,59 @@ def test_with_vllms_formats_asked_for_a_name_of_ours_goes_through_vllm() -> None
 
 
 @pytest.mark.parametrize(
-    ("tool", "reasoning"), [("qwen3_coder", "messages_auto"), ("messages_auto", "granite")]
+    ("template", "tool", "call_format"),
+    [
+        ("qwen_like", "hermes", "hermes_json"),
+        ("qwen_like", "qwen3_json", "hermes_json"),
+        ("qwen_like", "granite4", "hermes_json"),
+        ("xml_calls", "qwen3_coder", "qwen_xml"),
+        ("xml_calls", "qwen3_xml", "qwen_xml"),
+        ("xml_calls", "step3p5", "qwen_xml"),
+    ],
 )
-def test_a_name_of_vllms_still_wins(tool: str, reasoning: str) -> None:
-    selection = chosen(tool, reasoning)
-    assert selection.call_format is None
-    assert (selection.tool_parser == tool) != (selection.reasoning_parser == reasoning)
+def test_a_flag_whose_parser_reads_a_format_of_the_scanner_keeps_the_scanner(
+    template: str, tool: str, call_format: str
+) -> None:
+    selection = chosen(tool, template=template)
+    assert (selection.tool_parser, selection.call_format) == (tool, call_format)
+    assert chosen(template=template, tool_call_parser=tool).call_format == call_format
+    assert chosen(tool, template=template, formats="vllm").call_format is None
+
+
+@pytest.mark.parametrize("reasoning", ["qwen3", "deepseek_r1"])
+def test_a_reasoning_parser_with_the_templates_tags_keeps_the_scanner(reasoning: str) -> None:
+    assert chosen("hermes", reasoning).call_format == "hermes_json"
+
+
+def test_a_reasoning_parser_with_other_tags_gives_the_scanner_up() -> None:
+    selection = chosen("hermes", "olmo3")
+    assert (selection.reasoning_parser, selection.call_format) == ("olmo3", "hermes_json")
+    assert chosen("hermes", "granite").call_format is None
+
+
+@pytest.mark.parametrize(
+    ("template", "tool"), [("qwen_like", "k2_horizon"), ("qwen_like", "qwen3_xml"), ("xml_calls", "hermes")]
+)
+def test_a_parser_of_another_format_gives_the_scanner_up(template: str, tool: str) -> None:
+    selection = chosen(tool, template=template)
+    assert (selection.tool_parser, selection.call_format) == (tool, None)
+
+
+@pytest.mark.parametrize("name", VLLM_PARSER_FORMATS)
+def test_every_format_in_the_table_is_one_of_the_scanner(name: str) -> None:
+    assert set(VLLM_PARSER_FORMATS[name]) <= set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    "detector", [each for each in DETECTORS if each.tool_parser and each.name in FORMATS]
+)
+def test_the_table_agrees_with_the_choice_by_template(detector: FormatDetector) -> None:
+    assert detector.name in VLLM_PARSER_FORMATS[str(detector.tool_parser)]
+
+
+def test_the_log_names_who_reads(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="vllm.messages")
+    chosen("qwen3_xml", template="xml_calls")
+    assert "read by this plugin's scanner as qwen_xml" in caplog.text
+    chosen("qwen3_xml", template="xml_calls", formats="vllm")
+    assert "tool calls by qwen3_xml, read by vLLM, " in caplog.text

@@ -17,7 +17,7 @@ from vllm_messages_plugin.engine.vllm.compat import (
     is_mistral_tokenizer,
 )
 from vllm_messages_plugin.engine.vllm.lookup import accepted
-from vllm_messages_plugin.formats.probing.parser_names import AUTO
+from vllm_messages_plugin.formats.probing.parser_names import AUTO, VLLM_PARSER_FORMATS
 from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
     ParserChoice,
@@ -145,9 +145,7 @@ def select_parsers(
     template_format = scanner_only_format(choice) if settings.formats == "auto" else None
     prompted = choice.prompted and tool == choice.tool_parser and template_format is None
     selection = _compose(model_config, tokenizer, tool, reasoning, prompted, choice, reasons)
-    if settings.formats == "auto" and _reads_thinking_of(choice, selection.reasoning_parser, tokenizer):
-        same_calls = _reads_calls_of(choice, selection, model_config, tokenizer)
-        selection = replace(selection, call_format=_scanner_format(selection, choice, same_calls))
+    selection = replace(selection, call_format=_scanner_format(selection, choice, settings, tokenizer))
     if template_format is not None and selection.call_format == template_format:
         reasons.append(f"vLLM has no parser for {template_format}; this plugin's scanner reads it.")
         selection = replace(selection, grammar_in_format=False)
@@ -158,10 +156,11 @@ def select_parsers(
 
 
 def _log_selection(selection: ParserSelection) -> None:
+    scanner = f"this plugin's scanner as {selection.call_format}" if selection.call_format else "vLLM"
     log.info(
-        "Messages API: tool calls by %s%s%s, reasoning by %s. %s",
+        "Messages API: tool calls by %s, read by %s%s, reasoning by %s. %s",
         selection.tool_parser or "no parser",
-        f", read by this plugin's scanner as {selection.call_format}" if selection.call_format else "",
+        scanner,
         " (tools prompted as text)" if selection.prompted else "",
         selection.reasoning_parser or "no parser",
         " ".join(selection.reasons),
@@ -240,45 +239,44 @@ def _compose(
     )
 
 
-def _reads_thinking_of(choice: ParserChoice, reasoning: str | None, tokenizer: Any) -> bool:
-    """Whether a reasoning parser reads the template's thinking: it is the chosen one, or has its tags."""
-    if reasoning == choice.reasoning_parser:
+def _scanner_format(
+    selection: ParserSelection, choice: ParserChoice, settings: Settings, tokenizer: Any
+) -> str | None:
+    """The format for this plugin's scanner; None where a flag or a setting names a parser of another."""
+    if settings.formats == "vllm" or not _scanner_reads_thinking(selection, choice, tokenizer):
+        return None
+    if named := _named_format(selection):
+        return named
+    profile = choice.profile
+    by_template = profile.call_format or profile.hinted_format if profile else None
+    if selection.prompted:
+        return prompted_format(profile)
+    if selection.tool_parser == choice.tool_parser:
+        return by_template if by_template in FORMATS else None
+    return _format_of(selection.tool_parser, by_template)
+
+
+def _format_of(tool_parser: str | None, by_template: str | None) -> str | None:
+    """The format that a parser of vLLM's reads: the template's, or its own where the template shows none."""
+    formats = VLLM_PARSER_FORMATS.get(tool_parser or "", ())
+    if by_template is None:
+        return next(iter(formats), None)
+    return by_template if by_template in formats else None
+
+
+def _scanner_reads_thinking(selection: ParserSelection, choice: ParserChoice, tokenizer: Any) -> bool:
+    """Whether the scanner reads the same thinking as the selected reasoning parser, however that is named."""
+    if selection.reasoning_parser == choice.reasoning_parser:
         return True
     thinking = choice.profile.thinking if choice.profile else None
-    if reasoning is None or thinking is None:
+    if selection.reasoning_parser is None or thinking is None:
         return False
     try:
-        parser = ReasoningParserManager.get_reasoning_parser(reasoning)(tokenizer)
+        parser = ReasoningParserManager.get_reasoning_parser(selection.reasoning_parser)(tokenizer)
     except Exception:  # noqa: BLE001 - a parser may raise errors of any type
         return False
-    tags = (getattr(parser, "start_token", None), getattr(parser, "end_token", None))
+    tags = (getattr(parser, "reasoning_start_str", None), getattr(parser, "reasoning_end_str", None))
     return tags == (thinking.open_tag, thinking.close_tag)
-
-
-def _reads_calls_of(
-    choice: ParserChoice, selection: ParserSelection, model_config: Any, tokenizer: Any
-) -> bool:
-    """Whether the tool parser reads the template's calls: it is the chosen one, or an alias of it."""
-    if selection.tool_parser in (choice.tool_parser, PROMPTED_PARSER):
-        return True
-    if selection.tool_parser is None or choice.tool_parser is None:
-        return False
-    try:
-        chosen = _parser_class(model_config, tokenizer, choice.tool_parser, None)
-    except Exception:  # noqa: BLE001 - a parser may raise errors of any type
-        return False
-    return chosen.tool_parser_cls is selection.plain.tool_parser_cls
-
-
-def _scanner_format(selection: ParserSelection, choice: ParserChoice, same_calls: bool) -> str | None:
-    """The format for this plugin's scanner; None where a flag or a setting names another parser."""
-    named = _named_format(selection)
-    if named or not same_calls:
-        return named
-    if selection.prompted:
-        return prompted_format(choice.profile)
-    name = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
-    return name if name in FORMATS else None
 
 
 def _named_format(selection: ParserSelection) -> str | None:
