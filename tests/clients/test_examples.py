@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -206,6 +207,16 @@ def test_the_compose_file_builds_the_dockerfile_beside_it() -> None:
     named = {volume.split(":")[0] for volume in service["volumes"]}
     assert named == set(compose["volumes"])
     assert service["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_the_search_example_names_a_service_that_answers_in_json() -> None:
+    (compose,) = documents(EXAMPLES / "docker" / "compose.search.yaml")
+    name, _, url = compose["services"]["vllm"]["environment"]["VLLM_MESSAGES_SEARCH"].partition(":")
+    assert (name, urlsplit(url).hostname) == ("searxng", "searxng")
+    mounted, target, _ = compose["services"]["searxng"]["volumes"][0].split(":")
+    assert target == "/etc/searxng/settings.yml"
+    (settings,) = documents(EXAMPLES / "docker" / mounted)
+    assert "json" in settings["search"]["formats"]
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
