@@ -113,12 +113,12 @@ async def cancelled_stream(client: Client) -> None:
 async def refused(client: Client) -> None:
     """A request that is refused by a field's name."""
     try:
-        await client.sdk.messages.create(**asking(client, "x", max_tokens=0))
+        await client.sdk.messages.create(**asking(client, "x", max_tokens=-1))
     except anthropic.BadRequestError as error:
         if "max_tokens" not in str(error):
             raise ViolationError(f"the refusal names no field: {error}") from error
     else:
-        raise ViolationError("max_tokens 0 was accepted")
+        raise ViolationError("max_tokens -1 was accepted")
 
 
 async def unknown_model(client: Client) -> None:
