@@ -1,7 +1,7 @@
-"""Where a request marks the end of what is to be cached.
+"""The cache breakpoints of a request: where its `cache_control` fields end what is to be cached.
 
-Called by `http.messages`; the engine finds the marked texts in the prompt and counts the tokens before
-them, which usage then reports as written to the cache. vLLM caches every prefix by itself.
+vLLM caches every prefix by itself, so a breakpoint changes nothing in the engine. It decides what `usage`
+reports as written to the cache: the tokens up to the text at the breakpoint.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,21 +16,26 @@ ONE_HOUR = "1h"
 
 @dataclass(frozen=True, slots=True)
 class CacheBreakpoint:
-    """A breakpoint: behind `text`, or at the prompt's end where None; `long` for the lifetime of an hour."""
+    """One cache breakpoint.
+
+    Attributes:
+        text: The text in the prompt that the breakpoint follows; None for the end of the prompt.
+        long: Whether the time to live is an hour.
+    """
 
     text: str | None
     long: bool
 
 
 def cache_breakpoints(request: CountTokensRequest) -> list[CacheBreakpoint]:
-    """The breakpoints of a request in the order of the prompt."""
-    found = list(_marks(request))
+    """Return the breakpoints of a request in the order of the prompt."""
+    found = list(_of_blocks(request))
     if isinstance(request.cache_control, Mapping):
         found.append(CacheBreakpoint(None, _long(request.cache_control)))
     return found
 
 
-def _marks(request: CountTokensRequest) -> Iterator[CacheBreakpoint]:
+def _of_blocks(request: CountTokensRequest) -> Iterator[CacheBreakpoint]:
     for tool in request.tools or ():
         control = (tool.model_extra or {}).get("cache_control")
         if isinstance(control, Mapping):
@@ -50,7 +55,7 @@ def _long(control: Mapping[str, Any]) -> bool:
 
 
 def _text(block: Block) -> str | None:
-    """The last text a block leaves in the prompt."""
+    """Return the last text that a block adds to the prompt; None if it is not known."""
     if isinstance(block, TextBlockParam):
         return block.text
     if isinstance(block, ToolUseBlockParam):

@@ -1,4 +1,4 @@
-"""Which served model answers to the name a client asked for. Pure; called by `http`."""
+"""Finds the served model for the name that a request gives."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -7,13 +7,19 @@ ONE_MILLION = "[1m]"
 """Suffix by which Claude Code asks for a long context window."""
 
 
-def resolve(asked: str, served: Sequence[str], aliases: str) -> str | None:
-    """The served name for `asked`; None if there is none.
+def resolve(requested: str, served: Sequence[str], aliases: str) -> str | None:
+    """Return the served name for a requested one.
 
-    `aliases` is a comma-separated list of patterns, each optionally `pattern=served name`; a pattern
-    alone stands for the first served name.
+    Args:
+        requested: The name in the request.
+        served: The served names, the base model first.
+        aliases: Comma-separated patterns, each optionally `pattern=served name`; a pattern alone stands for
+            the first served name.
+
+    Returns:
+        The served name; None if there is none.
     """
-    names = (asked, asked.removesuffix(ONE_MILLION))
+    names = (requested, requested.removesuffix(ONE_MILLION))
     for name in names:
         if name in served:
             return name

@@ -1,7 +1,4 @@
-"""How the reply is to be sampled, in plain values.
-
-Made by `http.messages` from the request, read by `engine.generate`.
-"""
+"""The sampling values of a request, independent of vLLM's own types."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +9,16 @@ from vllm_messages_plugin.wire.request import MessagesRequest
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """None leaves a value to the server's defaults. `asked_tokens` is max_tokens before clamping.
+    """The sampling values of one request; None leaves a value to the server's default.
 
-    `extra` holds the body fields that Anthropic's API does not define: those that vLLM knows apply.
+    Attributes:
+        max_tokens: The most tokens that the reply may have, clamped to what fits.
+        asked_tokens: The `max_tokens` of the request.
+        temperature: As in the request.
+        top_p: As in the request, except 0, which becomes a `top_k` of 1.
+        top_k: As in the request.
+        stop_sequences: As in the request, without empty ones.
+        extra: The fields of the body that Anthropic's API does not define; vLLM's own apply.
     """
 
     max_tokens: int
@@ -27,7 +31,12 @@ class Sampling:
 
 
 def sampling(request: MessagesRequest, max_tokens: int) -> Sampling:
-    """The sampling a request asks for, with `max_tokens` already clamped to what fits."""
+    """Return the sampling values of a request.
+
+    Args:
+        request: The request.
+        max_tokens: Its `max_tokens`, clamped to what fits.
+    """
     return Sampling(
         max_tokens=max_tokens,
         asked_tokens=request.max_tokens,

@@ -1,7 +1,4 @@
-"""What a request wants of the model's thinking.
-
-Called by `conversation`; `engine.render` turns the wish into what the template understands.
-"""
+"""What a request asks of the model's thinking, independent of how the chat template is told."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,14 +6,19 @@ from typing import Literal
 from vllm_messages_plugin.wire.request import ThinkingConfigParam
 
 DefaultThinking = Literal["off", "on", "template"]
-"""What an absent `thinking` means: agents' side requests leave it out and want an answer at once."""
+"""What an absent `thinking` means. The side requests of agents omit it and need a reply at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThinkingRequest:
-    """`on` is None where the template's own default is to decide; `budget` is in tokens.
+    """The thinking that a request asks for.
 
-    `explicit` says that the client asked, so that its word goes before the operator's defaults.
+    Attributes:
+        on: Whether the model is to think; None leaves it to the chat template's own default.
+        explicit: Whether the request says so itself, which overrides the operator's defaults.
+        budget: The most tokens of thinking; None for no limit.
+        effort: The `effort` of the request, if it has one.
+        shown: Whether thinking blocks carry their text.
     """
 
     on: bool | None
@@ -29,7 +31,7 @@ class ThinkingRequest:
 def thinking_request(
     thinking: ThinkingConfigParam | None, effort: str | None, default: DefaultThinking
 ) -> ThinkingRequest:
-    """The wish a request expresses, with the server's default where it is silent."""
+    """Return what a request asks for, with the server's default where it has no `thinking`."""
     if thinking is None:
         return ThinkingRequest({"off": False, "on": True, "template": None}[default], effort=effort)
     return ThinkingRequest(
