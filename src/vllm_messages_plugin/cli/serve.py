@@ -14,7 +14,7 @@ VLLM_MAIN = "vllm.entrypoints.cli.main"
 PLUGIN_LAUNCHER = "vllm_messages_plugin.engine.vllm.launch"
 PLUGIN_NAME = "messages"
 
-# Everything is passed on untouched, `--help=Frontend` too; only a bare --help is ours.
+# Every argument is passed on unchanged, also `--help=Frontend`; only a bare --help is handled here.
 PASS_ALL_ARGUMENTS: dict[str, Any] = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,

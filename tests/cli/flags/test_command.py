@@ -89,7 +89,7 @@ def test_where_vllm_has_no_parser_ours_is_advised(tmp_path: Path) -> None:
     assert found["openai_command"][3:] == ["--enable-auto-tool-choice", *ours]
     reasons = {flag["flag"]: flag["reason"] for flag in found["flags"]}
     assert "calls written as toolcall_array" in reasons["--tool-call-parser"]
-    assert "thoughts in <longcat_think>...</longcat_think>" in reasons["--reasoning-parser"]
+    assert "thinking in <longcat_think>...</longcat_think>" in reasons["--reasoning-parser"]
     assert NO_TOOLS not in found["notes"]
     (tmp_path / "other.jinja").write_text(TOOLCALLS)
     assert OWN_TEMPLATE in run(folder, "--chat-template", f"{folder}/other.jinja").output

