@@ -422,6 +422,7 @@ async def test_an_address_that_changes_is_checked_each_time_it_is_connected_to(s
         ("http://user:word@host.example/", "it must not carry credentials"),
         ("http://user@host.example/", "it must not carry credentials"),
         ("http://[::1", "it is not a valid URL"),
+        ("http://xn--/", "it is not a valid URL"),
         ("http://host.example:99999/", "it is not a valid URL"),
         ("http://gone.example/", "its host can't be found"),
         (f"http://{'a' * 64}.example/", "its host can't be found"),

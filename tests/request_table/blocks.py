@@ -366,8 +366,16 @@ CALLS = [
     Row("a call alone", called(use()), ["assistant\n" + CALL + "<|im_end|>", "7 degrees"], lacks=["None"]),
     Row("calls side by side", called(*TWO_CALLS), [f"{CALL}\n{OTHER_CALL}<|im_end|>", "7 degrees"]),
     Row("a call without arguments", called(use(input_={})), ['"name": "get_weather", "arguments": {}}']),
-    Row("a call whose input is null", called(use(input_=None)), ['"name": "get_weather", "arguments": {}}']),
-    Row("a call whose input broke", called(use(input_="{'city")), ['"name": "get_weather"', "{'city"]),
+    Row(
+        "a call whose input is null",
+        called(use(input_=None)),
+        refused=Refused("messages.1.content.0.tool_use.input: Input should be an object"),
+    ),
+    Row(
+        "a call whose input is text",
+        called(use(input_="{'city")),
+        refused=Refused("messages.1.content.0.tool_use.input: Input should be an object"),
+    ),
     Row("a call that is marked", called(use(cache_control=EPHEMERAL)), [CALL], lacks=["ephemeral"]),
     Row(
         "a call of another provider's id",

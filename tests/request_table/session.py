@@ -82,7 +82,7 @@ def rounds(signer: Signer, pictures: bool) -> list[list[Json]]:
             system(change("addition", reference("later")), "It is new."),
         ],
         [
-            assistant(use("d", "look", None), use("e", "screenshot", {}, toolset_name="computer")),
+            assistant(use("d", "look", {}), use("e", "screenshot", {}, toolset_name="computer")),
             user(
                 result([{"type": "tool_reference", "tool_name": "late"}, REPORT, found("It fell.")], "d"),
                 result([BROWSER_STATE, *shot], "e", toolset_name="computer"),

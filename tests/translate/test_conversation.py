@@ -376,15 +376,6 @@ def test_thoughts_are_written_into_the_content_of_a_template_without_a_field_for
 
 # What a broken reply has left in a history.
 
-INPUTS = {"null": (None, "{}"), "a list": ([1], '{"input": [1]}'), "a string": ("x", '{"input": "x"}')}
-
-
-@pytest.mark.parametrize(("given", "arguments"), INPUTS.values(), ids=INPUTS.keys())
-def test_the_arguments_of_a_call_are_always_an_object(given: Any, arguments: str) -> None:
-    broken = {**use("a"), "input": given}
-    assert told(ASKED, assistant(broken))[1] == says_assistant("", call("a", arguments=arguments))
-    assert f'"arguments": {arguments}}}' in told(ASKED, assistant(broken), traits=PROMPTED)[1]["content"]
-
 
 def test_thinking_without_a_signature_is_read() -> None:
     unsigned = [{"type": "thinking", "thinking": shown, "signature": None} for shown in ("", "because")]

@@ -7,7 +7,7 @@ not render the calls of earlier turns.
 import json
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any, Literal
+from typing import Literal
 
 from vllm_messages_plugin.formats import prompted
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
@@ -88,7 +88,7 @@ def _calls_text(uses: Sequence[Block], context: TranslationContext) -> str:
     """Calls as text, where the template does not write them."""
     if not _calls_are_text(context.traits):
         return ""
-    calls = [(context.prompt_name(use), _input(use)) for use in uses if isinstance(use, ToolUseBlockParam)]
+    calls = [(context.prompt_name(use), use.input) for use in uses if isinstance(use, ToolUseBlockParam)]
     if context.traits.render_calls is not None:
         return context.traits.render_calls(calls)
     return "\n".join(prompted.call_text(name, arguments) for name, arguments in calls)
@@ -111,14 +111,7 @@ _TEXT_OF: dict[Kind, Callable[[Sequence[Block], TranslationContext], str]] = {
 }
 
 
-def _input(use: ToolUseBlockParam) -> dict[str, Any]:
-    """A call's arguments; anything but an object is kept under the name `input`."""
-    if isinstance(use.input, dict):
-        return use.input
-    return {} if use.input is None else {"input": use.input}
-
-
 def _call(use: ToolUseBlockParam, context: TranslationContext) -> ToolCall:
-    arguments = json.dumps(_input(use), ensure_ascii=False)
+    arguments = json.dumps(use.input, ensure_ascii=False)
     function: CalledFunction = {"name": context.prompt_name(use), "arguments": arguments}
     return {"id": context.calls.prompt_id(use.id), "type": "function", "function": function}

@@ -91,7 +91,7 @@ class ToolUseBlockParam(CacheableBlock):
     id: str
     name: str
     toolset_name: str | None = None
-    input: Any = None  # should be an object; a history with a malformed call is accepted all the same
+    input: dict[str, Any]
 
 
 class ToolResultBlockParam(CacheableBlock):

@@ -27,6 +27,12 @@ class MessageParam(WireModel):
     clear_at: str | None = None
     output_config: "OutputConfigParam | None" = None
 
+    @model_validator(mode="after")
+    def _turns_have_content(self) -> Self:
+        if self.role != "system" and "content" not in self.model_fields_set:
+            raise ValueError("content: Field required")
+        return self
+
 
 class ToolParam(WireModel):
     """An entry of `tools`: a custom tool, or one of Anthropic's dated types.
