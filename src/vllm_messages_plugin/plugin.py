@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vllm_messages_plugin.engine.openai_routes import registration
@@ -233,6 +234,7 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
     from vllm_messages_plugin.http.admission import Admission
     from vllm_messages_plugin.http.diagnostics import PromptHistory
     from vllm_messages_plugin.http.ports import AppContext
+    from vllm_messages_plugin.http.recorder import Recorder
     from vllm_messages_plugin.media.guard import FetchRules, MiB
     from vllm_messages_plugin.media.reader import MediaReader
     from vllm_messages_plugin.translate.signature import signer
@@ -258,6 +260,7 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
         PromptHistory(complete=processes == 1),
         admission,
         server_tools=_server_tools(settings, key),
+        recorder=Recorder(Path(settings.record)) if settings.record else None,
     )
 
 

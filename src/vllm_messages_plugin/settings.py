@@ -95,3 +95,10 @@ class Settings(BaseSettings):
             "Empty: a new one per server start."
         ),
     )
+    record: str = Field(
+        "",
+        description=(
+            "Directory into which each request, prompt, raw output and reply is written, for bug reports. "
+            "Empty: nothing is written."
+        ),
+    )

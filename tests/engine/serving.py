@@ -1,7 +1,7 @@
 """A `Backend` over vLLM's real renderer and parsers, whose engine writes given texts and records requests."""
 
 from argparse import Namespace
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -102,7 +102,11 @@ def conversation_of(backend: Backend, *messages: Any, **fields: Any) -> tuple[Me
 
 
 async def reply(
-    backend: Backend, *messages: Any, headers: dict[str, str] | None = None, **fields: Any
+    backend: Backend,
+    *messages: Any,
+    headers: dict[str, str] | None = None,
+    on_output: Callable[[str], None] | None = None,
+    **fields: Any,
 ) -> Sequence[EngineDelta]:
     """The deltas of a reply to a request."""
     request, conversation = conversation_of(backend, *messages, **fields)
@@ -114,5 +118,6 @@ async def reply(
         request_id="msg_1",
         model="tiny",
         headers=headers or {},
+        on_output=on_output,
     )
     return [delta async for delta in stream]

@@ -136,3 +136,10 @@ async def test_a_dead_engine_refuses(qwen: Served, monkeypatch: pytest.MonkeyPat
     with pytest.raises(MessagesError) as refused:
         await reply(qwen[0])
     assert refused.value.status == 500
+
+
+async def test_the_raw_output_is_handed_to_an_observer(qwen: Served) -> None:
+    written: list[str] = []
+    qwen[1].texts = [f"<think>\nTwo.\n</think>\n\n{CALL}"]
+    await reply(qwen[0], tools=[PICK], thinking=ON, on_output=written.append)
+    assert "".join(written) == f"<think>\nTwo.\n</think>\n\n{CALL}"

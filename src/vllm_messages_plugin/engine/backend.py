@@ -140,6 +140,10 @@ class Backend:
         """Make the prompt of the next round of a reply; see `continuation.extend_prompt`."""
         return await extend_prompt(self._renderer, self._tokenizer, prompt, conversation, extra, token_ids)
 
+    def call_format(self, conversation: Conversation) -> str | None:
+        """Return the name of the tool-call format in which a reply is read; None where vLLM reads it."""
+        return self._parsers.call_format(conversation)
+
     async def tokens_before(self, prompt: Prompt, text: str | None) -> int:
         """Return how many tokens of the prompt a cache breakpoint after `text` covers.
 
@@ -159,6 +163,7 @@ class Backend:
         model: str,
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
+        on_output: Callable[[str], None] | None = None,
     ) -> AsyncIterator[EngineDelta]:
         """Start a reply.
 
@@ -169,6 +174,7 @@ class Backend:
             request_id: the engine's id of the request.
             model: a served name; an adapter's name selects the adapter.
             headers: the HTTP headers, which carry priority, session and trace.
+            on_output: is called with the model's raw output.
             keep_token_ids: whether the last delta carries the generated tokens, which `extend` takes.
 
         Returns:
@@ -210,6 +216,7 @@ class Backend:
                     budget, prompt, params, start, request_id, constrained.grammar_after_thinking
                 ),
                 keep_token_ids=keep_token_ids,
+                on_output=on_output,
             )
         )
 

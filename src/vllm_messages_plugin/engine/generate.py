@@ -5,7 +5,7 @@ come from the same iterator.
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,7 @@ class EngineRun:
     has_schema: bool = False
     budget: ThinkingBudget | None = None
     keep_token_ids: bool = False
+    on_output: Callable[[str], None] | None = None
 
 
 async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
@@ -255,6 +256,8 @@ class _OutputReader:
         if self._keeps_ids:
             self._ids += token_ids
             self._text.append(text)
+        if self._run.on_output is not None:
+            self._run.on_output(text)
         deltas = self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
         if self._loop is not None:
             if self._run.parser.thinking:

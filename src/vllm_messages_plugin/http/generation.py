@@ -4,7 +4,7 @@ A request whose only tool is the web search and which asks for one search, as Cl
 needs no model: it is answered by the search itself.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -40,11 +40,13 @@ class GenerationSettings:
         max_tokens: The most tokens that all rounds together may generate.
         request_id: The engine's id of the first round.
         headers: The HTTP headers of the request.
+        on_output: Is called with the model's raw output; None if nobody records it.
     """
 
     max_tokens: int
     request_id: str
     headers: Mapping[str, str]
+    on_output: Callable[[str], None] | None = None
 
 
 async def start_round(
@@ -76,6 +78,7 @@ async def start_round(
         model=prepared.model,
         headers=settings.headers,
         keep_token_ids=bool(prepared.server_tools),
+        on_output=settings.on_output,
     )
 
 

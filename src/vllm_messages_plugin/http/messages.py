@@ -5,6 +5,7 @@ events (`stream.run`): written as they come (`wire.sse`), or collected into one 
 """
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any
 
@@ -23,6 +24,7 @@ from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, can
 from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, call, prepare
+from vllm_messages_plugin.http.recorder import Recording, written_after
 from vllm_messages_plugin.http.routing import MessagesRoute
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
@@ -59,13 +61,17 @@ async def create_message(request: Request) -> Response:
     if (refusal := prompt_too_long(prepared.prompt.tokens, context.backend.window)) is not None:
         raise refusal
     reply = await _reply_context(prepared, context, request, request_id)
-    deltas = await _start_generation(prepared, context, reply, request)
+    recording = await _recording(prepared, context, reply)
+    deltas = await _start_generation(prepared, context, reply, request, recording)
     if prepared.request.stream:
         deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
         intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
-        events = encoded_events(reply, deltas, frames)
+        encode = frames if recording is None else recording.observing(frames)
+        events = encoded_events(reply, deltas, encode)
+        if recording is not None:
+            events = written_after(events, recording)
         return EventStream(events, intervals, request_id, context.admission.engine_stopped)
-    work = _collect_message(reply, deltas)
+    work = _collect_message(reply, deltas, recording)
     message = await cancel_on_disconnect(work, request.receive, context.admission.engine_stopped)
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
 
@@ -115,7 +121,11 @@ async def _diagnostics(
 
 
 async def _start_generation(
-    prepared: PreparedRequest[MessagesRequest], context: AppContext, reply: ReplyContext, request: Request
+    prepared: PreparedRequest[MessagesRequest],
+    context: AppContext,
+    reply: ReplyContext,
+    request: Request,
+    recording: Recording | None,
 ) -> AsyncIterator[EngineDelta]:
     """Hand the prompt to the engine, with `max_tokens` lowered to what the window and the operator allow."""
     if (query := direct_query(prepared.request, prepared.server_tools)) is not None:
@@ -124,15 +134,38 @@ async def _start_generation(
     max_tokens = prepared.request.max_tokens
     if backend.most_output is not None:
         max_tokens = min(max_tokens, backend.most_output)
-    run = GenerationSettings(max_tokens, reply.message_id, request.headers)
+    on_output = None if recording is None else recording.add_output
+    run = GenerationSettings(max_tokens, reply.message_id, request.headers, on_output)
     deltas = await start_round(prepared, context, run)
     return run_rounds(prepared, context, run, deltas) if prepared.server_tools else deltas
 
 
-async def _collect_message(reply: ReplyContext, deltas: AsyncIterator[EngineDelta]) -> Message:
+async def _recording(
+    prepared: PreparedRequest[MessagesRequest], context: AppContext, reply: ReplyContext
+) -> Recording | None:
+    """The record of this request, on a server that keeps records."""
+    if context.recorder is None:
+        return None
+    conversation, prompt = prepared.conversation, prepared.prompt
+    fields = {
+        "prompt": getattr(prompt, "text", None),
+        "format": context.backend.call_format(conversation),
+        "tools": [dict(tool) for tool in conversation.callable_tools],
+        "thinking_open": getattr(prompt, "thinking_state", None) == "open",
+    }
+    body = await call(prepared.large, json.loads, prepared.body)
+    return Recording(context.recorder, reply.message_id, body, fields)
+
+
+async def _collect_message(
+    reply: ReplyContext, deltas: AsyncIterator[EngineDelta], recording: Recording | None
+) -> Message:
     admitted = await _wait_for_admission(deltas, None)
+    events = stream_events(reply, admitted)
+    if recording is not None:
+        events = written_after(encoded_events(reply, admitted, recording.observing(list)), recording)
     try:
-        return await collect(stream_events(reply, admitted))
+        return await collect(events)
     except MessagesError as error:
         error.logged = True  # by `stream_events`, with the traceback of its cause
         raise

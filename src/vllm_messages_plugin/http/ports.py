@@ -1,6 +1,6 @@
 """What the routes need of the engine, as protocols, and the context that `plugin` hands to the routes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.diagnostics import PromptHistory
+from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.settings import Settings
@@ -99,6 +100,10 @@ class Backend(Protocol):
         """
         ...
 
+    def call_format(self, conversation: Conversation) -> str | None:
+        """Return the name of the tool-call format in which a reply is read; None where vLLM reads it."""
+        ...
+
     async def tokens_before(self, prompt: Any, text: str | None) -> int:
         """Return how many tokens of the prompt a cache breakpoint after `text` covers."""
         ...
@@ -113,6 +118,7 @@ class Backend(Protocol):
         model: str,
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
+        on_output: Callable[[str], None] | None = None,
     ) -> AsyncIterator[EngineDelta]:
         """Start generating a reply. Closing the iterator aborts the request in the engine.
 
@@ -163,6 +169,7 @@ class AppContext:
     admission: Admission = field(default_factory=Admission)
     cors: CORSMiddleware | None = None
     server_tools: ServerTools | None = None
+    recorder: Recorder | None = None
 
 
 def app_context(request: Request) -> AppContext:

@@ -48,6 +48,7 @@ class PreparedRequest(Generic[RequestT]):
         applied_edits: The edits that changed something; None if the request has no `context_management`.
         large: Whether work in proportion to the request must be done in a thread.
         server_tools: The tools of the request that this server runs, by their place in `tools`.
+        body: The body as it came, where requests are recorded; else empty.
     """
 
     request: RequestT
@@ -58,6 +59,7 @@ class PreparedRequest(Generic[RequestT]):
     applied_edits: tuple[Mapping[str, Any], ...] | None
     large: bool
     server_tools: Mapping[int, ServerTool] = field(default_factory=dict)
+    body: bytes = b""
 
 
 async def prepare(
@@ -84,7 +86,8 @@ async def prepare(
     tools = await call(large, _server_tools, request, context)
     conversation = await call(large, translate, request, context, tools)
     prompt = await context.backend.render(conversation, request.extra)
-    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large, tools)
+    kept = body if context.recorder is not None else b""
+    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large, tools, kept)
     return prepared if request.context_management is None else await _apply_edits(prepared, context)
 
 

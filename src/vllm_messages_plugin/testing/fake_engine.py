@@ -12,7 +12,7 @@ the model, its tokenizer and its output parsers are replaced.
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from vllm_messages_plugin.http import count_tokens, messages, models
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.http.ports import AppContext, ServerTools
+from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -127,6 +128,10 @@ class FakeEngine:
         """Return the length of the prompt: a cache breakpoint covers all of it."""
         return prompt.tokens
 
+    def call_format(self, conversation: Conversation) -> str | None:  # noqa: ARG002
+        """Return None: a fake reply is read by nobody."""
+        return None
+
     async def generate(
         self,
         prompt: FakePrompt,
@@ -137,6 +142,7 @@ class FakeEngine:
         model: str,
         headers: Mapping[str, str],  # noqa: ARG002
         keep_token_ids: bool = False,  # noqa: ARG002
+        on_output: Callable[[str], None] | None = None,  # noqa: ARG002
     ) -> AsyncIterator[EngineDelta]:
         """Record the request and return the deltas of its reply.
 
@@ -176,6 +182,7 @@ def app_with(
     keys: Sequence[str] = (),
     admission: Admission | None = None,
     server_tools: ServerTools | None = None,
+    recorder: Recorder | None = None,
     **settings: Any,
 ) -> Any:
     """Return the plugin's routes and error handling around a fake engine, as an ASGI app.
@@ -185,6 +192,7 @@ def app_with(
         keys: The API keys that vLLM was started with. vLLM itself checks them, so nothing does here.
         admission: Decides which requests are admitted; by default all are.
         server_tools: The tools that the server runs.
+        recorder: Writes requests and replies to files.
         settings: Values of `vllm_messages_plugin.settings.Settings`, by field name.
     """
     app = FastAPI()
@@ -192,6 +200,11 @@ def app_with(
         app.include_router(part.router)
     admission = admission or Admission()
     app.state.messages_context = AppContext(
-        engine, Settings(**settings), signer("test"), admission=admission, server_tools=server_tools
+        engine,
+        Settings(**settings),
+        signer("test"),
+        admission=admission,
+        server_tools=server_tools,
+        recorder=recorder,
     )
     return ErrorMiddleware(app, lambda: keys, admission)

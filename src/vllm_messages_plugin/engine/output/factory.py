@@ -151,10 +151,10 @@ class OutputParserFactory:
         )
 
     def _uses_scanner(self, conversation: Conversation) -> bool:
-        return self._selection.call_format is not None and self._call_format(conversation) is not None
+        return self._selection.call_format is not None and self.call_format(conversation) is not None
 
-    def _call_format(self, conversation: Conversation) -> str | None:
-        """The format in which the model writes calls to this request; None: one that only vLLM reads."""
+    def call_format(self, conversation: Conversation) -> str | None:
+        """Return the format in which the scanner reads calls of this reply; None where vLLM reads them."""
         if not conversation.choice.forced or self._selection.grammar_in_format:
             return self._selection.call_format
         return self._selection.forced_call_format
@@ -166,7 +166,7 @@ class OutputParserFactory:
     def _scanner_parser(self, prompt: Prompt, conversation: Conversation) -> ScannerOutputParser:
         tags = self._thinking_tags(prompt)
         scanner = Scanner(
-            FORMATS[self._call_format(conversation) or ""],
+            FORMATS[self.call_format(conversation) or ""],
             tools=conversation.callable_tools,
             thinking=tags,
             calls=bool(conversation.callable_tools) and conversation.choice.mode != "none",
