@@ -5,24 +5,26 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench import page, verdicts
 from bench.tables import as_text
 from formats.samples import SAMPLE_WRITERS
 
-PARTS = ("parsers", "server")
+PARTS = ("parsers", "server", "frontend")
 SIZES = (4, 16, 64, 256)
 QUICK_SIZES = (4, 16)
 CAP_SECONDS = 20.0
 QUICK_CAP_SECONDS = 1.0
 ROUNDS = 7
 QUICK_ROUNDS = 3
+FRONTEND_ROUNDS = 5
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser("bench", description="What the plugin costs, beside vLLM's own code.")
-    parser.add_argument("--only", choices=PARTS, help="one part instead of both")
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds, a short cap")
     parser.add_argument(
         "--shapes", type=_words, default=sorted(SAMPLE_WRITERS), help="shapes, parted by commas"
@@ -38,6 +40,7 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
         )
     asked.sizes = asked.sizes or (QUICK_SIZES if asked.quick else SIZES)
     asked.cap = asked.cap or (QUICK_CAP_SECONDS if asked.quick else CAP_SECONDS)
+    asked.frontend_rounds = asked.rounds or FRONTEND_ROUNDS
     asked.rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)
     return asked
 
@@ -50,7 +53,7 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",")]
 
 
-def parsers_part(asked: argparse.Namespace) -> page.Part:
+def parsers_parts(asked: argparse.Namespace) -> list[page.Part]:
     """The readers of tool calls, ours and vLLM's."""
     from bench import reading_table
     from bench.readings import measure
@@ -60,16 +63,33 @@ def parsers_part(asked: argparse.Namespace) -> page.Part:
         rows += measure(shape, asked.sizes, asked.cap)
         print(f"  {shape}", file=sys.stderr, flush=True)
     table = reading_table.table(rows)
-    return page.Part("parsers", table, reading_table.NOTES, verdicts.of_readings(rows))
+    return [page.Part("parsers", table, reading_table.NOTES, verdicts.of_readings(rows))]
 
 
-def server_part(asked: argparse.Namespace) -> page.Part:
+def server_parts(asked: argparse.Namespace) -> list[page.Part]:
     """Two servers, with and without the plugin."""
     from bench import server_table
     from bench.servers import measure
 
     rows = measure(asked.rounds, print_progress)
-    return page.Part("server", server_table.table(rows), server_table.NOTES, verdicts.of_servers(rows))
+    return [page.Part("server", server_table.table(rows), server_table.NOTES, verdicts.of_servers(rows))]
+
+
+def frontend_parts(asked: argparse.Namespace) -> list[page.Part]:
+    """The front end alone: streamed tokens, and requests."""
+    from bench.frontend import measure, table
+
+    sizes = measure.QUICK if asked.quick else measure.Sizes(asked.frontend_rounds)
+    with TemporaryDirectory(prefix="bench-logs-") as logs:
+        tokens, requests = measure.measure(sizes, Path(logs), print_progress)
+    if asked.markdown is not None:
+        picture = asked.markdown.parent / "images" / "frontend.svg"
+        picture.write_text(table.plot(tokens), encoding="utf-8")
+    found = table.verdicts(tokens, requests)
+    return [
+        page.Part("frontend", table.token_table(tokens), table.NOTES, found[:1]),
+        page.Part("requests", table.request_table(requests), table.REQUEST_NOTES, found[1:]),
+    ]
 
 
 def print_progress(line: str) -> None:
@@ -81,16 +101,17 @@ def main(given: Sequence[str]) -> int:
     """Run the bench; 1 if a requirement does not hold."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
     asked = arguments(given)
-    made = {"parsers": parsers_part, "server": server_part}
-    parts = []
+    made = {"parsers": parsers_parts, "server": server_parts, "frontend": frontend_parts}
+    parts: list[page.Part] = []
     for name in PARTS:
-        if asked.only in (None, name):
-            parts.append(made[name](asked))
-            print(f"\n{page.TITLES[name]}\n\n{as_text(parts[-1].table)}\n", flush=True)
+        for part in made[name](asked) if asked.only in (None, name) else ():
+            parts.append(part)
+            print(f"\n{page.TITLES[part.name]}\n\n{as_text(part.table)}\n", flush=True)
     found = [verdict for part in parts for verdict in part.verdicts]
     print("\n".join(map(str, found)))
     if asked.markdown is not None:
-        asked.markdown.write_text(page.markdown(parts), encoding="utf-8")
+        before = asked.markdown.read_text(encoding="utf-8") if asked.markdown.exists() else ""
+        asked.markdown.write_text(page.updated(before, parts), encoding="utf-8")
     return 0 if all(verdict.holds for verdict in found) else 1
 
 

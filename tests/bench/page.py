@@ -12,6 +12,8 @@ from bench.verdicts import Verdict
 TITLES = {
     "parsers": "Reading tool calls while they stream",
     "server": "The server beside vLLM's own routes",
+    "frontend": "The front end alone: a streamed token",
+    "requests": "The front end alone: a request",
 }
 HEAD = """\
 # Performance
@@ -35,6 +37,14 @@ class Part:
 def markdown(parts: Sequence[Part]) -> str:
     """The page."""
     return "\n".join((head(), *map(_section, parts)))
+
+
+def updated(before: str, parts: Sequence[Part]) -> str:
+    """The page with the sections of these parts new, and the others as they were."""
+    sections = {text.partition("\n")[0]: f"## {text}" for text in before.split("\n## ")[1:]}
+    sections |= {TITLES[part.name]: _section(part) for part in parts}
+    ordered = [sections[title].rstrip("\n") + "\n" for title in TITLES.values() if title in sections]
+    return "\n".join((head(), *ordered))
 
 
 def head() -> str:

@@ -14,6 +14,7 @@ WORDS = VOCABULARY.split()
 SYSTEM_WORDS = 2_600
 TOOL_COUNT = 12
 DESCRIPTION_WORDS = 260
+RESULT_WORDS = 400
 EPHEMERAL = {"type": "ephemeral"}
 KINDS = ("string", "string", "string", "integer", "boolean", "array")
 
@@ -45,6 +46,28 @@ def agentic(number: int) -> dict[str, Any]:
         "tools": [_tool(drawn, place) for place in range(TOOL_COUNT)],
         "messages": [{"role": "user", "content": user}],
     }
+
+
+def session(number: int, turns: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A request of a session that has had some turns, and the request behind it.
+
+    All sessions share the system prompt and the tools; the conversation is none like the other.
+    """
+    body = agentic(0)
+    drawn = random.Random(f"session {number} {turns}")
+    messages = [{"role": "user", "content": f"Task {number}: {_words(drawn, 30)}."}]
+    for turn in range(turns):
+        messages += _turn(drawn, turn)
+    return {**body, "messages": messages}, {**body, "messages": [*messages, *_turn(drawn, turns)]}
+
+
+def _turn(drawn: random.Random, turn: int) -> list[dict[str, Any]]:
+    """A call of a tool and its result."""
+    name, identity = f"Tool{turn % TOOL_COUNT}", f"toolu_{turn}"
+    text = {"type": "text", "text": f"{_words(drawn, 12)}."}
+    call = {"type": "tool_use", "id": identity, "name": name, "input": {"path": _words(drawn, 6)}}
+    result = {"type": "tool_result", "tool_use_id": identity, "content": _sections(drawn, RESULT_WORDS)}
+    return [{"role": "assistant", "content": [text, call]}, {"role": "user", "content": [result]}]
 
 
 def counted(body: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""The bench of the front end alone, as little of it as shows that it runs."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import page
+from bench.frontend import measure, table
+from bench.tables import as_text
+from bench.verdicts import Verdict
+
+
+def token_cost(plugin: float, *, streams: int = 64, streamed: bool = True) -> measure.TokenCost:
+    micros = dict(zip(measure.ROWS, (6.0, 20.0, 40.0, 60.0, plugin), strict=True))
+    return measure.TokenCost("text", streamed, streams, micros)
+
+
+def request_cost(ratio: float, name: str = "next turn") -> measure.RequestCost:
+    return measure.RequestCost(name, 12_500, 10.0, 10.0 * ratio, ratio)
+
+
+def missed(found: list[Verdict]) -> list[str]:
+    return [miss for verdict in found for miss in verdict.misses]
+
+
+def test_the_limit_of_a_token_can_be_missed() -> None:
+    assert missed(table.verdicts([token_cost(22.0)], [])) == []
+    assert missed(table.verdicts([token_cost(24.0)], [])) == ["text, 64 streams (1.20)"]
+    assert missed(table.verdicts([token_cost(24.0, streams=16), token_cost(24.0, streamed=False)], [])) == []
+
+
+def test_the_limits_of_a_request_can_be_missed() -> None:
+    assert missed(table.verdicts([], [request_cost(0.17), request_cost(1.0, "first turn")])) == []
+    assert missed(table.verdicts([], [request_cost(0.2)])) == ["12,500 tokens (0.20)"]
+
+
+def test_the_plot_has_a_bar_for_each_row_at_the_most_streams() -> None:
+    picture = ElementTree.fromstring(table.plot([token_cost(22.0), token_cost(30.0, streams=256)]))
+    bars = [found for found in picture.iter("{http://www.w3.org/2000/svg}rect") if found.get("width") != "10"]
+    assert len(bars) == len(measure.ROWS)
+
+
+def test_a_run_of_one_part_keeps_the_other_sections_of_the_page() -> None:
+    costs = table.token_table([token_cost(22.0)])
+    first = page.updated("", [page.Part("parsers", costs, "Old notes.", [])])
+    both = page.updated(first, [page.Part("frontend", costs, "New notes.", [])])
+    assert both.index("Old notes.") < both.index("New notes.")
+    assert page.updated(both, [page.Part("frontend", costs, "New notes.", [])]) == both
+
+
+@pytest.mark.live
+def test_the_smallest_run_measures_every_row(tmp_path: Path) -> None:
+    tokens, requests = measure.measure(measure.QUICK, tmp_path, lambda _: None)
+    assert [row.scenario for row in tokens] == [scenario.name for scenario in measure.SCENARIOS]
+    assert all(cost > 0 for row in tokens for cost in row.micros.values())
+    assert {row.name for row in requests} == {"first turn", "next turn"}
+    assert all(row.tokens > 10_000 for row in requests)
+    assert "plugin / least" in as_text(table.token_table(tokens))
