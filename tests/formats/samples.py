@@ -258,6 +258,7 @@ SAMPLE_WRITERS: dict[str, Callable[[Calls], str]] = {
     "functiongemma_call": _gemma("<start_function_call>", "<end_function_call>", "<escape>"),
     "toolcall_array": _objects("<TOOLCALL>[", "]</TOOLCALL>", joint=", "),
     "tool_calls_array": _objects("<tool_calls>[", "]</tool_calls>", joint=", "),
+    "tool_calls_lines": _objects("<tool_calls>\n", "\n</tool_calls>", joint="\n"),
     "granite_array": _objects("<|tool_call|>[", "]", joint=", "),
     "granite_object": _objects("<|tool_call|>\n", "\n<|tool_call_end|>"),
     "granite_20b": _objects("<function_call> ", ""),

@@ -1,5 +1,6 @@
 """Requests into chat messages, case by case."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from translate.asking import (
     user,
 )
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN
+from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN, SYSTEM_FOR_TOOLS
 from vllm_messages_plugin.translate.turns import STAND_IN_LENGTH
 
 ASKED = user("Hi")
@@ -342,6 +343,21 @@ def test_without_tools_nothing_is_said_of_tools() -> None:
 
 WRITING = TemplateTraits(render_calls=lambda calls: "|".join(f"{name}{given}" for name, given in calls))
 TAGGING = TemplateTraits(thinking_tags=("<think>", "</think>"))
+
+
+def test_results_are_user_text_for_a_template_that_drops_them_too() -> None:
+    traits = replace(WRITING, native_results=False)
+    messages = told(ASKED, assistant(use("a")), user(result("a", "42")), traits=traits)
+    assert [message["role"] for message in messages] == ["user", "assistant", "user"]
+    assert "42" in str(messages[-1]["content"])
+
+
+def test_a_template_that_lists_tools_below_a_system_text_gets_one_when_there_are_tools() -> None:
+    traits = TemplateTraits(system_for_tools=True)
+    tools = [{"name": "f", "input_schema": {"type": "object"}}]
+    assert told(ASKED, traits=traits, tools=tools)[0] == says_system(SYSTEM_FOR_TOOLS)
+    assert told(ASKED, traits=traits, tools=tools, system="Be brief.")[0] == says_system("Be brief.")
+    assert told(ASKED, traits=traits) == [TOLD_ASKED]
 
 
 def test_calls_are_written_out_for_a_template_that_drops_them() -> None:

@@ -1,7 +1,8 @@
 """Renders earlier calls in a model's own tool-call format.
 
-Some templates list tools but drop the calls of earlier turns (LFM2, Granite 3). Translation then puts the
-text from `render_calls` into the assistant's content, so that the model still sees what it called.
+Some templates list tools but drop the calls of earlier turns (LFM2, Granite 3), or render them only from
+arguments in a form that vLLM does not pass (Apriel, Phi-4-mini). Translation then puts the text from
+`render_calls` into the assistant's content, so that the model still sees what it called.
 `ParserChoice.rendered_call_format` names the format.
 """
 
@@ -48,6 +49,35 @@ def _kimi(calls: Sequence[Call]) -> str:
     return f"<|tool_calls_section_begin|>{''.join(rendered)}<|tool_calls_section_end|>"
 
 
+def _tool_calls_array(calls: Sequence[Call]) -> str:
+    listed = [{"name": name, "arguments": arguments} for name, arguments in calls]
+    return f"<tool_calls>{json.dumps(listed, ensure_ascii=False)}</tool_calls>"
+
+
+def _tool_calls_lines(calls: Sequence[Call]) -> str:
+    lines = (
+        json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False) for name, arguments in calls
+    )
+    return "\n".join(("<tool_calls>", *lines, "</tool_calls>"))
+
+
+def _functionary(calls: Sequence[Call]) -> str:
+    return "".join(
+        f"<function={name}>{json.dumps(arguments, ensure_ascii=False)}</function>"
+        for name, arguments in calls
+    )
+
+
+def _apertus(calls: Sequence[Call]) -> str:
+    listed = [{name: arguments} for name, arguments in calls]
+    return f"<|tools_prefix|>{json.dumps(listed, ensure_ascii=False)}<|tools_suffix|>"
+
+
+def _functools(calls: Sequence[Call]) -> str:
+    listed = [{"name": name, "arguments": arguments} for name, arguments in calls]
+    return f"functools{json.dumps(listed, ensure_ascii=False)}"
+
+
 def _python_call(name: str, arguments: Mapping[str, Any]) -> str:
     return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
@@ -57,4 +87,9 @@ CALL_RENDERERS: Final[dict[str, Callable[[Sequence[Call]], str]]] = {
     "granite_array": _granite,
     "lfm2_python": _lfm2,
     "kimi_section": _kimi,
+    "tool_calls_array": _tool_calls_array,
+    "tool_calls_lines": _tool_calls_lines,
+    "functionary_tag": _functionary,
+    "apertus_keys": _apertus,
+    "phi_functools": _functools,
 }

@@ -23,8 +23,9 @@ class TemplateTraits:
     """What a chat template can render, and in which form it takes it.
 
     Attributes:
-        native_tools: the template lists tools and renders calls and results; otherwise tools are
-            prompted as text.
+        native_tools: the template lists tools; otherwise they are prompted as text.
+        native_results: it renders tool results; otherwise they are text in a user message.
+        system_for_tools: it lists tools only if there is a system message at the head.
         leading_system: it renders a system message at the head of the conversation.
         inline_system: it renders a system message in any later place where it stands, set off by markup.
         leading_assistant: it renders an assistant message before the first user message.
@@ -45,3 +46,5 @@ class TemplateTraits:
     render_calls: Callable[[Sequence[tuple[str, Mapping[str, Any]]]], str] | None = None
     thinking_tags: tuple[str, str] | None = None
     call_id_style: CallIdStyle = "any"
+    native_results: bool = True
+    system_for_tools: bool = False

@@ -49,6 +49,8 @@ from vllm_messages_plugin.wire.request import CountTokensRequest
 
 FAILED_RESULT = "The tool call failed:\n"
 IMAGE_FOLLOWS = "(the result is the image that follows)"
+SYSTEM_FOR_TOOLS = "You may call the tools."
+"""The system text of a request without one, for a template that lists tools only below a system text."""
 OPENING_USER_TURN = "(The conversation begins with your turn.)"
 
 
@@ -148,7 +150,10 @@ def _system_text(
     texts += tools.system
     if not traits.native_tools and tools.shown:
         texts.append(prompted.tools_text(tools.shown))
-    return "\n\n".join(without_billing(texts))
+    text = "\n\n".join(without_billing(texts))
+    if not text and traits.system_for_tools and traits.native_tools and tools.shown:
+        return SYSTEM_FOR_TOOLS
+    return text
 
 
 def _opened(system: str, body: list[ChatMessage], traits: TemplateTraits) -> Iterator[ChatMessage]:
@@ -184,7 +189,7 @@ def _user_messages(turn: Turn, context: TranslationContext) -> Iterator[ChatMess
             waiting += [part for block in run.others for part in _shown(block, context)]
             continue
         results = sorted(run.results, key=lambda result: context.calls.place(result.tool_use_id))
-        if not context.traits.native_tools:
+        if not (context.traits.native_tools and context.traits.native_results):
             waiting += [part for result in results for part in _prompted_result(result, context)]
             waiting += [text_part(text) for text in run.reminders]
             continue

@@ -9,9 +9,10 @@ import pytest
 
 from engine.parsing import tokenizer_of
 from vllm_messages_plugin.engine.openai_routes import registration
-from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
+from vllm_messages_plugin.engine.output.selection import ParserSelection, facts_of, select_parsers
 from vllm_messages_plugin.formats.probing.detectors import DETECTORS, FormatDetector
 from vllm_messages_plugin.formats.probing.parser_names import TOOL_PARSER_FORMATS, VLLM_PARSER_FORMATS
+from vllm_messages_plugin.formats.probing.parser_selection import choose_parsers
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.settings import Settings
 
@@ -130,3 +131,20 @@ def test_the_log_names_who_reads(caplog: pytest.LogCaptureFixture) -> None:
     assert "read by this plugin's scanner as qwen_xml" in caplog.text
     chosen("qwen3_xml", template="xml_calls", formats="vllm")
     assert "tool calls by qwen3_xml, read by vLLM, " in caplog.text
+
+
+class MistralLike:
+    """A tokenizer without an added vocabulary, as vLLM's for Mistral's own files."""
+
+    chat_template = None
+    all_special_tokens = ("[INST]", "[TOOL_CALLS]")
+
+    def get_added_vocab(self) -> dict[str, int]:
+        return {}
+
+
+def test_the_special_tokens_are_the_vocabulary_of_a_tokenizer_without_added_tokens() -> None:
+    model = SimpleNamespace(hf_config=None, tokenizer_mode="mistral", model="mistralai/Devstral")
+    facts = facts_of(model, MistralLike(), None)
+    assert facts.vocabulary == {"[INST]", "[TOOL_CALLS]"}
+    assert choose_parsers(facts).reasoning_parser is None

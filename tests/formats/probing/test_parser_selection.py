@@ -6,7 +6,14 @@ import pytest
 
 from formats.conftest import TOKENS
 from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME
-from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, ParserChoice, choose_parsers
+from vllm_messages_plugin.formats.probing.parser_selection import (
+    ModelFacts,
+    ParserChoice,
+    choose_parsers,
+    prompts_tools,
+    scanner_format,
+    scanner_only_format,
+)
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
@@ -86,6 +93,12 @@ READ_BY_VLLM = {
     "openbmb-MiniCPM5-1B": ("minicpm5", "qwen3"),
     "Apertus-8B-Instruct": ("apertus", None),
     "GigaChat3-10B-A1.8B": ("gigachat3", None),
+    # It lists tools only below a system message.
+    "Motif-Technologies-Motif-2-12.7B-Instruct": ("hermes", "deepseek_v3"),
+    # These take arguments as JSON text, or drop calls; the plugin renders the calls.
+    "NightPrince-Muslim-6B-PRO": ("hermes", None),
+    "danish-foundation-models-croco-munin-apertus-8b-da-simpo-full-50k": ("apertus", None),
+    "arcee-ai-Virtuoso-Lite": ("hermes", None),
     "unsloth-functiongemma-270m-it": ("functiongemma", None),
     "internlm-Intern-S1-mini": ("internlm", "qwen3"),
     "baseten-Llama-3.2-3B-Instruct-pythonic": ("pythonic", None),
@@ -109,7 +122,6 @@ PROMPTED = {
     "meetkai-functionary-medium-v3.1": ("functionary_tag", None),
     "meetkai-functionary-medium-v3.2": ("functionary_arrows", None),
     "Salesforce-xLAM-2-32b-fc-r": ("json_array", None),
-    "danish-foundation-models-croco-munin-apertus-8b-da-simpo-full-50k": ("arguments as JSON text", None),
     "meituan-longcat-LongCat-2.0": ("longcat_xml", None),
     "upstage-Solar-Open2-250B": ("solar_open", None),
     "CohereForAI-c4ai-command-r-plus-tool_use": ("command_r_action", None),
@@ -297,6 +309,38 @@ def test_a_models_name_decides_only_between_models_with_similar_templates(
 ) -> None:
     choice = choose_parsers(ModelFacts(corpus[template], name=name))
     assert (choice.tool_parser, choice.reasoning_parser) == parsers
+
+
+@pytest.mark.parametrize(
+    ("name", "call_format"),
+    [
+        ("MiniMaxAI-MiniMax-M1-40k", "tool_calls_lines"),
+        ("ServiceNow-AI-Apriel-1.6-15b-Thinker", "tool_calls_array"),
+        ("kakaocorp-kanana-1.5-8b-instruct-2505", "functionary_tag"),
+        ("NVIDIA-Nemotron-Nano-v2", "toolcall_array"),
+    ],
+)
+def test_the_scanner_reads_a_format_that_no_vllm_parser_reads(
+    name: str, call_format: str, chosen: ChoiceOf
+) -> None:
+    assert scanner_only_format(chosen(name)) == call_format
+    assert scanner_format(chosen(name)) == call_format
+    assert not prompts_tools(chosen(name))
+
+
+# The parts of vLLM's example template for Phi-4-mini that the probe sees.
+PHI_4_MINI = (
+    "<|system|>{% if tools %}functools[...]{% for t in tools %}{{ t | tojson }}{% endfor %}{% endif %}<|end|>"
+    "{% for m in messages %}<|{{ m.role }}|>{% if m.content %}{{ m.content }}{% elif m.tool_calls %}"
+    '{% for call in m.tool_calls %}{"name": "{{ call.function.name }}", "arguments": '
+    "{{ call.function.arguments }}}{% endfor %}{% endif %}<|end|>{% endfor %}<|assistant|>"
+)
+
+
+def test_a_format_in_the_listing_replaces_one_that_is_not_known() -> None:
+    choice = choose_parsers(ModelFacts(PHI_4_MINI))
+    assert scanner_format(choice) == choice.rendered_call_format == "phi_functools"
+    assert not prompts_tools(choice)
 
 
 def test_calls_that_the_template_drops_are_rendered_into_the_content(chosen: ChoiceOf) -> None:

@@ -45,6 +45,26 @@ def test_thinking_stands_in_the_content_only_where_vllm_fills_no_field(
     assert template_traits(profile, prompted=True).thinking_tags == tags
 
 
+SYSTEM_LISTS = (
+    "{% for m in messages %}{% if m.role == 'system' and tools %}{{ tools | tojson }}<tool_call>{% endif %}"
+    "{% if m.role != 'tool' %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}"
+)
+
+
+def test_tools_that_are_listed_only_below_a_system_message_are_found() -> None:
+    profile = probe(SYSTEM_LISTS)
+    assert profile.lists_tools
+    assert template_traits(profile, prompted=False).system_for_tools
+    assert not template_traits(probe(SYSTEM_FIRST), prompted=False).system_for_tools
+
+
+def test_results_are_text_where_the_template_drops_them_with_the_calls() -> None:
+    profile = probe(SYSTEM_LISTS)
+    assert not template_traits(profile, prompted=False, rendered_call_format="hermes_json").native_results
+    rendering = probe(SYSTEM_LISTS.replace("m.role != 'tool'", "true"))
+    assert template_traits(rendering, prompted=False, rendered_call_format="hermes_json").native_results
+
+
 def test_the_form_of_call_ids_is_passed_on() -> None:
     profile = replace(probe(SYSTEM_FIRST), call_id_style="kimi")
     assert template_traits(profile, prompted=False).call_id_style == "kimi"

@@ -116,8 +116,10 @@ def _special_tokens(tokenizer: Any) -> dict[str, str]:
 
 
 def _added_tokens(tokenizer: Any) -> list[str]:
+    """Return the added tokens; of a tokenizer without any, such as Mistral's, the special ones."""
     added = getattr(tokenizer, "get_added_vocab", None)
-    return list(added()) if callable(added) else []
+    tokens = list(added()) if callable(added) else []
+    return tokens or list(getattr(tokenizer, "all_special_tokens", ()))
 
 
 def select_parsers(

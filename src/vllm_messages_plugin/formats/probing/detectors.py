@@ -127,6 +127,7 @@ DETECTORS: Final[tuple[FormatDetector, ...]] = (
         None,
         why_no_parser="vLLM's jamba and hunyuan_a13b break such calls when they stream",
     ),
+    _detector("tool_calls_lines", r'<tool_calls>\s*\{"name": "NAME"', None, why_no_parser=_NO_PARSER),
     _detector("hermes_json", r'<tool_call>\s*\{[^{}]*"name":\s*"NAME"', "hermes"),
     _detector(
         "json_array",
@@ -149,6 +150,8 @@ PROMPT_HINTS: Final[tuple[tuple[str, str], ...]] = (
     ("List of tools: [", "lfm2_python"),
     ("<|im_system|>tool_declare", "kimi_section"),
     ("[AVAILABLE_TOOLS]", "mistral"),
+    ("<tool_calls>", "tool_calls_lines"),
+    ("functools[", "phi_functools"),
     ("<tool_call>", "hermes_json"),
     ("<|tool_call|>", "granite_array"),
 )

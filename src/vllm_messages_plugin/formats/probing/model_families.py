@@ -95,6 +95,14 @@ FAMILIES: Final = (
         "Kimi K2 Thinking, K2.5 to K2.7", "moonshotai-Kimi-K2.5", "kimi_section", "kimi_k2", "kimi_k2"
     ),
     ModelFamily("Kimi K3", "kimi_k3", "kimi_k3", "kimi_k3", "kimi_k3"),
+    ModelFamily(
+        "MiniMax-M1",
+        "MiniMaxAI-MiniMax-M1-40k",
+        "tool_calls_lines",
+        None,
+        None,
+        "The template drops earlier calls and refuses results; the plugin renders both as text.",
+    ),
     ModelFamily("MiniMax-M2, 2.1, 2.5, 2.7", "MiniMax-M2", "minimax_invoke", "minimax_m2", "minimax_m2"),
     ModelFamily("MiniMax-M3", "MiniMaxAI-MiniMax-M3-MXFP8", "minimax_elements", "minimax_m3", "minimax_m3"),
     ModelFamily(
@@ -256,8 +264,8 @@ FAMILIES: Final = (
         "tool_calls_array",
         None,
         None,
-        "Thinks in prose, up to `[BEGIN FINAL RESPONSE]`; the template takes arguments as JSON text, so "
-        "tools are described as text.",
+        "Thinks in prose, up to `[BEGIN FINAL RESPONSE]`. The template takes arguments as JSON text, which "
+        "vLLM does not pass; the plugin renders earlier calls into the reply's text.",
     ),
     ModelFamily("Solar Open 2", "upstage-Solar-Open2-250B", "solar_open"),
     ModelFamily("Functionary 3.1", "meetkai-functionary-medium-v3.1", "functionary_tag"),

@@ -34,7 +34,7 @@ ALIASES: Final[Mapping[str, str]] = MappingProxyType(
         "iquest_q1": "iquest_xml",
         "llama3": "llama_json",
         "llama_nemotron_json": "toolcall_array",
-        "minimax": "tool_calls_array",
+        "minimax": "tool_calls_lines",
         "minimax-m2": "minimax_invoke",
         "nanbeige": "qwen_xml",
         "nemotron_json": "toolcall_array",

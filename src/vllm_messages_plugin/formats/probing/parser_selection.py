@@ -89,8 +89,8 @@ class ParserChoice:
         prompted: tools are described as text in the system prompt.
         profile: what the probe found; None without a template.
         reasons: why these parsers.
-        rendered_call_format: the template lists tools but drops earlier calls; render them into the content
-            with `call_rendering.render_calls` in this format.
+        rendered_call_format: the template lists tools but can't render earlier calls; render them into the
+            content with `call_rendering.render_calls` in this format.
     """
 
     tool_parser: str | None
@@ -129,24 +129,22 @@ def choose_parsers(facts: ModelFacts, probe_template: TemplateProbe | None = Non
         return ParserChoice(parser, parser, False, profile, (reason,))
     tools = _choose_tools(profile, facts)
     reasoning, why = _choose_reasoning(profile, tools, facts)
-    rendered_call_format = (
-        tools.call_format
-        if profile and not profile.call_format and tools.call_format in CALL_RENDERERS
-        else None
-    )
-    reasons = (tools.reason, why)
-    return ParserChoice(tools.parser, reasoning, tools.prompted, profile, reasons, rendered_call_format)
+    rendered = _rendered_call_format(profile, facts)
+    return ParserChoice(tools.parser, reasoning, tools.prompted, profile, (tools.reason, why), rendered)
 
 
 def scanner_only_format(choice: ParserChoice) -> str | None:
     """Return the template's tool-call format if this plugin's scanner reads it and no vLLM parser does.
 
-    The template must list tools and render calls and results; otherwise tools are prompted as text.
+    The template must list tools, and render calls and results or leave them to `call_rendering`; otherwise
+    tools are prompted as text.
     """
     profile = choice.profile
-    if not choice.prompted or profile is None or profile.arguments_as != "object":
+    if not choice.prompted or profile is None or not profile.lists_tools:
         return None
-    complete = profile.lists_tools and profile.renders_results
+    if choice.rendered_call_format in FORMATS:
+        return choice.rendered_call_format
+    complete = profile.renders_results and profile.arguments_as == "object"
     return profile.call_format if complete and profile.call_format in FORMATS else None
 
 
@@ -212,6 +210,19 @@ def _probed(facts: ModelFacts, probe_template: TemplateProbe | None) -> Template
     )
 
 
+def _call_format(profile: TemplateProfile, facts: ModelFacts) -> str | None:
+    return profile.call_format or profile.hinted_format or format_by_token(facts.vocabulary)
+
+
+def _rendered_call_format(profile: TemplateProfile | None, facts: ModelFacts) -> str | None:
+    """Return the format for earlier calls in the content, where the template does not render them."""
+    if profile is None or not profile.lists_tools:
+        return None
+    name = _call_format(profile, facts)
+    drops_calls = not profile.call_format or profile.arguments_as == "string"
+    return name if drops_calls and name in CALL_RENDERERS else None
+
+
 def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _ToolDecision:
     """Choose the tool parser by what the template renders."""
     if profile is None:
@@ -223,10 +234,10 @@ def _choose_tools(profile: TemplateProfile | None, facts: ModelFacts) -> _ToolDe
         return _prompted(_why_not_listed(profile.call_format))
     if profile.call_format == "unknown":
         return _prompted("The chat template writes calls in a format that no vLLM parser reads")
-    name = profile.call_format or profile.hinted_format or format_by_token(facts.vocabulary)
+    name = _call_format(profile, facts)
     if name is None:
         return _prompted("The chat template lists tools but shows no call")
-    if not profile.call_format and not profile.renders_results:
+    if not profile.call_format and not profile.renders_results and name not in CALL_RENDERERS:
         return _prompted("The chat template lists tools but shows neither calls nor results")
     return _tools_in_format(name, profile, facts)
 
@@ -245,7 +256,7 @@ def _tools_in_format(name: str, profile: TemplateProfile, facts: ModelFacts) -> 
     parser = overriding_parser(TOOL_PARSER_OVERRIDES, name, facts.model_words) or detector.tool_parser
     if parser is None:
         return _prompted(f"The chat template writes calls as {name}, but {detector.why_no_parser}")
-    if profile.arguments_as == "string":
+    if profile.arguments_as == "string" and name not in CALL_RENDERERS:
         return _prompted("The chat template takes arguments as JSON text, and vLLM passes objects")
     missing = [
         token for token in detector.required_tokens if facts.vocabulary and token not in facts.vocabulary

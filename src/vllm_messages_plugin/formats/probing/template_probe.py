@@ -112,12 +112,14 @@ def _failure(renderer: Renderer) -> str | None:
 def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
     call = _rendered_call(tooled)
     listing = tooled.try_render([sentinels.user()], [sentinels.TOOL]) or ""
+    with_system = tooled.try_render([sentinels.system(), sentinels.user()], [sentinels.TOOL]) or ""
+    call_format, hinted_format = _formats(call, f"{listing}{with_system}")
     exchange = sentinels.tool_exchange(call.arguments_as, call.content) if call else None
     roles = probe_roles(plain, tooled, exchange)
     reasoning_field = _reasoning_field(tooled, call) or _reasoning_field(plain, None)
     return TemplateProfile(
-        lists_tools=sentinels.NAME in listing,
-        call_format=detect_format(call.segment) if call else None,
+        lists_tools=sentinels.NAME in listing or sentinels.NAME in with_system,
+        call_format=call_format,
         renders_results=_renders_results(tooled, call),
         arguments_as=call.arguments_as if call else "object",
         thinking=probe_thinking(plain, _reasoning_probe(plain, tooled, call, reasoning_field)),
@@ -127,9 +129,26 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
         consecutive_users=roles.consecutive_users,
         leading_assistant=roles.leading_assistant,
         empty_call_content=_empty_content(tooled, call),
-        hinted_format=None if call else format_hinted_by_prompt(listing),
+        hinted_format=hinted_format,
         call_id_style=_call_id_style(tooled, call) if call else "any",
+        system_for_tools=sentinels.NAME in with_system and sentinels.NAME not in listing,
+        results_behind_text=_results_behind_text(tooled),
     )
+
+
+def _formats(call: _Call | None, listing: str) -> tuple[str | None, str | None]:
+    """Return the format of the rendered call; where it is not known, the one that the listing asks for."""
+    rendered = detect_format(call.segment) if call else None
+    if rendered not in (None, "unknown"):
+        return rendered, None
+    hinted = format_hinted_by_prompt(listing)
+    return (None if hinted else rendered), hinted
+
+
+def _results_behind_text(tooled: Renderer) -> bool:
+    messages = [sentinels.user(), sentinels.assistant(), sentinels.result()]
+    words = [sentinels.USER, sentinels.ANSWER, sentinels.RESULT]
+    return sentinels.in_order(tooled.try_render(messages, [sentinels.TOOL]), words)
 
 
 def _rendered_call(tooled: Renderer) -> _Call | None:

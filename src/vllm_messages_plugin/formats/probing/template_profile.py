@@ -53,10 +53,12 @@ class TemplateProfile:
     """What a chat template can do, and in which form it takes a conversation.
 
     Attributes:
-        lists_tools: the offered tools come out in the prompt.
+        lists_tools: the offered tools come out in the prompt, with or without a system message.
+        system_for_tools: they come out only if there is a system message.
         call_format: the tool-call format in which it renders earlier calls: "unknown" if no detector knows
             it, None if it renders no calls.
-        renders_results: tool results come out in the prompt.
+        renders_results: tool results come out in the prompt, behind a call or, if the template renders none,
+            behind a reply's text.
         arguments_as: whether it takes the arguments of a call as an object or as JSON text.
         thinking: how it makes its model think; None if it does not.
         reasoning_field: the message field whose text it renders as earlier thinking.
@@ -67,7 +69,9 @@ class TemplateProfile:
         leading_assistant: it takes an assistant message before the first user message.
         empty_call_content: the content for an assistant message that only calls: "" or None.
         error: why the template could not be probed; then every other field claims nothing.
-        hinted_format: the tool-call format that its tool listing asks for, if it renders no calls.
+        hinted_format: the tool-call format that its tool listing asks for, if it renders no calls in a format
+            that is known.
+        results_behind_text: tool results come out behind a reply's text too, without a call.
         call_id_style: the form that the ids of tool calls must have for it.
     """
 
@@ -85,6 +89,8 @@ class TemplateProfile:
     error: str | None = None
     hinted_format: str | None = None
     call_id_style: CallIdStyle = "any"
+    system_for_tools: bool = False
+    results_behind_text: bool = False
 
 
 def error_profile(error: str) -> TemplateProfile:

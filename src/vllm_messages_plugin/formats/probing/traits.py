@@ -42,6 +42,8 @@ def template_traits(
         render_calls=partial(render_calls, rendered_call_format) if rendered_call_format else None,
         thinking_tags=_thinking_tags(profile),
         call_id_style=profile.call_id_style,
+        native_results=profile.results_behind_text if rendered_call_format else True,
+        system_for_tools=profile.system_for_tools,
     )
 
 

@@ -214,6 +214,7 @@ _ALL: Final = (
     # objects with the name inside
     _format("toolcall_array", TOOLCALL),
     _format("tool_calls_array", TOOL_CALLS),
+    _format("tool_calls_lines", TOOL_CALLS),
     _format("granite_array", GRANITE),
     _format("granite_object", GRANITE),
     _format("granite_20b", SectionSyntax((OBJECT,), "<function_call>", "</function_call>")),
