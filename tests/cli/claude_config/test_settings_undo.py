@@ -87,20 +87,3 @@ def test_a_backup_that_is_gone_undoes_nothing(home: Path) -> None:
     with pytest.raises(UnusableSettingsError, match="is missing"):
         undo(path, kept(path), force=False)
     assert json.loads(path.read_text()) == {"a": 1}
-
-
-def test_a_journal_that_makes_no_sense_is_said(home: Path) -> None:
-    path = home / "settings.json"
-    write(path, {"a": 1})
-    kept(path).file.write_text("{")
-    with pytest.raises(UnusableSettingsError, match="not a valid journal"):
-        undo(path, kept(path), force=False)
-
-
-def test_backups_and_journal_are_for_their_owner_only(home: Path) -> None:
-    path = home / "settings.json"
-    path.write_text('{"env": {"ANTHROPIC_AUTH_TOKEN": "secret"}}')
-    path.chmod(0o644)
-    write(path, {"a": 1})
-    modes = {stat.S_IMODE(entry.stat().st_mode) for entry in kept(path).folder.iterdir()}
-    assert modes == {0o600}

@@ -2,9 +2,7 @@
 
 import pytest
 
-from vllm_messages_plugin.cli import vllm_options as module
 from vllm_messages_plugin.cli.flags.agent_options import agent_options
-from vllm_messages_plugin.cli.vllm_options import vllm_options
 
 
 def test_only_what_this_vllm_has_is_advised() -> None:
@@ -36,14 +34,3 @@ def test_speculation_uses_what_is_installed_and_is_measured_first() -> None:
     *_, suffix = agent_options(None, None, {"arctic_inference"})
     assert ("ngram" in plain.value, "suffix" in suffix.value) == (True, True)
     assert plain.measure_first
-
-
-def test_the_installed_vllms_options_are_read_from_its_source() -> None:
-    options = vllm_options()
-    assert options is not None
-    assert {"--max-model-len", "--scheduling-policy", "--api-server-count"} <= options
-
-
-def test_without_vllm_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert vllm_options.__wrapped__() is None
