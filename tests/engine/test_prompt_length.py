@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.parsing import tokenizer_of
-from translate.asking import conversation, user
+from translate.conversations import conversation, user
 from vllm_messages_plugin.engine.prompt_length import SAMPLE_CHARACTERS, SAMPLES, PromptLengthLimit
 from vllm_messages_plugin.wire.errors import MessagesError
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from vllm.exceptions import VLLMValidationError
 
-from translate.asking import conversation, user
+from translate.conversations import conversation, user
 from vllm_messages_plugin.engine.generate import _refusal, chat_request
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.translate.sampling import sampling

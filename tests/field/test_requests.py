@@ -3,7 +3,17 @@
 import jinja2
 import pytest
 
-from translate.asking import assistant, conversation, image, result, system, told, tool, use, user
+from translate.conversations import (
+    assistant,
+    chat_messages,
+    conversation,
+    image,
+    result,
+    system,
+    tool,
+    use,
+    user,
+)
 from vllm_messages_plugin.formats.probing.parser_selection import ModelFacts, choose_parsers
 from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
@@ -60,7 +70,7 @@ async def read(*messages: object) -> CountTokensRequest:
 
 async def test_an_image_in_an_earlier_result_does_not_end_the_session_of_a_text_model() -> None:
     asked = await read(*SEEN_BEFORE)
-    [*_, answered, _, _] = told(*asked.model_dump(exclude_none=True)["messages"])
+    [*_, answered, _, _] = chat_messages(*asked.model_dump(exclude_none=True)["messages"])
     assert answered["content"] == "[An image, which this model cannot see]"
 
 
@@ -73,5 +83,7 @@ async def test_an_image_in_the_newest_result_is_refused_by_name() -> None:
 
 def test_a_system_message_without_markup_of_its_own_is_folded_into_marked_text() -> None:
     """DeepSeek V4 writes it without a tag, so that it ran into the user's words."""
-    [said] = told(user("fix the bug"), system("Plan mode is on."), traits=TemplateTraits(inline_system=False))
+    [said] = chat_messages(
+        user("fix the bug"), system("Plan mode is on."), traits=TemplateTraits(inline_system=False)
+    )
     assert said["content"] == "fix the bug\n\n<system-reminder>\nPlan mode is on.\n</system-reminder>"

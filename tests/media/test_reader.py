@@ -9,7 +9,7 @@ import pytest
 
 from request_table.image_file import image_file
 from request_table.pdf_file import pdf
-from translate.asking import PNG_DATA, Json, assistant, image, result, system, text, use, user
+from translate.conversations import PNG_DATA, Json, assistant, image, result, system, text, use, user
 from vllm_messages_plugin.media import pdf as pdf_reader
 from vllm_messages_plugin.media import reader
 from vllm_messages_plugin.media.allowance import MediaAllowance

@@ -30,7 +30,7 @@ CALL_LATE = '<tool_call>\n{"name": "late", "arguments": {"city": "Oslo"}}\n</too
 CALLED_LATE: list[Json] = [{"type": "tool_use", "name": "late", "input": {"city": "Oslo"}}]
 
 
-def told(name: str, words: str, *messages: Json, **fields: Any) -> Row:
+def with_system_text(name: str, words: str, *messages: Json, **fields: Any) -> Row:
     """A row whose system message stands in its place, or marked in a user turn beside it."""
     return Row(
         name,
@@ -96,9 +96,9 @@ SYSTEMS = [
         body(system("Be brief.")),
         [f"{HEAD}Be brief.<|im_end|>", "<|im_start|>user\n"],
     ),
-    told("a system message after the user", "Be brief.", user("Hi."), system("Be brief.")),
-    told("a system message as a string", "Be brief.", user("Hi."), said("system", "Be brief.")),
-    told(
+    with_system_text("a system message after the user", "Be brief.", user("Hi."), system("Be brief.")),
+    with_system_text("a system message as a string", "Be brief.", user("Hi."), said("system", "Be brief.")),
+    with_system_text(
         "a system message before a reply",
         "Be brief.",
         user("Hi."),
@@ -106,7 +106,7 @@ SYSTEMS = [
         assistant("Hi!"),
         user("So?"),
     ),
-    told(
+    with_system_text(
         "a system message after a reply",
         "Be brief.",
         user("Hi."),
@@ -114,14 +114,14 @@ SYSTEMS = [
         system("Be brief."),
         user("So?"),
     ),
-    told(
+    with_system_text(
         "a system message after a server's result",
         "Be brief.",
         user("Hi."),
         assistant({"type": "web_search_tool_result", "tool_use_id": "s", "content": []}),
         system("Be brief."),
     ),
-    told(
+    with_system_text(
         "a system message after a tool's result",
         "Be brief.",
         user("Weather?"),
@@ -141,14 +141,14 @@ SYSTEMS = [
         ["Hi!"],
         lacks=[HEAD, "reminder"],
     ),
-    told(
+    with_system_text(
         "a system message that stays",
         "Be brief.",
         user("Hi."),
         system("Be brief.", clear_at="never"),
         user("So?"),
     ),
-    told(
+    with_system_text(
         "a system message that clears nothing yet",
         "Be brief.",
         user("Hi."),
@@ -190,7 +190,7 @@ SYSTEMS = [
         lacks=["billing"],
     ),
     Row("a billing line alone", ask("Hi.", system=BILLING), ["user\nHi."], lacks=["billing", HEAD]),
-    told(
+    with_system_text(
         "a billing line in a system message",
         "Be brief.",
         user("Hi."),

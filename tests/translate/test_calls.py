@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.asking import assistant, call, result, says_assistant, says_tool, says_user, told, use, user
+from translate.conversations import (
+    assistant,
+    assistant_message,
+    call,
+    chat_messages,
+    result,
+    tool_message,
+    use,
+    user,
+    user_message,
+)
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.calls import EarlierCalls, nine_alphanumeric
 
@@ -21,32 +31,32 @@ SESSION = [
 
 
 def test_kimis_ids_are_names_numbered_over_the_conversation() -> None:
-    assert told(*SESSION, traits=KIMI) == [
-        says_user("Hi"),
-        says_assistant("", call("functions.read:0", "read"), call("functions.write:1", "write")),
-        says_tool("functions.read:0", "1", "read"),
-        says_tool("functions.write:1", "2", "write"),
-        says_assistant("", call("functions.read:2", "read")),
-        says_tool("functions.read:2", "3", "read"),
+    assert chat_messages(*SESSION, traits=KIMI) == [
+        user_message("Hi"),
+        assistant_message("", call("functions.read:0", "read"), call("functions.write:1", "write")),
+        tool_message("functions.read:0", "1", "read"),
+        tool_message("functions.write:1", "2", "write"),
+        assistant_message("", call("functions.read:2", "read")),
+        tool_message("functions.read:2", "3", "read"),
     ]
 
 
 def test_other_templates_get_the_ids_of_the_wire() -> None:
-    ids = [message["tool_call_id"] for message in told(*SESSION) if message["role"] == "tool"]
+    ids = [message["tool_call_id"] for message in chat_messages(*SESSION) if message["role"] == "tool"]
     assert ids == ["toolu_1", "toolu_2", "toolu_3"]
 
 
 def test_a_tool_of_a_toolset_is_called_by_its_name_in_the_prompt() -> None:
     shot = use("a", "screenshot") | {"toolset_name": "computer"}
     computer = {"type": "computer_toolset_20260801"}
-    [_, called, answered] = told(
+    [_, called, answered] = chat_messages(
         user("Hi"), assistant(shot), user(result("a", "1")), traits=KIMI, tools=[computer]
     )
     assert called["tool_calls"][0]["id"] == answered["tool_call_id"] == "functions.computer_screenshot:0"
 
 
 def test_nine_characters_are_the_same_in_a_call_and_its_result() -> None:
-    [_, first, *results, second, last] = told(*SESSION, traits=NINE)
+    [_, first, *results, second, last] = chat_messages(*SESSION, traits=NINE)
     ids = [made["id"] for message in (first, second) for made in message["tool_calls"]]
     assert [result["tool_call_id"] for result in [*results, last]] == ids
     assert len(set(ids)) == 3
@@ -59,12 +69,12 @@ def test_an_id_of_nine_characters_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("traits", [KIMI, NINE], ids=["kimi", "nine"])
 def test_a_result_without_its_call_fails_nothing(traits: TemplateTraits) -> None:
-    [_, answered] = told(user("Hi", result("toolu_9", "1")), traits=traits)
+    [_, answered] = chat_messages(user("Hi", result("toolu_9", "1")), traits=traits)
     assert answered["role"] == "tool"
 
 
 def test_a_result_without_its_call_stands_behind_the_others() -> None:
-    [*_, first, second] = told(*SESSION[:2], user(result("toolu_9", "9"), result("toolu_2", "2")))
+    [*_, first, second] = chat_messages(*SESSION[:2], user(result("toolu_9", "9"), result("toolu_2", "2")))
     assert (first["content"], second["content"]) == ("2", "9")
 
 

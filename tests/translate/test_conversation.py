@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from translate.asking import (
+from translate.conversations import (
     NATIVE,
     PROMPTED,
     SIGNER,
@@ -13,22 +13,22 @@ from translate.asking import (
     VISION,
     Json,
     assistant,
+    assistant_message,
     call,
+    chat_messages,
     conversation,
     image,
     picture,
     result,
-    says_assistant,
-    says_system,
-    says_tool,
-    says_user,
     system,
+    system_message,
     text,
     thinking,
-    told,
     tool,
+    tool_message,
     use,
     user,
+    user_message,
 )
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.conversation import FAILED_RESULT, OPENING_USER_TURN, SYSTEM_FOR_TOOLS
@@ -36,8 +36,8 @@ from vllm_messages_plugin.translate.turns import STAND_IN_LENGTH
 
 ASKED = user("Hi")
 CALLED = assistant(use("a"), use("b", "g"))
-TOLD_ASKED = says_user("Hi")
-TOLD_CALLED = says_assistant("", call("a"), call("b", "g"))
+TOLD_ASKED = user_message("Hi")
+TOLD_CALLED = assistant_message("", call("a"), call("b", "g"))
 
 
 def plain(role: str, content: str) -> Json:
@@ -49,30 +49,30 @@ def plain(role: str, content: str) -> Json:
 TEXTS: dict[str, tuple[list[Json], list[Json]]] = {
     "a string": ([plain("user", "Hi")], [TOLD_ASKED]),
     "a list of one text": ([ASKED], [TOLD_ASKED]),
-    "two texts": ([user("a", "b")], [says_user("a\n\nb")]),
-    "texts keep their white space": ([user(" a\n")], [says_user(" a\n")]),
-    "blank texts say nothing": ([user("a", " \n", "", "b")], [says_user("a\n\nb")]),
-    "two user turns are one": ([plain("user", "a"), user("b")], [says_user("a\n\nb")]),
-    "an empty turn between": ([user("a"), assistant(), user("b")], [says_user("a\n\nb")]),
+    "two texts": ([user("a", "b")], [user_message("a\n\nb")]),
+    "texts keep their white space": ([user(" a\n")], [user_message(" a\n")]),
+    "blank texts say nothing": ([user("a", " \n", "", "b")], [user_message("a\n\nb")]),
+    "two user turns are one": ([plain("user", "a"), user("b")], [user_message("a\n\nb")]),
+    "an empty turn between": ([user("a"), assistant(), user("b")], [user_message("a\n\nb")]),
     "turn by turn": (
         [ASKED, plain("assistant", "Hello"), user("Bye")],
-        [TOLD_ASKED, says_assistant("Hello"), says_user("Bye")],
+        [TOLD_ASKED, assistant_message("Hello"), user_message("Bye")],
     ),
     "two assistant turns are one": (
         [ASKED, assistant("a"), assistant(use("a"))],
-        [TOLD_ASKED, says_assistant("a", call("a"))],
+        [TOLD_ASKED, assistant_message("a", call("a"))],
     ),
     "a reply may come first": (
         [plain("assistant", "Hello"), ASKED],
-        [says_assistant("Hello"), TOLD_ASKED],
+        [assistant_message("Hello"), TOLD_ASKED],
     ),
-    "nothing but blanks": ([user("", " ")], [says_user(OPENING_USER_TURN)]),
+    "nothing but blanks": ([user("", " ")], [user_message(OPENING_USER_TURN)]),
 }
 
 
 @pytest.mark.parametrize(("messages", "expected"), TEXTS.values(), ids=TEXTS.keys())
 def test_text(messages: list[Json], expected: list[Json]) -> None:
-    assert told(*messages) == expected
+    assert chat_messages(*messages) == expected
 
 
 @pytest.mark.parametrize("traits", [NATIVE, PROMPTED, STRICT], ids=["native", "prompted", "strict"])
@@ -85,8 +85,8 @@ def test_a_string_and_a_list_of_one_text_read_the_same(traits: TemplateTraits) -
         plain("user", "c"),
     ]
     lists = [{**each, "content": [text(each["content"])]} for each in strings]
-    as_strings = told(*strings, user(result("x", "r")), system="head", traits=traits)
-    as_lists = told(*lists, user(result("x", [text("r")])), system=[text("head")], traits=traits)
+    as_strings = chat_messages(*strings, user(result("x", "r")), system="head", traits=traits)
+    as_lists = chat_messages(*lists, user(result("x", [text("r")])), system=[text("head")], traits=traits)
     assert as_strings == as_lists
 
 
@@ -95,92 +95,94 @@ def test_a_string_and_a_list_of_one_text_read_the_same(traits: TemplateTraits) -
 RESULTS: dict[str, tuple[Json, list[Json]]] = {
     "in order": (
         user(result("a", "1"), result("b", "2")),
-        [says_tool("a", "1"), says_tool("b", "2", "g")],
+        [tool_message("a", "1"), tool_message("b", "2", "g")],
     ),
     "in the order of the calls": (
         user(result("b", "2"), result("a", "1")),
-        [says_tool("a", "1"), says_tool("b", "2", "g")],
+        [tool_message("a", "1"), tool_message("b", "2", "g")],
     ),
     "text around them keeps its place": (
         user("before", result("a", "1"), "after"),
-        [says_user("before"), says_tool("a", "1"), says_user("after")],
+        [user_message("before"), tool_message("a", "1"), user_message("after")],
     ),
     "text between them keeps its place": (
         user(result("b", "2"), "between", result("a", "1")),
-        [says_tool("b", "2", "g"), says_user("between"), says_tool("a", "1")],
+        [tool_message("b", "2", "g"), user_message("between"), tool_message("a", "1")],
     ),
-    "no content": (user(result("a")), [says_tool("a", "")]),
-    "null content": (user(result("a", None)), [says_tool("a", "")]),
-    "empty content": (user(result("a", [])), [says_tool("a", "")]),
-    "several texts": (user(result("a", [text("1"), text("2")])), [says_tool("a", "1\n\n2")]),
-    "a failure": (user(result("a", "no", is_error=True)), [says_tool("a", FAILED_RESULT + "no")]),
-    "a failure without words": (user(result("a", is_error=True)), [says_tool("a", FAILED_RESULT)]),
-    "no failure": (user(result("a", "yes", is_error=False)), [says_tool("a", "yes")]),
+    "no content": (user(result("a")), [tool_message("a", "")]),
+    "null content": (user(result("a", None)), [tool_message("a", "")]),
+    "empty content": (user(result("a", [])), [tool_message("a", "")]),
+    "several texts": (user(result("a", [text("1"), text("2")])), [tool_message("a", "1\n\n2")]),
+    "a failure": (user(result("a", "no", is_error=True)), [tool_message("a", FAILED_RESULT + "no")]),
+    "a failure without words": (user(result("a", is_error=True)), [tool_message("a", FAILED_RESULT)]),
+    "no failure": (user(result("a", "yes", is_error=False)), [tool_message("a", "yes")]),
     "of a call that is not there": (
         user(result("z", "9"), result("a", "1")),
-        [says_tool("a", "1"), says_tool("z", "9", None)],
+        [tool_message("a", "1"), tool_message("z", "9", None)],
     ),
     "an unknown block": (
         user(result("a", [{"type": "new", "x": 1}])),
-        [says_tool("a", '[new: {"type":"new","x":1}]')],
+        [tool_message("a", '[new: {"type":"new","x":1}]')],
     ),
     "a search result": (
         user(result("a", [{"type": "search_result", "source": "s", "title": "t", "content": [text("1")]}])),
-        [says_tool("a", '<search_result source="s" title="t">\n1\n</search_result>')],
+        [tool_message("a", '<search_result source="s" title="t">\n1\n</search_result>')],
     ),
     "a document": (
         user(result("a", [{"type": "document", "source": {"type": "content", "content": "1"}}])),
-        [says_tool("a", "<document>\n1\n</document>")],
+        [tool_message("a", "<document>\n1\n</document>")],
     ),
 }
 
 
 @pytest.mark.parametrize(("results", "expected"), RESULTS.values(), ids=RESULTS.keys())
 def test_results(results: Json, expected: list[Json]) -> None:
-    assert told(ASKED, CALLED, results) == [TOLD_ASKED, TOLD_CALLED, *expected]
+    assert chat_messages(ASKED, CALLED, results) == [TOLD_ASKED, TOLD_CALLED, *expected]
 
 
 def test_a_turn_of_calls_alone_has_empty_content() -> None:
-    assert told(ASKED, assistant(use("a", city="Zürich"))) == [
+    assert chat_messages(ASKED, assistant(use("a", city="Zürich"))) == [
         TOLD_ASKED,
-        says_assistant("", call("a", arguments='{"city": "Zürich"}')),
+        assistant_message("", call("a", arguments='{"city": "Zürich"}')),
     ]
 
 
 def test_a_turn_of_calls_alone_has_the_content_the_template_wants() -> None:
-    [_, said] = told(ASKED, assistant(use("a")), traits=TemplateTraits(empty_call_content=None))
+    [_, said] = chat_messages(ASKED, assistant(use("a")), traits=TemplateTraits(empty_call_content=None))
     assert said["content"] is None
 
 
 def test_text_beside_calls_is_their_content() -> None:
-    [_, said] = told(ASKED, assistant("Look.", use("a")), traits=TemplateTraits(empty_call_content=None))
-    assert said == says_assistant("Look.", call("a"))
+    [_, said] = chat_messages(
+        ASKED, assistant("Look.", use("a")), traits=TemplateTraits(empty_call_content=None)
+    )
+    assert said == assistant_message("Look.", call("a"))
 
 
 def test_ids_that_come_back_in_a_later_turn_leave_the_earlier_results_alone() -> None:
     first = [ASKED, assistant(use("0", "f"), use("1", "g")), user(result("0", "a"), result("1", "b"))]
     later = [assistant(use("1", "h"), use("0", "i")), user(result("1", "c"), result("0", "d"))]
-    assert told(*first, *later)[: len(told(*first))] == told(*first)
-    assert told(*first, *later)[-2:] == [says_tool("1", "c", "h"), says_tool("0", "d", "i")]
+    assert chat_messages(*first, *later)[: len(chat_messages(*first))] == chat_messages(*first)
+    assert chat_messages(*first, *later)[-2:] == [tool_message("1", "c", "h"), tool_message("0", "d", "i")]
 
 
 # Images.
 
 
 def test_an_image_is_a_part_of_its_turn() -> None:
-    assert told(user("What is it?", image()), traits=VISION) == [
-        says_user([text("What is it?"), picture()]),
+    assert chat_messages(user("What is it?", image()), traits=VISION) == [
+        user_message([text("What is it?"), picture()]),
     ]
 
 
 def test_images_of_results_go_to_the_following_user_turn() -> None:
     results = user(result("a", [text("1"), image()]), result("b", [image()]), "See?")
-    assert told(ASKED, CALLED, results, traits=VISION) == [
+    assert chat_messages(ASKED, CALLED, results, traits=VISION) == [
         TOLD_ASKED,
         TOLD_CALLED,
-        says_tool("a", "1"),
-        says_tool("b", "(the result is the image that follows)", "g"),
-        says_user([picture(), picture(), text("See?")]),
+        tool_message("a", "1"),
+        tool_message("b", "(the result is the image that follows)", "g"),
+        user_message([picture(), picture(), text("See?")]),
     ]
 
 
@@ -204,9 +206,9 @@ THOUGHTS: dict[str, tuple[list[Json], str | None]] = {
 @pytest.mark.parametrize(("blocks", "expected"), THOUGHTS.values(), ids=THOUGHTS.keys())
 def test_thinking_is_given_back(blocks: list[Json], expected: str | None) -> None:
     reasoning = {} if expected is None else {"reasoning": expected}
-    assert told(ASKED, assistant(*blocks, "Yes.", use("a"))) == [
+    assert chat_messages(ASKED, assistant(*blocks, "Yes.", use("a"))) == [
         TOLD_ASKED,
-        says_assistant("Yes.", call("a"), **reasoning),
+        assistant_message("Yes.", call("a"), **reasoning),
     ]
 
 
@@ -228,15 +230,15 @@ SERVER_BLOCKS: dict[str, tuple[Json, str]] = {
 @pytest.mark.parametrize(("block", "words"), SERVER_BLOCKS.values(), ids=SERVER_BLOCKS.keys())
 @pytest.mark.parametrize("traits", [NATIVE, PROMPTED], ids=["native", "prompted"])
 def test_a_block_that_cannot_be_shown_is_described(traits: TemplateTraits, block: Json, words: str) -> None:
-    [_, said] = told(ASKED, assistant(block), traits=traits)
-    assert said == says_assistant(words)
-    assert told(user(block), traits=traits) == [says_user(words)]
-    assert told(ASKED, system(block), traits=traits)[-1]["content"].endswith(words)
+    [_, said] = chat_messages(ASKED, assistant(block), traits=traits)
+    assert said == assistant_message(words)
+    assert chat_messages(user(block), traits=traits) == [user_message(words)]
+    assert chat_messages(ASKED, system(block), traits=traits)[-1]["content"].endswith(words)
 
 
 def test_what_stands_in_for_a_block_is_bounded() -> None:
     huge = {"type": "new", "x": "y" * 1_000_000}
-    [said] = told(user(huge))
+    [said] = chat_messages(user(huge))
     assert len(said["content"]) < STAND_IN_LENGTH + 100
     assert said["content"].startswith('[new: {"type":"new","x":"yyy')
 
@@ -253,7 +255,7 @@ MISPLACED: dict[str, list[Json]] = {
 
 @pytest.mark.parametrize("messages", MISPLACED.values(), ids=MISPLACED.keys())
 def test_a_block_in_a_place_it_has_no_business_in_fails_nothing(messages: list[Json]) -> None:
-    assert str(told(*messages)[-1]["content"]).startswith("[")
+    assert str(chat_messages(*messages)[-1]["content"]).startswith("[")
 
 
 # Prefill.
@@ -279,7 +281,7 @@ def test_only_a_reply_that_was_begun_is_continued(messages: list[Json], continue
 
 
 def test_a_prefill_is_the_last_message_as_it_was_written() -> None:
-    assert told(ASKED, assistant("The answer is "))[-1] == says_assistant("The answer is ")
+    assert chat_messages(ASKED, assistant("The answer is "))[-1] == assistant_message("The answer is ")
 
 
 # Tools as text.
@@ -299,10 +301,10 @@ def test_without_native_tools_calls_and_results_are_text() -> None:
     assert '{"name": "f", "description": "d", "parameters": {"type": "object"}}' in head["content"]
     assert rest == [
         TOLD_ASKED,
-        says_assistant(
+        assistant_message(
             'Look.\n<tool_call>\n{"name": "f", "arguments": {"city": "Oslo"}}\n</tool_call>',
         ),
-        says_user("<tool_response>\nResult of f:\nrain\n</tool_response>\n\nAnd?"),
+        user_message("<tool_response>\nResult of f:\nrain\n</tool_response>\n\nAnd?"),
     ]
     assert found.tools == ()
     assert [each["function"]["name"] for each in found.callable_tools] == ["f"]
@@ -322,12 +324,12 @@ def test_without_native_tools_calls_and_results_are_text() -> None:
     ids=["failed", "failed-unknown", "unknown", "empty"],
 )
 def test_without_native_tools_a_result_says_whose_it_is(given: Json, words: str) -> None:
-    assert told(ASKED, assistant(use("a")), user(given), traits=PROMPTED)[-1] == says_user(words)
+    assert chat_messages(ASKED, assistant(use("a")), user(given), traits=PROMPTED)[-1] == user_message(words)
 
 
 def test_without_native_tools_results_keep_the_order_of_their_calls_and_their_images() -> None:
     traits = TemplateTraits(native_tools=False, images=True)
-    [*_, last] = told(ASKED, CALLED, user(result("b", "2"), result("a", [image()])), traits=traits)
+    [*_, last] = chat_messages(ASKED, CALLED, user(result("b", "2"), result("a", [image()])), traits=traits)
     assert last["content"] == [
         text("<tool_response>\nResult of f:\n\n</tool_response>"),
         picture(),
@@ -336,7 +338,10 @@ def test_without_native_tools_results_keep_the_order_of_their_calls_and_their_im
 
 
 def test_without_tools_nothing_is_said_of_tools() -> None:
-    assert told(ASKED, system="Be brief.", traits=PROMPTED) == [says_system("Be brief."), TOLD_ASKED]
+    assert chat_messages(ASKED, system="Be brief.", traits=PROMPTED) == [
+        system_message("Be brief."),
+        TOLD_ASKED,
+    ]
 
 
 # Templates that drop what was called and thought earlier.
@@ -347,7 +352,7 @@ TAGGING = TemplateTraits(thinking_tags=("<think>", "</think>"))
 
 def test_results_are_user_text_for_a_template_that_drops_them_too() -> None:
     traits = replace(WRITING, native_results=False)
-    messages = told(ASKED, assistant(use("a")), user(result("a", "42")), traits=traits)
+    messages = chat_messages(ASKED, assistant(use("a")), user(result("a", "42")), traits=traits)
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
     assert "42" in str(messages[-1]["content"])
 
@@ -355,22 +360,24 @@ def test_results_are_user_text_for_a_template_that_drops_them_too() -> None:
 def test_a_template_that_lists_tools_below_a_system_text_gets_one_when_there_are_tools() -> None:
     traits = TemplateTraits(system_for_tools=True)
     tools = [{"name": "f", "input_schema": {"type": "object"}}]
-    assert told(ASKED, traits=traits, tools=tools)[0] == says_system(SYSTEM_FOR_TOOLS)
-    assert told(ASKED, traits=traits, tools=tools, system="Be brief.")[0] == says_system("Be brief.")
-    assert told(ASKED, traits=traits) == [TOLD_ASKED]
+    assert chat_messages(ASKED, traits=traits, tools=tools)[0] == system_message(SYSTEM_FOR_TOOLS)
+    assert chat_messages(ASKED, traits=traits, tools=tools, system="Be brief.")[0] == system_message(
+        "Be brief."
+    )
+    assert chat_messages(ASKED, traits=traits) == [TOLD_ASKED]
 
 
 def test_calls_are_written_out_for_a_template_that_drops_them() -> None:
-    said = told(ASKED, assistant("Look.", use("a", x=1), use("b", "g")), traits=WRITING)[1]
-    assert said == says_assistant("Look.\nf{'x': 1}|g{}")
-    assert told(ASKED, CALLED, traits=WRITING)[1] == says_assistant("f{}|g{}")
+    said = chat_messages(ASKED, assistant("Look.", use("a", x=1), use("b", "g")), traits=WRITING)[1]
+    assert said == assistant_message("Look.\nf{'x': 1}|g{}")
+    assert chat_messages(ASKED, CALLED, traits=WRITING)[1] == assistant_message("f{}|g{}")
 
 
 def test_calls_that_are_text_stand_where_the_model_wrote_them() -> None:
     turn = assistant("Look.", use("a", x=1), "And there.", use("b", "g"), use("c", "h"), "Done.")
     written = "Look.\nf{'x': 1}\nAnd there.\ng{}|h{}\nDone."
-    assert told(ASKED, turn, user("Go on."), traits=WRITING)[1] == says_assistant(written)
-    prompted = told(ASKED, turn, user("Go on."), traits=PROMPTED)[1]["content"]
+    assert chat_messages(ASKED, turn, user("Go on."), traits=WRITING)[1] == assistant_message(written)
+    prompted = chat_messages(ASKED, turn, user("Go on."), traits=PROMPTED)[1]["content"]
     places = [prompted.index(each) for each in ("Look.", '"f"', "And there.", '"g"', '"h"', "Done.")]
     assert places == sorted(places)
 
@@ -379,15 +386,15 @@ def test_results_of_calls_that_are_written_out_are_results_still() -> None:
     found = conversation(
         ASKED, CALLED, user(result("b", "2"), result("a", "1")), tools=[tool("f")], traits=WRITING
     )
-    assert found.messages[2:] == (says_tool("a", "1"), says_tool("b", "2", "g"))
+    assert found.messages[2:] == (tool_message("a", "1"), tool_message("b", "2", "g"))
     assert [each["function"]["name"] for each in found.tools] == ["f"]
 
 
 def test_thoughts_are_written_into_the_content_of_a_template_without_a_field_for_them() -> None:
-    assert told(ASKED, assistant(thinking("because"), "Yes.", use("a")), traits=TAGGING)[1] == says_assistant(
-        "<think>\nbecause\n</think>\n\nYes.", call("a")
-    )
-    assert told(ASKED, assistant("Yes."), traits=TAGGING)[1] == says_assistant("Yes.")
+    assert chat_messages(ASKED, assistant(thinking("because"), "Yes.", use("a")), traits=TAGGING)[
+        1
+    ] == assistant_message("<think>\nbecause\n</think>\n\nYes.", call("a"))
+    assert chat_messages(ASKED, assistant("Yes."), traits=TAGGING)[1] == assistant_message("Yes.")
 
 
 # What a broken reply has left in a history.
@@ -395,7 +402,9 @@ def test_thoughts_are_written_into_the_content_of_a_template_without_a_field_for
 
 def test_thinking_without_a_signature_is_read() -> None:
     unsigned = [{"type": "thinking", "thinking": shown, "signature": None} for shown in ("", "because")]
-    assert told(ASKED, assistant(*unsigned, "Yes."))[1] == says_assistant("Yes.", reasoning="because")
+    assert chat_messages(ASKED, assistant(*unsigned, "Yes."))[1] == assistant_message(
+        "Yes.", reasoning="because"
+    )
 
 
 # Strict templates.
@@ -405,52 +414,52 @@ STRICTNESS: dict[str, tuple[TemplateTraits, dict[str, Any], list[Json], list[Jso
         TemplateTraits(leading_system=False),
         {"system": "s"},
         [ASKED],
-        [says_user("s\n\nHi")],
+        [user_message("s\n\nHi")],
     ),
     "no system role, an image": (
         TemplateTraits(leading_system=False, images=True),
         {"system": "s"},
         [user(image())],
-        [says_user([text("s"), picture()])],
+        [user_message([text("s"), picture()])],
     ),
     "no system role, a reply first": (
         TemplateTraits(leading_system=False),
         {"system": "s"},
         [assistant("a"), ASKED],
-        [says_user("s"), says_assistant("a"), TOLD_ASKED],
+        [user_message("s"), assistant_message("a"), TOLD_ASKED],
     ),
     "no system role, a result first": (
         TemplateTraits(leading_system=False),
         {"system": "s"},
         [user(result("a", "1"))],
-        [says_user("s"), says_tool("a", "1", None)],
+        [user_message("s"), tool_message("a", "1", None)],
     ),
     "a reply may not come first": (
         TemplateTraits(leading_assistant=False),
         {},
         [assistant("a"), ASKED],
-        [says_user(OPENING_USER_TURN), says_assistant("a"), TOLD_ASKED],
+        [user_message(OPENING_USER_TURN), assistant_message("a"), TOLD_ASKED],
     ),
     "a reply may not come first, with a head": (
         TemplateTraits(leading_assistant=False),
         {"system": "s"},
         [assistant("a"), ASKED],
-        [says_system("s"), says_user(OPENING_USER_TURN), says_assistant("a"), TOLD_ASKED],
+        [system_message("s"), user_message(OPENING_USER_TURN), assistant_message("a"), TOLD_ASKED],
     ),
     "neither": (
         STRICT,
         {"system": "s"},
         [assistant("a"), ASKED],
-        [says_user("s"), says_assistant("a"), TOLD_ASKED],
+        [user_message("s"), assistant_message("a"), TOLD_ASKED],
     ),
     "neither, and no head": (STRICT, {}, [ASKED], [TOLD_ASKED]),
     "nothing but a head": (
         NATIVE,
         {"system": "s"},
         [user()],
-        [says_system("s"), says_user(OPENING_USER_TURN)],
+        [system_message("s"), user_message(OPENING_USER_TURN)],
     ),
-    "nothing but a head, no system role": (STRICT, {"system": "s"}, [user()], [says_user("s")]),
+    "nothing but a head, no system role": (STRICT, {"system": "s"}, [user()], [user_message("s")]),
 }
 
 
@@ -460,7 +469,7 @@ STRICTNESS: dict[str, tuple[TemplateTraits, dict[str, Any], list[Json], list[Jso
 def test_strict_templates_get_the_opening_they_want(
     traits: TemplateTraits, fields: dict[str, Any], messages: list[Json], expected: list[Json]
 ) -> None:
-    assert told(*messages, traits=traits, **fields) == expected
+    assert chat_messages(*messages, traits=traits, **fields) == expected
 
 
 # What is asked of the reply.
@@ -475,4 +484,4 @@ def test_a_schema_is_handed_on() -> None:
 
 def test_reading_a_request_leaves_it_as_it_was() -> None:
     messages = [system("s"), ASKED, CALLED, user(result("b"), result("a"))]
-    assert told(*messages, system="head") == told(*messages, system="head")
+    assert chat_messages(*messages, system="head") == chat_messages(*messages, system="head")

@@ -4,21 +4,21 @@ from typing import Any
 
 import pytest
 
-from translate.asking import (
+from translate.conversations import (
     NATIVE,
     PROMPTED,
     VISION,
     Json,
     assistant,
+    chat_messages,
     image,
     picture,
     result,
-    says_tool,
-    says_user,
     text,
-    told,
+    tool_message,
     use,
     user,
+    user_message,
 )
 from vllm_messages_plugin.translate.documents import UNSEEN_IMAGE
 
@@ -37,27 +37,27 @@ NOT_READ: dict[str, Json] = {
 
 
 def test_an_image_is_a_part_of_its_message() -> None:
-    assert told(user(image()), traits=VISION) == [says_user([picture()])]
+    assert chat_messages(user(image()), traits=VISION) == [user_message([picture()])]
 
 
 def test_an_image_in_a_data_url_is_passed_on() -> None:
     block = {"type": "image", "source": {"type": "url", "url": DATA_URL}}
-    assert told(user(block), traits=VISION) == [says_user([picture(DATA_URL)])]
+    assert chat_messages(user(block), traits=VISION) == [user_message([picture(DATA_URL)])]
 
 
 @pytest.mark.parametrize("block", NOT_READ.values(), ids=NOT_READ.keys())
 def test_an_image_that_was_not_read_is_named(block: Json) -> None:
-    assert told(user(block, "See?"), traits=VISION) == [says_user(f"{UNSEEN_IMAGE}\n\nSee?")]
+    assert chat_messages(user(block, "See?"), traits=VISION) == [user_message(f"{UNSEEN_IMAGE}\n\nSee?")]
 
 
 @pytest.mark.parametrize("traits", [NATIVE, PROMPTED], ids=["native", "prompted"])
 def test_an_image_is_named_to_a_model_that_reads_text_only(traits: Any) -> None:
-    assert told(user(image(), "See?"), traits=traits) == [says_user(f"{UNSEEN_IMAGE}\n\nSee?")]
+    assert chat_messages(user(image(), "See?"), traits=traits) == [user_message(f"{UNSEEN_IMAGE}\n\nSee?")]
 
 
 def test_an_image_in_a_result_is_named_to_a_model_that_reads_text_only() -> None:
-    [*_, last] = told(user("Hi"), assistant(use("a")), user(result("a", [text("b"), image()])))
-    assert last == says_tool("a", f"b\n\n{UNSEEN_IMAGE}")
+    [*_, last] = chat_messages(user("Hi"), assistant(use("a")), user(result("a", [text("b"), image()])))
+    assert last == tool_message("a", f"b\n\n{UNSEEN_IMAGE}")
 
 
 # Documents.
@@ -89,18 +89,18 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
 
 @pytest.mark.parametrize(("block", "words"), DOCUMENTS.values(), ids=DOCUMENTS.keys())
 def test_a_document_is_text(block: Json, words: str) -> None:
-    assert told(user(block, "Sum up.")) == [says_user(f"{words}\n\nSum up.")]
+    assert chat_messages(user(block, "Sum up.")) == [user_message(f"{words}\n\nSum up.")]
 
 
 def test_the_images_of_a_document_stand_inside_it() -> None:
     block = document({"type": "content", "content": [text("a"), image(), text("b")]}, title="T")
-    [said] = told(user(block), traits=VISION)
+    [said] = chat_messages(user(block), traits=VISION)
     opening = {"type": "text", "text": '<document title="T">\na'}
-    assert said == says_user([opening, picture(), {"type": "text", "text": "\n\nb\n</document>"}])
+    assert said == user_message([opening, picture(), {"type": "text", "text": "\n\nb\n</document>"}])
 
 
 def test_a_search_result_is_text_with_its_source() -> None:
     found = {"type": "search_result", "source": "https://a", "title": "A", "content": [text("a"), text("b")]}
-    assert told(user(found)) == [
-        says_user('<search_result source="https://a" title="A">\na\n\nb\n</search_result>')
+    assert chat_messages(user(found)) == [
+        user_message('<search_result source="https://a" title="A">\na\n\nb\n</search_result>')
     ]

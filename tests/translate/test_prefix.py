@@ -1,4 +1,4 @@
-"""The prefix is sacred: what the model was told in one turn opens, unchanged, what it is told in the next."""
+"""The prefix is stable: the messages of one turn begin, unchanged, the messages of the next."""
 
 from itertools import product
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from translate.asking import (
+from translate.conversations import (
     SIGNER,
     Json,
     assistant,
@@ -101,17 +101,17 @@ def asks(draw: st.DrawFn, ids: list[str]) -> list[Json]:
 @st.composite
 def conversations(draw: st.DrawFn) -> list[list[Json]]:
     """Rounds of a conversation: the messages before a reply, then the reply, and so on."""
-    told: list[list[Json]] = [draw(st.lists(system_messages, max_size=1))]
+    rounds: list[list[Json]] = [draw(st.lists(system_messages, max_size=1))]
     if draw(st.integers(0, 4)) == 0:
-        told[0].append(assistant(draw(solid)))
+        rounds[0].append(assistant(draw(solid)))
     ids: list[str] = []
     for number in range(draw(st.integers(2, 4))):
-        told[-1] += draw(asks(ids))
+        rounds[-1] += draw(asks(ids))
         ids = [f"toolu_{number}_{call}" for call in range(draw(st.integers(0, 2)))]
         calls = [use(id_, draw(st.sampled_from(["f", "g"]))) for id_ in ids]
         reply = assistant(*draw(st.lists(reply_blocks, max_size=2)), text(draw(solid)), *calls)
-        told.append([reply])
-    return told[:-1]
+        rounds.append([reply])
+    return rounds[:-1]
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,30 +4,30 @@ from typing import Any
 
 import pytest
 
-from translate.asking import (
+from translate.conversations import (
     FOLDING,
     NATIVE,
     PROMPTED,
     STRICT,
     Json,
     assistant,
+    assistant_message,
     call,
+    chat_messages,
     result,
-    says_assistant,
-    says_system,
-    says_tool,
-    says_user,
     system,
+    system_message,
     text,
-    told,
+    tool_message,
     use,
     user,
+    user_message,
 )
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 
 BILLING = "x-anthropic-billing-header: cc_version=2.1.332.572; cc_entrypoint=cli; cch=00000;"
 ASKED = user("Hi")
-TOLD_ASKED = says_user("Hi")
+TOLD_ASKED = user_message("Hi")
 REMINDED = "<system-reminder>\ns\n</system-reminder>"
 
 
@@ -58,13 +58,13 @@ HEADS: dict[str, tuple[Any, list[Json], Any]] = {
 @pytest.mark.parametrize("traits", [NATIVE, FOLDING], ids=["inline", "folding"])
 def test_the_head(traits: TemplateTraits, given: Any, messages: list[Json], expected: Any) -> None:
     head = given if expected is ... else expected
-    opened = [] if head is None else [says_system(head)]
-    assert told(*messages, ASKED, system=given, traits=traits) == [*opened, TOLD_ASKED]
+    opened = [] if head is None else [system_message(head)]
+    assert chat_messages(*messages, ASKED, system=given, traits=traits) == [*opened, TOLD_ASKED]
 
 
 def test_a_billing_header_does_not_move_the_head() -> None:
     heads = [
-        told(ASKED, system=[text(BILLING.replace("572", version)), text("a")], traits=PROMPTED)
+        chat_messages(ASKED, system=[text(BILLING.replace("572", version)), text("a")], traits=PROMPTED)
         for version in ("1", "2")
     ]
     assert heads[0] == heads[1]
@@ -75,84 +75,106 @@ def test_a_billing_header_does_not_move_the_head() -> None:
 PLACES: dict[str, tuple[list[Json], list[Json], list[Json]]] = {
     "after the user": (
         [ASKED, system("s")],
-        [TOLD_ASKED, says_system("s")],
-        [says_user(f"Hi\n\n{REMINDED}")],
+        [TOLD_ASKED, system_message("s")],
+        [user_message(f"Hi\n\n{REMINDED}")],
     ),
     "between user turns": (
         [ASKED, system("s"), user("Bye")],
-        [TOLD_ASKED, says_system("s"), says_user("Bye")],
-        [says_user(f"Hi\n\n{REMINDED}\n\nBye")],
+        [TOLD_ASKED, system_message("s"), user_message("Bye")],
+        [user_message(f"Hi\n\n{REMINDED}\n\nBye")],
     ),
     "before the reply": (
         [ASKED, system("s"), assistant("a"), user("Bye")],
-        [TOLD_ASKED, says_system("s"), says_assistant("a"), says_user("Bye")],
-        [says_user(f"Hi\n\n{REMINDED}"), says_assistant("a"), says_user("Bye")],
+        [TOLD_ASKED, system_message("s"), assistant_message("a"), user_message("Bye")],
+        [user_message(f"Hi\n\n{REMINDED}"), assistant_message("a"), user_message("Bye")],
     ),
     "after the reply": (
         [ASKED, assistant("a"), system("s"), user("Bye")],
-        [TOLD_ASKED, says_assistant("a"), says_system("s"), says_user("Bye")],
-        [TOLD_ASKED, says_assistant("a"), says_user(f"{REMINDED}\n\nBye")],
+        [TOLD_ASKED, assistant_message("a"), system_message("s"), user_message("Bye")],
+        [TOLD_ASKED, assistant_message("a"), user_message(f"{REMINDED}\n\nBye")],
     ),
     "after results": (
         [ASKED, assistant(use("a")), user(result("a", "1")), system("s")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_system("s")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}")],
+        [TOLD_ASKED, assistant_message("", call("a")), tool_message("a", "1"), system_message("s")],
+        [TOLD_ASKED, assistant_message("", call("a")), tool_message("a", f"1\n\n{REMINDED}")],
     ),
     "between the results of two calls": (
         [ASKED, assistant(use("a"), use("b")), user(result("b", "2")), system("s"), user(result("a", "1"))],
         [
             TOLD_ASKED,
-            says_assistant("", call("a"), call("b")),
-            says_tool("b", "2"),
-            says_system("s"),
-            says_tool("a", "1"),
+            assistant_message("", call("a"), call("b")),
+            tool_message("b", "2"),
+            system_message("s"),
+            tool_message("a", "1"),
         ],
         [
             TOLD_ASKED,
-            says_assistant("", call("a"), call("b")),
-            says_tool("a", "1"),
-            says_tool("b", f"2\n\n{REMINDED}"),
+            assistant_message("", call("a"), call("b")),
+            tool_message("a", "1"),
+            tool_message("b", f"2\n\n{REMINDED}"),
         ],
     ),
     "after results, before the user's words": (
         [ASKED, assistant(use("a")), user(result("a", "1")), system("s"), user("Bye")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_system("s"), says_user("Bye")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}"), says_user("Bye")],
+        [
+            TOLD_ASKED,
+            assistant_message("", call("a")),
+            tool_message("a", "1"),
+            system_message("s"),
+            user_message("Bye"),
+        ],
+        [
+            TOLD_ASKED,
+            assistant_message("", call("a")),
+            tool_message("a", f"1\n\n{REMINDED}"),
+            user_message("Bye"),
+        ],
     ),
     "after results that the user's words follow": (
         [ASKED, assistant(use("a")), user(result("a", "1"), "Bye"), system("s")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_user("Bye"), says_system("s")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", "1"), says_user(f"Bye\n\n{REMINDED}")],
+        [
+            TOLD_ASKED,
+            assistant_message("", call("a")),
+            tool_message("a", "1"),
+            user_message("Bye"),
+            system_message("s"),
+        ],
+        [
+            TOLD_ASKED,
+            assistant_message("", call("a")),
+            tool_message("a", "1"),
+            user_message(f"Bye\n\n{REMINDED}"),
+        ],
     ),
     "between a call and its result": (
         [ASKED, assistant(use("a")), system("s"), user(result("a", "1"))],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_tool("a", f"1\n\n{REMINDED}")],
+        [TOLD_ASKED, assistant_message("", call("a")), tool_message("a", f"1\n\n{REMINDED}")],
+        [TOLD_ASKED, assistant_message("", call("a")), tool_message("a", f"1\n\n{REMINDED}")],
     ),
     "after a call without a result": (
         [ASKED, assistant(use("a")), system("s"), user("Bye")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_system("s"), says_user("Bye")],
-        [TOLD_ASKED, says_assistant("", call("a")), says_user(f"{REMINDED}\n\nBye")],
+        [TOLD_ASKED, assistant_message("", call("a")), system_message("s"), user_message("Bye")],
+        [TOLD_ASKED, assistant_message("", call("a")), user_message(f"{REMINDED}\n\nBye")],
     ),
     "two in a row": (
         [ASKED, system("s"), {"role": "system", "content": "s"}],
-        [TOLD_ASKED, says_system("s\n\ns")],
-        [says_user(f"Hi\n\n{REMINDED}\n\n{REMINDED}")],
+        [TOLD_ASKED, system_message("s\n\ns")],
+        [user_message(f"Hi\n\n{REMINDED}\n\n{REMINDED}")],
     ),
     "empty": (
         [ASKED, system(), assistant("a")],
-        [TOLD_ASKED, says_assistant("a")],
-        [TOLD_ASKED, says_assistant("a")],
+        [TOLD_ASKED, assistant_message("a")],
+        [TOLD_ASKED, assistant_message("a")],
     ),
     "nothing but a billing header": (
         [ASKED, system(BILLING), assistant("a")],
-        [TOLD_ASKED, says_assistant("a")],
-        [TOLD_ASKED, says_assistant("a")],
+        [TOLD_ASKED, assistant_message("a")],
+        [TOLD_ASKED, assistant_message("a")],
     ),
     "with a billing header": (
         [ASKED, system(BILLING, "s")],
-        [TOLD_ASKED, says_system("s")],
-        [says_user(f"Hi\n\n{REMINDED}")],
+        [TOLD_ASKED, system_message("s")],
+        [user_message(f"Hi\n\n{REMINDED}")],
     ),
 }
 
@@ -161,19 +183,19 @@ PLACES: dict[str, tuple[list[Json], list[Json], list[Json]]] = {
 def test_a_system_message_stands_in_place(
     messages: list[Json], in_place: list[Json], _folded: list[Json]
 ) -> None:
-    assert told(*messages) == in_place
+    assert chat_messages(*messages) == in_place
 
 
 @pytest.mark.parametrize(("messages", "_in_place", "folded"), PLACES.values(), ids=PLACES.keys())
 def test_a_system_message_is_folded_where_the_template_knows_none(
     messages: list[Json], _in_place: list[Json], folded: list[Json]
 ) -> None:
-    assert told(*messages, traits=FOLDING) == folded
+    assert chat_messages(*messages, traits=FOLDING) == folded
 
 
 def test_a_leading_system_message_is_never_folded() -> None:
-    assert told(system("s"), ASKED, traits=FOLDING) == [says_system("s"), TOLD_ASKED]
-    assert told(system("s"), ASKED, traits=STRICT) == [says_user("s\n\nHi")]
+    assert chat_messages(system("s"), ASKED, traits=FOLDING) == [system_message("s"), TOLD_ASKED]
+    assert chat_messages(system("s"), ASKED, traits=STRICT) == [user_message("s\n\nHi")]
 
 
 # Cleared.
@@ -194,5 +216,5 @@ CLEARING: dict[str, tuple[list[Json], bool]] = {
 def test_a_message_is_cleared_at_the_next_user_message(
     traits: TemplateTraits, messages: list[Json], shown: bool
 ) -> None:
-    said = [str(each["content"]) for each in told(*messages, traits=traits)]
+    said = [str(each["content"]) for each in chat_messages(*messages, traits=traits)]
     assert any(words == "s" or REMINDED in words for words in said) is shown

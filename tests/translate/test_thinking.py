@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from translate.asking import conversation, user
+from translate.conversations import conversation, user
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingRequest, thinking_request
 from vllm_messages_plugin.wire.request import ThinkingConfigParam
 

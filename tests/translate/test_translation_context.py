@@ -1,6 +1,6 @@
 """What a translation knows of its request: the limit on all that signatures restore."""
 
-from translate.asking import SIGNER, assistant, thinking, told, user
+from translate.conversations import SIGNER, assistant, chat_messages, thinking, user
 from vllm_messages_plugin.translate.translation_context import MAX_RESTORED_CHARACTERS, LimitedRestore
 
 HALF = "a" * (MAX_RESTORED_CHARACTERS // 2)
@@ -28,6 +28,6 @@ def test_a_foreign_signature_costs_nothing() -> None:
 def test_one_signature_sent_many_times_makes_a_bounded_prompt() -> None:
     signature = SIGNER.sign("so it goes " * 100_000)
     messages = [each for n in range(40) for each in (user(str(n)), assistant(thinking("", signature), "b"))]
-    prompt = told(*messages, user("c"))
+    prompt = chat_messages(*messages, user("c"))
     assert sum(len(message.get("reasoning", "")) for message in prompt) <= MAX_RESTORED_CHARACTERS
     assert [message["content"] for message in prompt if message["role"] == "assistant"] == ["b"] * 40

@@ -18,7 +18,7 @@ from typing import Any, get_args
 import pytest
 
 from stream.playbook import call_piece, events_of, failure, finish, text_piece, thinking_piece
-from translate.asking import PNG_DATA, SIGNER, VISION
+from translate.conversations import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
 from vllm_messages_plugin.http.generation import direct_search
 from vllm_messages_plugin.http.ports import AppContext

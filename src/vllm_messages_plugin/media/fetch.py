@@ -88,7 +88,7 @@ async def fetch_all(
     return {url: task.result() for url, task in tasks.items()}
 
 
-_tls = functools.cache(httpx.create_ssl_context)  # reads the certificates we trust: 40 ms
+_tls = functools.cache(httpx.create_ssl_context)  # reads the trusted certificates: 40 ms
 
 
 async def _fetch(url: str, required: bool, fetcher: _Fetcher) -> FetchedUrl | FetchError:

@@ -22,7 +22,7 @@ from vllm_messages_plugin.wire.errors import MessagesError
 
 MAX_CHILDREN: Final = 4
 MAX_WAIT_SECONDS: Final = 30.0
-"""How long a PDF waits for its turn before its request is told to come again."""
+"""How long a PDF waits for its turn before its request is answered 529."""
 RETRY_SECONDS: Final = 5
 CACHED_BYTES: Final = 64 * 1024 * 1024
 """What is kept of documents read lately, all together."""

@@ -26,8 +26,8 @@ Model = TypeVar("Model", bound=BaseModel)
 class MediaBlock:
     """An image or a document in a request.
 
-    `path` is the block's JSON path, `messages.0.content.1`. `newest` says that it stands in the newest user
-    turn. `nested` says that it stands inside a document.
+    `path` is the block's JSON path, `messages.0.content.1`. `newest`: it stands in the newest user turn.
+    `nested`: it stands inside a document.
     """
 
     path: str

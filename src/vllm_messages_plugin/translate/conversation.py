@@ -1,7 +1,8 @@
 """Translates a request into the conversation that its model reads.
 
-The conversation is in the form that chat templates take. It also says what of the request bears on the reply:
-the tools that may be called, whether one must be, the schema that the text must satisfy, and the thinking.
+The conversation is in the form that chat templates take. It also carries what of the request bears on the
+reply: the tools that may be called, whether one must be, the schema that the text must satisfy, and the
+thinking.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a request asks of the model's thinking, independent of how the chat template is told."""
+"""What a request asks of the model's thinking, independent of the chat template's own switches."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ class ThinkingRequest:
 
     Attributes:
         on: Whether the model is to think; None leaves it to the chat template's own default.
-        explicit: Whether the request says so itself, which overrides the operator's defaults.
+        explicit: Whether the request itself asks for it, which overrides the operator's defaults.
         budget: The most tokens of thinking; None for no limit.
         effort: The `effort` of the request, if it has one.
         shown: Whether thinking blocks carry their text.

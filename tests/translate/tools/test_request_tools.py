@@ -6,20 +6,20 @@ from typing import Any
 
 import pytest
 
-from translate.asking import (
+from translate.conversations import (
     FOLDING,
     NATIVE,
     PROMPTED,
     Json,
     assistant,
+    chat_messages,
     conversation,
     function,
     result,
-    says_tool,
     system,
     text,
-    told,
     tool,
+    tool_message,
     use,
     user,
 )
@@ -98,7 +98,7 @@ def test_a_tool_that_cannot_be_offered_is_refused(given: Json, message: str) -> 
 def test_a_deferred_tool_is_hidden() -> None:
     found = conversation(ASKED, tools=DEFERRED)
     assert names(found.tools) == names(found.callable_tools) == ["search"]
-    assert "late" not in str(told(ASKED, tools=DEFERRED, traits=PROMPTED))
+    assert "late" not in str(chat_messages(ASKED, tools=DEFERRED, traits=PROMPTED))
 
 
 def test_a_tool_referred_to_is_defined_in_place_and_may_be_called() -> None:
@@ -106,7 +106,7 @@ def test_a_tool_referred_to_is_defined_in_place_and_may_be_called() -> None:
     found = conversation(*messages, tools=DEFERRED)
     assert names(found.tools) == ["search"]
     assert names(found.callable_tools) == ["search", "late"]
-    assert found.messages[-1] == says_tool("a", f"Found:\n\n{DEFINED}", "search")
+    assert found.messages[-1] == tool_message("a", f"Found:\n\n{DEFINED}", "search")
 
 
 @pytest.mark.parametrize("name", ["search", "nowhere"], ids=["shown", "unknown"])
@@ -144,7 +144,7 @@ def test_an_added_tool_is_defined_in_place_and_may_be_called() -> None:
 
 def test_an_added_tool_is_defined_in_a_folded_message_too() -> None:
     added = system(change("addition", type="tool_reference", name="late"))
-    [said] = told(ASKED, added, tools=DEFERRED, traits=FOLDING)
+    [said] = chat_messages(ASKED, added, tools=DEFERRED, traits=FOLDING)
     assert said["content"] == f"Hi\n\n<system-reminder>\n{DEFINED}\n</system-reminder>"
 
 
@@ -164,8 +164,8 @@ def test_a_tool_that_is_defined_anew_leaves_its_earlier_definition_alone() -> No
     )
     before = [ASKED, first]
     after = [*before, assistant("a"), user("b"), second]
-    assert told(*after)[: len(told(*before))] == told(*before)
-    assert '"description": "two"' in told(*after)[-1]["content"]
+    assert chat_messages(*after)[: len(chat_messages(*before))] == chat_messages(*before)
+    assert '"description": "two"' in chat_messages(*after)[-1]["content"]
     [found] = conversation(*after).callable_tools
     assert found["function"]["description"] == "two"
 
@@ -174,7 +174,7 @@ def test_a_reference_to_a_tool_that_is_defined_only_later_stays_as_it_was() -> N
     before = [ASKED, SEARCHED, user(result("a", [reference("late")]))]
     defined = system(change("addition", type="tool_definition", definition=tool("late")))
     after = [*before, assistant("a"), user("b"), defined]
-    assert told(*after)[: len(told(*before))] == told(*before)
+    assert chat_messages(*after)[: len(chat_messages(*before))] == chat_messages(*before)
 
 
 @pytest.mark.parametrize(
@@ -293,14 +293,14 @@ def test_four_times_the_tools_take_four_times_the_work(tools: Callable[[int], li
 def test_a_second_reference_only_names_its_tool() -> None:
     referred = user(result("a", [reference("late")]), result("b", [reference("late"), reference("late")]))
     searched = assistant(use("a", "search"), use("b", "search"))
-    [*_, first, second] = told(ASKED, searched, referred, tools=DEFERRED)
+    [*_, first, second] = chat_messages(ASKED, searched, referred, tools=DEFERRED)
     assert first["content"] == DEFINED
     assert second["content"] == "\n\n".join(["The tool late is available now."] * 2)
 
 
 def test_a_second_addition_only_names_its_tool() -> None:
     added = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "late"}}
-    [*_, said] = told(ASKED, system(added), system(added), tools=DEFERRED)
+    [*_, said] = chat_messages(ASKED, system(added), system(added), tools=DEFERRED)
     assert said["content"] == f"{DEFINED}\n\nThe tool late is available now."
 
 
@@ -314,5 +314,5 @@ def test_tools_of_a_repeated_name_are_refused_before_they_are_built() -> None:
 
 
 def test_what_a_tool_adds_to_the_system_prompt_stands_there_once() -> None:
-    [said, _] = told(ASKED, tools=memory_tools(3))
+    [said, _] = chat_messages(ASKED, tools=memory_tools(3))
     assert said["content"].count("MEMORY PROTOCOL") == 1

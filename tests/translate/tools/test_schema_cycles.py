@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from translate.asking import SIGNER, VISION
+from translate.conversations import SIGNER, VISION
 from vllm_messages_plugin.translate.conversation import translate_request
 from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
 from vllm_messages_plugin.wire.errors import MessagesError

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translate.asking import Json, conversation, tool, user
+from translate.conversations import Json, conversation, tool, user
 from vllm_messages_plugin.translate.tools.schema_limits import pattern_length
 from vllm_messages_plugin.wire.errors import MessagesError
 

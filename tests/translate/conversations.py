@@ -1,4 +1,4 @@
-"""Short ways to say a conversation and to read what the model is told of it."""
+"""Short ways to say a conversation and to read what the model is chat_messages of it."""
 
 import json
 from typing import Any
@@ -42,12 +42,12 @@ def _block(block: Any) -> Json:
 # Blocks.
 
 
-def text(said: str) -> Json:
-    return {"type": "text", "text": said}
+def text(words: str) -> Json:
+    return {"type": "text", "text": words}
 
 
-def thinking(thought: str, signature: str = "") -> Json:
-    return {"type": "thinking", "thinking": thought, "signature": signature}
+def thinking(words: str, signature: str = "") -> Json:
+    return {"type": "thinking", "thinking": words, "signature": signature}
 
 
 def use(id_: str, name: str = "f", **arguments: Any) -> Json:
@@ -71,7 +71,7 @@ def tool(name: str, **fields: Any) -> Json:
     return {"name": name, "input_schema": {"type": "object"}, **fields}
 
 
-# What the model is told.
+# What the model is chat_messages.
 
 
 def conversation(*messages: Json, traits: TemplateTraits = NATIVE, **fields: Any) -> Conversation:
@@ -80,22 +80,22 @@ def conversation(*messages: Json, traits: TemplateTraits = NATIVE, **fields: Any
     return translate_request(parse(json.dumps(body).encode(), MessagesRequest), traits, SIGNER.restore)
 
 
-def told(*messages: Json, traits: TemplateTraits = NATIVE, **fields: Any) -> list[ChatMessage]:
+def chat_messages(*messages: Json, traits: TemplateTraits = NATIVE, **fields: Any) -> list[ChatMessage]:
     return list(conversation(*messages, traits=traits, **fields).messages)
 
 
 # Chat messages, as templates read them.
 
 
-def says_user(content: Any) -> ChatMessage:
+def user_message(content: Any) -> ChatMessage:
     return {"role": "user", "content": content}
 
 
-def says_system(content: str) -> ChatMessage:
+def system_message(content: str) -> ChatMessage:
     return {"role": "system", "content": content}
 
 
-def says_assistant(content: str, *calls: ChatMessage, **fields: Any) -> ChatMessage:
+def assistant_message(content: str, *calls: ChatMessage, **fields: Any) -> ChatMessage:
     called = {"tool_calls": list(calls)} if calls else {}
     return {"role": "assistant", "content": content, **fields, **called}
 
@@ -104,7 +104,7 @@ def call(id_: str, name: str = "f", arguments: str = "{}") -> ChatMessage:
     return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def says_tool(id_: str, content: str, name: str | None = "f") -> ChatMessage:
+def tool_message(id_: str, content: str, name: str | None = "f") -> ChatMessage:
     named = {} if name is None else {"name": name}
     return {"role": "tool", "tool_call_id": id_, "content": content, **named}
 
