@@ -82,15 +82,14 @@ def bystanders(server: Server, noticed: dict[str, Any]) -> Iterator[None]:
 
 def send_all(server: Server, attack: Attack) -> list[Reply]:
     """Send all requests of an attack at once, each on a connection that is open before."""
-    return asyncio.run(_send_all(server, attack))
-
-
-async def _send_all(server: Server, attack: Attack) -> list[Reply]:
-    content = attack.body() if attack.raw else _post(attack.path, attack.body())
     address = urlsplit(server.url)
-    connections = [
-        await asyncio.open_connection(address.hostname, address.port) for _ in range(attack.copies)
-    ]
+    return asyncio.run(send_to(str(address.hostname), address.port or 80, attack))
+
+
+async def send_to(host: str, port: int, attack: Attack) -> list[Reply]:
+    """As `send_all`, by address."""
+    content = attack.body() if attack.raw else _post(attack.path, attack.body())
+    connections = [await asyncio.open_connection(host, port) for _ in range(attack.copies)]
     return await asyncio.gather(*(_send(*connection, content) for connection in connections))
 
 

@@ -1,0 +1,30 @@
+"""`python -m attack.fake_server LIMIT SECONDS`: the plugin's routes on a fake engine, served by uvicorn.
+
+It prints its port once it listens, admits LIMIT requests at a time and takes SECONDS for each reply.
+"""
+
+import asyncio
+import sys
+
+import uvicorn
+
+from vllm_messages_plugin.http.admission import Admission
+from vllm_messages_plugin.stream.deltas import EngineText, ReplyFinished
+from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels, Pause, app_with
+
+BACKLOG = 4_096
+
+
+async def serve(limit: int, seconds: float) -> None:
+    script = (EngineText("Hello"), Pause(seconds), ReplyFinished("stop", 1))
+    app = app_with(FakeEngine(script, models=FakeModels(served=("tiny",))), admission=Admission(limit))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", backlog=BACKLOG))
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    print(server.servers[0].sockets[0].getsockname()[1], flush=True)
+    await task
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))
