@@ -1,4 +1,4 @@
-"""`python -m attack.fake_server LIMIT SECONDS`: the plugin's routes on a fake engine, served by uvicorn.
+"""`python -m attack.fake_server LIMIT SECONDS`: the plugin on a fake engine, served by uvicorn on uvloop.
 
 It prints its port once it listens, admits LIMIT requests at a time and takes SECONDS for each reply.
 """
@@ -7,6 +7,7 @@ import asyncio
 import sys
 
 import uvicorn
+import uvloop
 
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.stream.deltas import EngineText, ReplyFinished
@@ -27,4 +28,4 @@ async def serve(limit: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2])))
+    uvloop.run(serve(int(sys.argv[1]), float(sys.argv[2])))

@@ -23,6 +23,7 @@ from vllm_messages_plugin.wire.errors import (
     error_body,
     internal_error,
     kind_of_status,
+    new_request_id,
 )
 from vllm_messages_plugin.wire.sse import dump
 
@@ -125,18 +126,35 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["method"] == "POST" and (refusal := self._admission.refusal(path)) is not None:
+            await self._refuse(refusal, scope, send)
+            return
         accept_x_api_key(scope, self._keys())  # type: ignore[arg-type]
         if not is_anthropic_request(scope):
             await self._app(scope, receive, send)
             return
         request_id = assign_request_id(scope)  # type: ignore[arg-type]
         writer = _ErrorRewriter(send, scope, request_id, self._cors)
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["method"] == "POST" and (refusal := self._admission.refusal(path)) is not None:
-            await error_response(refusal, request_id)(scope, receive, writer)
-            return
         with self._admission.in_flight(path):
             await self._call_app(scope, receive, writer)
+
+    async def _refuse(self, error: MessagesError, scope: Scope, send: Send) -> None:
+        """Refuse a request before anything else is done for it: under overload this has to be cheap."""
+        request_id = new_request_id()
+        body = dump(error_body(error, request_id))
+        fields = {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            **error_headers(error, request_id),
+        }
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
+        start: Message = {"type": "http.response.start", "status": error.status, "headers": headers}
+        if self._cors is not None and any(name == b"origin" for name, _ in scope["headers"]):
+            await self._cors.send(start, send, Headers(scope=scope))
+        else:
+            await send(start)
+        await send({"type": "http.response.body", "body": body})
 
     async def _call_app(self, scope: Scope, receive: Receive, writer: "_ErrorRewriter") -> None:
         """Call the app; an exception that reaches this layer is logged with the request's id.
