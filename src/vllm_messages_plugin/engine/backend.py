@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from vllm_messages_plugin.engine.continuation import extend_prompt
+from vllm_messages_plugin.engine.effort_flags import EffortFlags
 from vllm_messages_plugin.engine.generate import EngineRun, chat_request, deltas, sampling_params
 from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, OutputParserFactory
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
@@ -79,6 +80,7 @@ class Backend:
             self._engine_parses_reasoning,
             trusts_templates=bool(getattr(args, "trust_request_chat_template", False)),
             length_limit=PromptLengthLimit(self._tokenizer, self.window),
+            effort_flags=EffortFlags.of(args),
         )
         self._loop_repeats = settings.thinking_loop_repeats
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from vllm_messages_plugin.engine.effort_flags import EffortFlags
 from vllm_messages_plugin.engine.output.selection import ParserSelection
 from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
@@ -36,6 +37,7 @@ class Prompt:
         template_kwargs: the keyword arguments that the template was rendered with.
         reads_thinking: whether the reply is parsed for thinking.
         thinking_state: whether the reply begins inside thinking, after it or before it.
+        may_think: whether the model may open thinking where the prompt leaves it free.
     """
 
     engine_input: Any
@@ -45,6 +47,7 @@ class Prompt:
     template_kwargs: Mapping[str, Any]
     reads_thinking: bool
     thinking_state: ThinkingState = "free"
+    may_think: bool = True
 
 
 class PromptRenderer:
@@ -61,6 +64,7 @@ class PromptRenderer:
         *,
         trusts_templates: bool,
         length_limit: PromptLengthLimit,
+        effort_flags: EffortFlags,
     ) -> None:
         """Connect to vLLM's renderer.
 
@@ -74,6 +78,7 @@ class PromptRenderer:
                 ended, which takes --reasoning-parser.
             trusts_templates: whether requests may bring their own chat template.
             length_limit: refuses prompts that are far too long.
+            effort_flags: vLLM's flags that change the thinking of requests.
         """
         self._renderer = renderer
         self._prompts = prompts
@@ -83,6 +88,7 @@ class PromptRenderer:
         self._engine_parses_reasoning = engine_parses_reasoning
         self._trusts_templates = trusts_templates
         self._length_limit = length_limit
+        self._effort_flags = effort_flags
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> Prompt:
         """Render the prompt of a conversation.
@@ -114,6 +120,7 @@ class PromptRenderer:
             template_kwargs=kwargs,
             reads_thinking=not early_grammar,
             thinking_state=self._thinking_state(parts.text, ids, conversation),
+            may_think=self._effort_flags.apply(conversation.thinking).on is not False,
         )
 
     async def render_turn(self, conversation: Conversation, extra: Mapping[str, Any]) -> str | None:
@@ -207,7 +214,7 @@ class PromptRenderer:
         The client's own `chat_template_kwargs` win; then what it asked for in Messages terms; then the
         operator's defaults; then what this plugin assumes of a request that is silent.
         """
-        requested = conversation.thinking
+        requested = self._effort_flags.apply(conversation.thinking)
         if early_grammar:
             requested = ThinkingRequest(on=False, explicit=True, effort=requested.effort)
         profile = self._selection.profile

@@ -106,7 +106,7 @@ class OutputParserFactory:
                 if conversation.schema is not None and conversation.callable_tools:
                     _constrain_call_markup(vllm_parser)
                 request = vllm_parser.adjust_request(request=request)
-            constrained = self._allow_thinking(prompt, request, conversation)
+            constrained = self._allow_thinking(prompt, request)
             if scans and not self._special_tokens.isdisjoint(self._markers()):
                 request.skip_special_tokens = False
         except Exception as error:
@@ -115,7 +115,7 @@ class OutputParserFactory:
             raise to_messages_error(error) from error
         return constrained
 
-    def _allow_thinking(self, prompt: Prompt, request: Any, conversation: Conversation) -> ConstrainedRequest:
+    def _allow_thinking(self, prompt: Prompt, request: Any) -> ConstrainedRequest:
         """Let the grammar of the reply begin after its thinking, as this request's prompt leaves it."""
         tags = _tags(self._selection.thinking)
         constraint = request.extract_structured_outputs()
@@ -124,7 +124,7 @@ class OutputParserFactory:
         starts_open = prompt.thinking_state == "open"
         if starts_open and self._engine_parses_reasoning:
             return ConstrainedRequest(request, reasoning_ended=False)
-        thinks = starts_open or (prompt.thinking_state == "free" and conversation.thinking.on is not False)
+        thinks = starts_open or (prompt.thinking_state == "free" and prompt.may_think)
         if not thinks:
             return ConstrainedRequest(request, reasoning_ended=True)
         try:
