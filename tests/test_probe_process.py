@@ -38,7 +38,13 @@ def corpus() -> Mapping[str, str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["Qwen-Qwen3-0.6B", "ByteDance-Seed-OSS", "openai-gpt-oss-120b", "google-gemma-2-2b-it", "tencent-Hy3"],
+    [
+        "Qwen-Qwen3-0.6B",
+        "ByteDance-Seed-OSS",
+        "openai-gpt-oss-120b",
+        "upstage-Solar-Open-100B",
+        "tencent-Hy3",
+    ],
 )
 def test_the_profile_is_the_one_that_this_process_finds(name: str, corpus: Mapping[str, str]) -> None:
     assert probe_in_child(corpus[name], special_tokens=TOKENS) == probe(corpus[name], special_tokens=TOKENS)

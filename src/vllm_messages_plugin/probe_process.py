@@ -80,7 +80,9 @@ def _profile(fields: dict[str, Any]) -> TemplateProfile:
     thinking = fields["thinking"]
     if thinking is not None:
         thinking = ThinkingProfile(**(thinking | {"efforts": tuple(thinking["efforts"])}))
-    return TemplateProfile(**(fields | {"thinking": thinking}))
+    envelope = fields["reply_envelope"]
+    typed = {"thinking": thinking, "reply_envelope": tuple(envelope) if envelope else None}
+    return TemplateProfile(**(fields | typed))
 
 
 def _serve() -> None:

@@ -199,6 +199,26 @@ def test_the_form_of_call_ids_that_a_template_takes_is_found(name: str, style: s
     assert profile_of(chosen, name).call_id_style == style
 
 
+@pytest.mark.parametrize(
+    ("name", "envelope"),
+    [
+        ("CohereForAI-c4ai-command-r7b-12-2024-tool_use", ("<|START_RESPONSE|>", "<|END_RESPONSE|>")),
+        ("CohereLabs-command-a-plus-05-2026-w4a4", ("<|START_TEXT|>", "<|END_TEXT|>")),
+        ("tencent-Hy-Embodied-RxBrain-1.0", ("<answer>", "</answer>")),
+        ("upstage-Solar-Open-100B", ("<|content|>", "<|end|>")),
+        # What stands before the text is the end of thinking, a role, or part of the generation prompt.
+        ("Qwen-Qwen3.6-35B-A3B", None),
+        ("GLM-4.7-Flash", None),
+        ("ibm-granite-granite-7b-instruct", None),
+        ("HuggingFaceTB-SmolLM2-135M-Instruct", None),
+    ],
+)
+def test_the_tags_around_reply_text_are_found(
+    name: str, envelope: tuple[str, str] | None, chosen: ChoiceOf
+) -> None:
+    assert profile_of(chosen, name).reply_envelope == envelope
+
+
 def test_templates_that_require_alternating_roles_are_found(chosen: ChoiceOf) -> None:
     strict, lenient = profile_of(chosen, "google-gemma-2-2b-it"), profile_of(chosen, "Qwen-Qwen3-0.6B")
     assert (strict.consecutive_users, strict.leading_assistant) == (False, False)

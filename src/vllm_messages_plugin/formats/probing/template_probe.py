@@ -25,6 +25,7 @@ from typing import Final
 
 from vllm_messages_plugin.formats.probing import sentinels
 from vllm_messages_plugin.formats.probing.detectors import detect_format, format_hinted_by_prompt
+from vllm_messages_plugin.formats.probing.envelope_probe import probe_envelope
 from vllm_messages_plugin.formats.probing.reasoning_probe import (
     ReasoningProbe,
     probe_thinking,
@@ -117,12 +118,13 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
     exchange = sentinels.tool_exchange(call.arguments_as, call.content) if call else None
     roles = probe_roles(plain, tooled, exchange)
     reasoning_field = _reasoning_field(tooled, call) or _reasoning_field(plain, None)
+    thinking = probe_thinking(plain, _reasoning_probe(plain, tooled, call, reasoning_field))
     return TemplateProfile(
         lists_tools=sentinels.NAME in listing or sentinels.NAME in with_system,
         call_format=call_format,
         renders_results=_renders_results(tooled, call),
         arguments_as=call.arguments_as if call else "object",
-        thinking=probe_thinking(plain, _reasoning_probe(plain, tooled, call, reasoning_field)),
+        thinking=thinking,
         reasoning_field=reasoning_field,
         leading_system=roles.leading_system,
         inline_system=roles.inline_system,
@@ -133,6 +135,8 @@ def _profile(plain: Renderer, tooled: Renderer) -> TemplateProfile:
         call_id_style=_call_id_style(tooled, call) if call else "any",
         system_for_tools=sentinels.NAME in with_system and sentinels.NAME not in listing,
         results_behind_text=_results_behind_text(tooled),
+        reply_envelope=probe_envelope(tooled, [sentinels.TOOL], thinking)
+        or probe_envelope(plain, None, thinking),
     )
 
 

@@ -73,6 +73,7 @@ class TemplateProfile:
             that is known.
         results_behind_text: tool results come out behind a reply's text too, without a call.
         call_id_style: the form that the ids of tool calls must have for it.
+        reply_envelope: the tags that it writes around the text of a reply.
     """
 
     lists_tools: bool
@@ -91,6 +92,7 @@ class TemplateProfile:
     call_id_style: CallIdStyle = "any"
     system_for_tools: bool = False
     results_behind_text: bool = False
+    reply_envelope: tuple[str, str] | None = None
 
 
 def error_profile(error: str) -> TemplateProfile:
