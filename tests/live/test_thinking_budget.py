@@ -1,6 +1,7 @@
 """A thinking budget needs no flag: thinking that exceeds it is closed, and the reply text follows."""
 
 import json
+import random
 from typing import Any
 
 import httpx
@@ -9,7 +10,9 @@ from wire_checks import check, comparable, parse, stream
 
 from support.server import Server
 
-WORDS = [f" {word}" for word in ("one", "two", "three", "four", "five", "six", "seven", "eight") * 40]
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
+# In no order that repeats itself, as thinking that does is closed.
+WORDS = [f" {word}" for word in (*NUMBERS, *random.Random(7).choices(NUMBERS, k=312))]
 PONDER = "<think>\n" + "".join(WORDS).lstrip()
 CUT = r"Ponder[^<]*<\|im_end\|>\n<\|im_start\|>assistant\n<think>\n[^<]+\n</think>\n\n$"
 OVERSHOOT = 40  # tokens that the engine may be ahead by on a busy machine
