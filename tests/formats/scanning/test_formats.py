@@ -80,7 +80,6 @@ def test_markers_are_the_pieces_a_tokenizer_may_hide(format_name: str, marker: s
 
 
 def test_untagged_formats_have_no_markers():
-    assert FORMATS["json_array"].markers == ()
     assert FORMATS["python_list"].markers == ()
 
 

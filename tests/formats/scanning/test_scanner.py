@@ -173,8 +173,8 @@ def test_a_cut_call_stays_visibly_cut(format_name: str, data: st.DataObject, cal
     check_arguments(result)
     if result.complete_calls:  # then nothing of the call was missing, only a tag behind it
         assert result.complete_calls == [(call[0], dict(call[1]))]
-    if not result.calls:
-        assert result.text == cut
+    if not result.calls:  # only fragments of markup at the end are dropped
+        assert cut.startswith(result.text)
 
 
 @all_formats

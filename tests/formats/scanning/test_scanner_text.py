@@ -29,7 +29,7 @@ both = pytest.mark.parametrize("size", [0, 1], ids=["at once", "by character"])
         ("</think>\n\nHello.", THINK, "", "Hello.", "t"),
         ("A </think> in text, and <think> too.", THINK, "", "A </think> in text, and <think> too.", "t"),
         ("<think>One.</think>\n<think>Two.</think>Done.", THINK, "One.Two.", "Done.", "ht"),
-        ("<think>Hm.</thi", THINK, "Hm.</thi", "", "h"),
+        ("<think>Hm.</thi", THINK, "Hm.", "", "h"),
         (f"Before.\n\n{NOW}", None, "", "Before.", "tc"),
         (f"\n{NOW}\n", None, "", "", "c"),
         (f"{NOW}\n{NOW}", None, "", "", "cc"),
@@ -90,15 +90,26 @@ def test_long_white_space_is_text_and_short_white_space_before_a_call_is_not(run
 
 
 @both
-def test_what_was_held_back_comes_out_at_the_end(size: int):
-    for text in (
-        "So <tool_cal",
-        "So <tool_call>\n<function=Read>\n",
-        "So \n\n",
-        "So <tool_call>{",
-        "```json\n",
-    ):
-        assert scan("qwen_xml", text, size=size).text == text
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("So \n\n", "So \n\n"),
+        ("```json\n", "```json\n"),
+        ("So <tool_cal", "So"),
+        ("So <tool_call>", "So"),
+        ("So <tool_call>\n<function=Read>\n", "So"),
+        ("So <tool_call>{", "So"),
+        ('So <tool_call> {"name', "So"),
+        ("So <tool_call>Rea", "So"),
+        ("So <tool_call> is a tag", "So <tool_call> is a tag"),
+        ("a <", "a <"),
+        ("see [", "see ["),
+        (f"{NOW}\n</tool_", ""),
+        (f"{NOW}\n<tool_call>\n<function=Read>\n<parameter=li", ""),
+    ],
+)
+def test_a_fragment_of_markup_at_the_end_is_no_text(text: str, reply: str, size: int):
+    assert scan("qwen_xml", text, size=size).text == reply
 
 
 @both
@@ -110,17 +121,37 @@ def test_text_inside_a_section_is_kept_and_its_closing_tag_is_not(size: int):
 
 
 @both
-def test_a_closing_tag_without_its_opening_is_dropped_only_right_behind_a_call(size: int):
-    result = scan("qwen_xml", NOW.removeprefix("<tool_call>\n") + "\nBye </tool_call>", size=size)
-    assert (result.complete_calls, result.text) == ([("Now", {})], "Bye </tool_call>")
+def test_a_closing_tag_without_its_opening_is_dropped_behind_a_call_and_at_the_end(size: int):
+    closed = (
+        NOW.removeprefix("<tool_call>\n")
+        + "\n</tool_call></tool_call>\nBye </tool_call> now.\n</tool_call>\n"
+    )
+    result = scan("qwen_xml", closed, size=size)
+    assert (result.complete_calls, result.text) == ([("Now", {})], "Bye </tool_call> now.")
 
 
 @both
-def test_a_broken_call_ends_unfinished_and_the_rest_is_text(size: int):
-    text = '<tool_call>\n{"name": "Read", "arguments": {"file_path": "/a", oops}}\n</tool_call>\nBye.'
+@pytest.mark.parametrize(
+    ("format_name", "broken", "arguments"),
+    [
+        ("hermes_json", '{"name": "Read", "arguments": {"file_path": "/a", oops}}', '{"file_path": "/a"'),
+        ("hermes_json", '{"name": "Read", "arguments": {"limit": 1o}}', '{"limit": '),
+        ("hermes_json", '<function=Read>{"limit": oops}</function>', '{"limit": '),
+    ],
+)
+def test_the_rest_of_a_broken_call_is_no_text(format_name: str, broken: str, arguments: str, size: int):
+    text = f"<tool_call>\n{broken}\n</tool_call>\nBye. {NOW}"
+    result = scan(format_name, text, size=size)
+    assert result.calls == [("Read", arguments, False), ("Now", "{}", True)]
+    assert result.text == "Bye."
+
+
+@both
+def test_the_rest_of_a_broken_call_ends_where_another_begins(size: int):
+    text = '<tool_call>{"name": "Read", "arguments": {"limit": oops}}\n' + NOW
     result = scan("hermes_json", text, size=size)
-    assert result.calls == [("Read", '{"file_path": "/a"', False)]
-    assert result.text == "oops}}\n\nBye."
+    assert [(name, complete) for name, _, complete in result.calls] == [("Read", False), ("Now", True)]
+    assert result.text == ""
 
 
 @both

@@ -28,14 +28,18 @@ class InputBuffer:
         text: The part of the output that is in the window.
         at: The position in `text` of the next character to read.
         ended: True once no more text will arrive.
+        cut: True if the output ended because of a limit, not because the model stopped.
+        starved: True if a parser needed more text than there was before the output ended.
     """
 
-    __slots__ = ("_bookmark", "_discarded", "_kept", "at", "ended", "text")
+    __slots__ = ("_bookmark", "_discarded", "_kept", "at", "cut", "ended", "starved", "text")
 
     def __init__(self, text: str = "", ended: bool = False) -> None:
         self.text = text
         self.at = 0
         self.ended = ended
+        self.cut = False
+        self.starved = False
         self._kept: list[str] | None = None  # read since the bookmark, and no longer in the window
         self._bookmark = 0  # where in `text` the part begins that is not in `_kept`
         self._discarded = 0  # number of characters of the output that have left the window
@@ -56,6 +60,11 @@ class InputBuffer:
         return taken
 
     @property
+    def discarded(self) -> int:
+        """The number of characters of the output that have left the window."""
+        return self._discarded
+
+    @property
     def position(self) -> int:
         """The number of characters of the whole output that have been read."""
         return self._discarded + self.at
@@ -68,6 +77,7 @@ class InputBuffer:
     def mark(self) -> None:
         """Set the bookmark at the current position."""
         self._kept, self._bookmark = [], self.at
+        self.starved = False
 
     def forget(self) -> None:
         """Drop the bookmark."""
@@ -98,8 +108,22 @@ def next_char(buffer: InputBuffer) -> ReadGenerator[str]:
         if buffer.at < len(buffer.text):
             return buffer.text[buffer.at]
         if buffer.ended:
+            buffer.starved = True
             return ""
         yield
+
+
+def next_token(buffer: InputBuffer) -> ReadGenerator[str]:
+    """Like `next_char`, but also skip the two characters \\n that a model wrote for a line end."""
+    while True:
+        char = yield from next_char(buffer)
+        if char != "\\":
+            return char
+        while buffer.at + 1 >= len(buffer.text) and not buffer.ended:
+            yield
+        if buffer.text[buffer.at + 1 : buffer.at + 2] not in ("n", "r", "t"):
+            return char
+        buffer.at += 2
 
 
 def run(parser: ReadGenerator[T]) -> T:

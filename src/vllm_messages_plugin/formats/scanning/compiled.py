@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
+from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
@@ -28,6 +29,92 @@ SEMICOLON: Final = MarkupPattern(" ;")
 PUNCTUATION: Final = (LIST, LIST_END, FENCE, FENCE_AT_END, COMMA, SEMICOLON)
 # With what a section without an opening tag may begin.
 UNTAGGED_STARTS: Final = ("{", "[", "```")
+CLOSING: Final = "</"
+
+
+class LiteralFinder:
+    """Finds the first of several literals in text that arrives in pieces.
+
+    Attributes:
+        first_char: The character with which all literals begin; "" if they begin with different ones.
+        start: Matches where a literal may begin.
+    """
+
+    def __init__(self, literals: Iterable[str]) -> None:
+        words = sorted(set(literals) - {""}, key=len, reverse=True)
+        self._search = re.compile(_alternation(words) if words else r"(?!)")
+        self._prefixes = {word[:length] for word in words for length in range(1, len(word))}
+        self._longest = max(map(len, words), default=1)
+        first_chars = {word[0] for word in words}
+        self._first_chars = re.compile(
+            f"[{''.join(map(re.escape, first_chars))}]" if first_chars else r"(?!)"
+        )
+        # Decides by two characters on most of ordinary text.
+        self.start = re.compile(_start_of(words) if words else r"(?!)")
+        self.first_char = first_chars.pop() if len(first_chars) == 1 else ""
+
+    def find(self, text: str, at: int) -> tuple[int, str]:
+        """Find the first literal, while more text may arrive.
+
+        Args:
+            text: The text that has arrived.
+            at: Where to start.
+
+        Returns:
+            The position up to which the text holds no literal and no beginning of one, and the literal that
+            stands there; "" if none does or it is not decided yet.
+        """
+        first = self._first_chars.search(text, at)
+        start = first and self.start.search(text, first.start())
+        if start is None:
+            return len(text), ""
+        at = start.start()
+        found = self._search.search(text, at)
+        partial = self._partial(text, at)
+        if found is None or partial < found.start():
+            return partial, ""
+        place, word = found.start(), found[0]
+        return place, "" if text[place : place + self._longest] in self._prefixes else word
+
+    def find_at_end(self, text: str, at: int) -> tuple[int, str]:
+        """Find the first literal in text that is complete."""
+        found = self._search.search(text, at)
+        return (found.start(), found[0]) if found else (len(text), "")
+
+    def _partial(self, text: str, at: int) -> int:
+        """The position of the unfinished literal at the end of the text, or the text's length."""
+        place = max(at, len(text) - self._longest + 1)
+        while first := self._first_chars.search(text, place):
+            if text[first.start() :] in self._prefixes:
+                return first.start()
+            place = first.start() + 1
+        return len(text)
+
+
+def _start_of(words: Iterable[str]) -> str:
+    """A regular expression for the first two characters of some words, of which the second may be missing."""
+    seconds: dict[str, set[str]] = {}
+    for word in words:
+        seconds.setdefault(word[0], set()).add(word[1:2])
+    written = []
+    for first, second in seconds.items():
+        after = f"(?:[{''.join(map(re.escape, sorted(second)))}]|\\Z)" if all(second) else ""
+        written.append(re.escape(first) + after)
+    return "|".join(written)
+
+
+def _alternation(words: Iterable[str]) -> str:
+    """A regular expression for the longest of some words, with what they have in common written once."""
+    branches: dict[str, list[str]] = {}
+    for word in words:
+        branches.setdefault(word[:1], []).append(word[1:])
+    written = [
+        re.escape(char) + (_alternation(rests) if any(rests) else "")
+        for char, rests in branches.items()
+        if char
+    ]
+    joined = written[0] if len(written) == 1 else f"(?:{'|'.join(written)})"
+    return f"(?:{joined})?" if "" in branches else joined
 
 
 class CompiledCallSyntax:
@@ -37,46 +124,84 @@ class CompiledCallSyntax:
         source: The syntax that was compiled.
         open: Begins the call.
         name: Selects the tool's name from the {name} field.
-        arg_open, arg_close, close: As in the source; None where the source has none.
-        section_close: The section's closing tag.
-        next_arg, end_call, end_section: An argument's closing tag together with what the template writes
-            after it. A value ends only at one of these.
         bodies: What may follow `open`.
         closing_tags: Tags before which a missing last brace is supplied.
+        value_ends: An argument's closing tag together with what the template writes after it. A value ends
+            for certain at one of these.
+        open_ends: What follows a value, without the closing tag, which the model may have left out.
+        closing_start: Matches a closing tag that may end a value; None if any literal of the markup may.
+        value_finder: Finds where in a value one of these may stand.
+        args: All patterns that begin an argument.
+        section_ends: All patterns that end the section.
+        call_starts: What begins a call of this section in text.
+        scan_finder: Finds where in text a value may end or a call may begin.
     """
 
     __slots__ = (
-        "arg_close",
-        "arg_open",
+        "args",
         "bodies",
-        "close",
+        "call_starts",
+        "closing_start",
         "closing_tags",
-        "end_call",
-        "end_section",
         "name",
-        "next_arg",
         "open",
-        "section_close",
+        "open_ends",
+        "scan_finder",
+        "section_ends",
         "source",
         "value_ends",
+        "value_finder",
     )
 
-    def __init__(self, source: CallSyntax, section_close: str) -> None:
+    def __init__(self, source: CallSyntax, section: SectionSyntax) -> None:
         self.source = source
-        self.open = MarkupPattern(" " + source.open)
+        self.open = MarkupPattern("{gap}" + source.open)
         self.name = re.compile(source.name)
-        self.arg_open = _pattern(source.arg_open)
-        self.arg_close = MarkupPattern(source.arg_close)
-        self.close = _pattern(source.close)
-        self.section_close = _pattern(section_close)
-        self.next_arg = _pattern(source.arg_open, source.arg_close)
-        self.end_call = _pattern(source.close, source.arg_close)
-        self.end_section = _pattern(section_close, source.arg_close)
-        self.value_ends = tuple(_present((self.next_arg, self.end_call, self.end_section)))
-        tagged = (self.arg_open, self.close, self.section_close) if source.arg_open else ()
+        openings = (source.arg_open, *source.arg_open_variants) if source.arg_open else ()
+        args = tuple(MarkupPattern("{gap}" + opening) for opening in openings)
+        next_arg = _pattern(source.arg_open, source.arg_close)
+        open_args = tuple(map(MarkupPattern, openings))
+        ends = [_pattern(tag, source.arg_close) for tag in (source.close, section.close)]
+        open_ends = [MarkupPattern(tag) if tag else None for tag in (source.close, section.close)]
+        bodies = [_pattern(tag, "{gap}") for tag in (source.close, section.close)]
+        self.value_ends = tuple(_present((next_arg, *ends)))
+        self.open_ends = (*open_args, *_present(open_ends))
+        self.args = frozenset((*args, *_present([next_arg]), *open_args))
+        self.section_ends = frozenset(_present((ends[1], open_ends[1], bodies[1])))
         untagged = (PYTHON_BODY,) if source.only_python else (OBJECT_BODY, FENCED_BODY, PYTHON_BODY)
-        self.bodies = (*_present(tagged), *untagged)
-        self.closing_tags = tuple(_present((self.close, self.section_close)))
+        closings = bodies if args else bodies[:1]
+        self.bodies = (*args, *_present(closings), *untagged)
+        self.closing_tags = tuple(_present(_pattern(tag) for tag in (source.close, section.close)))
+        self.call_starts: tuple[MarkupPattern, ...] = ()
+        self.value_finder = self.scan_finder = LiteralFinder(_value_literals(self))
+        self.closing_start = _closing_start(self)
+
+    def add_call_starts(self, patterns: tuple[MarkupPattern, ...]) -> None:
+        """Set what begins a call of this syntax's section in text."""
+        self.call_starts = patterns
+        literals = {pattern.first_literal for pattern in patterns}
+        self.scan_finder = LiteralFinder((*_value_literals(self), *literals))
+
+
+def _value_literals(syntax: CompiledCallSyntax) -> list[str]:
+    """The literals at which a value may end. "</" stands for all closing tags, also wrong ones."""
+    patterns = (*syntax.value_ends, *syntax.open_ends)
+    literals = {pattern.first_literal for pattern in patterns}
+    if not syntax.source.arg_close.startswith(CLOSING):
+        return sorted(literals)
+    return [CLOSING, *sorted(literal for literal in literals if not literal.startswith(CLOSING))]
+
+
+def _closing_start(syntax: CompiledCallSyntax) -> re.Pattern[str] | None:
+    """What a closing tag in a value must look like to end it: the call's or section's, or one before a tag.
+
+    It decides at once on most closing tags in source code, such as `</b>` in a line of HTML.
+    """
+    if syntax.value_finder.first_char != CLOSING[0] or not syntax.source.arg_close.startswith(CLOSING):
+        return None
+    closings = {pattern.first_literal for pattern in syntax.open_ends}
+    words = [re.escape(word) for word in sorted(closings) if word.startswith(CLOSING)]
+    return re.compile("|".join((*words, r"</[^<>\s/]{0,40}\s?/?>?\s{0,64}(?:<|\Z)")))
 
 
 def _pattern(source: str, before: str = "") -> MarkupPattern | None:
@@ -96,20 +221,47 @@ class CompiledSection:
         open, close: Its tags; None where it has none.
         syntaxes: The compiled call syntaxes, by the pattern that begins a call.
         call_closings: Tags that may follow a call without ending the section.
+        starts: The literals with which a call may begin in text.
+        skip_finder: Finds where the rest of a broken call may end.
         patterns: Everything that may stand in the section, in the order in which it is tried.
     """
 
-    __slots__ = ("call_closings", "close", "open", "patterns", "source", "syntaxes")
+    __slots__ = (
+        "call_closings",
+        "close",
+        "open",
+        "patterns",
+        "skip_finder",
+        "source",
+        "starts",
+        "syntaxes",
+    )
 
     def __init__(self, source: SectionSyntax) -> None:
         self.source = source
         self.open = MarkupPattern(source.open) if source.open else None
-        self.close = _pattern(source.close)
-        syntaxes = [CompiledCallSyntax(call, source.close) for call in source.calls]
+        self.close = _pattern(source.close, "{gap}")
+        syntaxes = [CompiledCallSyntax(call, source) for call in source.calls]
         self.syntaxes = {syntax.open: syntax for syntax in syntaxes}
-        closings = [syntax.close for syntax in syntaxes] + [_pattern(tag) for tag in source.between]
-        self.call_closings = tuple(_present(closings))
+        call_starts = tuple(_call_starts(source))
+        for syntax in syntaxes:
+            syntax.add_call_starts(call_starts)
+        tags = dict.fromkeys((*(call.close for call in source.calls), *source.between))
+        self.call_closings = tuple(_present(_pattern(tag, "{gap}") for tag in tags))
+        self.starts = frozenset(start.first_literal for start in call_starts) - {""}
+        closings = {pattern.literals[0] for pattern in _present([self.close, *self.call_closings])}
+        self.skip_finder = LiteralFinder((closings or {"\n"}) | self.starts)
         self.patterns = (*_present([self.close]), *self.call_closings, *PUNCTUATION, *self.syntaxes)
+
+
+def _call_starts(section: SectionSyntax) -> Iterable[MarkupPattern]:
+    """What begins a call in text: the section's opening tag with a call's, or a call's alone."""
+    for call in section.calls:
+        opening = call.open if call.kind == "call" else '{ "name" : "{name}"'
+        if section.open:
+            yield MarkupPattern(f"{section.open}{{gap}}{opening}")
+        if call.alone:
+            yield MarkupPattern(opening)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,70 +279,29 @@ class SectionStart:
     bare: bool
 
 
-class LiteralFinder:
-    """Finds the first of several literals in text that arrives in pieces."""
-
-    def __init__(self, literals: Iterable[str]) -> None:
-        words = sorted(set(literals), key=len, reverse=True)
-        self._words = words
-        self._search = re.compile("|".join(map(re.escape, words)) or r"(?!)")
-        self._prefixes = {word[:length] for word in words for length in range(1, len(word))}
-        self._longest = max(map(len, words), default=1)
-        first_chars = "".join({re.escape(word[0]) for word in words})
-        self._first_chars = re.compile(f"[{first_chars}]" if first_chars else r"(?!)")
-
-    def find(self, text: str, at: int) -> tuple[int, str]:
-        """Find the first literal, while more text may arrive.
-
-        Args:
-            text: The text that has arrived.
-            at: Where to start.
-
-        Returns:
-            The position up to which the text holds no literal and no beginning of one, and the literal that
-            stands there; "" if none does or it is not decided yet.
-        """
-        if self._first_chars.search(text, at) is None:  # nearly every token of a text
-            return len(text), ""
-        found = self._search.search(text, at)
-        partial = self._partial(text, at)
-        if found is None or partial < found.start():
-            return partial, ""
-        place, word = found.start(), found[0]
-        rest = text[place : place + self._longest]
-        longer = any(len(other) > len(rest) and other.startswith(rest) for other in self._words)
-        return place, "" if longer else word
-
-    def find_at_end(self, text: str, at: int) -> tuple[int, str]:
-        """Find the first literal in text that is complete."""
-        found = self._search.search(text, at)
-        return (found.start(), found[0]) if found else (len(text), "")
-
-    def _partial(self, text: str, at: int) -> int:
-        """The position of the unfinished literal at the end of the text, or the text's length."""
-        place = max(at, len(text) - self._longest + 1)
-        while first := self._first_chars.search(text, place):
-            if text[first.start() :] in self._prefixes:
-                return first.start()
-            place = first.start() + 1
-        return len(text)
-
-
 class CompiledFormat:
     """A format's compiled sections.
 
     Attributes:
         triggers: For each literal that may start a section, the section.
         closings: The literals with which closing tags of sections begin.
+        own_literals: The literals of the format's own tags, leaving out those of foreign sections.
+        closing_tags: All closing tags, of sections and of calls, by the literal with which each begins.
     """
 
     def __init__(self, call_format: ToolCallFormat) -> None:
         self.triggers: dict[str, SectionStart] = {}
         self.closings: set[str] = set()
+        self.own_literals: tuple[str, ...] = call_format.markers
+        self.closing_tags: dict[str, list[MarkupPattern]] = {}
         for source in call_format.sections:
             section = CompiledSection(source)
             self._add_triggers(section)
             self.closings |= {pattern.literals[0] for pattern in _present([section.close])}
+            for tag in dict.fromkeys((source.close, *(call.close for call in source.calls), *source.between)):
+                if tag:
+                    pattern = MarkupPattern(tag)
+                    self.closing_tags.setdefault(pattern.first_literal, []).append(pattern)
 
     def _add_triggers(self, section: CompiledSection) -> None:
         if section.open:
@@ -203,6 +314,19 @@ class CompiledFormat:
             if syntax.source.alone:
                 literal = MarkupPattern(syntax.source.open).first_literal
                 self.triggers.setdefault(literal, SectionStart(section, alone=True, bare=False))
+
+
+@cache
+def section_tags() -> tuple[frozenset[str], frozenset[str]]:
+    """The opening and the closing tags of all formats' sections, without fields."""
+    sections = [section for call_format in FORMATS.values() for section in call_format.sections]
+    return _plain_tags(section.open for section in sections), _plain_tags(
+        section.close for section in sections
+    )
+
+
+def _plain_tags(tags: Iterable[str]) -> frozenset[str]:
+    return frozenset(tag for tag in tags if tag.startswith("<") and MarkupPattern(tag).literals == (tag,))
 
 
 @lru_cache(maxsize=64)

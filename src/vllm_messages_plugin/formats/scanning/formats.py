@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
@@ -20,9 +20,12 @@ OBJECT: Final = CallSyntax(open="{", kind="object")
 PARAMETERS: Final = replace(OBJECT, arguments="parameters")
 KEYED: Final = CallSyntax(open="{", kind="keyed")
 NAMED: Final = CallSyntax(open="{name}")
-PYTHON: Final = CallSyntax(open="{name}", only_python=True)
+PYTHON: Final = CallSyntax(open="{identifier}", only_python=True)
 GLM: Final = CallSyntax(
-    open="{name}", arg_open="<arg_key>{key}</arg_key> <arg_value>", arg_close="</arg_value>"
+    open="{name}",
+    arg_open="<arg_key>{key}</arg_key>{gap}<arg_value>",
+    arg_open_variants=("<arg_key>{key}</arg_key> ", "{key}</arg_key>{gap}<arg_value>"),
+    arg_close="</arg_value>",
 )
 COMPACT_FUNCTION: Final = CallSyntax(
     open="<function={name}>",
@@ -38,6 +41,7 @@ MINICPM: Final = CallSyntax(
     arg_close="</param>",
     close="</function>",
     alone=True,
+    cdata=True,
 )
 LONGCAT: Final = CallSyntax(
     open="{name}",
@@ -73,6 +77,7 @@ DEEPSEEK: Final = CallSyntax(
 )
 DEEPSEEK_FENCE: Final = replace(DEEPSEEK, open="<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}")
 GEMMA: Final = CallSyntax(open="call:{name}", quote='<|"|>')
+GEMMA_WITHOUT_CALL: Final = (replace(GEMMA, open=":{name}"), replace(GEMMA, open="{name}"))
 FUNCTION_GEMMA: Final = replace(GEMMA, quote="<escape>")
 
 
@@ -106,6 +111,7 @@ MISTRAL: Final = SectionSyntax(
         OBJECT,
     ),
     "[TOOL_CALLS]",
+    bare_names=True,
 )
 LONGCAT_SECTION: Final = SectionSyntax((OBJECT, LONGCAT), "<longcat_tool_call>", "</longcat_tool_call>")
 DEEPSEEK_SECTION: Final = SectionSyntax(
@@ -114,19 +120,34 @@ DEEPSEEK_SECTION: Final = SectionSyntax(
 LFM2: Final = SectionSyntax((PYTHON, OBJECT), "<|tool_call_start|>", "<|tool_call_end|>")
 GRANITE: Final = SectionSyntax((OBJECT,), "<|tool_call|>", "<|tool_call_end|>")
 COHERE: Final = SectionSyntax((PARAMETERS,), "<|START_ACTION|>", "<|END_ACTION|>")
+COHERE_NOISE: Final = ("<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>")
+COHERE_THINKING: Final = ("<|START_THINKING|>", "<|END_THINKING|>")
+ANSWER: Final = (("<answer>", "</answer>"),)
+RESPONSE: Final = (("<response>", "</response>"),)
 HUNYUAN_SECTION: Final = SectionSyntax(
     (HUNYUAN, HUNYUAN_4, HUNYUAN_JSON, OBJECT), "<tool_calls{suffix}>", "</tool_calls{suffix}>"
 )
 BARE: Final = SectionSyntax((OBJECT,))
 
+# The bars around DSML: a model that spells the token out also writes them twice, or as plain ones.
+BARS: Final = ("｜{}｜", "｜｜{}｜｜", "|{}|", "||{}||")
+
 # What any model may drift into. It counts as a call only if it names an offered tool.
 FOREIGN: Final = tuple(replace(section, foreign=True) for section in (TOOL_CALL, FUNCTION_CALLS, BARE))
 
 
-def _format(name: str, *own: SectionSyntax) -> ToolCallFormat:
+def _format(
+    name: str,
+    *own: SectionSyntax,
+    noise: tuple[str, ...] = (),
+    envelopes: tuple[tuple[str, str], ...] = (),
+    thinking: tuple[str, str] | None = None,
+    drafts: Literal["never", "closed", "always"] = "never",
+) -> ToolCallFormat:
     """Build a format: its own sections, then the foreign ones whose opening tag it does not use itself."""
     taken = {section.open for section in own}
-    return ToolCallFormat(name, (*own, *(other for other in FOREIGN if other.open not in taken)))
+    sections = (*own, *(other for other in FOREIGN if other.open not in taken))
+    return ToolCallFormat(name, sections, noise, envelopes, thinking, drafts)
 
 
 def _tool_call(*calls: CallSyntax) -> SectionSyntax:
@@ -138,22 +159,20 @@ def _tool_call(*calls: CallSyntax) -> SectionSyntax:
 
 def _dsml(name: str, section: str, gap: str = "") -> ToolCallFormat:
     """DeepSeek's DSML, with or without a space behind its prefix."""
-    return _invokes(name, f"｜DSML｜{gap}", section)
+    return _format(name, *(_invokes(bars.format("DSML") + gap, section) for bars in BARS))
 
 
-def _invokes(name: str, prefix: str, section: str) -> ToolCallFormat:
+def _invokes(prefix: str, section: str) -> SectionSyntax:
     """A section of `<invoke>` calls with a prefix in each tag."""
-    tags = (f"<{prefix}{section}>", f"</{prefix}{section}>")
-    return _format(name, SectionSyntax((_invoke(prefix), OBJECT), *tags))
+    return SectionSyntax((_invoke(prefix), OBJECT), f"<{prefix}{section}>", f"</{prefix}{section}>")
 
 
 _ALL: Final = (
     # <tool_call> with any syntax inside
+    *(_format(name, TOOL_CALL, drafts="closed") for name in ("hermes_json", "tool_call_array")),
     *(
         _format(name, TOOL_CALL)
         for name in (
-            "hermes_json",
-            "tool_call_array",
             "qwen_xml",
             "step_xml",
             "functionary_tag",
@@ -173,7 +192,7 @@ _ALL: Final = (
     _dsml("dsml_function_calls", "function_calls"),
     _dsml("dsml_tool_calls", "tool_calls"),
     _dsml("dsml_calls", "calls", " "),
-    _invokes("gcml_tool_calls", "｜GCML｜", "tool_calls"),
+    _format("gcml_tool_calls", _invokes("｜GCML｜", "tool_calls")),
     _format(
         "step3_invoke",
         SectionSyntax(
@@ -184,7 +203,7 @@ _ALL: Final = (
         ),
     ),
     *(
-        _format(name, HUNYUAN_SECTION, _tool_call(HUNYUAN_INSIDE))
+        _format(name, HUNYUAN_SECTION, _tool_call(HUNYUAN_INSIDE), envelopes=ANSWER)
         for name in ("hunyuan_xml", "hunyuan_xml_4", "hunyuan_fence")
     ),
     _format("iquest_xml", SectionSyntax((GLM, OBJECT), "<iquest_tool_call>", "</iquest_tool_call>")),
@@ -194,47 +213,60 @@ _ALL: Final = (
         "solar_open",
         SectionSyntax((SOLAR_JSON,), "<|tool_calls|>", "<|calls|>"),
         SectionSyntax((SOLAR, OBJECT), "<|tool_call:start|>", "<|tool_call:end|>"),
+        noise=("<|begin|>assistant", "<|content|>", "<|end|>", "<|flush|>"),
     ),
     # a name and a JSON object
     _format(
-        "kimi_section", SectionSyntax((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>")
+        "kimi_section",
+        SectionSyntax((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", noisy=True),
     ),
     # DeepSeek's templates never list tools, so tools are prompted and calls come in either markup
     _format("deepseek_json", DEEPSEEK_SECTION, TOOL_CALL),
     _format("deepseek_fence", DEEPSEEK_SECTION, TOOL_CALL),
-    _format("mistral", MISTRAL),
+    _format("mistral", MISTRAL, drafts="always"),
     _format(
         "call_start",
         SectionSyntax((CallSyntax(open="function {name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>"),
     ),
-    _format("gemma_call", SectionSyntax((GEMMA, OBJECT), "<|tool_call>", "<tool_call|>")),
+    _format(
+        "gemma_call",
+        SectionSyntax((GEMMA, OBJECT, *GEMMA_WITHOUT_CALL), "<|tool_call>", "<tool_call|>"),
+        noise=("<|channel>", "<channel|>", "<turn|>"),
+        thinking=("<|channel>thought\n", "<channel|>"),
+    ),
     _format(
         "functiongemma_call", SectionSyntax((FUNCTION_GEMMA,), "<start_function_call>", "<end_function_call>")
     ),
     # objects with the name inside
     _format("toolcall_array", TOOLCALL),
-    _format("tool_calls_array", TOOL_CALLS),
-    _format("tool_calls_lines", TOOL_CALLS),
-    _format("granite_array", GRANITE),
-    _format("granite_object", GRANITE),
+    *(_format(name, TOOL_CALLS, envelopes=ANSWER) for name in ("tool_calls_array", "tool_calls_lines")),
+    _format("granite_array", GRANITE, envelopes=RESPONSE),
+    _format("granite_object", GRANITE, envelopes=RESPONSE),
     _format("granite_20b", SectionSyntax((OBJECT,), "<function_call>", "</function_call>")),
     _format("internlm_plugin", SectionSyntax((PARAMETERS,), "<|action_start|> <|plugin|>", "<|action_end|>")),
-    _format("cohere_action", COHERE),
-    _format("cohere_action_4", COHERE),
+    _format("cohere_action", COHERE, noise=COHERE_NOISE, thinking=COHERE_THINKING),
+    _format("cohere_action_4", COHERE, noise=COHERE_NOISE, thinking=COHERE_THINKING),
     _format("command_r_action", SectionSyntax((PARAMETERS,), "Action:")),
     _format("apertus_keys", SectionSyntax((KEYED,), "<|tools_prefix|>", "<|tools_suffix|>")),
     _format(
         "gigachat",
         SectionSyntax((OBJECT,), "<|function_call|>"),
         SectionSyntax((OBJECT,), "function call<|role_sep|>"),
+        noise=("<|message_sep|>",),
     ),
     _format("phi_functools", SectionSyntax((OBJECT,), "functools")),
-    _format("json_array", BARE),
+    _format(
+        "json_array",
+        BARE,
+        SectionSyntax((OBJECT,), "-> tool/function_call"),
+        noise=("<|im_end|>", "<|im_start|>assistant", "<|stop|>", "<|endofturn|>"),
+        thinking=("/think\n", "<|im_end|>\n<|im_start|>assistant"),
+    ),
     _format("llama_json", SectionSyntax((PARAMETERS,)), SectionSyntax((PARAMETERS,), "<|python_tag|>")),
     # Python calls
-    _format("lfm2_python", LFM2),
-    _format("python_fence", LFM2),
-    _format("olmo_python", FUNCTION_CALLS),
+    _format("lfm2_python", LFM2, drafts="always"),
+    _format("python_fence", LFM2, drafts="always"),
+    _format("olmo_python", replace(FUNCTION_CALLS, calls=(INVOKE, FUNCTION, OBJECT, PYTHON))),
     _format("python_list", SectionSyntax((PYTHON, OBJECT))),
     # every syntax that can be recognised in text
     _format(

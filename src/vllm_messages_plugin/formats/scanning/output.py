@@ -8,12 +8,15 @@ longer than `SPACE_LIMIT` characters is emitted as it comes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer
 from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
 from vllm_messages_plugin.formats.scanning.pieces import Piece, Pieces, TextPiece, ThinkingPiece
-from vllm_messages_plugin.formats.scanning.schema import SchemaNode, parameters_of
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode, fits, parameters_of, similar_name
+
+NAME_PREFIXES: Final = ("functions.", "function.", "tools.", "tool.")
 
 
 class ScanOutput:
@@ -27,6 +30,10 @@ class ScanOutput:
         interrupted: True if a call began inside thinking whose closing tag may still come.
         answered: True once reply text or a call was emitted.
         thinking_end: The number of characters of the output before the reply: thinking with its tags.
+        is_broken: True if the last call was broken or cut.
+        behind_call: True if nothing but whitespace was emitted since a call.
+        last_char: The last character of the text so far; behind a backtick a tag is a mention.
+        in_section: True if the call being read stands behind its section's opening tag.
         attempt: The position in the output at which the markup being read began.
     """
 
@@ -43,9 +50,14 @@ class ScanOutput:
         self.interrupted = False
         self.answered = False
         self.thinking_end = 0
+        self.is_broken = False
+        self.behind_call = False
+        self.last_char = ""
+        self.in_section = False
         self.attempt = 0
         self._pieces = Pieces()
         self._tools = parameters_of(tools)
+        self._name_starts = {name[:1] for name in self._tools}
         self._on_repair = on_repair
         self._repairs: dict[str, None] = {}
         self._index = 0
@@ -60,6 +72,7 @@ class ScanOutput:
         """Add to the reply text, or to the thinking if that is open."""
         if not text:
             return
+        self.last_char = text[-1]
         self._track_line(text)
         text = self._pending_space + text
         body = text.rstrip()
@@ -80,7 +93,7 @@ class ScanOutput:
         Args:
             thinking: Whether what follows is thinking.
         """
-        self._pending_space = ""
+        self._pending_space = self.last_char = ""
         self._long_space = False
         self.line_start = self.at_head = self._template_space = True
         self.thinking = thinking
@@ -91,6 +104,16 @@ class ScanOutput:
             self._emit(self._pending_space)
         self._pending_space = ""
 
+    @property
+    def at_word_start(self) -> bool:
+        """True if what was emitted last is no part of a word that may go on."""
+        return self.at_head or self._long_space or bool(self._pending_space)
+
+    @property
+    def calls(self) -> int:
+        """The number of calls so far."""
+        return self._index
+
     def drain(self) -> list[Piece]:
         """Return the pieces found since the last time."""
         return self._pieces.drain()
@@ -100,7 +123,7 @@ class ScanOutput:
             lead = len(body) - len(body.lstrip())
             if lead <= SPACE_LIMIT:
                 body = body[body.rfind("\n", 0, lead) + 1 :]
-        self.at_head = self._template_space = False
+        self.at_head = self._template_space = self.behind_call = False
         self._emit(body)
 
     def _hold_back(self, space: str) -> None:
@@ -121,17 +144,43 @@ class ScanOutput:
 
     # Calls
 
+    def tool_name(self, name: str) -> str | None:
+        """Return the offered tool that a name means; None if there is none.
+
+        A name may differ from the tool's in case, hyphens, underscores and a prefix such as `functions.`.
+        """
+        if name in self._tools:
+            return name
+        plain = name.split(".", 1)[1] if name.startswith(NAME_PREFIXES) else name
+        return plain if plain in self._tools else similar_name(plain, self._tools)
+
     def offers(self, name: str) -> bool:
-        """True if a tool of this name is offered."""
-        return name in self._tools
+        """True if a name means an offered tool."""
+        return self.tool_name(name) is not None
+
+    def may_be_called(self, name: str) -> bool:
+        """True if a name means an offered tool, or if it is not known which tools are offered."""
+        return not self._tools or self.offers(name)
+
+    def begins_name(self, text: str) -> bool:
+        """True if the name of an offered tool begins so."""
+        return text[:1] in self._name_starts and any(name.startswith(text) for name in self._tools)
+
+    def tools_that_fit(self, arguments: object) -> list[str]:
+        """Return the offered tools whose schemas the arguments satisfy."""
+        return [name for name, node in self._tools.items() if fits(arguments, node)]
 
     def schema_of(self, name: str) -> SchemaNode | None:
         """Return the schema of a tool's arguments; None for an unknown tool."""
-        return self._tools.get(name)
+        return self._tools.get(self.tool_name(name) or "")
 
     def begin_call(self, name: str) -> None:
         """Begin a call. From here on, what was read cannot become text again."""
         self.buffer.forget()
+        offered = self.tool_name(name)
+        if offered not in (None, name):
+            self.note_repair(repair.SIMILAR_NAME)
+        name = offered or name
         if self.thinking and not self.answered:
             self.thinking_end = self.attempt
         self.answered = True
@@ -147,15 +196,17 @@ class ScanOutput:
     def end_call(self, complete: bool) -> None:
         """End the call that is open and report its repairs."""
         self._pieces.end_call(self._index, complete)
+        self.is_broken = not complete
+        self.behind_call = True
         if self._on_repair:
-            for repair in self._repairs:
-                self._on_repair(f"call {self._index} ({self._name}): {repair}")
+            for note in self._repairs:
+                self._on_repair(f"call {self._index} ({self._name}): {note}")
         self._repairs.clear()
         self._index += 1
 
-    def note_repair(self, repair: str) -> None:
+    def note_repair(self, note: str) -> None:
         """Note a repair of the call being read, to be reported once when it ends."""
-        self._repairs[repair] = None
+        self._repairs[note] = None
 
     def forget_repairs(self) -> None:
         """Forget the repairs of markup that turned out to be no call."""

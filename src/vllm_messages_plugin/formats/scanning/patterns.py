@@ -18,14 +18,19 @@ from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenera
 
 # The fields a pattern can have, and what may stand in each.
 FIELDS: Final[dict[str, str]] = {
-    "name": r"[\w.:/@$-]{1,200}",
+    # A tool's name may be anything; an unknown one is checked against PLAIN_NAME.
+    "name": r"[^\s<>\[\](){}\"'`|\uff5c,;=][^<>\[\](){}\"`|\uff5c\n]{0,199}",
+    "identifier": r"[\w.:/@$-]{1,200}",
     "key": r"[^<>\"\n]{1,200}",
     "argument": r"[^\W\d]\w{0,100}",
     "word": r"\w{0,16}",
     "id": r"[\w.:/@$-]{0,200}",
     "attributes": r"[^<>\n]{0,80}",
     "suffix": r"(?::\w{0,40})?",
+    # Whitespace, or the two characters \n that a model wrote in its place.
+    "gap": r"(?:\s|\\[nrt]|\\\Z){0,64}",
 }
+PLAIN_NAME: Final = re.compile(FIELDS["identifier"])
 SPACE_LIMIT: Final = 64
 _PART: Final = re.compile(r"( |\{\w+\})")
 _PLACEHOLDERS: Final = {f"{{{field}}}": (field, re.compile(regex)) for field, regex in FIELDS.items()}
@@ -123,6 +128,8 @@ def expect(buffer: InputBuffer, patterns: Sequence[MarkupPattern]) -> ReadGenera
             buffer.at = found.end
             return found
         if found is NoMatch.NO:
+            if buffer.ended and match_first(patterns, buffer.text, buffer.at) is NoMatch.PARTIAL:
+                buffer.starved = True
             return None
         yield
 

@@ -1,10 +1,12 @@
-"""What may be mended in a complete call, and the line the log gets for it.
+"""The repairs that may be made to a call, each with the text that is reported for it.
 
-Used by the readers of JSON and of coerce_text values. Whatever is not here is left as the model wrote it.
+The list is closed: what is not on it is left as the model wrote it. A repair is made only where the model's
+intention is beyond doubt, and each one is reported, once a call.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from json.encoder import encode_basestring
 from typing import Final
@@ -21,6 +23,15 @@ MISSING_BRACE: Final = "a missing final brace was added"
 NO_ARGUMENTS: Final = "a call without arguments got empty ones"
 BARE_WORD: Final = "a value without quotes was taken as text"
 INNER_QUOTE: Final = "a quote inside a string was escaped"
+SIMILAR_KEY: Final = "an argument's key got the spelling of the schema"
+SIMILAR_NAME: Final = "the tool's name got the spelling of the offered tool"
+NAME_AMONG_ARGUMENTS: Final = "the tool's name stood among its arguments"
+NAME_FOUND: Final = "the tool was found by the call's arguments"
+MISSING_COMMA: Final = "a missing comma was added"
+WRAPPED_ARGUMENTS: Final = "the arguments stood inside a single argument"
+OPEN_VALUE: Final = "a value without its closing tag was ended"
+WRONG_CLOSING_TAG: Final = "a value ended at a closing tag that is not its own"
+ESCAPED_VALUE: Final = "one layer of escaping was removed from a value"
 DUPLICATE_KEY: Final = "an argument came twice; both were passed on in their order"
 
 LITERALS: Final = {
@@ -47,6 +58,11 @@ _LONE_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 def quote(text: str) -> str:
     """Text as a JSON string with its quotes."""
     return encode_basestring(text)
+
+
+def dump(value: object) -> str:
+    """A parsed value as JSON."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def escaped(text: str) -> str:

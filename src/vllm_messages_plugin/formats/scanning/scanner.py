@@ -20,25 +20,35 @@ looked at a bounded number of times, however long the reply.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char
 from vllm_messages_plugin.formats.scanning.compiled import (
     CompiledFormat,
+    CompiledSection,
     LiteralFinder,
     SectionStart,
     compiled_format,
+    section_tags,
 )
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, expect
+from vllm_messages_plugin.formats.scanning.patterns import (
+    MarkupPattern,
+    expect,
+)
 from vllm_messages_plugin.formats.scanning.pieces import CallEnd, CallPiece, Piece, TextPiece, ThinkingPiece
-from vllm_messages_plugin.formats.scanning.sections import read_section
+from vllm_messages_plugin.formats.scanning.sections import read_call_of, read_section
+from vllm_messages_plugin.formats.scanning.stray_tags import StrayTags, is_special_token
 from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
+# The beginning of a tag, long enough not to be taken for text: `</to`, `<|to`, `[TO`.
+_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{2}")
+DRAFT_LIMIT: Final = 16_384  # characters behind a call in thinking that may show that the thinking goes on
 # The longest failed attempt, in characters, whose text is searched for markup again.
 RESCAN_LIMIT: Final = 512
 
@@ -84,19 +94,36 @@ class Scanner:
     ) -> None:
         self._buffer = InputBuffer()
         self._output = ScanOutput(self._buffer, tools, on_repair)
+        self._format = call_format
+        if thinking is None and call_format.thinking:
+            thinking = ThinkingTags(*call_format.thinking)
         self._thinking = thinking
-        compiled: CompiledFormat | None = compiled_format(call_format) if calls else None
-        self._triggers = compiled.triggers if compiled else {}
+        self._compiled: CompiledFormat | None = compiled_format(call_format) if calls else None
+        self._triggers = self._compiled.triggers if self._compiled else {}
+        self._wrappers: frozenset[str] = section_tags()[0] - self._triggers.keys() if calls else frozenset()
         self._reply_end = REPLY_ENDS.get(thinking.close, "") if thinking else ""
-        literals = (thinking.open, thinking.close, self._reply_end) if thinking else ()
-        tags = [tag for tag in literals if tag]
-        self._finder = LiteralFinder((*self._triggers, *(compiled.closings if compiled else ()), *tags))
+        # The section tags before which a tool's name may stand.
+        self._names_before = [
+            literal for literal, start in self._triggers.items() if start.section.source.bare_names
+        ]
+        self._stray_tags = StrayTags(call_format, self._compiled, self._output)
+        self._finder = LiteralFinder(self._literals())
         # The closing tag of a section that text interrupted: still markup when it comes.
         self._pending_close: MarkupPattern | None = None
+        thinking_tags = (thinking.open, thinking.close) if thinking else ()
+        self._own_tags = (*thinking_tags, *call_format.noise, *(call_format.markers if calls else ()))
+        self._drafts_to = 0  # the position in the output up to which calls in thinking are drafts
         if thinking and thinking.starts_open:
             self._output.boundary(thinking=True)
         self._parser = self._read()
         next(self._parser)
+
+    def _literals(self) -> Iterator[str]:
+        """Everything at which text may end."""
+        if self._thinking:
+            yield from (self._thinking.open, self._thinking.close, self._reply_end)
+        yield from self._stray_tags.literals()
+        yield from (*self._triggers, *self._wrappers)
 
     @property
     def thinking(self) -> bool:
@@ -121,9 +148,17 @@ class Scanner:
         next(self._parser)
         return self._output.drain()
 
-    def finish(self) -> list[Piece]:
-        """End the output and return the pieces that were held back."""
-        self._buffer.ended = True
+    def finish(self, *, cut: bool = False) -> list[Piece]:
+        """End the output.
+
+        Args:
+            cut: The output ended because of a limit, not because the model stopped. A value without its
+                closing tag then stays open; otherwise it may count as complete.
+
+        Returns:
+            The pieces that were held back.
+        """
+        self._buffer.ended, self._buffer.cut = True, cut
         next(self._parser, None)
         return self._output.drain()
 
@@ -134,6 +169,11 @@ class Scanner:
             place, literal = find(buffer.text, buffer.at)
             if buffer.ended and not literal:
                 place, literal = self._finder.find_at_end(buffer.text, buffer.at)
+                if not literal:
+                    place = self._before_fragment(buffer.text, buffer.at)
+            word = self._names_before and self._name_before(place)
+            if word and (yield from self._read_name_before(word, place, literal)):
+                continue
             self._output.add_text(buffer.take(place))
             if literal:
                 yield from self._read_markup(literal)
@@ -141,7 +181,54 @@ class Scanner:
                 break
             else:
                 yield
+        if not buffer.exhausted:
+            self._output.boundary(thinking=self._output.thinking)
         self._output.finish()
+
+    def _name_before(self, place: int) -> str:
+        """The word before a place, if the name of an offered tool begins so; otherwise ""."""
+        buffer, output = self._buffer, self._output
+        text, at = buffer.text, buffer.at
+        start = max(text.rfind(" ", at, place), text.rfind("\n", at, place)) + 1
+        if start == place or not (start or output.at_word_start):
+            return ""
+        word = text[start or at : place]
+        return word if output.begins_name(word) and not output.thinking else ""
+
+    def _read_name_before(self, word: str, place: int, literal: str) -> ReadGenerator[bool]:
+        """Read a call whose name stands before its section's tag, `f[TOOL_CALLS]{...}`.
+
+        Args:
+            word: The word that may be the name.
+            place: The end of the text that has no markup.
+            literal: The markup there; "" if more text may follow.
+
+        Returns:
+            False if there is none: then the text is read as usual.
+        """
+        buffer, output = self._buffer, self._output
+        is_name = literal in self._names_before and output.offers(word)
+        if not is_name and (literal or buffer.ended):
+            return False
+        output.add_text(buffer.take(place - len(word)))
+        if not is_name:
+            yield
+            return True
+        buffer.mark()
+        output.attempt = buffer.position
+        buffer.at += len(word) + len(literal)
+        if not (yield from read_call_of(output, word)):
+            buffer.rewind()
+            output.add_text(buffer.take(buffer.at + len(word)))
+        return True
+
+    def _before_fragment(self, text: str, at: int) -> int:
+        """The position before a cut tag at the end of the output; the text's length if there is none."""
+        place, _ = self._finder.find(text, at)
+        fragment = text[place:]
+        if _TAG_FRAGMENT.match(fragment) and any(tag.startswith(fragment) for tag in self._own_tags):
+            return place
+        return len(text)
 
     def _read_markup(self, literal: str) -> ReadGenerator[None]:
         """Read what a literal begins or ends; if that is nothing, its first character is text."""
@@ -153,13 +240,35 @@ class Scanner:
             if not self._output.answered and not self._output.thinking:
                 self._output.thinking_end = self._buffer.position
             return
-        if (yield from self._read_pending_close(literal)):
+        if (yield from self._read_pending_close(literal)) or (yield from self._stray_tags.drop(literal)):
             return
         trigger = self._triggers.get(literal)
-        if trigger and self._may_start(trigger):
+        if trigger and (yield from self._may_start(trigger)):
             yield from self._try_section(trigger)
+        elif literal in self._wrappers and not self._output.thinking and not trigger:
+            yield from self._try_wrapped(literal)
         else:
             self._output.add_text(self._buffer.take(self._buffer.at + 1))
+
+    def _try_wrapped(self, literal: str) -> ReadGenerator[None]:
+        """Drop another format's section tag if a call of this format follows it; else it is text."""
+        buffer = self._buffer
+        buffer.mark()
+        buffer.at += len(literal)
+        yield from next_char(buffer)
+        while True:
+            place, found = self._finder.find(buffer.text, buffer.at)
+            if place > buffer.at or found or buffer.ended:
+                break
+            yield
+        trigger = self._triggers.get(found) if place == buffer.at else None
+        if trigger and not trigger.bare:
+            calls = self._output.calls
+            yield from self._try_section(trigger, keep_mark=True)
+            if self._output.calls > calls:
+                return
+        else:
+            self._undo(has_call=False)
 
     def _read_pending_close(self, literal: str) -> ReadGenerator[bool]:
         """Read the closing tag of a section that text interrupted; False if it is not here."""
@@ -179,32 +288,62 @@ class Scanner:
             output.interrupted = False
             output.boundary(thinking=False)
             return True
-        if literal == tags.open and output.at_head:
+        if literal == tags.open and (output.at_head or is_special_token(literal)):
             output.boundary(thinking=True)
+            return True
+        if literal == tags.close and is_special_token(literal):
+            output.boundary(thinking=False)
             return True
         return False
 
     def _ends_reply(self, literal: str) -> bool:
         return literal == self._reply_end and not self._output.thinking
 
-    def _may_start(self, trigger: SectionStart) -> bool:
+    def _may_start(self, trigger: SectionStart) -> ReadGenerator[bool]:
         """True if a section may start here.
 
         Bare (untagged) calls are not read inside thinking. A bare call in another model's format must also
         be the first thing on its line.
         """
-        if not trigger.bare:
-            return True
-        return not self._output.thinking and (self._output.line_start or not trigger.section.source.foreign)
+        if self._output.thinking and (trigger.bare or (yield from self._is_draft(trigger.section))):
+            return False
+        if trigger.section.source.noisy and self._output.last_char == "`":
+            return False
+        return not trigger.bare or self._output.line_start or not trigger.section.source.foreign
 
-    def _try_section(self, trigger: SectionStart) -> ReadGenerator[None]:
-        """Try to read calls; what is part of none is read again as text."""
+    def _is_draft(self, section: CompiledSection) -> ReadGenerator[bool]:
+        """True if the thinking goes on behind the call that may start here: text follows it, then the end."""
+        tags, buffer, drafts = self._thinking, self._buffer, self._format.drafts
+        if tags is None or drafts == "never":
+            return False
+        searched = buffer.position
+        while buffer.position >= self._drafts_to:
+            place = buffer.text.find(tags.close, max(buffer.at, searched - buffer.discarded))
+            if place >= 0:
+                close = section.source.close
+                if close and buffer.text[buffer.at : place].rstrip().endswith(close):
+                    return False
+                self._drafts_to = buffer.discarded + place
+            elif len(buffer.text) - buffer.at > DRAFT_LIMIT:
+                if drafts == "closed":
+                    return False
+                self._drafts_to = buffer.position + DRAFT_LIMIT
+            elif buffer.ended:
+                return False
+            else:
+                searched = buffer.discarded + max(buffer.at, len(buffer.text) - len(tags.close))
+                yield
+        return True
+
+    def _try_section(self, trigger: SectionStart, *, keep_mark: bool = False) -> ReadGenerator[None]:
+        """Try to read calls; what is part of none is read again as text, from the bookmark on."""
         buffer, output = self._buffer, self._output
-        buffer.mark()
-        output.attempt = buffer.position
+        if not keep_mark:
+            buffer.mark()
+        output.attempt, output.in_section = buffer.position, not trigger.alone
         opening = () if trigger.alone or trigger.section.open is None else (trigger.section.open,)
         if opening and (yield from expect(buffer, opening)) is None:
-            self._undo(has_call=False)
+            self._undo(has_call=False, is_fragment=self._is_fragment(trigger, has_call=False))
             return
         progress = yield from read_section(output, trigger.section)
         output.forget_repairs()
@@ -212,10 +351,35 @@ class Scanner:
         if progress.closed:
             buffer.forget()
         else:
-            self._undo(progress.has_call)
+            self._undo(progress.has_call, self._is_fragment(trigger, progress.has_call))
 
-    def _undo(self, has_call: bool) -> None:
-        """Return what was read since the last call to the search for text and markup."""
+    def _is_fragment(self, trigger: SectionStart, has_call: bool) -> bool:
+        """True if the output ended inside the markup of a call: what is left is no text."""
+        buffer, source = self._buffer, trigger.section.source
+        if has_call and self._output.is_broken:
+            return buffer.ended
+        if not buffer.ended or not buffer.starved or source.foreign or not source.open:
+            return False
+        rest = buffer.text[buffer.at :].strip()
+        is_tag = any(tag.startswith(rest) or rest.startswith(tag) for tag in self._own_tags if tag)
+        if not rest:  # commas and brackets alone may be text
+            return bool(buffer.marked().strip(" \n\t,;[]`"))
+        return is_tag or self._output.begins_name(rest)
+
+    def _undo(self, has_call: bool, is_fragment: bool = False) -> None:
+        """Return what was read since the last call to the search for text and markup.
+
+        Args:
+            has_call: A call was read before.
+            is_fragment: The output ended inside markup, which is dropped.
+        """
+        if is_fragment:
+            self._buffer.forget()
+            self._buffer.at = len(self._buffer.text)
+            self._output.boundary(thinking=self._output.thinking)
+            return
+        if not has_call:
+            self._stray_tags.note_unread_opening()
         raw = self._buffer.marked()
         if len(raw) > RESCAN_LIMIT:
             self._buffer.forget()

@@ -7,13 +7,17 @@ not fit stays as the model wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.json_schema import resolve_reference
 from vllm_messages_plugin.formats.scanning.repair import INTEGER, LITERALS, NUMBER, quote
 
 ALTERNATIVES_LIMIT: Final = 64
+DEPTH_LIMIT: Final = 8  # how deep a value is compared with its schema
+_SEPARATORS: Final = re.compile(r"[-_ ]+")
 Types = frozenset[str]
 # Type names of other languages, which tool authors use.
 ALIASES: Final = {
@@ -57,12 +61,32 @@ class SchemaNode:
         types: The JSON types that a value here may have; None if any.
     """
 
-    __slots__ = ("_alternatives", "_root", "types")
+    __slots__ = ("__dict__", "_alternatives", "_root", "types")
 
     def __init__(self, schema: object, root: Mapping[str, Any]) -> None:
         self._root = root
         self._alternatives = tuple(_flatten(schema, root))
         self.types = _types(self._alternatives)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the properties."""
+        found = (schema.get("properties") for schema in self._alternatives)
+        return frozenset(key for properties in found if isinstance(properties, Mapping) for key in properties)
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """The names of the properties that every alternative requires."""
+        each = [_strings(schema.get("required")) for schema in self._alternatives]
+        return frozenset.intersection(*each) if each else frozenset()
+
+    @cached_property
+    def is_open(self) -> bool:
+        """True if the schema explicitly allows properties that it does not name."""
+        return any(
+            "patternProperties" in schema or schema.get("additionalProperties", False) not in (False, None)
+            for schema in self._alternatives
+        )
 
     @property
     def choices(self) -> frozenset[str] | None:
@@ -88,13 +112,6 @@ class SchemaNode:
         """Return the schema of an array's items; None if there is none."""
         found = (schema.get("items") for schema in self._alternatives)
         return next((SchemaNode(items, self._root) for items in found if isinstance(items, Mapping)), None)
-
-    def keys(self) -> Iterator[str]:
-        """Yield the names of the properties."""
-        for schema in self._alternatives:
-            properties = schema.get("properties")
-            if isinstance(properties, Mapping):
-                yield from properties
 
 
 def parameters_of(tools: Sequence[Mapping[str, Any]]) -> dict[str, SchemaNode]:
@@ -131,6 +148,10 @@ def _flatten(schema: object, root: Mapping[str, Any]) -> Iterator[Mapping[str, A
             yield current
 
 
+def _strings(value: object) -> frozenset[str]:
+    return frozenset(each for each in _listed(value) if isinstance(each, str))
+
+
 def _listed(value: object) -> Sequence[object]:
     return value if isinstance(value, list | tuple) else ()
 
@@ -152,6 +173,56 @@ def _types(alternatives: Sequence[Mapping[str, Any]]) -> Types | None:
     """All types of the alternatives; None if there are none, or if one allows any."""
     each = [_own_types(alternative) for alternative in alternatives]
     return frozenset().union(*each) if each and all(each) else None
+
+
+def similar_name(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that differs from `name` only in case, hyphens, underscores or spaces."""
+    plain = _plain(name)
+    found = [other for other in names if _plain(other) == plain]
+    return found[0] if len(found) == 1 and plain else None
+
+
+def schema_key(key: str, node: SchemaNode | None, taken: Collection[str]) -> str:
+    """Return the schema's spelling of a key: itself, or the one similar key that is not taken."""
+    if node is None or key in node.names or not node.names or node.is_open:
+        return key
+    return similar_name(key, [name for name in node.names if name not in taken]) or key
+
+
+def _plain(name: str) -> str:
+    return _SEPARATORS.sub("", name).casefold()
+
+
+def fits(value: object, node: SchemaNode, depth: int = DEPTH_LIMIT) -> bool:
+    """True if a value has the types, the keys and the required members of a schema.
+
+    Args:
+        value: A parsed JSON value.
+        node: The schema.
+        depth: How deep to look; what lies deeper fits.
+    """
+    if node.types is not None and not (_types_of(value) & node.types):
+        return False
+    if depth and isinstance(value, dict) and (node.types is None or "object" in node.types):
+        known = node.is_open or not node.names or value.keys() <= node.names
+        return (
+            known
+            and node.required <= value.keys()
+            and all(
+                fits(each, place, depth - 1) for key, each in value.items() if (place := node.property(key))
+            )
+        )
+    items = node.items() if depth and isinstance(value, list) else None
+    return items is None or not isinstance(value, list) or all(fits(each, items, depth - 1) for each in value)
+
+
+def _types_of(value: object) -> set[str]:
+    name = _TYPE_NAMES.get(type(value), "")
+    return (
+        {"integer", "number"}
+        if name == "integer" or (isinstance(value, float) and value.is_integer())
+        else {name}
+    )
 
 
 def accepts_string(node: SchemaNode | None) -> bool:

@@ -6,10 +6,12 @@ inside its own tags is still understood, and the result does not depend on which
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import partial
 
-from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, next_char
+from vllm_messages_plugin.formats.scanning import repair
+from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, next_token
 from vllm_messages_plugin.formats.scanning.compiled import (
     COMMA,
     FENCE,
@@ -24,14 +26,27 @@ from vllm_messages_plugin.formats.scanning.compiled import (
     CompiledSection,
 )
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.patterns import PatternMatch, expect
+from vllm_messages_plugin.formats.scanning.patterns import (
+    PLAIN_NAME,
+    NoMatch,
+    PatternMatch,
+    expect,
+    match_first,
+)
+from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 from vllm_messages_plugin.formats.scanning.readers.gemma_object import GemmaObjectReader
 from vllm_messages_plugin.formats.scanning.readers.json_call import JsonCallReader
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.readers.tagged import read_tagged
+from vllm_messages_plugin.formats.scanning.readers.unnamed import read_unnamed
+from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax
 
 BRACKETS_LIMIT = 4
+NOISE_LIMIT = 400  # characters of text between a section's opening tag and a call
+# An id that a model wrote in the place of the tool's name.
+_NAMED = CompiledCallSyntax(CallSyntax(open="{name}"), SectionSyntax(()))
+_CALL_ID = re.compile(r"(?:call|toolu|chatcmpl)[-_]|\d+\Z")
 
 
 @dataclass(slots=True)
@@ -58,21 +73,79 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
     while not progress.closed:
         found = yield from expect(output.buffer, section.patterns)
         if found is None:
+            if section.source.noisy and (yield from _skip_noise(output, section)):
+                continue
+            progress.has_call |= section.source.bare_names and _read_bare_name(output)
             break
         syntax = section.syntaxes.get(found.pattern)
         if syntax:
             if not (yield from _read_call(output, section, syntax, found, progress)):
                 break
             progress.has_call = True
+            if output.is_broken and not output.buffer.ended:
+                progress.closed = yield from skip_broken_call(output, section)
             output.buffer.mark()
+            if output.is_broken and not progress.closed:
+                break
         elif found.pattern is section.close or found.pattern in section.call_closings:
-            if not progress.has_call:
+            if not progress.has_call and not section.source.noisy:
                 break
             progress.closed = found.pattern is section.close
             output.buffer.mark()
         elif not _read_punctuation(output, found, progress):
             break
     return progress
+
+
+def _read_bare_name(output: ScanOutput) -> bool:
+    """Read the name of a tool without parameters that ends the output. False if there is none.
+
+    The name of a tool that has parameters is what is left of a cut call.
+    """
+    buffer = output.buffer
+    name = buffer.text[buffer.at :].strip()
+    node = output.schema_of(name)
+    is_whole = output.may_be_called(name) and not (node and node.names)
+    if not buffer.ended or buffer.cut or not PLAIN_NAME.fullmatch(name) or not is_whole:
+        return False
+    buffer.at = len(buffer.text)
+    output.note_repair(repair.NO_ARGUMENTS)
+    output.begin_call(name)
+    output.add_arguments("{}")
+    output.end_call(complete=True)
+    buffer.mark()
+    return True
+
+
+def read_call_of(output: ScanOutput, name: str) -> ReadGenerator[bool]:
+    """Read a call whose name stood before the section: a JSON object of arguments, from its opening brace.
+
+    Args:
+        output: Receives the call.
+        name: The tool's name.
+
+    Returns:
+        False, with nothing emitted, if there is no such object.
+    """
+    body = yield from expect(output.buffer, (OBJECT_BODY,))
+    return body is not None and (yield from _read_object(output, _NAMED, name))
+
+
+def _skip_noise(output: ScanOutput, section: CompiledSection) -> ReadGenerator[bool]:
+    """Skip text up to the next tag of a section; False, with nothing skipped, if none comes soon."""
+    buffer = output.buffer
+    while True:
+        place, literal = section.skip_finder.find(buffer.text, buffer.at)
+        if (
+            place - buffer.at > NOISE_LIMIT
+            or (buffer.ended and not literal)
+            or (literal and place == buffer.at)
+        ):
+            return False
+        if literal:
+            buffer.at = place
+            return True
+        yield
 
 
 def _read_punctuation(output: ScanOutput, found: PatternMatch, progress: SectionProgress) -> bool:
@@ -104,7 +177,7 @@ def _read_call(
     if syntax.source.kind != "call":
         return (yield from JsonCallReader(output, syntax, guarded).read())
     name = _name_of(syntax, opening)
-    if guarded and not output.offers(name):
+    if not output.offers(name) and (guarded or not PLAIN_NAME.fullmatch(name)):
         return False
     body = yield from expect(output.buffer, syntax.bodies)
     if body is None:
@@ -115,15 +188,22 @@ def _read_call(
         return (yield from _read_object(output, syntax, name))
     if body.pattern is PYTHON_BODY:
         return _may_be_python(output, syntax, name) and (yield from read_python(output, name))
+    if body.pattern not in syntax.args and not _may_lack_arguments(output, syntax, name):
+        return False
     progress.closed = yield from read_tagged(output, syntax, name, body)
     return True
 
 
 def _name_of(syntax: CompiledCallSyntax, opening: PatternMatch) -> str:
     """The tool's name without what the template writes around it."""
-    name = opening.fields["name"]
+    name = (opening.fields.get("name") or opening.fields["identifier"]).strip()
     found = syntax.name.fullmatch(name)
     return found[found.lastindex or 0] if found else name
+
+
+def _may_lack_arguments(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> bool:
+    """True if a call may lack arguments: a bare word between tags is a call only of an offered tool."""
+    return not syntax.source.open.endswith("{name}") or output.offers(name)
 
 
 def _may_be_python(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> bool:
@@ -139,15 +219,49 @@ def _may_be_python(output: ScanOutput, syntax: CompiledCallSyntax, name: str) ->
 def _read_object(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> ReadGenerator[bool]:
     """Read arguments that are a JSON object, from behind its opening brace."""
     quote = syntax.source.quote
-    char = yield from next_char(output.buffer)
-    if char not in ('"', "}") and not (quote and char):
+    char = yield from next_token(output.buffer)
+    if char not in ('"', "}", "\\") and not (quote and char):
         return False
+    if _CALL_ID.match(name) and not output.may_be_called(name):
+        return (yield from read_unnamed(output, name))
     output.begin_call(name)
     output.add_arguments("{")
+    arguments = ArgumentsWriter(output.add_arguments, output.note_repair, output.schema_of(name), name)
     kind = partial(GemmaObjectReader, quote) if quote else JsonReader
-    reader = kind(output.buffer, output.add_arguments, output.note_repair, syntax.closing_tags)
-    complete = yield from reader.read_members(output.schema_of(name))
+    reader = kind(output.buffer, arguments.write, output.note_repair, syntax.closing_tags)
+    complete = yield from reader.read_members(arguments)
     if complete:
         output.add_arguments("}")
     output.end_call(complete)
     return True
+
+
+def skip_broken_call(output: ScanOutput, section: CompiledSection) -> ReadGenerator[bool]:
+    """Skip what is left of a broken call: to its closing tag, or to where the next call begins.
+
+    Args:
+        output: Holds the input.
+        section: The section of the call.
+
+    Returns:
+        True if the section ended.
+    """
+    buffer = output.buffer
+    closings = (*((section.close,) if section.close else ()), *section.call_closings)
+    while True:
+        place, literal = section.skip_finder.find(buffer.text, buffer.at)
+        buffer.at = place
+        if not literal and buffer.ended:
+            buffer.at = len(buffer.text)
+            return False
+        if literal:
+            found = match_first(closings, buffer.text, place, buffer.ended)
+            if isinstance(found, PatternMatch):
+                buffer.at = found.end
+                return found.pattern is section.close
+            if literal in section.starts or not closings:
+                return False
+            if found is NoMatch.NO:
+                buffer.at += 1
+                continue
+        yield

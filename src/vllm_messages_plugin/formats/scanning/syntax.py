@@ -21,11 +21,13 @@ class CallSyntax:
     Attributes:
         open: Begins the call and contains its {name}.
         arg_open: Begins a tagged argument and contains its {key}; "" if arguments are not tagged.
+        arg_open_variants: Other ways in which models begin a tagged argument.
         arg_close: Ends a tagged argument's value.
         close: Ends the call.
         kind: "call" has the name in `open`; "object" is a JSON object with the name inside; "keyed" is a
             JSON object whose only key is the name.
         lines: The template writes each value on lines of its own.
+        cdata: A value may stand in a CDATA section, of which nothing else is markup.
         alone: The call may stand in text without its section's opening tag.
         only_python: Only a Python argument list may follow `open`.
         quote: The delimiter of strings, in formats whose objects are not quite JSON.
@@ -35,10 +37,12 @@ class CallSyntax:
 
     open: str
     arg_open: str = ""
+    arg_open_variants: tuple[str, ...] = ()
     arg_close: str = ""
     close: str = ""
     kind: Literal["call", "object", "keyed"] = "call"
     lines: bool = False
+    cdata: bool = False
     alone: bool = False
     only_python: bool = False
     quote: str = ""
@@ -57,6 +61,8 @@ class SectionSyntax:
         open: The opening tag; "" if the calls stand untagged in the text.
         close: The closing tag.
         between: Tags around single calls that carry no information.
+        noisy: Text between the opening tag and a call carries no information either.
+        bare_names: A tool's name alone is a call without arguments, and may stand before the opening tag.
         foreign: Another model's format, into which this model may drift.
     """
 
@@ -65,14 +71,31 @@ class SectionSyntax:
     close: str = ""
     between: tuple[str, ...] = ()
     foreign: bool = False
+    noisy: bool = False
+    bare_names: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCallFormat:
-    """How a family of models writes tool calls."""
+    """How a family of models writes tool calls, and what else of its markup is no text.
+
+    Attributes:
+        name: The format's name.
+        sections: The sections that may contain calls.
+        noise: Special tokens of the family that carry no information; dropped wherever they stand in text.
+        envelopes: Pairs of tags that the family writes around the reply text. The opening tag counts only at
+            the start of the text and the closing tag only at its end: they are ordinary words.
+        thinking: The tags of thinking that the family writes also where its template does not show them.
+        drafts: What a call inside thinking is, if the thinking goes on behind it. "never" a draft: a call
+            ends the thinking. "closed": a draft, if the thinking is closed soon behind it. "always": a draft.
+    """
 
     name: str
     sections: tuple[SectionSyntax, ...]
+    noise: tuple[str, ...] = ()
+    envelopes: tuple[tuple[str, str], ...] = ()
+    thinking: tuple[str, str] | None = None
+    drafts: Literal["never", "closed", "always"] = "never"
 
     @property
     def markers(self) -> tuple[str, ...]:

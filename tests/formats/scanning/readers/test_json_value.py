@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from formats.whole_scan import completed
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, run
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, coerce_text, convert_json
+from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
+from vllm_messages_plugin.formats.scanning.readers.json_value import (
+    JsonReader,
+    coerce_text,
+    convert_json,
+    ignore_repair,
+)
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode
 
 json_values = st.recursive(
@@ -26,7 +32,8 @@ def node(schema: dict[str, Any]) -> SchemaNode:
 def fed(text: str, size: int, ended: bool = True) -> tuple[str, bool | None]:
     """What the parser wrote, and its result; None while it waits for more text."""
     buffer, parts = InputBuffer(), list[str]()
-    parser = JsonReader(buffer, parts.append).read_members(None)
+    arguments = ArgumentsWriter(parts.append, ignore_repair, None, "f")
+    parser = JsonReader(buffer, parts.append).read_members(arguments)
     try:
         for at in range(0, len(text), size):
             buffer.push(text[at : at + size])

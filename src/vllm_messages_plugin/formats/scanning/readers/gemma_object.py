@@ -14,11 +14,13 @@ from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, safe_end
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, NoMatch, PatternMatch, match_first
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, Write
-from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, string_value
+from vllm_messages_plugin.formats.scanning.readers.values import string_value
 
-_KEY: Final = re.compile(r"[^\s:,{}\[\]\"<]{1,200}")
+_KEY: Final = re.compile(r"[^\s:,{}\[\]\"'<][^:,{}\[\]\"<\n]{0,199}")
+_BARE_WORD: Final = re.compile(r"[^,{}\[\]<>\"\n|]{1,400}")
 # What may follow a string.
 _FOLLOWERS: Final = (" ,", " }", " ]")
+_APOSTROPHE: Final = "'"
 
 
 class GemmaObjectReader(JsonReader):
@@ -38,57 +40,101 @@ class GemmaObjectReader(JsonReader):
         closing_tags: Sequence[MarkupPattern] = (),
     ) -> None:
         super().__init__(buffer, write, on_repair, closing_tags)
-        self._quote = quote
-        self._ends = tuple(MarkupPattern(quote + follower) for follower in _FOLLOWERS)
+        self._quotes = {
+            quote: tuple(MarkupPattern(quote + follower) for follower in _FOLLOWERS)
+            for quote in (quote, _APOSTROPHE)
+        }
+        self._key_quotes = {quote: (MarkupPattern(f"{quote} :"),) for quote in self._quotes}
+        self._delimiter = quote
 
     def _begins_key(self, char: str) -> bool:
-        return char == '"' or bool(char and _KEY.match(char))
+        return bool(char) and (char in ('"', _APOSTROPHE, self._delimiter[0]) or bool(_KEY.match(char)))
+
+    def _may_lack_comma(self, char: str) -> bool:
+        return self._begins_key(char) and char != self._delimiter[0]
 
     def _read_key(self) -> ReadGenerator[str | None]:
-        if self._buffer.text.startswith('"', self._buffer.at):
+        buffer = self._buffer
+        quote = yield from self._opening_quote()
+        if quote:
+            parts: list[str] = []
+            buffer.at += len(quote)
+            closed = yield from self._read_delimited(quote, self._key_quotes[quote], parts.append)
+            buffer.at -= 1 if closed else 0  # the colon is read by the caller
+            return "".join(parts) if closed else None
+        if buffer.text.startswith('"', buffer.at):
             return (yield from super()._read_key())
         while True:
-            key = _KEY.match(self._buffer.text, self._buffer.at)
+            key = _KEY.match(buffer.text, buffer.at)
             if key is None:
                 return None
-            if key.end() < len(self._buffer.text) or self._buffer.ended:
-                self._buffer.at = key.end()
-                return key[0]
+            if key.end() < len(buffer.text) or buffer.ended:
+                buffer.starved = key.end() == len(buffer.text)
+                buffer.at = key.end()
+                return key[0].rstrip()
+            yield
+
+    def _opening_quote(self) -> ReadGenerator[str]:
+        """Wait until it is decided whether a string in one of the delimiters begins here; "" if none does."""
+        buffer = self._buffer
+        while True:
+            rest = buffer.text[buffer.at : buffer.at + len(self._delimiter)]
+            found = next((quote for quote in self._quotes if rest.startswith(quote)), "")
+            if found or buffer.ended or not self._delimiter.startswith(rest):
+                return found
             yield
 
     def _value(self) -> ReadGenerator[object]:
-        buffer = self._buffer
-        yield from next_char(buffer)
-        while self._quote.startswith(buffer.text[buffer.at :]) and not buffer.ended:
-            yield
-        if not buffer.text.startswith(self._quote, buffer.at):
+        yield from next_char(self._buffer)
+        quote = yield from self._opening_quote()
+        if not quote:
             return (yield from super()._value())
-        buffer.at += len(self._quote)
+        self._buffer.at += len(quote)
         value = string_value(self._write, self._node, self._on_repair)
-        return self._after if (yield from self._read_string(value)) else None
+        if not (yield from self._read_delimited(quote, self._quotes[quote], value.add)):
+            value.cut()
+            return None
+        value.close()
+        return self._after
 
-    def _read_string(self, value: ValueWriter) -> ReadGenerator[bool]:
+    def _read_delimited(self, quote: str, ends: Sequence[MarkupPattern], write: Write) -> ReadGenerator[bool]:
         """Read a string to the delimiter that ends it; False if the output ends first."""
-        buffer, quote = self._buffer, self._quote
+        buffer = self._buffer
         while True:
             text = buffer.text
             place = text.find(quote, buffer.at)
-            value.add(buffer.take(place if place >= 0 else safe_end(text, buffer.at, quote)))
-            found = match_first(self._ends, text, place, buffer.ended) if place >= 0 else NoMatch.PARTIAL
+            write(buffer.take(place if place >= 0 else safe_end(text, buffer.at, quote)))
+            found = match_first(ends, text, place, buffer.ended) if place >= 0 else NoMatch.PARTIAL
             if isinstance(found, PatternMatch) or (buffer.ended and buffer.at + len(quote) == len(text)):
-                buffer.at += len(quote)
-                value.close()
+                buffer.at = found.end - 1 if isinstance(found, PatternMatch) else len(text)
                 return True
             if buffer.ended:
-                value.add(buffer.take(len(text)))
-                value.cut()
+                buffer.at = len(text)
+                buffer.starved = True
                 return False
             if found is NoMatch.NO:
-                value.add(buffer.take(place + len(quote)))
+                write(buffer.take(place + len(quote)))
             else:
                 yield
 
-    def _literal(self, token: str) -> str | None:
+    def _scalar(self) -> ReadGenerator[object]:
+        """Read a number, a literal, or text without delimiters up to what may follow a value."""
+        buffer = self._buffer
+        while True:
+            word = _BARE_WORD.match(buffer.text, buffer.at)
+            if word is None:
+                return None
+            if word.end() < len(buffer.text):
+                break
+            if buffer.ended:
+                buffer.at = word.end()
+                return None
+            yield
+        buffer.at = word.end()
+        self._write(self._literal(word[0].strip()))
+        return self._after
+
+    def _literal(self, token: str) -> str:
         literal = super()._literal(token)
         if literal is None:
             self._on_repair(repair.BARE_WORD)

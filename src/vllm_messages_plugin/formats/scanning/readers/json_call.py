@@ -8,21 +8,20 @@ the two stays unfinished.
 from __future__ import annotations
 
 import json
-import re
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, run
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_token, run
 from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.patterns import FIELDS, looking_at
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, copy_string
+from vllm_messages_plugin.formats.scanning.patterns import PLAIN_NAME, looking_at
+from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, copy_string, read_string
 
 NAME_KEYS: Final = ("name", "tool_name", "function")
 ARGUMENT_KEYS: Final = ("arguments", "parameters")
 OTHER_KEYS: Final = ("type", "id", "tool_call_id", "call_id", "index")
 NESTED_KEY: Final = "function"  # OpenAI's format puts name and arguments into an inner object
-_NAME: Final = re.compile(FIELDS["name"])
 
 
 class JsonCallReader:
@@ -58,7 +57,7 @@ class JsonCallReader:
     def _members(self) -> ReadGenerator[bool]:
         """Read the members; False if the object is broken, cut, or no call."""
         while True:
-            char = yield from next_char(self._buffer)
+            char = yield from next_token(self._buffer)
             if char == "}":
                 self._buffer.at += 1
                 self._depth -= 1
@@ -66,29 +65,32 @@ class JsonCallReader:
                     return True
             elif char == ",":
                 self._buffer.at += 1
-            elif char == '"':
-                self._buffer.at += 1
+            elif char in ('"', "\\"):
                 if not (yield from self._member()):
                     return False
             else:
                 return (yield from self._may_lack_brace())
 
     def _member(self) -> ReadGenerator[bool]:
-        key = yield from self._text()
-        if key is None or (yield from next_char(self._buffer)) != ":":
+        key = yield from read_string(self._buffer, self._output.note_repair)
+        if key is None or (yield from next_token(self._buffer)) != ":":
             return False
         self._buffer.at += 1
-        char = yield from next_char(self._buffer)
+        char = yield from next_token(self._buffer)
         if self._began:
             return (yield from self._skip())
         if self._syntax.source.kind == "keyed":
             self._name = key
-            return char == "{" and bool(_NAME.fullmatch(key)) and (yield from self._arguments(char))
+            return (
+                char == "{"
+                and bool(PLAIN_NAME.fullmatch(key) or self._output.offers(key))
+                and (yield from self._arguments(char))
+            )
         if key == NESTED_KEY and char == "{" and self._depth == 1:
             self._buffer.at += 1
             self._depth += 1
             return True
-        if key in NAME_KEYS and char == '"' and self._name is None:
+        if key in NAME_KEYS and char in ('"', "\\") and self._name is None:
             return (yield from self._take_name())
         if key in ARGUMENT_KEYS and self._early_arguments is None and char in ("{", '"', "n"):
             if key != self._syntax.source.arguments:
@@ -97,21 +99,12 @@ class JsonCallReader:
         self._other_keys |= key not in OTHER_KEYS
         return not (self._guarded and self._other_keys) and (yield from self._skip())
 
-    def _text(self) -> ReadGenerator[str | None]:
-        """Read a string from behind its opening quote; None if it is cut."""
-        parts: list[str] = []
-        if not (yield from copy_string(self._buffer, parts.append, self._output.note_repair)):
-            return None
-        text: str = json.loads(f'"{"".join(parts)}"')
-        return text
-
     def _skip(self) -> ReadGenerator[bool]:
         return (yield from JsonReader(self._buffer, _drop).read_value(None))
 
     def _take_name(self) -> ReadGenerator[bool]:
-        self._buffer.at += 1
-        name = yield from self._text()
-        if not name or not _NAME.fullmatch(name) or (self._guarded and not self._output.offers(name)):
+        name = yield from read_string(self._buffer, self._output.note_repair)
+        if not name or not (self._output.offers(name) or (PLAIN_NAME.fullmatch(name) and not self._guarded)):
             return False
         self._name = name
         return True
@@ -124,11 +117,10 @@ class JsonCallReader:
             return False
         if char == "{":
             self._buffer.at += 1
-            if (yield from next_char(self._buffer)) not in ('"', "}"):
+            if (yield from next_token(self._buffer)) not in ('"', "}", "\\"):
                 return False
             self._begin()
-            reader = JsonReader(self._buffer, self._output.add_arguments, self._output.note_repair)
-            self._complete = yield from reader.read_members(self._output.schema_of(self._name))
+            self._complete = yield from read_arguments(self._output, self._buffer, self._name)
             return self._complete
         if char == '"':
             self._buffer.at += 1
@@ -157,8 +149,7 @@ class JsonCallReader:
         """Keep arguments until the name arrives."""
         parts: list[str] = []
         if char == '"':
-            self._buffer.at += 1
-            text = yield from self._text()
+            text = yield from read_string(self._buffer, self._output.note_repair)
             self._output.note_repair(repair.TEXT_ARGUMENTS)
             self._early_arguments = text
             return text is not None
@@ -186,7 +177,7 @@ class JsonCallReader:
         parts: list[str] = []
         if self._early_arguments is not None:
             buffer = InputBuffer(self._early_arguments or "{}", ended=True)
-            if run(next_char(buffer)) not in ("{", "n"):
+            if run(next_token(buffer)) not in ("{", "n"):
                 return
             reader = JsonReader(buffer, parts.append, self._output.note_repair)
             if not run(reader.read_value(self._output.schema_of(name))):
@@ -199,7 +190,7 @@ class JsonCallReader:
         self._begin()
         arguments = "".join(parts)
         if arguments.startswith("{"):
-            self._output.add_arguments(arguments[1:-1])
+            run(read_arguments(self._output, InputBuffer(arguments[1:], ended=True), name))
         self._end(True)
 
     def _end(self, complete: bool) -> None:
@@ -212,14 +203,25 @@ class TextArguments:
     """Parser of arguments that are encoded as a JSON string, while it arrives."""
 
     def __init__(self, output: ScanOutput, name: str) -> None:
-        self.began = False
-        self.complete = False
+        self._began = False
+        self._complete = False
+        self._inner: TextArguments | None = None
         self._output = output
         self._name = name
         self._buffer = InputBuffer()
         self._done = False
         self._parser = self._read()
         next(self._parser)
+
+    @property
+    def began(self) -> bool:
+        """True if a call began."""
+        return self._inner.began if self._inner else self._began
+
+    @property
+    def complete(self) -> bool:
+        """True if the arguments were read completely."""
+        return self._inner.complete if self._inner else self._complete
 
     def push(self, inside: str) -> None:
         """Add a piece of the string's inside that holds complete escapes."""
@@ -233,18 +235,30 @@ class TextArguments:
         next(self._parser, None)
 
     def _read(self) -> ReadGenerator[None]:
-        char = yield from next_char(self._buffer)
+        char = yield from next_token(self._buffer)
+        if char == '"':
+            self._buffer.at += 1
+            self._inner = TextArguments(self._output, self._name)
+            if (yield from copy_string(self._buffer, self._inner.push, self._output.note_repair)):
+                self._inner.finish()
+            self._done = True
+            return
         if char not in ("{", ""):
             self._done = True
             return
         self._buffer.at += len(char)
         self._output.note_repair(repair.TEXT_ARGUMENTS if char else repair.NO_ARGUMENTS)
-        self.began = True
+        self._began = True
         self._output.begin_call(self._name)
         self._output.add_arguments("{")
-        reader = JsonReader(self._buffer, self._output.add_arguments, self._output.note_repair)
-        self.complete = not char or (yield from reader.read_members(self._output.schema_of(self._name)))
+        self._complete = not char or (yield from read_arguments(self._output, self._buffer, self._name))
         self._done = True
+
+
+def read_arguments(output: ScanOutput, buffer: InputBuffer, name: str) -> ReadGenerator[bool]:
+    """Read an arguments object from behind its opening brace; False if it is broken or cut."""
+    arguments = ArgumentsWriter(output.add_arguments, output.note_repair, output.schema_of(name), name)
+    return (yield from JsonReader(buffer, arguments.write, output.note_repair).read_members(arguments))
 
 
 def _drop(_: str) -> None:

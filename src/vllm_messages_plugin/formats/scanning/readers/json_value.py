@@ -21,10 +21,10 @@ import ast
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, run
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_token, run
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, looking_at
 from vllm_messages_plugin.formats.scanning.schema import (
     ANY,
@@ -32,6 +32,7 @@ from vllm_messages_plugin.formats.scanning.schema import (
     accepts_string,
     coerce_literal,
     scalar_from_text,
+    schema_key,
 )
 
 Write = Callable[[str], None]
@@ -39,6 +40,8 @@ State = Callable[[], ReadGenerator[object]]  # returns the next State, or None a
 
 SCALAR_LIMIT: Final = 400
 LITERAL_LIMIT: Final = 65_536  # characters of a Python literal, which is parsed in one go
+ESCAPED_LIMIT: Final = 8192  # characters of a string whose quotes are escaped
+_ESCAPED_STRING: Final = re.compile(r'\\"((?:[^"\\]|\\\\(?:\\"|[^"]))*)\\"')
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]+')
 _TOKEN: Final = re.compile(rf"[^\s,:\"\[\]{{}}<]{{1,{SCALAR_LIMIT}}}")
 
@@ -66,6 +69,7 @@ def copy_string(buffer: InputBuffer, write: Write, on_repair: Write) -> ReadGene
             buffer.at = at = plain.end()
         if at == len(text):
             if buffer.ended:
+                buffer.starved = True
                 return False
             yield
         elif text[at] == '"':
@@ -76,6 +80,7 @@ def copy_string(buffer: InputBuffer, write: Write, on_repair: Write) -> ReadGene
             write(repair.escaped(buffer.take(at + 1)))
         elif not _copy_escape(buffer, write, on_repair):
             if buffer.ended:
+                buffer.starved = True
                 return False
             yield
 
@@ -94,6 +99,60 @@ def _copy_escape(buffer: InputBuffer, write: Write, on_repair: Write) -> bool:
     write(replacement)
     buffer.at += length
     return True
+
+
+def read_string(buffer: InputBuffer, on_repair: Write) -> ReadGenerator[str | None]:
+    """Read a complete string, also one whose quotes are escaped once too often.
+
+    Args:
+        buffer: The input, at the opening quote or at the backslash before it.
+        on_repair: Receives the name of each repair.
+
+    Returns:
+        The text of the string; None if it is broken or cut.
+    """
+    if not buffer.text.startswith("\\", buffer.at):
+        buffer.at += 1
+        parts: list[str] = []
+        if not (yield from copy_string(buffer, parts.append, on_repair)):
+            return None
+        text: str = json.loads(f'"{"".join(parts)}"')
+        return text
+    while True:
+        found = _ESCAPED_STRING.match(buffer.text, buffer.at)
+        if found:
+            buffer.at = found.end()
+            on_repair(repair.ESCAPED_VALUE)
+            return _unescape(_unescape(found[1]) or "")
+        if buffer.ended or len(buffer.text) - buffer.at > ESCAPED_LIMIT:
+            buffer.starved = buffer.starved or buffer.ended
+            return None
+        yield
+
+
+def _unescape(inside: str) -> str | None:
+    """Read the inside of a JSON string; None if it is none."""
+    try:
+        text: str = json.loads(f'"{inside}"', strict=False)
+    except ValueError:
+        return None
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+class Members(Protocol):
+    """Writes the members of an arguments object: see `ArgumentsWriter`."""
+
+    node: SchemaNode | None
+    write: Write
+
+    def begin(self, key: str) -> SchemaNode | None:
+        """Begin a member and return the schema of its value."""
+
+    def end(self) -> None:
+        """End the value of the member."""
+
+    def cut(self) -> None:
+        """End the output inside the value."""
 
 
 class _Frame:
@@ -132,6 +191,7 @@ class JsonReader:
         self._frames: list[_Frame] = []
         self._node: SchemaNode | None = None
         self._complete = False
+        self._arguments: Members | None = None
         self._in_object = False  # the parse began behind an object's opening brace
 
     def read_value(self, node: SchemaNode | None) -> ReadGenerator[bool]:
@@ -139,10 +199,14 @@ class JsonReader:
         self._node = node
         return (yield from self._run(self._value))
 
-    def read_members(self, node: SchemaNode | None) -> ReadGenerator[bool]:
+    def read_members(self, arguments: Members) -> ReadGenerator[bool]:
         """Read an object from behind its opening brace; its closing brace is read but not written."""
-        self._frames, self._in_object = [_Frame("}", node)], True
-        return (yield from self._run(self._key))
+        self._frames, self._in_object = [_Frame("}", arguments.node)], True
+        self._arguments = arguments
+        complete = yield from self._run(self._key)
+        if not complete:
+            arguments.cut()
+        return complete
 
     def _run(self, state: State) -> ReadGenerator[bool]:
         self._complete = False
@@ -152,10 +216,12 @@ class JsonReader:
         return self._complete
 
     def _value(self) -> ReadGenerator[object]:
-        char = yield from next_char(self._buffer)
+        char = yield from next_token(self._buffer)
         if char == '"':
             self._buffer.at += 1
             return (yield from self._string())
+        if char == "\\":
+            return (yield from self._escaped_string())
         if char == "{" or char == "[":
             self._buffer.at += 1
             self._write(char)
@@ -165,17 +231,20 @@ class JsonReader:
 
     def _key(self) -> ReadGenerator[object]:
         frame = self._frames[-1]
-        char = yield from next_char(self._buffer)
+        char = yield from next_token(self._buffer)
         if char == "}":
             return self._close()
         if not self._begins_key(char):
             return (yield from self._accept_missing_brace())
         key = yield from self._read_key()
-        if key is None or (yield from next_char(self._buffer)) != ":":
+        if key is None or (yield from next_token(self._buffer)) != ":":
             return None
         self._buffer.at += 1
-        if len(self._frames) == 1 and key in frame.keys:
-            self._on_repair(repair.DUPLICATE_KEY)
+        if self._arguments and len(self._frames) == 1:
+            self._node = self._arguments.begin(key)
+            self._write = self._arguments.write
+            return self._value
+        key = schema_key(key, frame.node, frame.keys)
         frame.keys.add(key)
         self._write(f"{'' if frame.empty else ', '}{repair.quote(key)}: ")
         frame.empty = False
@@ -183,19 +252,14 @@ class JsonReader:
         return self._value
 
     def _begins_key(self, char: str) -> bool:
-        return char == '"'
+        return char in ('"', "\\")
 
     def _read_key(self) -> ReadGenerator[str | None]:
-        self._buffer.at += 1
-        parts: list[str] = []
-        if not (yield from copy_string(self._buffer, parts.append, self._on_repair)):
-            return None
-        key: str = json.loads(f'"{"".join(parts)}"')
-        return key
+        return (yield from read_string(self._buffer, self._on_repair))
 
     def _item(self) -> ReadGenerator[object]:
         frame = self._frames[-1]
-        char = yield from next_char(self._buffer)
+        char = yield from next_token(self._buffer)
         if char == "]":
             return self._close()
         if char == "":
@@ -211,16 +275,26 @@ class JsonReader:
         if not self._frames:
             self._complete = True
             return None
+        if self._arguments and len(self._frames) == 1:
+            self._arguments.end()
+            self._write = self._arguments.write
         closing = self._frames[-1].closing
-        char = yield from next_char(self._buffer)
+        char = yield from next_token(self._buffer)
         if char == closing:
             return self._close()
         if char != ",":
-            return (yield from self._accept_missing_brace())
+            if not self._may_lack_comma(char):
+                return (yield from self._accept_missing_brace())
+            self._on_repair(repair.MISSING_COMMA)
+            return self._key if closing == "}" else self._item
         self._buffer.at += 1
-        if (yield from next_char(self._buffer)) == closing:
+        if (yield from next_token(self._buffer)) == closing:
             self._on_repair(repair.TRAILING_COMMA)
         return self._key if closing == "}" else self._item
+
+    def _may_lack_comma(self, char: str) -> bool:  # noqa: ARG002
+        """True if a member or an item may begin here although no comma came."""
+        return False
 
     def _close(self) -> object:
         self._buffer.at += 1
@@ -254,6 +328,16 @@ class JsonReader:
         self._write(coerce_text(json.loads(written), self._node, self._on_repair) or written)
         return self._after
 
+    def _escaped_string(self) -> ReadGenerator[object]:
+        """Read a string with one layer of escaping too many, \\"text\\"."""
+        text = yield from read_string(self._buffer, self._on_repair)
+        if text is None:
+            return None
+        written = repair.quote(text)
+        typed = None if accepts_string(self._node) else coerce_text(text, self._node, self._on_repair)
+        self._write(typed or written)
+        return self._after
+
     def _scalar(self) -> ReadGenerator[object]:
         while True:
             token = _TOKEN.match(self._buffer.text, self._buffer.at)
@@ -262,6 +346,7 @@ class JsonReader:
             if token.end() < len(self._buffer.text):
                 break
             if self._buffer.ended and self._in_object:  # the token may have been cut
+                self._buffer.at = len(self._buffer.text)
                 return None
             if self._buffer.ended or len(token[0]) == SCALAR_LIMIT:
                 break
@@ -303,6 +388,10 @@ def coerce_text(text: str, node: SchemaNode | None, on_repair: Write = ignore_re
     found, repairs = convert_json(text, node)
     if found is None:
         found, repairs = convert_python_literal(text, node), [repair.PYTHON_LITERAL]
+    if found is None and "\\" in text:
+        unescaped = _unescape(text)
+        found = convert_json(unescaped, node)[0] if unescaped is not None else None
+        repairs = [repair.ESCAPED_VALUE]
     if found is not None:
         for name in repairs:
             on_repair(name)
@@ -321,12 +410,20 @@ def convert_json(text: str, node: SchemaNode | None) -> tuple[str | None, list[s
     return ("".join(parts) if complete and not buffer.text[buffer.at :].strip() else None), repairs
 
 
+def _listed_set(value: object) -> list[object]:
+    """A Python set as a list, in the order in which sets are written: JSON has no sets."""
+    if not isinstance(value, set):
+        raise TypeError(f"{type(value).__name__} has no form in JSON")
+    return sorted(value, key=repr)
+
+
 def convert_python_literal(text: str, node: SchemaNode | None) -> str | None:
     """Return a Python list or dict as JSON in the schema's types; None if the text is none."""
     if len(text) > LITERAL_LIMIT:
         return None
     try:
-        written = json.dumps(ast.literal_eval(text), ensure_ascii=False, allow_nan=False)
+        value = ast.literal_eval(text)
+        written = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_listed_set)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
     paired = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -20,6 +20,7 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     expect,
     match_first,
 )
+from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 from vllm_messages_plugin.formats.scanning.readers.json_value import (
     Write,
     convert_json,
@@ -54,6 +55,9 @@ _SIMPLE: Final = {
 }  # fmt: skip
 _LAST_CODE: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
+# What may follow a call: the end of a list, another call, or markup.
+_BEHIND_CALL: Final = re.compile(r"[ \t]*[\],;<`\n]")
+_LEADING_ZEROS: Final = re.compile(r"(-?)0+(\d+)")
 _OUTSIDE: Final = re.compile(r"[^'\"\[\](){},]+")
 
 
@@ -64,21 +68,23 @@ def read_python(output: ScanOutput, name: str) -> ReadGenerator[bool]:
         return False
     output.begin_call(name)
     output.add_arguments("{")
-    node, keys = output.schema_of(name), set[str]()
+    arguments = ArgumentsWriter(output.add_arguments, output.note_repair, output.schema_of(name), name)
     while found and "argument" in found.fields:
-        key = found.fields["argument"]
-        if key in keys:
-            output.note_repair(repair.DUPLICATE_KEY)
-        output.add_arguments(f"{', ' if keys else ''}{repair.quote(key)}: ")
-        keys.add(key)
-        found = yield from _read_value(output, node.property(key) if node else None)
+        node = arguments.begin(found.fields["argument"])
+        found = yield from _read_value(output, arguments.write, node)
+        if found:
+            arguments.end()
+        else:
+            arguments.cut()
     if found:
         output.add_arguments("}")
     output.end_call(complete=found is not None)
     return True
 
 
-def _read_value(output: ScanOutput, node: SchemaNode | None) -> ReadGenerator[PatternMatch | None]:
+def _read_value(
+    output: ScanOutput, write: Write, node: SchemaNode | None
+) -> ReadGenerator[PatternMatch | None]:
     """Read a value and what follows it; None if the call is broken or cut."""
     buffer = output.buffer
     yield from next_char(buffer)
@@ -88,12 +94,12 @@ def _read_value(output: ScanOutput, node: SchemaNode | None) -> ReadGenerator[Pa
     if opening:
         quote = opening[2] if len(opening[2]) != len("''") else opening[2][0]
         buffer.at = opening.start(2) + len(quote)
-        value = string_value(output.add_arguments, node, output.note_repair)
+        value = string_value(write, node, output.note_repair)
         return (yield from _String(output, quote, "r" in opening[1].lower(), value).read())
     text = yield from _collect(buffer)
     if text is None:
         return None
-    _write_literal(text.strip(), node, output.add_arguments, output.note_repair)
+    _write_literal(text.strip(), node, write, output.note_repair)
     return (yield from expect(buffer, _AFTER))
 
 
@@ -151,6 +157,8 @@ class _String:
         """Read a quote, which ends the string if the call can go on; False if that is not decided yet."""
         buffer = self._buffer
         found = match_first(self._after, buffer.text, buffer.at, buffer.ended)
+        if isinstance(found, PatternMatch) and "argument" not in found.fields:
+            found = _behind_call(found, buffer)
         if found is NoMatch.PARTIAL:
             return False
         if isinstance(found, PatternMatch):
@@ -161,6 +169,16 @@ class _String:
                 self._on_repair(repair.INNER_QUOTE)
             self._value.add(buffer.take(buffer.at + 1))
         return True
+
+
+def _behind_call(end: PatternMatch, buffer: InputBuffer) -> PatternMatch | NoMatch:
+    """Check what follows a call's closing bracket: a quote and a bracket inside a string look the same."""
+    rest = _BEHIND_CALL.match(buffer.text, end.end)
+    if rest:
+        return end
+    if not buffer.text[end.end :].strip():
+        return end if buffer.ended else NoMatch.PARTIAL
+    return NoMatch.NO
 
 
 def _unescaped(inside: str) -> str:
@@ -203,7 +221,8 @@ def _collect(buffer: InputBuffer) -> ReadGenerator[str | None]:
 def _write_literal(text: str, node: SchemaNode | None, write: Write, on_repair: Write) -> None:
     """Write a value that is no string as JSON."""
     types = node.types if node else None
-    literal = repair.to_literal(text)
+    padded = _LEADING_ZEROS.fullmatch(text)
+    literal = repair.to_literal(padded[1] + padded[2] if padded else text)
     if literal is not None:
         write(coerce_literal(literal, text, types))
         return

@@ -13,6 +13,7 @@ from vllm_messages_plugin.formats.scanning.repair import escaped, quote
 from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, SchemaNode, Types, accepts_string
 
 SCALAR_LIMIT: Final = 32  # a longer text is no number
+CHECKS_LIMIT: Final = 8  # how often a value is parsed to see whether it is complete
 
 
 class ValueWriter(Protocol):
@@ -26,6 +27,9 @@ class ValueWriter(Protocol):
 
     def cut(self) -> None:
         """End the output inside the value, which stays unfinished JSON."""
+
+    def is_settled(self) -> bool:
+        """True if what was added is a value of the schema, and no text that may go on."""
 
 
 class StreamedValue:
@@ -46,6 +50,10 @@ class StreamedValue:
 
     def cut(self) -> None:
         """End the output inside the value, which stays unfinished JSON."""
+
+    def is_settled(self) -> bool:
+        """Text may always go on."""
+        return False
 
 
 class EnumValue:
@@ -84,6 +92,10 @@ class EnumValue:
         if self._text is None and self._buffered:
             StreamedValue(self._write).add(self._buffered)
 
+    def is_settled(self) -> bool:
+        """True if the text is a listed string."""
+        return self._text is None and self._buffered.strip() in self._choices
+
 
 class BufferedValue:
     """A value whose type is only known at its end."""
@@ -91,6 +103,7 @@ class BufferedValue:
     def __init__(self, write: Write, node: SchemaNode | None, on_repair: Write) -> None:
         self._write, self._node, self._on_repair = write, node, on_repair
         self._parts: list[str] = []
+        self._checks = 0
 
     def add(self, text: str) -> None:
         """Add a piece of the text."""
@@ -103,6 +116,11 @@ class BufferedValue:
 
     def cut(self) -> None:
         """End the output inside the value, which stays unfinished JSON."""
+
+    def is_settled(self) -> bool:
+        """True if the text is a value of the schema's types."""
+        self._checks += 1
+        return self._checks <= CHECKS_LIMIT and coerce_text("".join(self._parts), self._node) is not None
 
 
 class DeferredValue:
@@ -138,6 +156,10 @@ class DeferredValue:
         """End the output inside the value, which stays unfinished JSON."""
         if not self._text and not self._is_container and self._prefix:
             StreamedValue(self._write).add(self._prefix)
+
+    def is_settled(self) -> bool:
+        """Text may always go on."""
+        return False
 
     def _decide(self) -> None:
         word = self._prefix.lstrip()

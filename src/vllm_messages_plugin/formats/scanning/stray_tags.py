@@ -1,0 +1,114 @@
+"""Drops a family's markup that is no call, no thinking and no text.
+
+There are four kinds. Special tokens that carry no information, such as those that end a turn. Tags that
+some families write around the reply text. Closing tags that close nothing, behind a call or at the end of the
+reply. And another family's section tags around a call: the scanner drops those when it has read the call.
+
+A tag that is an ordinary word may also be mentioned. So it is dropped only where a mention is out of the
+question: an envelope's tags at the start and at the end of the text, a closing tag behind a call or at the
+very end, and not if an opening tag before it was text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
+from vllm_messages_plugin.formats.scanning.compiled import CompiledFormat, section_tags
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT, NoMatch, PatternMatch, match_first
+from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
+
+# Special tokens have a bar in them: nobody mentions them in passing.
+_SPECIAL_TOKEN: Final = re.compile(r"[<\[]\S*[|\uff5c]")
+# Tokens that end a turn. A model that ends its turn with one of another family's has nothing to say by it.
+TURN_ENDS: Final = ("</s>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|eom_id|>", "<|end_of_text|>")
+
+
+def is_special_token(literal: str) -> bool:
+    """True if a tag is a special token and never an ordinary word."""
+    return _SPECIAL_TOKEN.match(literal) is not None
+
+
+class StrayTags:
+    """Recognises markup to drop.
+
+    Args:
+        call_format: The format of the model.
+        compiled: The compiled format; None if calls are not read.
+        output: The output so far.
+    """
+
+    def __init__(
+        self, call_format: ToolCallFormat, compiled: CompiledFormat | None, output: ScanOutput
+    ) -> None:
+        self._format = call_format
+        self._output = output
+        self._buffer: InputBuffer = output.buffer
+        self._closing_tags = compiled.closing_tags if compiled else {}
+        self._own = frozenset(call_format.markers)
+        self._section_ends = section_tags()[1] | set(TURN_ENDS) if compiled else frozenset()
+        self._envelopes = dict(call_format.envelopes)
+        self._envelope_end = ""  # the closing tag of the envelope that is open
+        self._unread_openings = 0  # opening tags that are text, so that their closing tags are text, too
+
+    def literals(self) -> Iterator[str]:
+        """Yield the literals with which markup begins that may have to be dropped."""
+        yield from self._format.noise
+        for tags in self._format.envelopes:
+            yield from tags
+        yield from self._closing_tags
+        yield from self._section_ends
+
+    def note_unread_opening(self) -> None:
+        """Note that an opening tag turned out to be text."""
+        self._unread_openings += 1
+
+    def drop(self, literal: str) -> ReadGenerator[bool]:
+        """Drop the markup that a literal begins; False, with nothing read, if it is not to be dropped."""
+        output = self._output
+        if output.last_char == "`":
+            return False
+        length = len(literal)
+        if literal in self._envelopes and output.at_head and not output.thinking:
+            self._envelope_end = self._envelopes[literal]
+        elif literal and literal == self._envelope_end and (yield from self._is_last(length)):
+            self._envelope_end = ""
+        elif literal not in self._format.noise:
+            length = yield from self._closing_length(literal)
+        if not length:
+            return False
+        self._buffer.at += length
+        if not output.behind_call:
+            output.boundary(thinking=output.thinking)
+        return True
+
+    def _closing_length(self, literal: str) -> ReadGenerator[int]:
+        """The length of a closing tag to drop; 0 if there is none."""
+        buffer, output = self._buffer, self._output
+        patterns = self._closing_tags.get(literal, ())
+        if output.thinking or not (patterns or literal in self._section_ends):
+            return 0
+        while (found := match_first(patterns, buffer.text, buffer.at, buffer.ended)) is NoMatch.PARTIAL:
+            yield
+        is_section_end = literal in self._section_ends
+        length = found.end - buffer.at if isinstance(found, PatternMatch) else len(literal) * is_section_end
+        if not length or output.behind_call:
+            return length
+        if self._unread_openings:
+            self._unread_openings -= is_section_end
+            return 0
+        is_own = bool(patterns) and literal in self._own
+        is_dropped = is_own and (is_special_token(literal) or (yield from self._is_last(length)))
+        return length if is_dropped else 0
+
+    def _is_last(self, length: int) -> ReadGenerator[bool]:
+        """True if nothing but whitespace follows a tag of this length."""
+        buffer = self._buffer
+        while True:
+            rest = buffer.text[buffer.at + length :]
+            if rest.strip() or buffer.ended or len(rest) > SPACE_LIMIT:
+                return not rest.strip()
+            yield
