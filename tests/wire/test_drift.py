@@ -10,7 +10,7 @@ import base64
 import json
 import pkgutil
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, get_args
@@ -20,6 +20,7 @@ import pytest
 from stream.playbook import call_piece, events_of, failure, finish, text_piece, thinking_piece
 from translate.conversations import PNG_DATA, SIGNER, VISION
 from vllm_messages_plugin import http
+from vllm_messages_plugin.http.compaction import compaction_deltas
 from vllm_messages_plugin.http.generation import direct_search
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import translate
@@ -33,6 +34,7 @@ from vllm_messages_plugin.stream.deltas import (
     CompleteBlock,
     EndReason,
     EngineDelta,
+    EngineText,
     PromptProcessed,
     ReplyFinished,
     RoundUsage,
@@ -420,6 +422,17 @@ OPTIONS: Json = {
 }
 
 
+async def compacted() -> list[EngineDelta]:
+    """The block of a compaction, as the server makes it."""
+
+    async def summary() -> AsyncIterator[EngineDelta]:
+        yield EngineText("a")
+        yield ReplyFinished("stop", 1)
+
+    deltas = [delta async for delta in compaction_deltas(summary(), SIGNER.sign)]
+    return [delta for delta in deltas if isinstance(delta, CompleteBlock)]
+
+
 async def server_tool_deltas() -> list[EngineDelta]:
     """A web search and a tool search, as the server makes them."""
     tools = OFFER.for_request([ToolParam(type="web_search_20250305", name="web_search")], [])
@@ -427,6 +440,7 @@ async def server_tool_deltas() -> list[EngineDelta]:
     return [
         *[delta async for delta in direct_search("a", tools)][:-1],
         CompleteBlock(found.block),
+        *await compacted(),
         ReplyFinished("stop", 7, rounds=[RoundUsage(PromptProcessed(9, 5), 3)] * 2),
     ]
 

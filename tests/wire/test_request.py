@@ -209,8 +209,8 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "salt": (body(cache_salt=1), "cache_salt: Input should be a string of at least one character"),
     "empty salt": (body(cache_salt=""), "cache_salt: Input should be a string of at least one character"),
     "compaction": (
-        body(compaction={"type": "summarize"}),
-        "compaction: compaction is not supported by this server",
+        body(compaction={"type": "drop"}),
+        "compaction.type: Input should be 'summarize'",
     ),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from vllm_messages_plugin.http.compaction import compaction_deltas
 from vllm_messages_plugin.http.diagnostics import record_prompt
 from vllm_messages_plugin.http.generation import (
     GenerationSettings,
@@ -137,6 +138,8 @@ async def _start_generation(
     on_output = None if recording is None else recording.add_output
     run = GenerationSettings(max_tokens, reply.message_id, request.headers, on_output)
     deltas = await start_round(prepared, context, run)
+    if prepared.request.compaction is not None:
+        return compaction_deltas(deltas, context.signer.sign)
     return run_rounds(prepared, context, run, deltas) if prepared.server_tools else deltas
 
 

@@ -17,6 +17,7 @@ from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.media.visitor import media_blocks
 from vllm_messages_plugin.rounds.server_tool import ServerTool
+from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.context_edits import PlannedEdit, apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
@@ -133,6 +134,7 @@ def translate(request: RequestT, context: AppContext, tools: Mapping[int, Server
     Raises:
         MessagesError: 400, the request can't be served; names the field.
     """
+    request = with_compaction(request)
     if context.server_tools is not None:
         request = with_functions(request, {place: tool.definition for place, tool in tools.items()})
         request = with_separate_results(request, context.server_tools.readers)

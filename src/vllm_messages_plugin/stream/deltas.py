@@ -75,13 +75,16 @@ class CompleteBlock:
 
 @dataclass(frozen=True, slots=True)
 class RoundUsage:
-    """What one round of a reply with server tools used: its prompt, and the tokens that it generated."""
+    """What one round of a reply used: its prompt, and the tokens that it generated."""
 
     prompt: PromptProcessed
     output_tokens: int
+    kind: Literal["message", "compaction"] = "message"
 
 
-EndReason = Literal["stop", "incomplete_call", "stop_sequence", "length", "window", "refusal", "pause"]
+EndReason = Literal[
+    "stop", "incomplete_call", "stop_sequence", "length", "window", "refusal", "pause", "compaction"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ class ReplyFinished:
     Attributes:
         reason: `incomplete_call` means that the model stopped on its own inside a tool call, `length`
             that `max_tokens` was reached, `window` that the context window was full
-            before that, `pause` that the client may continue a turn of server tools.
+            before that, `pause` that the client may continue a turn of server tools,
+            `compaction` that the reply is a summary of the conversation.
         output_tokens: Tokens generated, thinking included.
         thinking_tokens: How many of them were thinking; None if not counted.
         stop_sequence: The stop sequence that matched.

@@ -351,6 +351,8 @@ class Machine:
             return "refusal"
         if end.reason == "pause":
             return "pause_turn"
+        if end.reason == "compaction":
+            return "compaction"
         last = self._calls.get(self._last_call_block)
         if end.reason == "stop_sequence" and not (last is not None and last.progress.complete):
             return "stop_sequence"

@@ -114,7 +114,7 @@ def add_rounds(
         _iteration(round_, breakpoints if number == 0 else BreakpointLengths())
         for number, round_ in enumerate(rounds)
     ]
-    if len(iterations) < 2:
+    if all(round_.kind == "message" for round_ in rounds) and len(rounds) < 2:
         return usage
     usage["iterations"] = iterations
     for later in iterations[1:]:
@@ -127,7 +127,7 @@ def add_rounds(
 def _iteration(round_: RoundUsage, breakpoints: BreakpointLengths) -> IterationUsage:
     usage = make_usage(round_.prompt, round_.output_tokens, breakpoints=breakpoints)
     return {
-        "type": "message",
+        "type": round_.kind,
         "input_tokens": usage["input_tokens"],
         "output_tokens": usage["output_tokens"],
         "cache_read_input_tokens": usage["cache_read_input_tokens"],

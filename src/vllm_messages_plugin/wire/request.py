@@ -103,6 +103,13 @@ class ContextManagementConfigParam(WireModel):
     edits: list[ContextEditParam] = Field(default_factory=list)
 
 
+class CompactionConfigParam(WireModel):
+    """Asks for a summary of the conversation in place of a reply."""
+
+    type: Literal["summarize"]
+    instructions: str | None = None
+
+
 class DiagnosticsParam(WireModel):
     previous_message_id: str | None = None
 
@@ -134,7 +141,7 @@ class CountTokensRequest(WireModel):
     context_management: ContextManagementConfigParam | None = None
     thread: dict[str, Any] | None = None
     mcp_servers: list[Any] | None = None
-    compaction: dict[str, Any] | None = None
+    compaction: CompactionConfigParam | None = None
     container: str | dict[str, Any] | None = None
 
     @property
@@ -234,8 +241,6 @@ def _refuse_unsupported(request: CountTokensRequest) -> None:
         raise invalid("not supported by this server; connect MCP servers in the client", "mcp_servers")
     if isinstance(request.container, dict) and request.container.get("skills"):
         raise invalid("skills are not supported by this server", "container.skills")
-    if request.compaction is not None:
-        raise invalid("compaction is not supported by this server", "compaction")
 
 
 def _check_unique_names(tools: list[ToolParam]) -> None:

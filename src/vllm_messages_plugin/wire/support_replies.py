@@ -26,7 +26,7 @@ BLOCKS_OUT = entries_of(
         ("mcp_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("mcp_tool_listing", NEVER_SENT, NO_SERVER_TOOLS),
         ("container_upload", NEVER_SENT, "there are no containers here"),
-        ("compaction", NEVER_SENT, "compaction is refused"),
+        ("compaction", HANDLED, "the one block of a reply to a request with `compaction`"),
         ("fallback", NEVER_SENT, "the requested model always replies"),
     ),
 )
@@ -35,6 +35,10 @@ REPLY_BLOCK_FIELDS = entries_of(
     "reply block field",
     (
         ("tool_use.caller", HANDLED, "always `direct`"),
+        ("compaction.content", HANDLED, "the summary; null if there is none"),
+        ("compaction.encrypted_content", HANDLED, "always null"),
+        ("compaction.signature", HANDLED, "over the summary"),
+        ("compaction.tool_changes", HANDLED, "always empty"),
         ("server_tool_use.caller", HANDLED, "always `direct`"),
         ("web_search_tool_result.caller", HANDLED, "always `direct`"),
         ("tool_use.toolset_name", HANDLED, "for members of toolsets"),
@@ -67,7 +71,7 @@ DELTAS = entries_of(
         ("signature_delta", HANDLED, "one, directly before the block's stop"),
         ("input_json_delta", HANDLED, "as the model generates them, one call at a time"),
         ("citations_delta", NEVER_SENT, "replies contain no citations"),
-        ("compaction_delta", NEVER_SENT, "compaction is refused"),
+        ("compaction_delta", NEVER_SENT, "the block is sent in one piece"),
     ),
 )
 
@@ -85,7 +89,7 @@ STOP_REASONS = entries_of(
             HANDLED,
             "after ten rounds of server tools, or 120 seconds; send the content back to go on",
         ),
-        ("compaction", NEVER_SENT, "compaction is refused"),
+        ("compaction", HANDLED, "of such a reply"),
     ),
 )
 

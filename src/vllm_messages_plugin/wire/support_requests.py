@@ -211,7 +211,7 @@ REQUEST_FIELDS = entries_of(
         ("container.id", ACCEPTED, "there are no containers here"),
         ("container.skills", REFUSED, "400 that names the field"),
         ("thread", REFUSED, "400 `thread_unsupported_request`; the SDKs then resend the whole conversation"),
-        ("compaction", REFUSED, "400 that names the field"),
+        ("compaction", HANDLED, "the reply is a summary of the conversation, in a signed `compaction` block"),
         ("mcp_servers", REFUSED, "400 that names the field, unless the list is empty"),
         ("metadata", ACCEPTED, "ignored"),
         ("service_tier", ACCEPTED, "there is one tier"),
