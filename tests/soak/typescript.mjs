@@ -15,10 +15,8 @@ while (Date.now() < until) {
       vllm_xargs: { script },
     });
     if (counts.done % 5 === 4) {
-      stream.on("text", () => stream.abort());
-      await stream.done().catch((error) => {
-        if (!(error instanceof Anthropic.APIUserAbortError)) throw error;
-      });
+      // Leaving the loop cancels the request.
+      for await (const event of stream) if (event.type === "content_block_delta") break;
     } else {
       const message = await stream.finalMessage();
       if (message.content[0].text !== script) throw new Error(`text: ${message.content[0].text}`);

@@ -31,6 +31,9 @@ async def run(server: Server, seconds: float, counts: Counts) -> None:
             stdout=asyncio.subprocess.PIPE,
         )
         output, _ = await process.communicate()
+    if process.returncode:
+        counts.violations[f"{NAME}: the program ended with status {process.returncode}"] += 1
+        return
     found = json.loads(output)
     counts.done[NAME] += found["done"]
     for violation, number in found["violations"].items():
