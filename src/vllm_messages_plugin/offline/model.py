@@ -6,9 +6,11 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     ModelFacts,
     ParserChoice,
     choose_parsers,
+    reply_format,
     scanner_format,
 )
 from vllm_messages_plugin.formats.scanning.scanner import ThinkingTags
+from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 from vllm_messages_plugin.probe_process import probe_in_child
 
 
@@ -16,7 +18,9 @@ class UnreadableModelError(ValueError):
     """The scanner has no format for the model; the text names vLLM's parser for it."""
 
 
-def output_format(facts: ModelFacts, starts_open: bool | None = None) -> tuple[str, ThinkingTags | None]:
+def output_format(
+    facts: ModelFacts, starts_open: bool | None = None
+) -> tuple[ToolCallFormat, ThinkingTags | None]:
     """Return the tool-call format of a model and the tags of its thinking.
 
     Args:
@@ -32,7 +36,7 @@ def output_format(facts: ModelFacts, starts_open: bool | None = None) -> tuple[s
         raise UnreadableModelError(
             f"The scanner does not read this model's format: on the server vLLM's {choice.tool_parser} does"
         )
-    return call_format, _thinking_tags(choice, starts_open)
+    return reply_format(call_format, choice.profile), _thinking_tags(choice, starts_open)
 
 
 def _thinking_tags(choice: ParserChoice, starts_open: bool | None) -> ThinkingTags | None:

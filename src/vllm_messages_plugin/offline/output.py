@@ -17,6 +17,7 @@ from vllm_messages_plugin.formats.scanning.scanner import (
     ThinkingPiece,
     ThinkingTags,
 )
+from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
 THINK_TAGS = ThinkingTags("<think>", "</think>")
 
@@ -62,7 +63,7 @@ class ParsedOutput:
 
 def parse_output(
     text: str,
-    call_format: str,
+    call_format: str | ToolCallFormat,
     *,
     tools: Sequence[Mapping[str, Any]] = (),
     thinking: ThinkingTags | None = THINK_TAGS,
@@ -72,8 +73,8 @@ def parse_output(
 
     Args:
         text: the output, special tokens included.
-        call_format: the name of a tool-call format (docs/models.md); "any" reads every form that can be told
-            from text.
+        call_format: a tool-call format, or the name of one (docs/models.md); "any" reads every form that
+            can be told from text.
         tools: the offered tools in OpenAI's form; their schemas give arguments their types.
         thinking: the tags of thinking, and whether the prompt has opened it; None for a model without.
         step: pass the text on in parts of so many characters, as a stream does; None: whole.
@@ -82,7 +83,8 @@ def parse_output(
         KeyError: there is no such format.
     """
     repairs: list[str] = []
-    scanner = Scanner(FORMATS[call_format], tools=tools, thinking=thinking, on_repair=repairs.append)
+    syntax = FORMATS[call_format] if isinstance(call_format, str) else call_format
+    scanner = Scanner(syntax, tools=tools, thinking=thinking, on_repair=repairs.append)
     pieces = tuple(_pieces(scanner, text, step or max(len(text), 1)))
     plain = [piece for _, piece in pieces]
     return ParsedOutput(

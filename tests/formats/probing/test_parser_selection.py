@@ -11,11 +11,13 @@ from vllm_messages_plugin.formats.probing.parser_selection import (
     ParserChoice,
     choose_parsers,
     prompts_tools,
+    reply_format,
     scanner_format,
     scanner_only_format,
 )
 from vllm_messages_plugin.formats.prompted import PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.scanner import Scanner, TextPiece
 
 ChoiceOf = Callable[[str], ParserChoice]
 
@@ -326,6 +328,14 @@ def test_the_scanner_reads_a_format_that_no_vllm_parser_reads(
     assert scanner_only_format(chosen(name)) == call_format
     assert scanner_format(chosen(name)) == call_format
     assert not prompts_tools(chosen(name))
+
+
+def test_the_envelope_of_the_template_is_part_of_the_format_that_reads_replies(chosen: ChoiceOf) -> None:
+    profile = chosen("tencent-Hy-Embodied-RxBrain-1.0").profile
+    scanner = Scanner(reply_format("hermes_json", profile))
+    pieces = [*scanner.feed("<answer>Yes: <b>5</b>.</answer>"), *scanner.finish()]
+    assert "".join(piece.text for piece in pieces if isinstance(piece, TextPiece)) == "Yes: <b>5</b>."
+    assert reply_format("hermes_json", chosen("Qwen-Qwen3-0.6B").profile) is FORMATS["hermes_json"]
 
 
 # The parts of vLLM's example template for Phi-4-mini that the probe sees.

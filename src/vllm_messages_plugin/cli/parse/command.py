@@ -81,15 +81,15 @@ def parse(
         step=1 if stepwise else None,
     )
     if as_json:
-        report = to_json(found, call_format, tags, pieces=stepwise)
+        report = to_json(found, call_format.name, tags, pieces=stepwise)
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     elif stepwise:
         print_pieces(found)
     else:
-        print_output(found, call_format, tags)
+        print_output(found, call_format.name, tags)
 
 
-def _output_format(model: str, starts_open: bool | None) -> tuple[str, Any]:
+def _output_format(model: str, starts_open: bool | None) -> tuple[Any, Any]:
     """Return the format and the thinking tags of a model, or of a format that is named."""
     from dataclasses import replace
 
@@ -99,7 +99,7 @@ def _output_format(model: str, starts_open: bool | None) -> tuple[str, Any]:
     from vllm_messages_plugin.offline.output import THINK_TAGS
 
     if model in FORMATS:
-        return model, replace(THINK_TAGS, starts_open=bool(starts_open))
+        return FORMATS[model], replace(THINK_TAGS, starts_open=bool(starts_open))
     try:
         return output_format(read_model(model, os.environ).facts, starts_open)
     except NoModelError as error:

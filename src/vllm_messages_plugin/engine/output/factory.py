@@ -23,6 +23,7 @@ from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
+from vllm_messages_plugin.formats.probing.parser_selection import reply_format
 from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
@@ -166,7 +167,7 @@ class OutputParserFactory:
     def _scanner_parser(self, prompt: Prompt, conversation: Conversation) -> ScannerOutputParser:
         tags = self._thinking_tags(prompt)
         scanner = Scanner(
-            FORMATS[self.call_format(conversation) or ""],
+            reply_format(self.call_format(conversation) or "", self._selection.profile),
             tools=conversation.callable_tools,
             thinking=tags,
             calls=bool(conversation.callable_tools) and conversation.choice.mode != "none",

@@ -10,6 +10,7 @@ from typing import Final
 
 from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS, DETECTORS_BY_NAME
 from vllm_messages_plugin.formats.probing.model_families import FAMILIES, VLLM_PARSER_TROUBLE, ModelFamily
+from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 
 HEAD: Final = """\
@@ -30,6 +31,12 @@ text and calls come as JSON in `<tool_call>` ([prompted tools](prompted-tools.md
 replies on `/v1/messages`: this plugin's scanner where it knows the format, otherwise vLLM's parser. The
 parsers of vLLM are for its own routes; where there is none, `messages_auto` reads the model
 ([parsers](parsers.md))."""
+
+REPAIRS_HEAD: Final = """\
+## What is repaired
+
+A call that is complete but untidy is repaired where only one reading is valid against the tool's schema; a
+valid call is never changed. Every repair is logged, and `vllm-messages parse` prints it:"""
 
 TROUBLE_HEAD: Final = """\
 ## vLLM's tool parsers
@@ -77,7 +84,16 @@ def models_page() -> str:
         ("Parser", "Trouble"),
         ((f"`{parser}`", " ".join(sentences)) for parser, sentences in sorted(VLLM_PARSER_TROUBLE.items())),
     )
-    return "\n\n".join((HEAD, FAMILIES_HEAD, families, TROUBLE_HEAD, trouble, PYTHON)) + "\n"
+    return (
+        "\n\n".join((HEAD, FAMILIES_HEAD, families, REPAIRS_HEAD, _repairs(), TROUBLE_HEAD, trouble, PYTHON))
+        + "\n"
+    )
+
+
+def _repairs() -> str:
+    """Return the lines that the scanner logs for its repairs, as a list."""
+    notes = [value for name, value in vars(repair).items() if name.isupper() and isinstance(value, str)]
+    return "\n".join(f"- {note}" for note in notes)
 
 
 def _family_row(family: ModelFamily) -> Sequence[str]:

@@ -31,6 +31,7 @@ from vllm_messages_plugin.formats.probing.reasoning_selection import (
 from vllm_messages_plugin.formats.probing.template_profile import TemplateProfile
 from vllm_messages_plugin.formats.prompted import PROMPTED_FORMAT, PROMPTED_PARSER
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
 # Built-in renderers of model families in which only models with this token think.
 THINKING_TOKENS: Final = {"mistral": "[THINK]"}
@@ -159,6 +160,21 @@ def scanner_format(choice: ParserChoice) -> str | None:
         return prompted_format(choice.profile)
     name = choice.profile.call_format or choice.profile.hinted_format if choice.profile else None
     return name if name in FORMATS else None
+
+
+def reply_format(name: str, profile: TemplateProfile | None) -> ToolCallFormat:
+    """Return a tool-call format, with the envelope that the chat template writes around reply text.
+
+    Args:
+        name: the format's name.
+        profile: what the probe found.
+    """
+    call_format = FORMATS[name]
+    envelope = profile.reply_envelope if profile else None
+    known = {*call_format.noise, *(tag for tags in call_format.envelopes for tag in tags)}
+    if envelope is None or known.issuperset(envelope):
+        return call_format
+    return replace(call_format, envelopes=(*call_format.envelopes, envelope))
 
 
 def prompted_format(profile: TemplateProfile | None) -> str:
