@@ -7,7 +7,7 @@ plugin's scanner, which knows the model's calls: a call inside thinking that was
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, Final, Literal
 
@@ -125,7 +125,11 @@ class ReasoningSplitter:
         """
         thinking = ThinkingTags(*tags, starts_open=starts_open)
         calls = call_format is not None
-        self._scanner = Scanner(FORMATS[call_format or ANY_FORMAT], thinking=thinking, calls=calls)
+        reader = FORMATS[call_format or ANY_FORMAT]
+        # Whether a call is a draft would in these formats show only at the end of the reply, when vLLM no
+        # longer passes text on to the tool parser.
+        reader = replace(reader, drafts="never") if reader.drafts == "closed" else reader
+        self._scanner = Scanner(reader, thinking=thinking, calls=calls)
         self._received: list[str] = []
         self.ended = False  # whether the thinking has ended
 
