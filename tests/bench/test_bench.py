@@ -74,8 +74,8 @@ def most_held(shape: str, kilobytes: int) -> int:
     most = 0
     for at in range(0, len(text), 4):
         scanner.feed(text[at : at + 4])
-        tape = scanner._tape
-        most = max(most, len(tape.text) - tape.at + len(tape.marked()))
+        buffer = scanner._buffer
+        most = max(most, len(buffer.text) - buffer.at + len(buffer.marked()))
     return most
 
 

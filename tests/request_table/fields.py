@@ -422,9 +422,9 @@ OTHERS = [
         refused=Refused("thread: message threads are not supported"),
     ),
     Row(
-        "a compaction asked for",
-        ask("Hi.", compaction={"type": "summarize"}),
-        refused=Refused("compaction: "),
+        "a compaction of an unknown type",
+        ask("Hi.", compaction={"type": "drop"}),
+        refused=Refused("compaction.type: "),
     ),
     Row(
         "an MCP server",

@@ -23,11 +23,12 @@ from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import prepare
 from vllm_messages_plugin.media.guard import FetchRules
 from vllm_messages_plugin.media.reader import MediaReader
+from vllm_messages_plugin.server_tools.offer import ServerToolOffer
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing import tiny
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels
 from vllm_messages_plugin.translate.conversation import Conversation
-from vllm_messages_plugin.translate.signature import signer
+from vllm_messages_plugin.translate.signature import SEARCH_RESULT, signer
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 from vllm_messages_plugin.wire.request import MessagesRequest
 
@@ -137,7 +138,14 @@ async def rendered(
     """
     spoken = template(name)
     backend = Renderer(traits=spoken.traits(images), models=FakeModels(NAMES), template=spoken)
-    service = AppContext(backend, Settings(), signer(key), MediaReader(rules or FetchRules()))
+    sealer = signer(key, SEARCH_RESULT)
+    service = AppContext(
+        backend,
+        Settings(),
+        signer(key),
+        MediaReader(rules or FetchRules()),
+        server_tools=ServerToolOffer(sealer.sign, sealer.restore),
+    )
     understood = await prepare(_request(json.dumps(body).encode()), service, MessagesRequest)
     found: Rendered = understood.prompt
     return found

@@ -79,7 +79,7 @@ SERVER_BLOCKS = [
         contains=["web_search", "https://a.invalid/1", "Page 1", "https://a.invalid/2", "Page 2"],
         lacks=[SEALED[:80]],
     ),
-    history("a web search that failed", SEARCH, failed("web_search_tool_result"), contains=["unavailable"]),
+    history("a web search that failed", SEARCH, failed("web_search_tool_result"), contains=["not available"]),
     history(
         "a page fetched", of("web_fetch_tool_result", FETCHED), contains=["a.invalid/1", "Oslo is cold."]
     ),

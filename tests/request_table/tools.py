@@ -164,9 +164,6 @@ CLIENT_TOOLS: list[tuple[str, str, Json, list[str]]] = [
     ("computer_20251124", "computer", SCREEN | {"enable_zoom": True}, ["1024", "768", '"zoom"']),
 ]
 NO_SERVER_TOOLS = [
-    ("web_search_20250305", "web_search", {"max_uses": 5, "allowed_domains": ["a.invalid"]}),
-    ("web_search_20260209", "web_search", {"user_location": {"type": "approximate", "city": "Oslo"}}),
-    ("web_search_20260318", "web_search", {"response_inclusion": "full"}),
     ("web_fetch_20250910", "web_fetch", {"citations": {"enabled": True}}),
     ("web_fetch_20260209", "web_fetch", {"max_content_tokens": 1000}),
     ("web_fetch_20260309", "web_fetch", {"use_cache": False}),
@@ -175,10 +172,6 @@ NO_SERVER_TOOLS = [
     ("code_execution_20250825", "code_execution", {}),
     ("code_execution_20260120", "code_execution", {}),
     ("code_execution_20260521", "code_execution", {}),
-    ("tool_search_tool_regex", "tool_search_tool_regex", {}),
-    ("tool_search_tool_regex_20251119", "tool_search_tool_regex", {}),
-    ("tool_search_tool_bm25", "tool_search_tool_bm25", {}),
-    ("tool_search_tool_bm25_20251119", "tool_search_tool_bm25", {}),
     ("advisor_20260301", "advisor", {"model": "tiny"}),
     ("telescope_20290101", "telescope", {}),
 ]

@@ -109,6 +109,8 @@ class StrayTags:
         buffer = self._buffer
         while True:
             rest = buffer.text[buffer.at + length :]
-            if rest.strip() or buffer.ended or len(rest) > SPACE_LIMIT:
-                return not rest.strip()
+            if rest.strip() or len(rest) > SPACE_LIMIT:
+                return False
+            if buffer.ended:
+                return True
             yield
