@@ -255,7 +255,7 @@ BAD: list[tuple[Any, str]] = [
     (body(tools=[WEATHER], tool_choice={"type": "tool", "name": "no"}), "tool_choice: Tool 'no' not found"),
     (body(temperature=3), "temperature: "),
     (body(seed=10**30), "seed: "),
-    (body(chat_template_kwargs={"messages": 1}), "chat_template_kwargs: "),
+    (body(chat_template_kwargs={"chat_template": "{{ 1 }}"}), "chat_template_kwargs.chat_template: "),
     (
         body(output_config={"format": {"type": "json_schema", "schema": {"$ref": "#"}}}),
         "output_config.format.schema: ",
@@ -368,5 +368,5 @@ def test_warming_probes_are_answered(http: httpx.Client) -> None:
 
 def test_the_log_says_what_was_chosen_and_how_to_switch_off(server: Server) -> None:
     log = server.log_text()
-    assert "VLLM_MESSAGES_ENABLED=0 switches it off" in log
+    assert "VLLM_MESSAGES_ENABLED=0 turns it off" in log
     assert "tool calls by hermes, read by this plugin's scanner as hermes_json, reasoning by qwen3." in log
