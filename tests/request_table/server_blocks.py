@@ -76,7 +76,7 @@ SERVER_BLOCKS = [
         "a web search",
         SEARCH,
         of("web_search_tool_result", [web_result(1), web_result(2)], caller={"type": "direct"}),
-        contains=["web_search", "https://a.invalid/1", "Page 1", "https://a.invalid/2", "Page 2"],
+        contains=["web_search", "Page 1", "https://a.invalid/1", "Page 2", "https://a.invalid/2"],
         lacks=[SEALED[:80]],
     ),
     history("a web search that failed", SEARCH, failed("web_search_tool_result"), contains=["not available"]),

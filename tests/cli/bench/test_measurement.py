@@ -44,7 +44,7 @@ def test_the_median_is_of_what_there_is() -> None:
     [
         ("", "contains no message"),
         ("event: message_start\ndata: {}\n\n", "is invalid"),
-        ('event: message_start\ndata: {"type": "message_start"}\n\n', "is invalid: KeyError"),
+        ('event: message_start\ndata: {"type": "message_start"}\n\n', "is invalid: MismatchError"),
     ],
 )
 def test_a_stream_that_is_none_is_named(text: str, words: str) -> None:

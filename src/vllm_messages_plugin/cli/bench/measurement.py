@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from vllm_messages_plugin.cli.bench.session import Body, session
 from vllm_messages_plugin.conformance.client import MESSAGES, Client, auth_headers, base_url, http_client
+from vllm_messages_plugin.conformance.outcome import MismatchError
 from vllm_messages_plugin.conformance.served_models import choose_model, list_models
 from vllm_messages_plugin.conformance.stream_rules import accumulate, parse_events
 
@@ -202,7 +203,7 @@ def _sample(times: _Times, seconds: float) -> Sample:
         raise BenchFailedError(f"the stream contains no message: {times.text[:200]!r}")
     try:
         usage = accumulate(parse_events(times.text))["usage"]
-    except (KeyError, TypeError, IndexError, ValueError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, MismatchError) as error:
         raise BenchFailedError(f"the stream is invalid: {type(error).__name__}: {error}") from None
     cached = usage.get("cache_read_input_tokens") or 0
     prompt = usage["input_tokens"] + cached + (usage.get("cache_creation_input_tokens") or 0)
