@@ -36,10 +36,10 @@ class ScanResult:
         return [(name, json.loads(arguments)) for name, arguments, complete in self.calls if complete]
 
 
-def pieces_of(scanner: Scanner, chunks: Iterable[str]) -> list[Piece]:
+def pieces_of(scanner: Scanner, chunks: Iterable[str], *, cut: bool = False) -> list[Piece]:
     """Return everything that a scanner returns for some chunks and the end."""
     found = [piece for chunk in chunks for piece in scanner.feed(chunk)]
-    return found + scanner.finish()
+    return found + scanner.finish(cut=cut)
 
 
 def join(pieces: Sequence[Piece]) -> ScanResult:
@@ -90,10 +90,11 @@ def scan(
     thinking: ThinkingTags | None = None,
     calls: bool = True,
     on_repair: Callable[[str], None] | None = None,
+    cut: bool = False,
 ) -> ScanResult:
     """Scan a text and join the pieces."""
     scanner = Scanner(FORMATS[format_name], tools=tools, thinking=thinking, calls=calls, on_repair=on_repair)
-    return join(pieces_of(scanner, split(chunks, size) if isinstance(chunks, str) else chunks))
+    return join(pieces_of(scanner, split(chunks, size) if isinstance(chunks, str) else chunks, cut=cut))
 
 
 def completed(unfinished: str) -> Any:

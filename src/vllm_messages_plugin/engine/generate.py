@@ -224,6 +224,7 @@ class _OutputReader:
         return [processed, *self.read(result)]
 
     def _read_last(self, output: Any) -> list[EngineDelta]:
+        self._run.parser.cut = output.finish_reason == "length"
         found = self._limit(self._parse(output.text, output.token_ids, True), True)
         if not self.ended:
             self.ended = True

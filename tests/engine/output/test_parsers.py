@@ -115,3 +115,12 @@ def test_the_parser_is_thinking_until_the_closing_tag() -> None:
             parser.parse(part, tokenizer.encode(part, add_special_tokens=False), [], False)
             states.append(parser.thinking)
         assert states[1:] == [True, True, False, False]
+
+
+def test_a_value_that_a_limit_cut_behind_a_literal_closing_tag_is_no_complete_call() -> None:
+    head = "<tool_call>\n<function=Write>\n<parameter=content>\nIt ends with </function>\n</tool_call>\n"
+    for cut in (False, True):
+        parser = scanner_parser()
+        parser.cut = cut
+        parser.parse(f"{head}and then", [1], [], True)
+        assert parser.incomplete_call == cut

@@ -130,7 +130,7 @@ def test_text_is_never_lost(format_name: str, text: str):
 def test_a_cut_call_is_visibly_cut(format_name: str, data: st.DataObject, calls: list):
     unambiguous(format_name, calls)
     text = write_calls(format_name, calls)
-    result = scan(format_name, text[: data.draw(st.integers(0, len(text)))])
+    result = scan(format_name, text[: data.draw(st.integers(0, len(text)))], cut=True)
     check_arguments(result)
     assert (
         result.complete_calls

@@ -129,7 +129,8 @@ class ReasoningSplitter:
         # Whether a call is a draft would in these formats show only at the end of the reply, when vLLM no
         # longer passes text on to the tool parser.
         reader = replace(reader, drafts="never") if reader.drafts == "closed" else reader
-        self._scanner = Scanner(reader, thinking=thinking, calls=calls)
+        self._scanner = Scanner(reader, thinking=thinking, calls=calls, drop_stray_tags=False)
+        self._tags = tags
         self._received: list[str] = []
         self.ended = False  # whether the thinking has ended
 
@@ -151,7 +152,15 @@ class ReasoningSplitter:
                 self.ended = True
                 break
             thinking.append(piece.text)
+        self.ended = self.ended or self._is_past_thinking()
         return "".join(thinking), self._rest() if self.ended else ""
+
+    def _is_past_thinking(self) -> bool:
+        """Whether what was received last can't belong to thinking: then the tool parser goes on with it."""
+        if self._scanner.thinking:
+            return False
+        rest = "".join(self._received)[self._scanner.thinking_end :].lstrip()
+        return bool(rest) and not any(tag.startswith(rest) or rest.startswith(tag) for tag in self._tags)
 
     def _rest(self) -> str:
         """What follows the thinking, without the line ends that the template writes after it."""

@@ -23,10 +23,12 @@ class OutputParser(Protocol):
     Attributes:
         thinking_tokens: how many tokens of the output were thinking; None where no thinking is parsed.
         incomplete_call: whether a tool call ended before the model had completed it.
+        cut: whether the output is ended by a limit; set before its last part is parsed.
     """
 
     thinking_tokens: int | None
     incomplete_call: bool
+    cut: bool
 
     @property
     def thinking(self) -> bool:
@@ -84,6 +86,7 @@ class PlainOutputParser:
     thinking_tokens: int | None = None
     thinking = False
     incomplete_call = False
+    cut = False
 
     def parse(
         self,
@@ -110,6 +113,7 @@ class ScannerOutputParser:
         self._counter = counter
         self.thinking_tokens: int | None = 0 if reads_thinking else None
         self.incomplete_call = False
+        self.cut = False
 
     @property
     def thinking(self) -> bool:
@@ -124,7 +128,7 @@ class ScannerOutputParser:
     ) -> list[EngineDelta]:
         pieces = self._scanner.feed(text)
         if finished:
-            pieces += self._scanner.finish()
+            pieces += self._scanner.finish(cut=self.cut)
         uncounted = len(token_ids)
         if self._counter is not None:
             self._counter.count(token_ids)
@@ -150,6 +154,7 @@ class VllmOutputParser:
     """Parses the output with vLLM's unified Parser, which does not report whether a call is complete."""
 
     incomplete_call = False
+    cut = False
 
     def __init__(
         self, parser: Any, request: Any, start: ReasoningStartDetector | None, plain: Callable[[], Any]

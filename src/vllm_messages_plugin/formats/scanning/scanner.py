@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char
@@ -80,6 +80,7 @@ class Scanner:
         tools: The offered tools, in OpenAI's form; their schemas give values their types.
         thinking: The tags of thinking; None if the model does not think.
         calls: False if there may be no calls, so that their markup is text.
+        drop_stray_tags: False to keep as text what is markup, but no call and no thinking.
         on_repair: Receives one line for each repair of a call.
     """
 
@@ -90,6 +91,7 @@ class Scanner:
         tools: Sequence[Mapping[str, Any]] = (),
         thinking: ThinkingTags | None = None,
         calls: bool = True,
+        drop_stray_tags: bool = True,
         on_repair: Callable[[str], None] | None = None,
     ) -> None:
         self._buffer = InputBuffer()
@@ -100,13 +102,18 @@ class Scanner:
         self._thinking = thinking
         self._compiled: CompiledFormat | None = compiled_format(call_format) if calls else None
         self._triggers = self._compiled.triggers if self._compiled else {}
-        self._wrappers: frozenset[str] = section_tags()[0] - self._triggers.keys() if calls else frozenset()
+        self._wrappers: frozenset[str] = frozenset()
+        if calls and drop_stray_tags:
+            own = tuple(self._triggers)
+            self._wrappers = frozenset(tag for tag in section_tags()[0] if not tag.startswith(own))
         self._reply_end = REPLY_ENDS.get(thinking.close, "") if thinking else ""
         # The section tags before which a tool's name may stand.
         self._names_before = [
             literal for literal, start in self._triggers.items() if start.section.source.bare_names
         ]
-        self._stray_tags = StrayTags(call_format, self._compiled, self._output)
+        dropped = self._compiled if drop_stray_tags else None
+        tags_format = call_format if drop_stray_tags else replace(call_format, noise=(), envelopes=())
+        self._stray_tags = StrayTags(tags_format, dropped, self._output)
         self._finder = LiteralFinder(self._literals())
         # The closing tag of a section that text interrupted: still markup when it comes.
         self._pending_close: MarkupPattern | None = None
@@ -124,6 +131,7 @@ class Scanner:
             yield from (self._thinking.open, self._thinking.close, self._reply_end)
         yield from self._stray_tags.literals()
         yield from (*self._triggers, *self._wrappers)
+        yield from self._compiled.closings if self._compiled else ()
 
     @property
     def thinking(self) -> bool:

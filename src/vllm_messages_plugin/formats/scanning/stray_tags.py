@@ -49,7 +49,10 @@ class StrayTags:
         self._buffer: InputBuffer = output.buffer
         self._closing_tags = compiled.closing_tags if compiled else {}
         self._own = frozenset(call_format.markers)
-        self._section_ends = section_tags()[1] | set(TURN_ENDS) if compiled else frozenset()
+        own = tuple(self._closing_tags)
+        foreign = (*section_tags()[1], *TURN_ENDS) if compiled else ()
+        self._foreign = frozenset(tag for tag in foreign if not own or not tag.startswith(own))
+        self._section_ends = self._foreign | (compiled.closings if compiled else frozenset())
         self._envelopes = dict(call_format.envelopes)
         self._envelope_end = ""  # the closing tag of the envelope that is open
         self._unread_openings = 0  # opening tags that are text, so that their closing tags are text, too
@@ -60,7 +63,7 @@ class StrayTags:
         for tags in self._format.envelopes:
             yield from tags
         yield from self._closing_tags
-        yield from self._section_ends
+        yield from self._foreign
 
     def note_unread_opening(self) -> None:
         """Note that an opening tag turned out to be text."""
@@ -89,16 +92,16 @@ class StrayTags:
         """The length of a closing tag to drop; 0 if there is none."""
         buffer, output = self._buffer, self._output
         patterns = self._closing_tags.get(literal, ())
-        if output.thinking or not (patterns or literal in self._section_ends):
+        if output.thinking or not (patterns or literal in self._foreign):
             return 0
         while (found := match_first(patterns, buffer.text, buffer.at, buffer.ended)) is NoMatch.PARTIAL:
             yield
-        is_section_end = literal in self._section_ends
-        length = found.end - buffer.at if isinstance(found, PatternMatch) else len(literal) * is_section_end
+        is_foreign = literal in self._foreign
+        length = found.end - buffer.at if isinstance(found, PatternMatch) else len(literal) * is_foreign
         if not length or output.behind_call:
             return length
         if self._unread_openings:
-            self._unread_openings -= is_section_end
+            self._unread_openings -= literal in self._section_ends
             return 0
         is_own = bool(patterns) and literal in self._own
         is_dropped = is_own and (is_special_token(literal) or (yield from self._is_last(length)))

@@ -315,7 +315,6 @@ class _TaggedValue:
         base = buffer.discarded
         limit = base + candidate.place + LOOKAHEAD_LIMIT
         at = max(base + candidate.found.end, self._searched_to)
-        behind = base + candidate.found.end
         while True:
             base = buffer.discarded
             place, literal = finder.find(buffer.text, at - base)
@@ -331,7 +330,7 @@ class _TaggedValue:
                     at += 1
                     continue
             elif buffer.ended:
-                return bool(key) or not (buffer.cut and buffer.text[behind - base :].strip())
+                return bool(key) or not buffer.cut
             yield
 
     def _verdict(self, place: int, key: str) -> bool | NoMatch:
