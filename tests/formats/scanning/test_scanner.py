@@ -77,6 +77,14 @@ def test_calls_come_back_as_they_were_written(format_name: str, calls: list):
 
 
 @all_formats
+@pytest.mark.parametrize("after", ["Done.", "Done.\n", "Done\n\n", ":\n"])
+def test_text_behind_a_call_is_kept_whatever_ends_it(format_name: str, after: str) -> None:
+    result = scan(format_name, f"Look:\n{write_calls(format_name, [('Now', {})])}\n\n{after}")
+    assert result.order == "tct"
+    assert result.text == f"Look:{after}"
+
+
+@all_formats
 @settings(max_examples=15, deadline=None)
 @given(before=prose, after=prose, calls=some_calls)
 def test_text_before_and_after_calls_is_text(format_name: str, before: str, after: str, calls: list):

@@ -47,6 +47,7 @@ from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
 # The beginning of a tag, long enough not to be taken for text: `</to`, `<|to`, `[TO`.
+_WORD: Final = re.compile(r"[\w.:/-]+")
 _TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{2}")
 DRAFT_LIMIT: Final = 16_384  # characters behind a call in thinking that may show that the thinking goes on
 # The longest failed attempt, in characters, whose text is searched for markup again.
@@ -370,8 +371,10 @@ class Scanner:
             return False
         rest = buffer.text[buffer.at :].strip()
         is_tag = any(tag.startswith(rest) or rest.startswith(tag) for tag in self._own_tags if tag)
-        if not rest:  # commas and brackets alone may be text
-            return bool(buffer.marked().strip(" \n\t,;[]`"))
+        if not rest:  # commas and brackets alone may be text, and so may words behind a call
+            raw = buffer.marked().strip(" \n\t,;[]`")
+            word = _WORD.match(raw) if has_call else None
+            return self._output.begins_name(word[0]) if word else bool(raw)
         return is_tag or self._output.begins_name(rest)
 
     def _undo(self, has_call: bool, is_fragment: bool = False) -> None:
