@@ -66,10 +66,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, services: SearchServices) -
 
 @pytest.fixture(scope="session")
 def smollm2_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The real SmolLM2-135M-Instruct, served as `smollm2` with its window of 8192 tokens."""
+    """The real SmolLM2-135M-Instruct, served as `smollm2` with its window of 8192 tokens.
+
+    In float32, as `make demo` serves it.
+    """
     home: Path = tmp_path_factory.mktemp("smollm2")
+    flags = ("--dtype", "float32")
     model = smollm2.model_directory()
-    with start_server(model, names=["smollm2"], window=8192, scripted=False, home=home) as running:
+    with start_server(model, *flags, names=["smollm2"], window=8192, scripted=False, home=home) as running:
         yield running
 
 

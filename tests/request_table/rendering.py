@@ -24,6 +24,7 @@ from vllm_messages_plugin.http.reading import prepare
 from vllm_messages_plugin.media.guard import FetchRules
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.server_tools.offer import ServerToolOffer
+from vllm_messages_plugin.server_tools.search import SearchHit, SearchQuery
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing import tiny
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels
@@ -123,6 +124,15 @@ class Renderer(FakeEngine):
         return self.template.render(conversation, extra)
 
 
+class NoSearch:
+    """Stands for a search service where no reply is made."""
+
+    name = "none"
+
+    async def search(self, query: SearchQuery) -> list[SearchHit]:
+        raise AssertionError(query)
+
+
 async def rendered(
     body: Mapping[str, Any],
     name: str,
@@ -144,7 +154,7 @@ async def rendered(
         Settings(),
         signer(key),
         MediaReader(rules or FetchRules()),
-        server_tools=ServerToolOffer(sealer.sign, sealer.restore),
+        server_tools=ServerToolOffer(sealer.sign, sealer.restore, NoSearch()),
     )
     understood = await prepare(_request(json.dumps(body).encode()), service, MessagesRequest)
     found: Rendered = understood.prompt

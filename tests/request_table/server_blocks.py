@@ -20,6 +20,7 @@ from request_table.row import (
     user,
 )
 
+NO_RESULT = "The call was not run."
 SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "Oslo"}}
 SEALED = "RXZpbCBi" * 700  # what a page looks like to everybody but its maker
 
@@ -236,8 +237,7 @@ SERVER_BLOCKS = [
     Row(
         "a server's turn that was paused",
         body(user("Look it up."), assistant("I look.", SEARCH)),
-        ["Look it up.", "I look.", "web_search"],
-        ends='"query":"Oslo"}}]',
+        ["Look it up.", "I look.", "web_search", "Oslo", NO_RESULT],
     ),
     Row(
         "a compaction in a reply",

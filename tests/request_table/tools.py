@@ -232,6 +232,19 @@ CLICK = {
 }
 SHOT = image(base64(image_file("PNG"), "image/png"))
 
+SERVER_TOOLS = [
+    offered(f"the server tool {kind}", {"type": kind, "name": name}, LATE, contains=[f'"name": "{name}"'])
+    for kind, name in (
+        ("web_search_20250305", "web_search"),
+        ("web_search_20260209", "web_search"),
+        ("web_search_20260318", "web_search"),
+        ("tool_search_tool_regex", "tool_search_tool_regex"),
+        ("tool_search_tool_regex_20251119", "tool_search_tool_regex"),
+        ("tool_search_tool_bm25", "tool_search_tool_bm25"),
+        ("tool_search_tool_bm25_20251119", "tool_search_tool_bm25"),
+    )
+]
+
 TOOLSETS = [
     offered(
         "computer_toolset_20260801",
@@ -373,4 +386,4 @@ CHOICES = [
     ),
 ]
 
-TOOLS = [*CUSTOM, *OWN, *TOOLSETS, *CHOICES]
+TOOLS = [*CUSTOM, *SERVER_TOOLS, *OWN, *TOOLSETS, *CHOICES]

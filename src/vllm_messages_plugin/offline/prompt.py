@@ -23,9 +23,14 @@ from vllm_messages_plugin.formats.probing.thinking_switches import thinking_swit
 from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.offline.places import PlacedBlock, place_blocks, place_breakpoints
 from vllm_messages_plugin.probe_process import probe_in_child
+from vllm_messages_plugin.server_tools.offer import ServerToolOffer
+from vllm_messages_plugin.server_tools.search import SearchFailedError, SearchHit, SearchQuery
 from vllm_messages_plugin.translate.chat_message import ChatMessage
+from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
+from vllm_messages_plugin.translate.server_tools import with_functions, with_separate_results
 from vllm_messages_plugin.translate.thinking import DefaultThinking
+from vllm_messages_plugin.translate.tools.offered_functions import deferred_functions
 from vllm_messages_plugin.wire.request import CountTokensRequest, parse
 
 RENDER_WORK: Final = 50_000_000
@@ -80,7 +85,8 @@ def render_prompt(
     traits = template_traits(
         choice.profile, prompted=prompts_tools(choice), rendered_call_format=choice.rendered_call_format
     )
-    conversation = translate_request(parsed, traits, lambda _signature: None, default_thinking)
+    readable = _with_server_tools(with_compaction(parsed))
+    conversation = translate_request(readable, traits, lambda _signature: None, default_thinking)
     kwargs = _template_kwargs(conversation, choice, parsed.extra)
     text = _render(facts, conversation, kwargs)
     return RenderedPrompt(
@@ -90,6 +96,24 @@ def render_prompt(
         template_kwargs=kwargs,
         choice=choice,
     )
+
+
+class _NoSearch:
+    """Stands for the search service of the server that the request was meant for."""
+
+    name = "none"
+
+    async def search(self, query: SearchQuery) -> list[SearchHit]:
+        raise SearchFailedError("unavailable", f"no service is asked for {query.text!r}")
+
+
+def _with_server_tools(request: CountTokensRequest) -> CountTokensRequest:
+    """The request with its server tools as functions, as a server that offers them all reads it."""
+    offer = ServerToolOffer(seal=lambda text: text, restore=lambda _sealed: None, search=_NoSearch())
+    tools = request.tools or []
+    offered = offer.for_request(tools, deferred_functions(tools))
+    request = with_functions(request, {place: tool.definition for place, tool in offered.items()})
+    return with_separate_results(request, offer.readers)
 
 
 def _template_kwargs(

