@@ -4,6 +4,7 @@ import sys
 import types
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -184,3 +185,29 @@ def test_the_limit_on_requests_in_flight(
 ) -> None:
     engine = FakeEngine(max_running=8, max_in_flight=vllm_limit)
     assert plugin.admission_limit(engine, Settings(max_queued_requests=setting), processes) == expected
+
+
+def test_an_unusable_keys_file_keeps_the_server_from_starting(
+    vllm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("VLLM_MESSAGES_KEYS", str(tmp_path / "missing.toml"))
+    with pytest.raises(RuntimeError, match="VLLM_MESSAGES_KEYS is set"):
+        plugin.MessagesEndpoint().attach_router(vllm_app())
+
+
+async def test_a_server_with_keys_never_starts_open(
+    vllm: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text("")
+    monkeypatch.setenv("VLLM_MESSAGES_KEYS", str(keys))
+    app, endpoint = vllm_app(), plugin.MessagesEndpoint()
+    endpoint.attach_router(app)
+    with pytest.raises(RuntimeError, match="would be open"):
+        await endpoint.init_state(object(), app.state, app.state.args)
+    monkeypatch.setenv("VLLM_MESSAGES_ENABLED", "0")
+    with pytest.raises(RuntimeError, match="would be open"):
+        plugin.MessagesEndpoint().attach_router(vllm_app())
+    plugin.register()
+    with pytest.raises(RuntimeError, match="would be open"):
+        loaded(vllm)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from starlette.middleware.cors import CORSMiddleware
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from vllm_messages_plugin.access.key_file import KeyFile
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
     from vllm_messages_plugin.server_tools.search import SearchBackend
 
@@ -31,6 +32,7 @@ log = logging.getLogger("vllm.messages")
 
 NAME = "messages"
 OFF = "VLLM_MESSAGES_ENABLED=0"
+KEYS = "VLLM_MESSAGES_KEYS"
 START_KEY = "_MESSAGES_START_KEY"
 """Environment variable that carries a key, made at the start, to all processes of one server.
 
@@ -76,13 +78,28 @@ def _load_messages(supported_tasks: Sequence[str] | None) -> list["MessagesEndpo
         if _allowed_plugins() is not None:
             return []
         settings = Settings()
-    except Exception:
+    except Exception as error:
         log.exception("vllm-messages-plugin is not loaded")
+        _never_open(error)
         return []
     if not settings.enabled or not _serves_a_required_task(supported_tasks):
+        _never_open(None)
         return []
     log.info("Serving the Anthropic Messages API (vllm-messages-plugin); %s turns it off", OFF)
     return [MessagesEndpoint(settings)]
+
+
+def _never_open(cause: Exception | None) -> None:
+    """Stop the server if it has a keys file that nothing would enforce.
+
+    Raises:
+        RuntimeError: VLLM_MESSAGES_KEYS is set.
+    """
+    if os.environ.get(KEYS):
+        raise RuntimeError(
+            f"{KEYS} is set, but vllm-messages-plugin, which checks the keys, is off or can't work with this "
+            "server; the reason is in the log above. The server does not start, because it would be open"
+        ) from cause
 
 
 def _serves_a_required_task(supported_tasks: Sequence[str] | None) -> bool:
@@ -132,6 +149,7 @@ class MessagesEndpoint:
         """vLLM calls this without arguments; the environment is then read when the routes are attached."""
         self._settings = settings
         self._app: Any = None
+        self._key_file: KeyFile | None = None
         self._replaced_routes: list[Any] = []  # vLLM's own, restored if the context can't be built
 
     def attach_router(self, app: Any) -> None:
@@ -142,13 +160,19 @@ class MessagesEndpoint:
                 self._attach(app)
             else:
                 log.info("The Messages API of vllm-messages-plugin is turned off (%s)", OFF)
-        except Exception:
+                _never_open(None)
+        except Exception as error:
             log.exception("vllm-messages-plugin can't attach to this vLLM; vLLM's own routes stay")
             self._stand_down()
+            _never_open(error)
 
     def _attach(self, app: Any) -> None:
+        from vllm_messages_plugin.access.key_file import KeyFile
         from vllm_messages_plugin.http import count_tokens, messages, models
 
+        assert self._settings is not None
+        if self._settings.keys:
+            self._key_file = KeyFile(Path(self._settings.keys))
         routers: list[Any] = [module.router for module in (messages, count_tokens, models)]
         existing_routes = list(app.router.routes)
         build = app.build_middleware_stack
@@ -163,7 +187,7 @@ class MessagesEndpoint:
         for router in routers:
             app.include_router(router)
         # vLLM builds the stack before it calls init_state, so the choice is made per request.
-        app.build_middleware_stack = lambda: _OuterMiddleware(app, build())
+        app.build_middleware_stack = lambda: _OuterMiddleware(app, build(), self._key_file)
 
     async def init_state(self, engine_client: Any, state: Any, args: Namespace) -> None:
         """Build the context that the routes work with; restore vLLM's routes if that fails."""
@@ -172,9 +196,10 @@ class MessagesEndpoint:
         try:
             context = _build_context(engine_client, state, args, self._settings)
             setattr(state, CONTEXT, replace(context, cors=_cors(self._app, args)))
-        except Exception:
+        except Exception as error:
             log.exception("vllm-messages-plugin can't work with this vLLM; vLLM's own routes are back")
             self._stand_down()
+            _never_open(error)
 
     def _stand_down(self) -> None:
         app, self._app = self._app, None
@@ -188,8 +213,9 @@ class MessagesEndpoint:
 class _OuterMiddleware:
     """The outermost ASGI layer: the error middleware once the context is built, else vLLM's stack alone."""
 
-    def __init__(self, app: Any, stack: "ASGIApp") -> None:
+    def __init__(self, app: Any, stack: "ASGIApp", key_file: "KeyFile | None") -> None:
         self._app = app
+        self._key_file = key_file
         self._stack = stack
         self._outermost: ASGIApp | None = None
 
@@ -202,9 +228,11 @@ class _OuterMiddleware:
         await self._outermost(scope, receive, send)
 
     def _error_middleware(self, context: "AppContext") -> "ASGIApp":
+        from vllm_messages_plugin.http.access_control import AccessControl
         from vllm_messages_plugin.http.errors import ErrorMiddleware
 
-        return ErrorMiddleware(self._stack, lambda: _api_keys(self._app), context.admission, context.cors)
+        access = AccessControl(self._key_file, lambda: _api_keys(self._app))
+        return ErrorMiddleware(self._stack, access, context.admission, context.cors)
 
 
 def _limit_header_time(state: Any, settings: Settings) -> None:

@@ -80,6 +80,13 @@ class Settings(BaseSettings):
     )
     first_ping_seconds: float = Field(10, gt=0, description="Silence in a stream before the first `ping`.")
     ping_seconds: float = Field(20, gt=0, description="Silence between further pings.")
+    keys: str = Field(
+        "",
+        description=(
+            "TOML file of named API keys with their models, limits and priorities. Empty: only vLLM's "
+            "`--api-key` is checked."
+        ),
+    )
     search: str = Field(
         "",
         description=(

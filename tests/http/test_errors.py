@@ -9,6 +9,7 @@ from fastapi import FastAPI, HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse
 
+from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
@@ -17,7 +18,7 @@ KEY = "right"
 
 
 def failing_app() -> ErrorMiddleware:
-    return ErrorMiddleware(failing_app_without_middleware(), lambda: [KEY], Admission())
+    return ErrorMiddleware(failing_app_without_middleware(), AccessControl(None, lambda: [KEY]), Admission())
 
 
 def failing_app_without_middleware() -> FastAPI:
@@ -139,7 +140,11 @@ async def seen_authorization(**headers: str) -> str | None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": json.dumps({}).encode()})
 
-    await get("/v1/messages", ErrorMiddleware(app, lambda: [KEY, "other"], Admission()), **headers)
+    await get(
+        "/v1/messages",
+        ErrorMiddleware(app, AccessControl(None, lambda: [KEY, "other"]), Admission()),
+        **headers,
+    )
     return seen[0]
 
 
@@ -173,7 +178,7 @@ def app_behind_authentication(admission: Admission | None = None, **rules: Any) 
         await (cors if allowed else unauthorized)(scope, receive, send)
 
     outer = CORSMiddleware(authenticate, allow_origins=["*"], **rules)
-    return ErrorMiddleware(authenticate, lambda: [], admission or Admission(), outer)
+    return ErrorMiddleware(authenticate, AccessControl(None, lambda: []), admission or Admission(), outer)
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer x"}], ids=["401", "404"])

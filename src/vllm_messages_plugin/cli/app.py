@@ -12,6 +12,7 @@ from vllm_messages_plugin.cli.claude_config.command import claude_config
 from vllm_messages_plugin.cli.demo.command import demo
 from vllm_messages_plugin.cli.doctor.command import doctor
 from vllm_messages_plugin.cli.flags.command import flags
+from vllm_messages_plugin.cli.keys.command import keys
 from vllm_messages_plugin.cli.parse.command import parse
 from vllm_messages_plugin.cli.render.command import render
 from vllm_messages_plugin.cli.serve import PASS_ALL_ARGUMENTS, serve
@@ -30,6 +31,7 @@ EPILOG = """
 - `vllm-messages render MODEL_DIR request.json`: the prompt that a model would read
 - `vllm-messages bench`: measures the server's speed and prefix cache
 - `vllm-messages doctor`: what is installed, configured and running, and what to do
+- `vllm-messages keys add alice`: a named API key, for a server with VLLM_MESSAGES_KEYS
 - `vllm-messages demo`: a small model, a real server, one reply
 
 **Exit status**: 0 success; 1 a check failed; 2 wrong usage, or no server responds.
@@ -82,6 +84,7 @@ app.command("flags")(flags)
 app.command("parse")(parse)
 app.command("render")(render)
 app.command("doctor")(doctor)
+app.command("keys")(keys)
 app.command("bench")(bench)
 app.command("demo")(demo)
 

@@ -6,7 +6,7 @@ Internal errors are logged here, with the request's id.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Response
@@ -14,8 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
-from vllm_messages_plugin.http.headers import accept_x_api_key, assign_request_id
+from vllm_messages_plugin.http.headers import assign_request_id
 from vllm_messages_plugin.stream.failure_log import log_api_error
 from vllm_messages_plugin.wire.errors import (
     NO_RETRY,
@@ -31,6 +32,9 @@ UNAUTHORIZED = "invalid x-api-key"
 
 REQUEST_TIMEOUT = 408
 """Status of a body that came too slowly. The rest of it is not awaited: the connection is closed."""
+
+POLICY_VIOLATION = 1008
+"""Close code of a websocket without a valid key (RFC 6455, 7.4.1)."""
 
 DOUBLED_VERSION = "The path has /v1 twice: the client's base URL must not end in /v1"
 
@@ -56,6 +60,11 @@ def error_response(error: MessagesError, request_id: str) -> Response:
         headers=error_headers(error, request_id),
         media_type="application/json",
     )
+
+
+def openai_body(error: MessagesError) -> dict[str, Any]:
+    """The body of an error in OpenAI's schema, for the clients of vLLM's own routes."""
+    return {"error": {"message": error.message, "type": error.kind, "param": None, "code": error.status}}
 
 
 def is_anthropic_request(scope: Scope) -> bool:
@@ -105,7 +114,7 @@ class ErrorMiddleware:
     def __init__(
         self,
         app: ASGIApp,
-        keys: Callable[[], Sequence[str]],
+        access: AccessControl,
         admission: Admission,
         cors: CORSMiddleware | None = None,
     ) -> None:
@@ -113,24 +122,31 @@ class ErrorMiddleware:
 
         Args:
             app: The app, with all its middleware.
-            keys: Returns the API keys that vLLM was started with; empty if it asks for none.
+            access: Decides which requests have a valid key.
             admission: Decides which requests are admitted.
             cors: Writes the CORS headers of errors that no inner layer gave any.
         """
         self._app = app
-        self._keys = keys
+        self._access = access
         self._admission = admission
         self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        try:
+            self._access.identify(scope, path)
+        except MessagesError as unauthorized:
+            await self._refuse(unauthorized, scope, send)
+            return
+        if scope["type"] == "websocket":
+            await self._app(scope, receive, send)
+            return
         if scope["method"] == "POST" and (refusal := self._admission.refusal(path)) is not None:
             await self._refuse(refusal, scope, send)
             return
-        accept_x_api_key(scope, self._keys())  # type: ignore[arg-type]
         if not is_anthropic_request(scope):
             await self._app(scope, receive, send)
             return
@@ -141,8 +157,11 @@ class ErrorMiddleware:
 
     async def _refuse(self, error: MessagesError, scope: Scope, send: Send) -> None:
         """Refuse a request before anything else is done for it: under overload this has to be cheap."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
         request_id = new_request_id()
-        body = dump(error_body(error, request_id))
+        body = dump(error_body(error, request_id) if is_anthropic_request(scope) else openai_body(error))
         fields = {
             "content-type": "application/json",
             "content-length": str(len(body)),

@@ -2,11 +2,10 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import Headers, MutableHeaders
 
 from vllm_messages_plugin.wire.errors import new_request_id
 
@@ -36,16 +35,7 @@ def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
-def accept_x_api_key(scope: dict[str, Any], keys: Sequence[str]) -> None:
-    """Copy a valid `x-api-key` to `Authorization`, the only header that vLLM's own check reads."""
-    key = Headers(scope=scope).get("x-api-key")
-    if key is None or not _is_one_of(key, keys):
-        return
-    scope["headers"] = list(scope["headers"])
-    MutableHeaders(scope=scope)["authorization"] = f"Bearer {key}"
-
-
-def _is_one_of(key: str, valid_keys: Iterable[str]) -> bool:
-    """Compare a key with every valid one in constant time."""
+def is_one_of(key: str, valid_keys: Iterable[str]) -> bool:
+    """Return whether a key is among the valid ones; each is compared in constant time."""
     matches = [secrets.compare_digest(_digest(key), _digest(valid)) for valid in valid_keys]
     return any(matches)

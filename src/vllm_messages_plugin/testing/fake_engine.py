@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
+from vllm_messages_plugin.access.key_file import KeyFile
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http import count_tokens, messages, models
+from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.http.ports import AppContext, ServerTools
@@ -180,6 +182,7 @@ def app_with(
     engine: FakeEngine,
     *,
     keys: Sequence[str] = (),
+    key_file: KeyFile | None = None,
     admission: Admission | None = None,
     server_tools: ServerTools | None = None,
     recorder: Recorder | None = None,
@@ -190,6 +193,7 @@ def app_with(
     Args:
         engine: Plays the replies.
         keys: The API keys that vLLM was started with. vLLM itself checks them, so nothing does here.
+        key_file: The named keys.
         admission: Decides which requests are admitted; by default all are.
         server_tools: The tools that the server runs.
         recorder: Writes requests and replies to files.
@@ -207,4 +211,4 @@ def app_with(
         server_tools=server_tools,
         recorder=recorder,
     )
-    return ErrorMiddleware(app, lambda: keys, admission)
+    return ErrorMiddleware(app, AccessControl(key_file, lambda: keys), admission)
