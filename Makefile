@@ -19,7 +19,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES) $(TOKENIZE
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build fuzz test clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build fuzz test tests-without-server tests-with-server clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,7 +97,14 @@ recordings: env ## Draw the README's pictures from real runs on port 8000
 
 test: export CI = true
 test: lint types rules ## Run everything, deterministically, as CI does
-	$(BIN)/pytest -m 'not slow_clients' $(ARGS)
+	@$(MAKE) --no-print-directory -k -j2 --output-sync=target tests-without-server tests-with-server
+
+# The two halves of `make test`. They run side by side: one waits for its servers most of the time.
+tests-without-server:
+	@$(BIN)/pytest -m 'not live and not smollm2 and not clients' $(ARGS)
+
+tests-with-server:
+	@$(BIN)/pytest -m '(live or smollm2 or clients) and not slow_clients' $(ARGS)
 
 versions: ## Run the live tests on older vLLM versions; VERSIONS='0.31.0', ARGS=--write
 	$(PYTHON) tests/support/versions.py $(ARGS) $(VERSIONS)
