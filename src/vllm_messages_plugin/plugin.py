@@ -258,7 +258,7 @@ def _cors(app: "ASGIApp", args: Namespace) -> "CORSMiddleware":
 def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Settings) -> "AppContext":
     from vllm import envs
 
-    from vllm_messages_plugin.engine.backend import Backend
+    from vllm_messages_plugin.engine.backend import EngineBackend
     from vllm_messages_plugin.http.admission import Admission
     from vllm_messages_plugin.http.diagnostics import PromptHistory
     from vllm_messages_plugin.http.ports import AppContext
@@ -267,7 +267,7 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
     from vllm_messages_plugin.media.reader import MediaReader
     from vllm_messages_plugin.translate.signature import signer
 
-    backend = Backend(engine_client, state, args, settings)
+    backend = EngineBackend(engine_client, state, args, settings)
     rules = FetchRules(
         allowed_domains=backend.media_domains,
         allow_redirects=bool(envs.VLLM_MEDIA_URL_ALLOW_REDIRECTS),

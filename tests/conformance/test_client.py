@@ -14,7 +14,7 @@ from vllm_messages_plugin.conformance.client import (
     http_client,
     is_loopback,
 )
-from vllm_messages_plugin.conformance.served_models import ServedModel, choose_model, list_models
+from vllm_messages_plugin.conformance.served_models import ModelEntry, choose_model, list_models
 from vllm_messages_plugin.conformance.stream_rules import accumulate, parse_events
 
 ASK = {"max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}
@@ -108,7 +108,7 @@ def test_curl_names_a_method_where_curl_would_not_choose_it(method: str, words: 
 def test_a_name_that_claude_code_does_not_know_is_preferred(
     names: list[str], given: str, chosen: str
 ) -> None:
-    assert choose_model([ServedModel(name) for name in names], given).name == chosen
+    assert choose_model([ModelEntry(name) for name in names], given).name == chosen
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_name_that_claude_code_does_not_know_is_preferred(
 def test_the_window_is_read_from_either_shape(entry: dict[str, int], window: int | None) -> None:
     answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [{"id": "a", **entry}]}))
     with httpx.Client(base_url="http://fake", transport=answer) as http:
-        assert list_models(http, None) == [ServedModel("a", window)]
+        assert list_models(http, None) == [ModelEntry("a", window)]
 
 
 @pytest.mark.parametrize(
@@ -136,4 +136,4 @@ def test_a_server_that_searches_the_web_is_known(tools: object, searches: bool |
 def test_a_list_that_makes_no_sense_is_an_empty_one(content: bytes) -> None:
     answer = httpx.MockTransport(lambda request: httpx.Response(200, content=content))
     with httpx.Client(base_url="http://fake", transport=answer) as http:
-        assert list_models(http, None, given="a") == [ServedModel("a")]
+        assert list_models(http, None, given="a") == [ModelEntry("a")]

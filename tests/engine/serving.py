@@ -1,4 +1,4 @@
-"""A `Backend` over vLLM's real renderer and parsers, whose engine writes given texts and records requests."""
+"""An `EngineBackend` over vLLM's real renderer and parsers, with an engine that writes given texts."""
 
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.renderers.registry import renderer_from_config
 
-from vllm_messages_plugin.engine.backend import Backend
+from vllm_messages_plugin.engine.backend import EngineBackend
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.testing import tiny
@@ -69,7 +69,7 @@ def backend_of(
     trusts_templates: bool = False,
     reasoning_parser: str = "",
     **settings: Any,
-) -> Iterator[tuple[Backend, EngineClient]]:
+) -> Iterator[tuple[EngineBackend, EngineClient]]:
     """A backend for a tiny model with a chat template."""
     config = AsyncEngineArgs(
         model=str(tiny.model_directory(template)), dtype="float32"
@@ -90,19 +90,21 @@ def backend_of(
         trust_request_chat_template=trusts_templates,
     )
     try:
-        yield Backend(client, state, args, Settings(**settings)), client
+        yield EngineBackend(client, state, args, Settings(**settings)), client
     finally:
         renderer.shutdown()
 
 
-def conversation_of(backend: Backend, *messages: Any, **fields: Any) -> tuple[MessagesRequest, Conversation]:
+def conversation_of(
+    backend: EngineBackend, *messages: Any, **fields: Any
+) -> tuple[MessagesRequest, Conversation]:
     """A request and its translation for a backend's template."""
     request = read(body(*messages, **fields))
     return request, translate_request(request, backend.traits, signer("k").restore)
 
 
 async def reply(
-    backend: Backend,
+    backend: EngineBackend,
     *messages: Any,
     headers: dict[str, str] | None = None,
     on_output: Callable[[str], None] | None = None,

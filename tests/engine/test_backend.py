@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from engine.serving import OPENS, EngineClient, backend_of, reply
-from vllm_messages_plugin.engine.backend import Backend
+from vllm_messages_plugin.engine.backend import EngineBackend
 from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall
 from vllm_messages_plugin.wire.errors import MessagesError
 
-Served = tuple[Backend, EngineClient]
+Served = tuple[EngineBackend, EngineClient]
 PICK = {
     "name": "pick",
     "input_schema": {

@@ -20,7 +20,7 @@ from vllm_messages_plugin.conformance.check import Check
 from vllm_messages_plugin.conformance.client import Client, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.outcome import CannotTellError, MismatchError, Outcome, skipped
 from vllm_messages_plugin.conformance.report import Finding, report, summary, to_json, to_junit
-from vllm_messages_plugin.conformance.served_models import ServedModel, choose_model, list_models
+from vllm_messages_plugin.conformance.served_models import ModelEntry, choose_model, list_models
 
 ANTHROPIC_DOMAINS = ("anthropic.com", "claude.com")
 NOT_PROMISED = "Anthropic's own API does not promise this"
@@ -135,7 +135,7 @@ def run_against(
     return findings
 
 
-def client_for(http: httpx.Client, served: ServedModel, key: str) -> Client:
+def client_for(http: httpx.Client, served: ModelEntry, key: str) -> Client:
     """Return a client for one model that knows the model's window and capabilities."""
     return Client(http, served.name, served.window, key or None, served.images, served.thinking)
 

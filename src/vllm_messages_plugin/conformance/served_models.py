@@ -17,7 +17,7 @@ CAPABILITIES = {"thinking": "thinking", "effort": "effort", "images": "image_inp
 
 
 @dataclass(frozen=True)
-class ServedModel:
+class ModelEntry:
     """One model: its name, window and capabilities; None where the server does not report one."""
 
     name: str
@@ -28,7 +28,7 @@ class ServedModel:
     web_search: bool | None = None
 
 
-def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[ServedModel]:
+def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[ModelEntry]:
     """Return the models that a server lists.
 
     Args:
@@ -48,14 +48,14 @@ def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequenc
         raise UnreachableError(f"{root} rejects the key (HTTP {response.status_code}): give --api-key KEY")
     served = _entries(response) if response.status_code == 200 else []
     if served or given:
-        return served or [ServedModel(given)]
+        return served or [ModelEntry(given)]
     raise UnreachableError(
         f"{root}/v1/models lists no model (HTTP {response.status_code}): give --model NAME, "
         "or check that this is a Messages server"
     )
 
 
-def _entries(response: httpx.Response) -> list[ServedModel]:
+def _entries(response: httpx.Response) -> list[ModelEntry]:
     try:
         body = response.json()
     except ValueError:
@@ -64,14 +64,14 @@ def _entries(response: httpx.Response) -> list[ServedModel]:
     return [_served(entry) for entry in entries or [] if isinstance(entry, dict) and "id" in entry]
 
 
-def _served(entry: dict[str, Any]) -> ServedModel:
+def _served(entry: dict[str, Any]) -> ModelEntry:
     """Return one entry of the list; vLLM's own list calls the window max_model_len."""
     windows = (entry.get(name) for name in ("max_input_tokens", "max_model_len"))
     window = next((window for window in windows if isinstance(window, int)), None)
     capabilities = entry.get("capabilities")
     can = {name: _supported(capabilities, key) for name, key in CAPABILITIES.items()}
     server_tools = capabilities.get("server_tools") if isinstance(capabilities, dict) else None
-    return ServedModel(str(entry["id"]), window, **can, web_search=_supported(server_tools, "web_search"))
+    return ModelEntry(str(entry["id"]), window, **can, web_search=_supported(server_tools, "web_search"))
 
 
 def _supported(capabilities: Any, key: str) -> bool | None:
@@ -81,10 +81,10 @@ def _supported(capabilities: Any, key: str) -> bool | None:
     return supported if isinstance(supported, bool) else None
 
 
-def choose_model(served: Sequence[ServedModel], given: str = "") -> ServedModel:
+def choose_model(served: Sequence[ModelEntry], given: str = "") -> ModelEntry:
     """Return the given model, or the first one whose name Claude Code does not know."""
     if given:
-        return next((model for model in served if model.name == given), ServedModel(given))
+        return next((model for model in served if model.name == given), ModelEntry(given))
     return next((model for model in served if not is_known_to_claude_code(model.name)), served[0])
 
 

@@ -1,6 +1,6 @@
 """The served model: its template traits, its names, its prompts and its replies.
 
-A `Backend` is built once, when the server starts, from the state of vLLM's own routes.
+A `EngineBackend` is built once, when the server starts, from the state of vLLM's own routes.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
 from vllm_messages_plugin.engine.request_values import header_integer
-from vllm_messages_plugin.engine.served_models import ServedModels
+from vllm_messages_plugin.engine.served_models import EngineModels
 from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
@@ -37,7 +37,7 @@ from vllm_messages_plugin.translate.sampling import Sampling
 MEBIBYTE = 1024 * 1024
 
 
-class Backend:
+class EngineBackend:
     """One vLLM server's engine. All sizes are tokens.
 
     Attributes:
@@ -70,7 +70,7 @@ class Backend:
             self._model_config, self._tokenizer, args, settings, online.chat_template
         )
         self.traits = self.selection.traits(images)
-        self.models = ServedModels(state.openai_serving_models, self.selection, self.window, images)
+        self.models = EngineModels(state.openai_serving_models, self.selection, self.window, images)
         self._renderer = PromptRenderer(
             renderer,
             PromptTokenizer(renderer, TokenCache.create(self._tokenizer, settings.token_cache_mb * MEBIBYTE)),

@@ -11,7 +11,7 @@ from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.wire.resources import ServedModel
 
 
-class ServedModels:
+class EngineModels:
     """A view of vLLM's model registry (`state.openai_serving_models`)."""
 
     def __init__(self, registry: Any, selection: ParserSelection, window: int, images: bool) -> None:

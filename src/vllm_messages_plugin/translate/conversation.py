@@ -34,7 +34,7 @@ from vllm_messages_plugin.translate.translation_context import (
     block_text,
     translation_context,
 )
-from vllm_messages_plugin.translate.turns import Turn, runs_of, turns, without_billing
+from vllm_messages_plugin.translate.turns import Turn, parts_of_user_turn, turns, without_billing
 from vllm_messages_plugin.wire.blocks import (
     Block,
     DocumentBlockParam,
@@ -185,7 +185,7 @@ def _system_messages(turn: Turn, _context: TranslationContext) -> Iterator[ChatM
 def _user_messages(turn: Turn, context: TranslationContext) -> Iterator[ChatMessage]:
     """User text and tool results in the order sent; a run of results in the order of its calls."""
     waiting: list[Part] = []
-    for run in runs_of(turn.blocks):
+    for run in parts_of_user_turn(turn.blocks):
         if not run.results:
             waiting += [part for block in run.others for part in _shown(block, context)]
             continue

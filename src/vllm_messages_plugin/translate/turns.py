@@ -47,7 +47,7 @@ class Turn:
 
 
 @dataclass(slots=True)
-class Run:
+class UserTurnPart:
     """Adjoining blocks of a user turn: tool results with the reminders folded into them, or other blocks."""
 
     results: list[ToolResultBlockParam] = field(default_factory=list)
@@ -93,33 +93,33 @@ def turns(messages: Sequence[MessageParam], tools: RequestTools, traits: Templat
     return merged
 
 
-def runs_of(blocks: Iterable[Block]) -> list[Run]:
-    """The runs of a user turn. A reminder that stands before or behind tool results goes into them.
+def parts_of_user_turn(blocks: Iterable[Block]) -> list[UserTurnPart]:
+    """The parts of a user turn. A reminder that stands before or behind tool results goes into them.
 
     So no user message comes between a call and its results, and none behind the results that templates would
     take for a new question: many drop the thinking of a tool loop when they see one.
     """
-    runs: list[Run] = []
+    parts: list[UserTurnPart] = []
     for block in blocks:
-        last = runs[-1] if runs else Run()
+        last = parts[-1] if parts else UserTurnPart()
         if isinstance(block, ToolResultBlockParam):
             if not last.results:
-                runs.append(Run(reminders=_taken_reminders(runs)))
-            runs[-1].results.append(block)
+                parts.append(UserTurnPart(reminders=_taken_reminders(parts)))
+            parts[-1].results.append(block)
         elif isinstance(block, Reminder) and last.results:
             last.reminders.append(block.text)
         else:
             if not last.others:
-                runs.append(Run())
-            runs[-1].others.append(block)
-    return runs
+                parts.append(UserTurnPart())
+            parts[-1].others.append(block)
+    return parts
 
 
-def _taken_reminders(runs: list[Run]) -> list[str]:
-    """The texts of the last run, which is removed, if it has nothing but reminders."""
-    if not runs or not all(isinstance(block, Reminder) for block in runs[-1].others):
+def _taken_reminders(parts: list[UserTurnPart]) -> list[str]:
+    """The texts of the last part, which is removed, if it has nothing but reminders."""
+    if not parts or not all(isinstance(block, Reminder) for block in parts[-1].others):
         return []
-    return [block.text for block in runs.pop().others if isinstance(block, Reminder)]
+    return [block.text for block in parts.pop().others if isinstance(block, Reminder)]
 
 
 def _single_turns(

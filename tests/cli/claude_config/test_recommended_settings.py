@@ -19,7 +19,7 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import (
     stale_settings,
     without_key,
 )
-from vllm_messages_plugin.conformance.served_models import ServedModel
+from vllm_messages_plugin.conformance.served_models import ModelEntry
 
 URL = "http://localhost:8000"
 
@@ -104,20 +104,20 @@ def test_a_key_is_only_replaced_by_any_text_when_there_is_none() -> None:
     assert settings_for("m", 8192, URL)["env"]["ANTHROPIC_AUTH_TOKEN"]
 
 
-NOTES: list[tuple[ServedModel, int, bool, list[str]]] = [
-    (ServedModel("m"), 131_072, False, []),
-    (ServedModel("m"), 131_072, True, ["--served-model-name"]),
-    (ServedModel("m"), 8192, False, ["--bare"]),
-    (ServedModel("m"), 32_768, False, ["WebFetch stays off"]),
-    (ServedModel("m"), 40_960, False, []),
-    (ServedModel("m", images=False, effort=False), 131_072, False, ["accepts no images", "/effort"]),
-    (ServedModel("m", images=True, effort=True), 131_072, False, []),
+NOTES: list[tuple[ModelEntry, int, bool, list[str]]] = [
+    (ModelEntry("m"), 131_072, False, []),
+    (ModelEntry("m"), 131_072, True, ["--served-model-name"]),
+    (ModelEntry("m"), 8192, False, ["--bare"]),
+    (ModelEntry("m"), 32_768, False, ["WebFetch stays off"]),
+    (ModelEntry("m"), 40_960, False, []),
+    (ModelEntry("m", images=False, effort=False), 131_072, False, ["accepts no images", "/effort"]),
+    (ModelEntry("m", images=True, effort=True), 131_072, False, []),
 ]
 
 
 @pytest.mark.parametrize(("served", "window", "known", "words"), NOTES)
 def test_what_settings_cannot_mend_is_noted(
-    served: ServedModel, window: int, known: bool, words: list[str]
+    served: ModelEntry, window: int, known: bool, words: list[str]
 ) -> None:
     notes = notes_for(served, window, known=known)
     assert len(notes) == len(words)

@@ -12,7 +12,7 @@ import pytest
 from vllm_messages_plugin.cli.claude_config.recommended_settings import settings_for
 from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.line import Line
-from vllm_messages_plugin.conformance.served_models import ServedModel
+from vllm_messages_plugin.conformance.served_models import ModelEntry
 
 URL = "http://localhost:8000"
 
@@ -82,7 +82,7 @@ def test_the_programs_version_is_asked(script: str, words: str, tmp_path: Path) 
     assert words in named(claude({}, tmp_path, URL, str(program)), "claude").found
 
 
-SERVED = (ServedModel("m", 131_072),)
+SERVED = (ModelEntry("m", 131_072),)
 WINDOWS: list[tuple[str | None, str, str]] = [
     ("131072", "ok", "as the server's"),
     ("262144", "fail", "262144 tokens, and the server's 131072"),

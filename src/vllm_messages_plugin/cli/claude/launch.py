@@ -16,7 +16,7 @@ from vllm_messages_plugin.cli.claude_config.merge import UnusableSettingsError, 
 from vllm_messages_plugin.cli.claude_config.recommended_settings import KEY_VARIABLE, command_for, notes_for
 from vllm_messages_plugin.cli.claude_config.settings_document import read
 from vllm_messages_plugin.conformance.client import base_url, is_loopback
-from vllm_messages_plugin.conformance.served_models import ServedModel, is_known_to_claude_code
+from vllm_messages_plugin.conformance.served_models import ModelEntry, is_known_to_claude_code
 
 # A user's own account, provider or server: none of it is meant for this run.
 NOT_INHERITED = ("ANTHROPIC_", "CLAUDE_CODE_USE_")
@@ -93,7 +93,7 @@ def _proxy_exceptions(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {"NO_PROXY": hosts, "no_proxy": hosts}
 
 
-def announce(served: ServedModel, url: str) -> None:
+def announce(served: ModelEntry, url: str) -> None:
     """Print which model is used, and what the settings cannot solve."""
     typer.secho(
         f"Claude Code with {served.name} ({served.window} tokens) at {base_url(url)}", bold=True, err=True

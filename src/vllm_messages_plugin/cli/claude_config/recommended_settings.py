@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from vllm_messages_plugin.cli.claude_config.merge import NO_KEY, UnusableSettingsError
 from vllm_messages_plugin.cli.claude_config.shells import Shell, quoted
 from vllm_messages_plugin.cli.claude_config.shells import exports as shell_exports
-from vllm_messages_plugin.conformance.served_models import ServedModel
+from vllm_messages_plugin.conformance.served_models import ModelEntry
 
 KEY_VARIABLE = "VLLM_API_KEY"
 # A command that prints the key: it stands where the key itself must not.
@@ -240,7 +240,7 @@ def command_for(window: int) -> str:
     return "claude --bare" if window_class(window).bare else "claude"
 
 
-def notes_for(served: ServedModel, window: int, *, known: bool) -> list[str]:
+def notes_for(served: ModelEntry, window: int, *, known: bool) -> list[str]:
     """Return what the settings alone cannot solve, one sentence each."""
     notes = []
     if known:

@@ -36,7 +36,7 @@ from vllm_messages_plugin.cli.claude_config.settings_undo import to_json, undo
 from vllm_messages_plugin.cli.claude_config.shells import Shell
 from vllm_messages_plugin.conformance.client import UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
-    ServedModel,
+    ModelEntry,
     choose_model,
     is_known_to_claude_code,
     list_models,
@@ -60,7 +60,7 @@ class ConfigRequest:
     otel: str = ""
 
 
-def ask_server(url: str, model: str, key: str, window: int) -> ServedModel:
+def ask_server(url: str, model: str, key: str, window: int) -> ModelEntry:
     """Return the model, its window and its capabilities, as the server reports or the user gives them."""
     with http_client(url, timeout=ANSWER_SECONDS) as http:
         listed = list_models(http, key or None, given=model)
@@ -79,7 +79,7 @@ def _windowless(name: str, listed: Sequence[str]) -> str:
     )
 
 
-def settings_for_request(served: ServedModel, request: ConfigRequest) -> dict[str, Any]:
+def settings_for_request(served: ModelEntry, request: ConfigRequest) -> dict[str, Any]:
     """Return the settings for a served model."""
     settings = settings_for(
         served.name,
@@ -97,7 +97,7 @@ def settings_for_request(served: ServedModel, request: ConfigRequest) -> dict[st
 
 
 def show(
-    served: ServedModel, settings: Mapping[str, Any], path: Path, *, shell: Shell | None, as_json: bool
+    served: ModelEntry, settings: Mapping[str, Any], path: Path, *, shell: Shell | None, as_json: bool
 ) -> None:
     """Print the settings: as shell lines, as JSON, or as a table with reasons."""
     text = json.dumps(settings, indent=2, ensure_ascii=False)
@@ -120,7 +120,7 @@ def _print_exports(settings: Mapping[str, Any], window: int, shell: Shell) -> No
     typer.echo(f"# {start_line(settings, command_for(window).split(), shell)}")
 
 
-def _print_reasons(console: Console, served: ServedModel, settings: Mapping[str, Any]) -> None:
+def _print_reasons(console: Console, served: ModelEntry, settings: Mapping[str, Any]) -> None:
     """Print the settings as a table with the reason for each."""
     title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_capabilities(served)}"
     table = Table(title=title, title_justify="left")
@@ -133,7 +133,7 @@ def _print_reasons(console: Console, served: ServedModel, settings: Mapping[str,
     console.print(table)
 
 
-def _capabilities(served: ServedModel) -> str:
+def _capabilities(served: ModelEntry) -> str:
     """Return what the server says the model can do, as the end of a title."""
     capabilities = {"thinking": served.thinking, "effort": served.effort, "images": served.images}
     words = [f"{'' if can else 'no '}{name}" for name, can in capabilities.items() if can is not None]
@@ -147,7 +147,7 @@ def _displayed(name: str, value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _print_notes(served: ServedModel) -> None:
+def _print_notes(served: ModelEntry) -> None:
     console = Console(stderr=True)
     for note in notes_for(served, served.window or 0, known=is_known_to_claude_code(served.name)):
         console.print(f"[yellow]Note:[/] {note}")

@@ -12,7 +12,7 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import conflict
 from vllm_messages_plugin.cli.claude_config.settings_document import read
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.conformance.client import base_url
-from vllm_messages_plugin.conformance.served_models import ServedModel
+from vllm_messages_plugin.conformance.served_models import ModelEntry
 
 VERSION_SECONDS = 20.0
 SHARED_FILE = Path(".claude") / "settings.json"
@@ -27,7 +27,7 @@ def claude(
     project: Path,
     url: str,
     program: str = "claude",
-    served: Sequence[ServedModel] = (),
+    served: Sequence[ModelEntry] = (),
 ) -> Iterator[Line]:
     """Yield the lines about the program and its effective settings in a project's directory.
 
@@ -103,7 +103,7 @@ def _variables(variables: Mapping[str, str], url: str) -> Iterator[Line]:
         yield ok("Claude Code's models", ", ".join(dict.fromkeys(variables[name] for name in NAMES)))
 
 
-def _served_models(variables: Mapping[str, str], url: str, served: Sequence[ServedModel]) -> Iterator[Line]:
+def _served_models(variables: Mapping[str, str], url: str, served: Sequence[ModelEntry]) -> Iterator[Line]:
     """Compare the models and the window of the settings with the server's."""
     rewrite = f"vllm-messages claude-config {base_url(url)} --write"
     listed = {model.name: model for model in served}

@@ -12,7 +12,7 @@ from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.cli.doctor.metrics import diagnose_metrics
 from vllm_messages_plugin.conformance.client import Client, Response, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
-    ServedModel,
+    ModelEntry,
     choose_model,
     is_known_to_claude_code,
     list_models,
@@ -31,7 +31,7 @@ class Examined:
     """The lines about a server, and the models that it lists."""
 
     lines: Sequence[Line]
-    served: Sequence[ServedModel] = ()
+    served: Sequence[ModelEntry] = ()
 
 
 def examine_server(url: str, key: str, model: str, seconds: float) -> Examined:
@@ -72,7 +72,7 @@ def _version(client: Client) -> str:
     return str(version or "")
 
 
-def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line]:
+def _models(served: Sequence[ModelEntry], chosen: ModelEntry) -> Iterator[Line]:
     names = ", ".join(model.name for model in served)
     if is_known_to_claude_code(chosen.name):
         advice = "Claude Code takes it for Anthropic's model: give it another name with --served-model-name"
@@ -86,7 +86,7 @@ def _models(served: Sequence[ServedModel], chosen: ServedModel) -> Iterator[Line
         yield ok("capabilities", ", ".join(words))
 
 
-def _window(chosen: ServedModel) -> Line:
+def _window(chosen: ModelEntry) -> Line:
     if chosen.window is None:
         return warn("window", "unknown", "give --window to claude-config")
     found = f"{chosen.window} tokens"
@@ -107,7 +107,7 @@ def _probe_messages(client: Client) -> Iterator[Line]:
     yield identify_server(reply)
 
 
-def _metrics(client: Client, chosen: ServedModel) -> Iterator[Line]:
+def _metrics(client: Client, chosen: ModelEntry) -> Iterator[Line]:
     try:
         response = client.send("GET", "/metrics")
     except httpx.HTTPError:
