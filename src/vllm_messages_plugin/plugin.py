@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from starlette.middleware.cors import CORSMiddleware
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from vllm_messages_plugin.access.accounting import Accounting
     from vllm_messages_plugin.access.key_file import KeyFile
+    from vllm_messages_plugin.access.metrics import Metrics
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
     from vllm_messages_plugin.server_tools.search import SearchBackend
 
@@ -232,7 +234,32 @@ class _OuterMiddleware:
         from vllm_messages_plugin.http.errors import ErrorMiddleware
 
         access = AccessControl(self._key_file, lambda: _api_keys(self._app))
-        return ErrorMiddleware(self._stack, access, context.admission, context.cors)
+        accounting = _accounting(context.settings, self._key_file)
+        return ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
+
+
+def _accounting(settings: Settings, key_file: "KeyFile | None") -> "Accounting":
+    from vllm_messages_plugin.access.accounting import Accounting
+    from vllm_messages_plugin.access.limits import MISSING, RateLimiter
+
+    limiter = None
+    if key_file is not None:
+        try:
+            limiter = RateLimiter(settings.limits_redis)
+        except ImportError:
+            log.warning("Keys with limits will be refused: %s", MISSING)
+    return Accounting(limiter, _metrics())
+
+
+def _metrics() -> "Metrics | None":
+    """The metrics, in the registry of vLLM's /metrics; None where they can't be registered."""
+    from vllm_messages_plugin.access.metrics import Metrics
+
+    try:
+        return Metrics()
+    except (ImportError, ValueError) as error:
+        log.warning("The Messages routes have no metrics: %s", error)
+        return None
 
 
 def _limit_header_time(state: Any, settings: Settings) -> None:

@@ -87,6 +87,21 @@ class Settings(BaseSettings):
             "`--api-key` is checked."
         ),
     )
+    limits_redis: str = Field(
+        "",
+        repr=False,
+        description=(
+            "URL of the Redis in which all replicas count the limits of keys: `redis://HOST:6379/0`. Empty: "
+            "each server process counts for itself."
+        ),
+    )
+    priority: bool = Field(
+        True,
+        description=(
+            "Whether requests get priorities under `--scheduling-policy priority`: short side requests "
+            "first, subagents after the main loop."
+        ),
+    )
     search: str = Field(
         "",
         description=(

@@ -108,6 +108,7 @@ async def reply(
     *messages: Any,
     headers: dict[str, str] | None = None,
     on_output: Callable[[str], None] | None = None,
+    priority: int = 0,
     **fields: Any,
 ) -> Sequence[EngineDelta]:
     """The deltas of a reply to a request."""
@@ -121,5 +122,6 @@ async def reply(
         model="tiny",
         headers=headers or {},
         on_output=on_output,
+        priority=priority,
     )
     return [delta async for delta in stream]

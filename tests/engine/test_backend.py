@@ -51,13 +51,29 @@ def grammar(client: EngineClient) -> Any:
 
 async def test_a_request_reaches_the_engine_with_its_headers(qwen: Served) -> None:
     backend, client = qwen
-    headers = {"x-vllm-priority": "3", "x-data-parallel-rank": "0", "x-session-id": "s"}
+    headers = {"x-data-parallel-rank": "0", "x-session-id": "s"}
     await reply(backend, headers=headers, temperature=0.5, top_k=7, stop_sequences=["END"])
     asked = client.requests[-1]
-    assert (asked["priority"], asked["data_parallel_rank"], asked["session_id"]) == (3, 0, "s")
+    assert (asked["data_parallel_rank"], asked["session_id"]) == (0, "s")
     params = asked["sampling_params"]
     assert (params.temperature, params.top_k, params.max_tokens) == (0.5, 7, 10)
     assert not params.stop  # matched by the plugin, in the reply's text
+
+
+async def test_claude_codes_session_comes_before_others(qwen: Served) -> None:
+    backend, client = qwen
+    await reply(backend, headers={"x-claude-code-session-id": "agent", "x-session-id": "other"})
+    assert client.requests[-1]["session_id"] == "agent"
+
+
+@pytest.mark.parametrize(("policy", "reached"), [("fcfs", 0), ("priority", 7)])
+async def test_a_priority_reaches_a_scheduler_that_has_priorities(
+    qwen: Served, monkeypatch: pytest.MonkeyPatch, policy: str, reached: int
+) -> None:
+    backend, client = qwen
+    monkeypatch.setattr(client.vllm_config.scheduler_config, "policy", policy)
+    await reply(backend, priority=7)
+    assert client.requests[-1]["priority"] == reached
 
 
 @pytest.mark.parametrize(
@@ -67,7 +83,7 @@ async def test_a_request_reaches_the_engine_with_its_headers(qwen: Served) -> No
         ({"seed": 2**70}, {}, "seed"),
         ({"vllm_xargs": {"a": [1, 2**64]}}, {}, "vllm_xargs.a.1"),
         ({"chat_template_kwargs": {"x": {"y": 2**64}}}, {}, "chat_template_kwargs.x.y"),
-        ({}, {"x-vllm-priority": str(2**64)}, "x-vllm-priority"),
+        ({}, {"x-data-parallel-rank": str(2**64)}, "x-data-parallel-rank"),
         ({"structured_outputs": {"json": 5}}, {}, "structured_outputs"),
         ({"structured_outputs": {"regex": "a", "json": {}}}, {}, "structured_outputs"),
         ({"structured_outputs": {"regex": [1]}}, {}, "structured_outputs"),

@@ -108,6 +108,11 @@ class EngineBackend:
         return int(config.scheduler_config.max_num_seqs) * int(ranks)
 
     @property
+    def has_priorities(self) -> bool:
+        """Whether vLLM was started with --scheduling-policy priority."""
+        return getattr(self._client.vllm_config.scheduler_config, "policy", "fcfs") == "priority"
+
+    @property
     def max_in_flight(self) -> int | None:
         """The value of --max-num-queued-reqs, which counts running requests too; None without one."""
         limit = getattr(self._client.vllm_config.scheduler_config, "max_num_queued_reqs", None)
@@ -166,6 +171,8 @@ class EngineBackend:
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
         on_output: Callable[[str], None] | None = None,
+        on_repair: Callable[[str], None] | None = None,
+        priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Start a reply.
 
@@ -175,8 +182,10 @@ class EngineBackend:
             sampling: the sampling values that the request asks for.
             request_id: the engine's id of the request.
             model: a served name; an adapter's name selects the adapter.
-            headers: the HTTP headers, which carry priority, session and trace.
+            headers: the HTTP headers, which carry session and trace.
             on_output: is called with the model's raw output.
+            on_repair: is called with a line for each repair of a tool call.
+            priority: smaller goes first, under --scheduling-policy priority.
             keep_token_ids: whether the last delta carries the generated tokens, which `extend` takes.
 
         Returns:
@@ -199,7 +208,7 @@ class EngineBackend:
         start = partial(
             self._client.generate,
             lora_request=lora,
-            priority=header_integer(headers, "x-vllm-priority", request.priority),
+            priority=priority if self.has_priorities else 0,
             data_parallel_rank=header_integer(headers, "x-data-parallel-rank", None),
             trace_headers=_trace_headers(headers),
             **accepted(
@@ -209,7 +218,7 @@ class EngineBackend:
         return deltas(
             EngineRun(
                 outputs=start(prompt.engine_input, params, request_id),
-                parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation),
+                parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation, on_repair),
                 prompt=prompt,
                 sampling=sampling,
                 single_call=conversation.choice.single,
@@ -278,7 +287,7 @@ class EngineBackend:
         """Arguments of the engine's `generate` that only newer versions take."""
         request, ended = constrained.request, constrained.reasoning_ended
         arguments: dict[str, Any] = {}
-        if session := getattr(request, "session_id", None) or headers.get("x-session-id"):
+        if session := _session(request, headers):
             arguments["session_id"] = session
         if vllm_parser is not None and vllm_parser.reasoning_parser is not None:
             if ended is None:
@@ -293,6 +302,16 @@ class EngineBackend:
             self._request_logger.log_inputs(
                 request_id, prompt.text, prompt.token_ids, None, params=params, lora_request=lora
             )
+
+
+def _session(request: Any, headers: Mapping[str, str]) -> str | None:
+    """The session that KV events name: the body's own, Claude Code's, or another client's."""
+    given = (
+        getattr(request, "session_id", None),
+        headers.get("x-claude-code-session-id"),
+        headers.get("x-session-id"),
+    )
+    return next((value for value in given if value), None)
 
 
 def _trace_headers(headers: Mapping[str, str]) -> Mapping[str, str] | None:

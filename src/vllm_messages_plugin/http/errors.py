@@ -14,9 +14,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from vllm_messages_plugin.access.accounting import Accounting
+from vllm_messages_plugin.access.request_record import RequestRecord
 from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.headers import assign_request_id
+from vllm_messages_plugin.http.records import begin_record, is_limited
 from vllm_messages_plugin.stream.failure_log import log_api_error
 from vllm_messages_plugin.wire.errors import (
     NO_RETRY,
@@ -41,7 +44,7 @@ DOUBLED_VERSION = "The path has /v1 twice: the client's base URL must not end in
 
 def error_headers(error: MessagesError, request_id: str) -> dict[str, str]:
     """Return the response headers of an error: its request id and whether a retry can help."""
-    headers = {"request-id": request_id}
+    headers = {**error.headers, "request-id": request_id}
     if error.kind in NO_RETRY:
         headers["x-should-retry"] = "false"
     if error.retry_after is not None:
@@ -117,6 +120,7 @@ class ErrorMiddleware:
         access: AccessControl,
         admission: Admission,
         cors: CORSMiddleware | None = None,
+        accounting: Accounting | None = None,
     ) -> None:
         """Wrap an ASGI app.
 
@@ -125,11 +129,13 @@ class ErrorMiddleware:
             access: Decides which requests have a valid key.
             admission: Decides which requests are admitted.
             cors: Writes the CORS headers of errors that no inner layer gave any.
+            accounting: Holds keys to their limits and counts what requests use.
         """
         self._app = app
         self._access = access
         self._admission = admission
         self._cors = cors
+        self._accounting = accounting or Accounting()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -144,23 +150,48 @@ class ErrorMiddleware:
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "POST" and (refusal := self._admission.refusal(path)) is not None:
-            await self._refuse(refusal, scope, send)
+        record = begin_record(scope, path)
+        limited = is_limited(scope["method"], path)
+        try:
+            headers = await self._admit(record, scope["method"], path, limited)
+        except MessagesError as refusal:
+            record.status, record.error = refusal.status, refusal.kind
+            self._accounting.write(record)
+            await self._refuse(refusal, scope, send, record.request_id)
             return
+        self._accounting.start(record)
+        try:
+            await self._run(scope, receive, send, record, headers)
+        finally:
+            await self._accounting.end(record, limited=limited)
+
+    async def _admit(self, record: RequestRecord, method: str, path: str, limited: bool) -> Mapping[str, str]:
+        """Admit a request; return the response headers that tell the client its limits."""
+        if method == "POST" and (refusal := self._admission.refusal(path)) is not None:
+            record.refusal = "shutdown" if self._admission.is_shutting_down else "queue"
+            raise refusal
+        return await self._accounting.begin(record, limited=limited)
+
+    async def _run(
+        self, scope: Scope, receive: Receive, send: Send, record: RequestRecord, headers: Mapping[str, str]
+    ) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not is_anthropic_request(scope):
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _StatusRecorder(send, record))
             return
-        request_id = assign_request_id(scope)  # type: ignore[arg-type]
-        writer = _ErrorRewriter(send, scope, request_id, self._cors)
+        assign_request_id(scope, record.request_id)
+        writer = _ErrorRewriter(_StatusRecorder(send, record, headers), scope, record.request_id, self._cors)
         with self._admission.in_flight(path):
             await self._call_app(scope, receive, writer)
 
-    async def _refuse(self, error: MessagesError, scope: Scope, send: Send) -> None:
+    async def _refuse(
+        self, error: MessagesError, scope: Scope, send: Send, request_id: str | None = None
+    ) -> None:
         """Refuse a request before anything else is done for it: under overload this has to be cheap."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
-        request_id = new_request_id()
+        request_id = request_id or new_request_id()
         body = dump(error_body(error, request_id) if is_anthropic_request(scope) else openai_body(error))
         fields = {
             "content-type": "application/json",
@@ -187,6 +218,21 @@ class ErrorMiddleware:
             log_api_error(failure, writer.request_id)
             if not writer.started:
                 await error_response(failure, writer.request_id)(scope, receive, writer)
+
+
+class _StatusRecorder:
+    """The `send` of one request. Records the status and adds headers to the response."""
+
+    def __init__(self, send: Send, record: RequestRecord, headers: Mapping[str, str] | None = None) -> None:
+        self._send = send
+        self._record = record
+        self._headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._record.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+        await self._send(message)
 
 
 class _ErrorRewriter:

@@ -41,12 +41,16 @@ class GenerationSettings:
         request_id: The engine's id of the first round.
         headers: The HTTP headers of the request.
         on_output: Is called with the model's raw output; None if nobody records it.
+        on_repair: Is called with a line for each repair of a tool call.
+        priority: The priority in the engine's queue; smaller goes first.
     """
 
     max_tokens: int
     request_id: str
     headers: Mapping[str, str]
     on_output: Callable[[str], None] | None = None
+    on_repair: Callable[[str], None] | None = None
+    priority: int = 0
 
 
 async def start_round(
@@ -79,6 +83,8 @@ async def start_round(
         headers=settings.headers,
         keep_token_ids=bool(prepared.server_tools),
         on_output=settings.on_output,
+        on_repair=settings.on_repair,
+        priority=settings.priority,
     )
 
 

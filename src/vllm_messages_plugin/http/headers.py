@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from fastapi import Request
@@ -12,11 +12,9 @@ from vllm_messages_plugin.wire.errors import new_request_id
 STATE_KEY = "messages_request_id"
 
 
-def assign_request_id(scope: dict[str, Any]) -> str:
-    """Create a request id and store it in the ASGI scope."""
-    request_id = new_request_id()
+def assign_request_id(scope: MutableMapping[str, Any], request_id: str) -> None:
+    """Store the request's id in the ASGI scope."""
     scope.setdefault("state", {})[STATE_KEY] = request_id
-    return request_id
 
 
 def request_id_of(request: Request) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from vllm_messages_plugin.access.priority import request_priority
+from vllm_messages_plugin.access.request_record import RequestRecord
 from vllm_messages_plugin.http.compaction import compaction_deltas
 from vllm_messages_plugin.http.diagnostics import record_prompt
 from vllm_messages_plugin.http.generation import (
@@ -26,14 +28,16 @@ from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, call, prepare
 from vllm_messages_plugin.http.recorder import Recording, written_after
+from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.http.routing import MessagesRoute
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
-from vllm_messages_plugin.stream.run import encoded_events, stream_events
+from vllm_messages_plugin.stream.run import encoded_events
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.limits import prompt_too_long
 from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.events import StreamEvent
 from vllm_messages_plugin.wire.message import Message, new_id
 from vllm_messages_plugin.wire.request import MessagesRequest
 from vllm_messages_plugin.wire.sse import dump, frames
@@ -57,7 +61,7 @@ PATH = "/v1/messages"
 @router.post(PATH, response_model=None, openapi_extra=request_body(PATH, MessagesRequest))
 async def create_message(request: Request) -> Response:
     """Reply to a conversation, as an event stream or as one message."""
-    context, request_id = app_context(request), request_id_of(request)
+    context, request_id, record = app_context(request), request_id_of(request), record_of(request)
     prepared = await prepare(request, context, MessagesRequest)
     if (refusal := prompt_too_long(prepared.prompt.tokens, context.backend.window)) is not None:
         raise refusal
@@ -68,11 +72,11 @@ async def create_message(request: Request) -> Response:
         deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
         intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
         encode = frames if recording is None else recording.observing(frames)
-        events = encoded_events(reply, deltas, encode)
+        events = encoded_events(reply, deltas, record.observing(encode))
         if recording is not None:
             events = written_after(events, recording)
         return EventStream(events, intervals, request_id, context.admission.engine_stopped)
-    work = _collect_message(reply, deltas, recording)
+    work = _collect_message(reply, deltas, recording, record)
     message = await cancel_on_disconnect(work, request.receive, context.admission.engine_stopped)
     return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
 
@@ -136,7 +140,17 @@ async def _start_generation(
     if backend.most_output is not None:
         max_tokens = min(max_tokens, backend.most_output)
     on_output = None if recording is None else recording.add_output
-    run = GenerationSettings(max_tokens, reply.message_id, request.headers, on_output)
+    record = record_of(request)
+    priority = 0
+    if context.settings.priority:
+        has_tools = bool(prepared.request.tools)
+        field = prepared.request.extra.get("priority")
+        priority = request_priority(record.caller, request.headers, has_tools=has_tools, field=field)
+    record.stream, record.asked_tokens = bool(prepared.request.stream), prepared.request.max_tokens
+    record.clamped = backend.window - prepared.prompt.tokens < prepared.request.max_tokens
+    run = GenerationSettings(
+        max_tokens, reply.message_id, request.headers, on_output, record.add_repair, priority
+    )
     deltas = await start_round(prepared, context, run)
     if prepared.request.compaction is not None:
         return compaction_deltas(deltas, context.signer.sign)
@@ -161,17 +175,25 @@ async def _recording(
 
 
 async def _collect_message(
-    reply: ReplyContext, deltas: AsyncIterator[EngineDelta], recording: Recording | None
+    reply: ReplyContext,
+    deltas: AsyncIterator[EngineDelta],
+    recording: Recording | None,
+    record: RequestRecord,
 ) -> Message:
     admitted = await _wait_for_admission(deltas, None)
-    events = stream_events(reply, admitted)
+    encode = _keep_events if recording is None else recording.observing(_keep_events)
+    events = encoded_events(reply, admitted, record.observing(encode))
     if recording is not None:
-        events = written_after(encoded_events(reply, admitted, recording.observing(list)), recording)
+        events = written_after(events, recording)
     try:
         return await collect(events)
     except MessagesError as error:
         error.logged = True  # by `stream_events`, with the traceback of its cause
         raise
+
+
+def _keep_events(events: list[StreamEvent]) -> list[StreamEvent]:
+    return events
 
 
 async def _wait_for_admission(

@@ -4,11 +4,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from vllm_messages_plugin.http.access_control import caller_of
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import served_model_name
 from vllm_messages_plugin.http.routing import MessagesRoute
-from vllm_messages_plugin.wire.errors import invalid
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.resources import model_info, model_page
 from vllm_messages_plugin.wire.sse import dump
 
@@ -20,7 +21,10 @@ router = APIRouter(route_class=MessagesRoute)
 @router.get("/v1/models", response_model=None)
 async def list_models(request: Request) -> Response:
     """Return a page of the served models; all of them without a `limit`."""
-    return _json(_page(await _model_infos(app_context(request)), request.query_params), request)
+    key = caller_of(request).key
+    infos = await _model_infos(app_context(request))
+    allowed = [info for info in infos if key is None or key.allows(info["id"])]
+    return _json(_page(allowed, request.query_params), request)
 
 
 @router.get("/v1/models/{model_id:path}", response_model=None)
@@ -28,6 +32,9 @@ async def retrieve_model(model_id: str, request: Request) -> Response:
     """Return one served model, by its name or an alias."""
     context = app_context(request)
     name = await served_model_name(model_id, context)
+    key = caller_of(request).key
+    if key is not None and not (key.allows(name) or key.allows(model_id)):
+        raise MessagesError("not_found_error", f"model: {model_id}")
     return _json(next(info for info in await _model_infos(context) if info["id"] == name), request)
 
 

@@ -68,6 +68,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def has_priorities(self) -> bool:
+        """Whether the engine serves waiting requests by priority."""
+        ...
+
+    @property
     def models(self) -> ServedModels:
         """The served models."""
         ...
@@ -119,8 +124,22 @@ class Backend(Protocol):
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
         on_output: Callable[[str], None] | None = None,
+        on_repair: Callable[[str], None] | None = None,
+        priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Start generating a reply. Closing the iterator aborts the request in the engine.
+
+        Args:
+            prompt: The rendered prompt.
+            conversation: What may be called and what the reply must be.
+            sampling: The sampling values of the request.
+            request_id: The engine's id of the request.
+            model: The served model.
+            headers: The HTTP headers, which carry session and trace.
+            keep_token_ids: Whether the last delta carries the generated tokens.
+            on_output: Is called with the model's raw output.
+            on_repair: Is called with a line for each repair of a tool call.
+            priority: Smaller goes first; without effect where `has_priorities` is false.
 
         Raises:
             MessagesError: The engine is dead or full, or vLLM refuses a value; raised here or by the first

@@ -11,10 +11,12 @@ from typing import Any, Generic, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from vllm_messages_plugin.http.access_control import caller_of
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext
+from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.media.visitor import media_blocks
 from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.translate.compaction import with_compaction
@@ -82,6 +84,10 @@ async def prepare(
     large = len(body) > LARGE_BODY_BYTES or body.count(b"{") > LARGE_BODY_OBJECTS
     request = await call(large, _parse, body, body_type)
     model = await served_model_name(request.model, context)
+    key = caller_of(http_request).key
+    if key is not None and not (key.allows(model) or key.allows(request.model)):
+        raise MessagesError("not_found_error", f"model: {request.model}")
+    record_of(http_request).model = model
     parsed, request = request, await _read_media(http_request, request, context, large)
     large = large or request is not parsed
     tools = await call(large, _server_tools, request, context)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 
+from vllm_messages_plugin.access.accounting import Accounting
 from vllm_messages_plugin.access.key_file import KeyFile
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.http import count_tokens, messages, models
@@ -51,6 +52,7 @@ class EngineRequest(NamedTuple):
     conversation: Conversation
     sampling: Sampling
     model: str
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class FakeEngine:
     most_output: int | None = None
     max_running: int = 8
     max_in_flight: int | None = None
+    has_priorities: bool = True
     models: FakeModels = field(default_factory=FakeModels)
     requests: list[EngineRequest] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -145,6 +148,8 @@ class FakeEngine:
         headers: Mapping[str, str],  # noqa: ARG002
         keep_token_ids: bool = False,  # noqa: ARG002
         on_output: Callable[[str], None] | None = None,  # noqa: ARG002
+        on_repair: Callable[[str], None] | None = None,  # noqa: ARG002
+        priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Record the request and return the deltas of its reply.
 
@@ -153,7 +158,7 @@ class FakeEngine:
         """
         if self.refusal is not None:
             raise self.refusal
-        self.requests.append(EngineRequest(conversation, sampling, model))
+        self.requests.append(EngineRequest(conversation, sampling, model, priority))
         return self._play(self._next_reply(), prompt)
 
     def _next_reply(self) -> Reply:
@@ -183,6 +188,7 @@ def app_with(
     *,
     keys: Sequence[str] = (),
     key_file: KeyFile | None = None,
+    accounting: Accounting | None = None,
     admission: Admission | None = None,
     server_tools: ServerTools | None = None,
     recorder: Recorder | None = None,
@@ -194,6 +200,7 @@ def app_with(
         engine: Plays the replies.
         keys: The API keys that vLLM was started with. vLLM itself checks them, so nothing does here.
         key_file: The named keys.
+        accounting: Holds keys to their limits and counts what requests use.
         admission: Decides which requests are admitted; by default all are.
         server_tools: The tools that the server runs.
         recorder: Writes requests and replies to files.
@@ -211,4 +218,4 @@ def app_with(
         server_tools=server_tools,
         recorder=recorder,
     )
-    return ErrorMiddleware(app, AccessControl(key_file, lambda: keys), admission)
+    return ErrorMiddleware(app, AccessControl(key_file, lambda: keys), admission, accounting=accounting)

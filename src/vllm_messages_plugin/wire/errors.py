@@ -57,6 +57,7 @@ class MessagesError(Exception):
         details: The error's optional `details` object, such as `{"error_code": ...}`.
         status: HTTP status, if it is not the usual one of `kind`.
         retry_after: Seconds after which a retry makes sense, sent as `retry-after`.
+        headers: Further response headers.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class MessagesError(Exception):
         details: Mapping[str, Any] | None = None,
         status: int | None = None,
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self.kind: ErrorKind = kind
         self.message = f"{param}: {message}" if param else message
@@ -75,6 +77,7 @@ class MessagesError(Exception):
         self.details = details
         self.status = status or STATUS[kind]
         self.retry_after = retry_after
+        self.headers = headers or {}
         self.logged = False  # whether the error is in the log already
         super().__init__(self.message)
 

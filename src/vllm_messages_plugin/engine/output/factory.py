@@ -5,7 +5,8 @@ elsewhere. vLLM's parser adjusts the request in both cases, because it has the g
 """
 
 import logging
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine.output.grammars import after_thinking
@@ -15,7 +16,7 @@ from vllm_messages_plugin.engine.output.parsers import (
     ScannerOutputParser,
     ThinkingCounter,
     VllmOutputParser,
-    log_repair,
+    report_repair,
 )
 from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
 from vllm_messages_plugin.engine.output.selection import ParserSelection
@@ -137,11 +138,16 @@ class OutputParserFactory:
         return ConstrainedRequest(request, constraint, reasoning_ended=True)
 
     def output_parser(
-        self, vllm_parser: Any, prompt: Prompt, request: Any, conversation: Conversation
+        self,
+        vllm_parser: Any,
+        prompt: Prompt,
+        request: Any,
+        conversation: Conversation,
+        on_repair: Callable[[str], None] | None = None,
     ) -> OutputParser:
-        """Create the parser of the reply to a request."""
+        """Create the parser of the reply to a request; repairs are logged, and passed to `on_repair`."""
         if self._uses_scanner(conversation):
-            return self._scanner_parser(prompt, conversation)
+            return self._scanner_parser(prompt, conversation, on_repair)
         if vllm_parser is None:
             return PlainOutputParser()
         return VllmOutputParser(
@@ -164,14 +170,16 @@ class OutputParserFactory:
         tags = _tags(self._selection.thinking) or ()
         return {*tags} | set(FORMATS[self._selection.call_format or ""].markers)
 
-    def _scanner_parser(self, prompt: Prompt, conversation: Conversation) -> ScannerOutputParser:
+    def _scanner_parser(
+        self, prompt: Prompt, conversation: Conversation, on_repair: Callable[[str], None] | None
+    ) -> ScannerOutputParser:
         tags = self._thinking_tags(prompt)
         scanner = Scanner(
             reply_format(self.call_format(conversation) or "", self._selection.profile),
             tools=conversation.callable_tools,
             thinking=tags,
             calls=bool(conversation.callable_tools) and conversation.choice.mode != "none",
-            on_repair=log_repair,
+            on_repair=partial(report_repair, on_repair),
         )
         return ScannerOutputParser(scanner, tags is not None, self._counter(tags))
 

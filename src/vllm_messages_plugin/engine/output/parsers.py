@@ -225,6 +225,8 @@ class VllmOutputParser:
         return deltas
 
 
-def log_repair(repair: str) -> None:
-    """Log that a malformed call was repaired."""
+def report_repair(observer: Callable[[str], None] | None, repair: str) -> None:
+    """Log that a malformed call was repaired, and tell an observer if there is one."""
     log.info("A tool call was repaired: %s", repair)
+    if observer is not None:
+        observer(repair)
