@@ -25,6 +25,8 @@ HEADINGS = (
     "vLLM's stall, ms",
     "vLLM's neighbour, ms",
 )
+NO_PLUGIN = "none"
+"""No plugin has this name, so vLLM loads none and serves its own routes."""
 SLOW_REQUEST_SECONDS = 5  # so that the attacks by slow clients need not take long
 BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
 
@@ -35,7 +37,7 @@ def serving(enabled: bool) -> Iterator[Server]:
     paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
     environment = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
-        "VLLM_MESSAGES_ENABLED": str(int(enabled)),
+        **({} if enabled else {"VLLM_PLUGINS": NO_PLUGIN}),
         "VLLM_MESSAGES_SLOW_REQUEST_SECONDS": str(SLOW_REQUEST_SECONDS),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }

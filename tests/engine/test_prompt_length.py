@@ -60,3 +60,15 @@ async def test_what_a_template_may_drop_does_not_count() -> None:
         user("Go on"),
     ]
     await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
+
+
+async def test_the_descriptions_of_tools_count() -> None:
+    tools = [{"name": f"t{n}", "description": "one two three " * 10, "input_schema": {}} for n in range(500)]
+    with pytest.raises(MessagesError, match="prompt is too long"):
+        await PromptLengthLimit(Counting(64), WINDOW).check(conversation(user("Hi"), tools=tools))
+
+
+async def test_the_schemas_of_tools_do_not_count() -> None:
+    schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(5_000)}}
+    tools = [{"name": "t", "input_schema": schema}]
+    await PromptLengthLimit(Counting(64), WINDOW).check(conversation(user("Hi"), tools=tools))

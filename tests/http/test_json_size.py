@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vllm_messages_plugin.http import json_size
-from vllm_messages_plugin.http.json_size import MAX_OBJECTS, MAX_VALUES, check_json_size
+from vllm_messages_plugin.http.json_size import (
+    MAX_EXCESS_KEYS,
+    MAX_OBJECTS,
+    MAX_VALUES,
+    USUAL_KEYS,
+    check_json_size,
+)
 from vllm_messages_plugin.wire.errors import MessagesError
 
 TEXT = st.text(st.sampled_from('ab"\\{[,]}:\u00e9\n'))
@@ -38,7 +44,9 @@ def test_exactly_the_bodies_with_too_many_objects_are_refused(value: Any, spare:
             check_json_size(json.dumps(value).encode())
 
 
-@pytest.mark.parametrize("text", [b"{" * (2 * MAX_OBJECTS), b"," * (2 * MAX_VALUES), b"\\\\" * MAX_VALUES])
+@pytest.mark.parametrize(
+    "text", [b"{" * (2 * MAX_OBJECTS), b"," * (2 * MAX_VALUES), b":" * MAX_VALUES, b"\\\\" * MAX_VALUES]
+)
 def test_punctuation_in_a_string_counts_for_nothing(text: bytes) -> None:
     check_json_size(b'{"text":"' + text + b'"}')
 
@@ -49,9 +57,10 @@ def test_punctuation_in_a_string_counts_for_nothing(text: bytes) -> None:
         (b"[" + b"{}," * (MAX_OBJECTS + 1) + b"0]", "objects"),
         (b"[" + b"1," * (MAX_VALUES + 1) + b"0]", "values"),
         (b"[" * (MAX_VALUES + 1), "values"),
+        (b"{" + b'"k":0,' * (MAX_EXCESS_KEYS + USUAL_KEYS + 1) + b"}", "keys"),
         (b"[" + b'"{",' * (MAX_VALUES + 1) + b"0]", "values"),
     ],
-    ids=["objects", "numbers", "open arrays", "strings"],
+    ids=["objects", "numbers", "open arrays", "keys", "strings"],
 )
 def test_a_body_with_too_many_values_is_refused(body: bytes, limit: str) -> None:
     with pytest.raises(MessagesError) as raised:

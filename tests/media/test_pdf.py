@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import queue
+import subprocess
 import sys
 import zlib
 from collections.abc import Sequence
@@ -263,20 +265,30 @@ async def test_endless_work_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_cancelled_read_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    start, children = asyncio.create_subprocess_exec, asyncio.Queue[asyncio.subprocess.Process]()
+    children = queue.Queue[subprocess.Popen[bytes]]()
 
-    async def note(*command: str, **options: Any) -> asyncio.subprocess.Process:
-        child = await start(*command, **options)
-        children.put_nowait(child)
-        return child
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *command: Any, **options: Any) -> None:
+            super().__init__(*command, **options)
+            children.put(self)
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", note)
+    monkeypatch.setattr(subprocess, "Popen", Noted)
     reading = asyncio.create_task(pages_of(nested_forms(12, 8)))
-    child = await children.get()
+    child = await asyncio.to_thread(children.get)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert child.returncode is not None
+
+
+async def test_a_read_that_is_cancelled_before_its_process_starts_starts_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    child = pdf._Child()
+    child.kill()
+    monkeypatch.setattr(subprocess, "Popen", None)
+    with pytest.raises(UnreadableError):
+        await asyncio.to_thread(child.read, b"%PDF-", False, 1)
 
 
 async def test_endless_memory_is_refused() -> None:

@@ -8,7 +8,7 @@ Everything else goes the usual way and is counted exactly.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -68,9 +68,16 @@ class PromptLengthLimit:
         return characters * tokens // max(sampled, 1)
 
 
+def _tool_texts(definition: Mapping[str, Any]) -> list[str]:
+    return [definition["name"], definition.get("description") or ""]
+
+
 def _texts(conversation: Conversation) -> list[str]:
-    """The texts that every template renders whole: not those of assistants, whose thinking it may drop."""
-    texts: list[str] = []
+    """The texts that every template renders whole: not those of assistants, whose thinking it may drop.
+
+    Of a tool they are its name and description; its schema may be rendered in a shorter way.
+    """
+    texts = [text for tool in conversation.tools for text in _tool_texts(tool["function"])]
     for message in conversation.messages:
         if message["role"] == "assistant":
             continue

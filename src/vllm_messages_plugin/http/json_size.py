@@ -16,18 +16,21 @@ from vllm_messages_plugin.wire.errors import MessagesError
 MAX_OBJECTS = 100_000
 """Anthropic's API takes as many messages, each of which is an object."""
 MAX_VALUES = 500_000
+MAX_EXCESS_KEYS = 50_000
+"""Keys beyond USUAL_KEYS for each object. No other value takes as long to build as an object of many keys."""
+USUAL_KEYS = 8
 
 WINDOW = 1 << 18
 """Bytes that are searched in one call, so that other threads get their turn."""
 
-_PUNCTUATION = (b"{", b"[", b",")
+_PUNCTUATION = (b"{", b"[", b",", b":")
 
 
 def check_json_size(body: bytes) -> None:
     """Refuse a body with too many JSON values. The time is linear in its length.
 
     Raises:
-        MessagesError: 413, the body has more than MAX_OBJECTS objects or MAX_VALUES values.
+        MessagesError: 413, the body has more than MAX_OBJECTS objects, MAX_VALUES values or MAX_EXCESS_KEYS.
     """
     if _exceeded_limit(_windows(body)) is None:
         return
@@ -37,15 +40,18 @@ def check_json_size(body: bytes) -> None:
 
 def _exceeded_limit(parts: Iterator[bytes]) -> str | None:
     """The limit that the objects and values of some parts of a body exceed, if any."""
-    objects = values = 0
+    objects = values = keys = 0
     for part in parts:
-        more_objects, arrays, commas = map(part.count, _PUNCTUATION)
+        more_objects, arrays, commas, colons = map(part.count, _PUNCTUATION)
         objects += more_objects
         values += more_objects + arrays + commas
+        keys += colons
         if objects > MAX_OBJECTS:
             return f"{MAX_OBJECTS} objects"
         if values > MAX_VALUES:
             return f"{MAX_VALUES} values"
+    if keys > MAX_EXCESS_KEYS + USUAL_KEYS * objects:
+        return f"{MAX_EXCESS_KEYS} keys beyond {USUAL_KEYS} for each object"
     return None
 
 

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from vllm_messages_plugin.http.access_control import caller_of
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
+from vllm_messages_plugin.http.collector_pause import pause_for
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.ports import AppContext
@@ -81,6 +82,7 @@ async def prepare(
     settings = context.settings
     limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
     body = await read_body(http_request, limits)
+    pause_for(body, http_request.scope)
     large = len(body) > LARGE_BODY_BYTES or body.count(b"{") > LARGE_BODY_OBJECTS
     request = await call(large, _parse, body, body_type)
     model = await served_model_name(request.model, context)

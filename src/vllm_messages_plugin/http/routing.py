@@ -8,6 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from vllm_messages_plugin.http.admission import shutting_down
+from vllm_messages_plugin.http.collector_pause import forget_frames, pause_ended
 from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.ports import app_context
@@ -25,16 +26,22 @@ class MessagesRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except MessagesError as error:
-                return error_response(error, request_id_of(request))
-            except ClientDisconnect:
-                return Response(status_code=CLIENT_CLOSED_REQUEST)
-            except Exception as error:  # noqa: BLE001 - error_response logs it
-                return error_response(_unexpected(error, request), request_id_of(request))
+            with pause_ended(request.scope):
+                try:
+                    return await handler(request)
+                except Exception as error:  # noqa: BLE001 - error_response logs it
+                    response = _response(error, request)
+                    forget_frames(error)
+                    return response
 
         return handle
+
+
+def _response(error: Exception, request: Request) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
+    reported = error if isinstance(error, MessagesError) else _unexpected(error, request)
+    return error_response(reported, request_id_of(request))
 
 
 def _unexpected(error: Exception, request: Request) -> MessagesError:

@@ -7,13 +7,14 @@ conversation brings its documents again with every turn.
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import json
+import subprocess
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
 from vllm_messages_plugin.media.allowance import ExceededError, MediaAllowance
@@ -53,6 +54,7 @@ class PdfReader:
     def __init__(self, executor: Executor) -> None:
         """`executor` runs what would hold up the event loop: hashing and decoding."""
         self._executor = executor
+        self._talkers = ThreadPoolExecutor(thread_name_prefix="messages-pdf")
         self._children = asyncio.Semaphore(MAX_CHILDREN)
         self._cache = PageCache(CACHED_BYTES)
 
@@ -98,11 +100,22 @@ class PdfReader:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            output = await _child_output(data, images, min(MAX_SECONDS, allowance.pdf_seconds))
+            output = await self._child_output(data, images, min(MAX_SECONDS, allowance.pdf_seconds))
         finally:
             self._children.release()
             allowance.pdf_seconds -= loop.time() - begun
         return await loop.run_in_executor(self._executor, _decoded, output)
+
+    async def _child_output(self, data: bytes, images: bool, seconds: float) -> bytes:
+        """What the child process writes about a PDF; the child ends with this call, however that ends."""
+        child = _Child()
+        loop = asyncio.get_running_loop()
+        reading = loop.run_in_executor(self._talkers, child.read, data, images, seconds)
+        try:
+            return await asyncio.shield(reading)
+        finally:
+            child.kill()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _wait_for_turn(self) -> None:
         try:
@@ -147,26 +160,53 @@ def _size(pages: Found) -> int:
     return sum(sys.getsizeof(page.text) + len(page.image or b"") for page in pages)
 
 
-async def _child_output(data: bytes, images: bool, seconds: float) -> bytes:
-    """What the child process writes about a PDF; the child ends with this call, however that ends."""
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "vllm_messages_plugin.media.pdf_pages", str(int(images))),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(seconds):
-            output, _ = await child.communicate(data)
-    except TimeoutError:
-        raise UnreadableError(TOO_SLOW) from None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-    if child.returncode != 0:
-        raise UnreadableError(TOO_HARD)
-    return output
+class _Child:
+    """The process that reads one PDF.
+
+    A thread starts it and talks to it: uvloop would fork on the event loop, which takes 20 ms in a process of
+    gigabytes.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._lock = threading.Lock()
+
+    def read(self, data: bytes, images: bool, seconds: float) -> bytes:
+        """Run the process and return what it writes about a PDF.
+
+        Raises:
+            UnreadableError: It took too long or failed.
+        """
+        with self._start(images) as process:
+            try:
+                output, _ = process.communicate(data, timeout=seconds)
+            except subprocess.TimeoutExpired:
+                raise UnreadableError(TOO_SLOW) from None
+            finally:
+                process.kill()
+        if process.returncode != 0:
+            raise UnreadableError(TOO_HARD)
+        return output
+
+    def _start(self, images: bool) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._killed:
+                raise UnreadableError(TOO_SLOW)
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of our own
+                (sys.executable, "-P", "-m", "vllm_messages_plugin.media.pdf_pages", str(int(images))),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            return self._process
+
+    def kill(self) -> None:
+        """End the process, or keep it from being started. May be called in any thread."""
+        with self._lock:
+            self._killed = True
+            if self._process is not None:
+                self._process.kill()
 
 
 def _decoded(output: bytes) -> tuple[Page, ...]:

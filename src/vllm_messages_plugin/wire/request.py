@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from vllm_messages_plugin.wire.blocks import Content, TextBlockParam, WireModel, _content_tag
+from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam, WireModel, _content_tag
 from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid
 
 MAX_MESSAGES = 100_000
@@ -100,7 +100,7 @@ class ContextEditParam(WireModel):
 
 
 class ContextManagementConfigParam(WireModel):
-    edits: list[ContextEditParam] = Field(default_factory=list)
+    edits: Annotated[list[ContextEditParam], FirstError()] = Field(default_factory=list)
 
 
 class CompactionConfigParam(WireModel):
@@ -115,7 +115,7 @@ class DiagnosticsParam(WireModel):
 
 
 System = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[list[TextBlockParam], Tag("<blocks>")],
+    Annotated[str, Tag("<text>")] | Annotated[list[TextBlockParam], FirstError(), Tag("<blocks>")],
     Discriminator(
         _content_tag,
         custom_error_type="system",
@@ -130,9 +130,9 @@ class CountTokensRequest(WireModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str = Field(min_length=1)
-    messages: list[MessageParam] = Field(min_length=1, max_length=MAX_MESSAGES)
+    messages: list[MessageParam] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
     system: System | None = None
-    tools: list[ToolParam] | None = None
+    tools: Annotated[list[ToolParam], FirstError()] | None = None
     tool_choice: ToolChoiceParam | None = None
     thinking: ThinkingConfigParam | None = None
     output_config: OutputConfigParam | None = None
@@ -166,7 +166,7 @@ class MessagesRequest(CountTokensRequest):
     max_tokens: int = Field(ge=0)
     stream: bool | None = None
     diagnostics: DiagnosticsParam | None = None
-    stop_sequences: list[str] | None = Field(default=None, max_length=MAX_STOP_SEQUENCES)
+    stop_sequences: Annotated[list[str], Field(max_length=MAX_STOP_SEQUENCES), FirstError()] | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     top_k: int | None = Field(default=None, ge=-1)

@@ -37,11 +37,14 @@ AT_A: dict[str, tuple[Json, str]] = {
     "a repetition": ({"pattern": "^[\u0000-\uffff]{1,5000}$"}, "pattern"),
     "nested repetitions": ({"pattern": "^(([a-z]{1,30}x){1,30}y){1,30}$"}, "pattern"),
     "a long pattern": ({"pattern": "a" * 2_001}, "pattern"),
+    "a repetition of any character": ({"pattern": "^.{1,400}$"}, "pattern"),
+    "a repetition of all characters but one": ({"pattern": "^[^,]{1,400}$"}, "pattern"),
     "a repetition in a property's name": ({"patternProperties": {"a{5000}": {}}}, "patternProperties"),
 }
 WHOLE: dict[str, Json] = {
     "many schemas": {"type": "object", "properties": {f"p{n}": {} for n in range(2_000)}},
     "many values": {"anyOf": [{"enum": strings(2_000)} for _ in range(6)]},
+    "many patterns": {"type": "object", "properties": {f"p{n}": {"pattern": "a{300}"} for n in range(4)}},
     "many characters": of(description="a" * 1_000_000),
 }
 FITTING: dict[str, Json] = {

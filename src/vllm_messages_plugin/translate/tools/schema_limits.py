@@ -5,7 +5,8 @@ take seconds. Only schemas that a reply is held to are limited; one that the mod
 
 The length of a pattern is that of the text it describes: every character, class or escape counts once, a
 group as the sum of its parts, and `{m,n}` multiplies what stands before it. Compilers unroll repetitions, so
-nested ones multiply.
+nested ones multiply. A character outside of ASCII counts three times, as does a class that may contain one,
+because compilers work on bytes.
 """
 
 import json
@@ -30,6 +31,8 @@ MAX_COUNT: Final = 100_000
 MAX_PATTERN_CHARACTERS: Final = 2_000
 MAX_PATTERN_LENGTH: Final = 1_000
 """Characters that a pattern describes at most, repetitions counted."""
+MAX_ALL_PATTERN_LENGTH: Final = 1_000
+"""The lengths of all patterns of a schema together: compiling takes 60 µs for each character."""
 MAX_SCHEMA_CHARACTERS: Final = 1_000_000
 
 _COUNTS: Final = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
@@ -70,7 +73,7 @@ def find_excess(schema: Any, path: str) -> Excess | None:
     if len(json.dumps(schema)) > MAX_SCHEMA_CHARACTERS:
         return Excess(path, f"has more than {MAX_SCHEMA_CHARACTERS} characters", whole=True)
     waiting: list[tuple[Any, str, int]] = [(schema, path, 0)]
-    schemas = values = 0
+    schemas = values = patterns = 0
     while waiting:
         node, here, depth = waiting.pop()
         if not isinstance(node, Mapping):
@@ -84,9 +87,18 @@ def find_excess(schema: Any, path: str) -> Excess | None:
             return Excess(here, f"is nested more than {MAX_DEPTH} levels deep")
         for keyword, reason in excesses(node):
             return Excess(f"{here}.{keyword}", reason)
-        if values > MAX_ALL_VALUES:
-            return Excess(path, f"lists more than {MAX_ALL_VALUES} values in all", whole=True)
+        patterns += sum(map(pattern_length, _patterns(node)))
+        if (total := _total_excess(values, patterns)) is not None:
+            return Excess(path, total, whole=True)
         waiting += [(inner, f"{here}.{place}", depth + 1) for place, inner in _inner(node)]
+    return None
+
+
+def _total_excess(values: int, patterns: int) -> str | None:
+    if values > MAX_ALL_VALUES:
+        return f"lists more than {MAX_ALL_VALUES} values in all"
+    if patterns > MAX_ALL_PATTERN_LENGTH:
+        return f"has patterns that describe more than {MAX_ALL_PATTERN_LENGTH} characters in all"
     return None
 
 
@@ -104,16 +116,22 @@ def excesses(node: Schema) -> Iterator[tuple[str, str]]:
 
 
 def _pattern_excesses(node: Schema) -> Iterator[tuple[str, str]]:
-    named = node.get("patternProperties")
-    for keyword, patterns in (
-        ("pattern", [node.get("pattern")]),
-        ("patternProperties", list(named) if isinstance(named, Mapping) else []),
-    ):
-        texts = [pattern for pattern in patterns if isinstance(pattern, str)]
+    for keyword in ("pattern", "patternProperties"):
+        texts = _patterns(node, keyword)
         if any(len(pattern) > MAX_PATTERN_CHARACTERS for pattern in texts):
             yield keyword, f"has a pattern of more than {MAX_PATTERN_CHARACTERS} characters"
         elif any(pattern_length(pattern) > MAX_PATTERN_LENGTH for pattern in texts):
             yield keyword, f"has a pattern that describes more than {MAX_PATTERN_LENGTH} characters"
+
+
+def _patterns(node: Schema, *keywords: str) -> list[str]:
+    """The patterns of one schema, of both keywords that have some or of those named."""
+    found = []
+    for keyword in keywords or ("pattern", "patternProperties"):
+        value = node.get(keyword)
+        patterns = list(value) if isinstance(value, Mapping) else [value]
+        found += [pattern for pattern in patterns if isinstance(pattern, str)]
+    return found
 
 
 def _inner(node: Schema) -> Iterator[tuple[str, Any]]:
@@ -145,7 +163,7 @@ def pattern_length(pattern: str) -> int:
             continue
         if character not in "*+?":
             groups[-1] += atom
-            atom = 0 if character in "^$|" else 1
+            atom = 0 if character in "^$|" else _weight(pattern, position)
         if character == "(":
             groups.append(0)
             atom = 0
@@ -153,6 +171,16 @@ def pattern_length(pattern: str) -> int:
             atom = groups.pop()
         position = _end_of_atom(pattern, position)
     return sum(groups) + atom
+
+
+_BEYOND_ASCII: Final = re.compile(r"\.|\[\^|\[?.*\\[DSWpPux]|.*[^\x00-\x7f]", re.DOTALL)
+"""Matches the head of an atom that describes characters outside of ASCII."""
+
+
+def _weight(pattern: str, position: int) -> int:
+    """How much the atom at a position counts, which has no repetition."""
+    atom = pattern[position : _end_of_atom(pattern, position)]
+    return 3 if _BEYOND_ASCII.match(atom) else 1
 
 
 def _count(digits: str) -> int:
