@@ -111,7 +111,7 @@ def rounds(signer: Signer, pictures: bool) -> list[list[Json]]:
             ),
             system(change("removal", reference("look"))),
         ],
-        [assistant("Good."), user(document(PDF), "Read this.")],
+        [assistant("Good."), user(document(PDF, citations={"enabled": True}), "Read this.")],
         [assistant(of("tool_search_tool_result", FOUND_TOOL), thinking("Hm."), "I have."), user("Thanks.")],
         [assistant("Bye."), user("Bye.")],
     ]

@@ -6,7 +6,9 @@ import pytest
 
 from vllm_messages_plugin.rounds.ledger import ServerCall, parse_arguments
 from vllm_messages_plugin.server_tools.search import SearchFailedError, SearchHit, SearchQuery
-from vllm_messages_plugin.server_tools.web_search import WebSearch, failed, restored_text
+from vllm_messages_plugin.server_tools.web_search import WebSearch, failed, restored_content
+from vllm_messages_plugin.translate.documents import search_result_text
+from vllm_messages_plugin.wire.blocks import WebResultBlockParam
 
 HITS = [SearchHit("https://a.example/x", "A", "About a.", "2026-11-20"), SearchHit("https://b.example/", "B")]
 
@@ -39,6 +41,14 @@ def call(arguments: str) -> ServerCall:
     return ServerCall("srvtoolu_1", "web_search", parse_arguments(arguments))
 
 
+def restored(content: object) -> str:
+    """What a model reads of a block's content where nothing can be cited."""
+    found = restored_content(content, restore)
+    if isinstance(found, str):
+        return found
+    return "\n\n".join(search_result_text(hit) for hit in found if isinstance(hit, WebResultBlockParam))
+
+
 async def test_a_search_gives_a_result_block_that_sdks_read() -> None:
     result = await WebSearch(Fixed(), seal).run(call('{"query": "x"}'))
     assert result.block_for(call("{}")) == {
@@ -68,12 +78,12 @@ async def test_a_search_gives_a_result_block_that_sdks_read() -> None:
 async def test_the_model_reads_the_same_text_now_and_when_the_block_comes_back() -> None:
     result = await WebSearch(Fixed(), seal).run(call('{"query": "x"}'))
     assert result.text == "1. A (2026-11-20)\nhttps://a.example/x\nAbout a.\n\n2. B\nhttps://b.example/"
-    assert restored_text(result.block["content"], restore) == result.text
+    assert restored(result.block["content"]) == result.text
 
 
 @pytest.mark.parametrize("content", [None, "x", 7, [], [7], [{"url": 7, "encrypted_content": 8}]])
 def test_a_block_that_is_not_ours_is_read_without_failing(content: object) -> None:
-    assert isinstance(restored_text(content, restore), str)
+    assert isinstance(restored(content), str)
 
 
 @pytest.mark.parametrize("code", ["unavailable", "too_many_requests"])
@@ -86,7 +96,7 @@ async def test_a_failed_search_is_an_error_block_and_a_log_line(
     assert result.block["content"] == {"type": "web_search_tool_result_error", "error_code": code}
     assert result.counted is None
     assert "the reason" in caplog.text
-    assert restored_text(result.block["content"], restore) == result.text
+    assert restored(result.block["content"]) == result.text
 
 
 @pytest.mark.parametrize("arguments", ["{}", '{"query": 7}', '["x"]', "{", '{"query": " "}'])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 DELTAS = {
-    "text": {"text_delta"},
+    "text": {"text_delta", "citations_delta"},
     "thinking": {"thinking_delta", "signature_delta"},
     "tool_use": {"input_json_delta"},
     "server_tool_use": {"input_json_delta"},
@@ -56,7 +56,7 @@ def _check_block(block: list[Any], *, continues: bool) -> None:
     deltas = [event["delta"] for event in block[1:-1]]
     assert {delta["type"] for delta in deltas} <= DELTAS[kind]
     if kind == "text":
-        pieces = [delta["text"] for delta in deltas]
+        pieces = [delta["text"] for delta in deltas if delta["type"] == "text_delta"]
         assert all(pieces), "an empty text delta"
         assert "".join(pieces).strip() or (continues and pieces), "an empty text block"
     if kind == "thinking":

@@ -31,8 +31,11 @@ from stream.playbook import (
     tool,
 )
 from vllm_messages_plugin.stream.deltas import (
+    CitedText,
+    CitedTextEnd,
     CompleteBlock,
     EndReason,
+    EngineCitations,
     EngineDelta,
     PromptProcessed,
     ReplyFinished,
@@ -568,6 +571,9 @@ DELTAS: list[EngineDelta] = [
     READ,
     text_piece("b"),
     thinking_piece("b"),
+    CitedText("b", [{"type": "char_location"}]),
+    CitedTextEnd(),
+    EngineCitations([{"type": "char_location"}]),
     call_piece(1, "g", "{}"),
     ServerToolUse({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}, "{}"),
     CompleteBlock({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}),

@@ -69,7 +69,7 @@ DOCUMENTS: dict[str, tuple[Json, str]] = {
         "<document>\na\nb\n</document>",
     ),
     "with title and context": (
-        document({"type": "text", "data": "a"}, title="T", context="C", citations={"enabled": True}),
+        document({"type": "text", "data": "a"}, title="T", context="C", citations={"enabled": False}),
         '<document title="T">\n<context>C</context>\na\n</document>',
     ),
     "a string": (document({"type": "content", "content": "a"}), "<document>\na\n</document>"),

@@ -31,6 +31,8 @@ from vllm_messages_plugin.server_tools.search import SearchHit, SearchQuery
 from vllm_messages_plugin.server_tools.tool_search import BM25_NAME, ToolSearch
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import (
+    CitedText,
+    CitedTextEnd,
     CompleteBlock,
     EndReason,
     EngineDelta,
@@ -378,7 +380,11 @@ def test_a_context_edit_has_an_effect_where_the_list_claims_one(entry: Support):
     assert (effects(given) != effects(long)) is (entry.verdict == HANDLED)
 
 
-TELLING_BLOCK_FIELDS = {"toolset_name": "computer", "cache_control": {"type": "ephemeral"}}
+TELLING_BLOCK_FIELDS = {
+    "toolset_name": "computer",
+    "cache_control": {"type": "ephemeral"},
+    "citations": {"enabled": True},
+}
 
 
 @each("block field")
@@ -441,6 +447,8 @@ async def server_tool_deltas() -> list[EngineDelta]:
         *[delta async for delta in direct_search("a", tools)][:-1],
         CompleteBlock(found.block),
         *await compacted(),
+        CitedText("a", [{"type": "char_location"}]),
+        CitedTextEnd(),
         ReplyFinished("stop", 7, rounds=[RoundUsage(PromptProcessed(9, 5), 3)] * 2),
     ]
 

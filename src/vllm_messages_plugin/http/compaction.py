@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from vllm_messages_plugin.stream.deltas import (
+    CitedText,
     CompleteBlock,
     EngineDelta,
     EngineText,
@@ -29,7 +30,7 @@ async def compaction_deltas(
     prompt = PromptProcessed(0, 0)
     try:
         async for delta in deltas:
-            if isinstance(delta, EngineText):
+            if isinstance(delta, EngineText | CitedText):
                 texts.append(delta.text)
             elif isinstance(delta, PromptProcessed):
                 prompt = delta

@@ -13,6 +13,7 @@ from vllm_messages_plugin.http.reading import PreparedRequest, translate
 from vllm_messages_plugin.http.reply_rounds import ReplyRounds, use_block
 from vllm_messages_plugin.rounds.ledger import ServerCall
 from vllm_messages_plugin.rounds.server_tool import ServerTool
+from vllm_messages_plugin.stream.citations import read_citations
 from vllm_messages_plugin.stream.deltas import (
     CompleteBlock,
     EngineDelta,
@@ -74,7 +75,7 @@ async def start_round(
     """
     backend, prompt = context.backend, prepared.prompt
     left = clamp_max_tokens(settings.max_tokens - generated, prompt.tokens, backend.window)
-    return await backend.generate(
+    deltas = await backend.generate(
         prompt,
         prepared.conversation,
         sampling(prepared.request, left),
@@ -86,6 +87,8 @@ async def start_round(
         on_repair=settings.on_repair,
         priority=settings.priority,
     )
+    citations = prepared.conversation.citations
+    return read_citations(deltas, citations.locate) if citations.sources else deltas
 
 
 def run_rounds(

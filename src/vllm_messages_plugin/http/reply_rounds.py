@@ -20,8 +20,11 @@ from vllm_messages_plugin.rounds.ledger import (
 )
 from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.stream.deltas import (
+    CitedText,
+    CitedTextEnd,
     CompleteBlock,
     EndReason,
+    EngineCitations,
     EngineDelta,
     EngineText,
     EngineThinking,
@@ -77,6 +80,8 @@ class _Round:
     content: list[dict[str, Any]] = field(default_factory=list)
     server_calls: list[ServerCall] = field(default_factory=list)
     client_calls: dict[int, int] = field(default_factory=dict)  # the engine's number -> ours
+    _text_complete: bool = False  # the last block of text gets no more
+    _gap: str = ""  # white space behind it
     _open: dict[int, tuple[str, list[str]]] = field(default_factory=dict)  # server calls under way
 
     def feed(self, delta: EngineDelta) -> Iterator[EngineDelta]:
@@ -86,10 +91,35 @@ class _Round:
             return
         yield from self.complete_calls()
         if isinstance(delta, EngineText):
-            self._add("text", "text", delta.text)
+            self._add_text(delta.text)
+        elif isinstance(delta, CitedText):
+            self._add_cited_text(delta)
+        elif isinstance(delta, CitedTextEnd):
+            self._text_complete = True
+        elif isinstance(delta, EngineCitations):
+            self._add_citations(delta)
         elif isinstance(delta, EngineThinking):
             self._add("thinking", "thinking", delta.text)
         yield delta
+
+    def _add_text(self, text: str) -> None:
+        if self._text_complete:
+            self._gap += text
+            if not self._gap or self._gap.isspace():
+                return
+            self.content.append({"type": "text", "text": ""})
+            text, self._gap, self._text_complete = self._gap, "", False
+        self._add("text", "text", text)
+
+    def _add_cited_text(self, delta: CitedText) -> None:
+        citations = [dict(citation) for citation in delta.citations]
+        self.content.append({"type": "text", "text": self._gap + delta.text, "citations": citations})
+        self._gap, self._text_complete = "", False
+
+    def _add_citations(self, delta: EngineCitations) -> None:
+        if self.content and self.content[-1]["type"] == "text":
+            self.content[-1].setdefault("citations", []).extend(dict(each) for each in delta.citations)
+            self._text_complete = True
 
     def _add(self, kind: str, key: str, text: str) -> None:
         if self.content and self.content[-1]["type"] == kind:

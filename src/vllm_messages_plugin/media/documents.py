@@ -4,14 +4,15 @@ import base64
 from collections.abc import Sequence
 from typing import Final
 
-from vllm_messages_plugin.media.pdf import pdf_text
+from vllm_messages_plugin.media.pdf import paged_text
 from vllm_messages_plugin.media.pdf_pages import Page
 from vllm_messages_plugin.wire.blocks import (
     Base64Source,
     ContentSource,
     ImageBlockParam,
+    PagedTextBlockParam,
+    PagedTextSource,
     PlainTextSource,
-    TextBlockParam,
 )
 from vllm_messages_plugin.wire.errors import invalid
 
@@ -41,11 +42,12 @@ def text_source(data: bytes, content_type: str) -> PlainTextSource:
 
 def pdf_source(pages: Sequence[Page]) -> PlainTextSource | ContentSource:
     """The pages of a PDF as the source of a document: their text, then the images of those that have one."""
-    text = pdf_text(pages)
+    text, spans = paged_text(pages)
     images = [_page_image(page.image) for page in pages if page.image]
     if not images:
-        return PlainTextSource(type="text", data=text)
-    return ContentSource(type="content", content=[TextBlockParam(type="text", text=text), *images])
+        return PagedTextSource(type="text", data=text, page_spans=spans)
+    block = PagedTextBlockParam(type="text", text=text, page_spans=spans)
+    return ContentSource(type="content", content=[block, *images])
 
 
 def _page_image(image: bytes) -> ImageBlockParam:

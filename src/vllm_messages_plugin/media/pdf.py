@@ -29,6 +29,7 @@ CACHED_BYTES: Final = 64 * 1024 * 1024
 """What is kept of documents read lately, all together."""
 
 PAGE_HEADING: Final = "[page {}]"
+PAGE_GAP: Final = "\n\n"
 NO_TEXT: Final = "(this page has no text layer)"
 TOO_SLOW: Final = f"reading it takes more than {MAX_SECONDS} seconds"
 TOO_HARD: Final = "it is broken or needs too much memory to be read"
@@ -43,9 +44,25 @@ def is_pdf(data: bytes) -> bool:
 
 def pdf_text(pages: Sequence[Page]) -> str:
     """A document's text, each page under its heading."""
-    return "\n\n".join(
-        f"{PAGE_HEADING.format(page.number)}\n{page.text.strip() or NO_TEXT}" for page in pages
-    )
+    return paged_text(pages)[0]
+
+
+def paged_text(pages: Sequence[Page]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A document's text and its pages.
+
+    Returns:
+        The text, and where in it the text of each page begins and ends.
+    """
+    texts: list[str] = []
+    spans: list[tuple[int, int]] = []
+    length = 0
+    for page in pages:
+        heading, body = f"{PAGE_HEADING.format(page.number)}\n", page.text.strip()
+        start = length + len(heading)
+        spans.append((start, start + len(body)))
+        texts.append(heading + (body or NO_TEXT))
+        length += len(texts[-1]) + len(PAGE_GAP)
+    return PAGE_GAP.join(texts), tuple(spans)
 
 
 class PdfReader:

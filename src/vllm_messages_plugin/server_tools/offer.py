@@ -14,11 +14,15 @@ from vllm_messages_plugin.server_tools import tool_search, web_search
 from vllm_messages_plugin.server_tools.search import SearchBackend
 from vllm_messages_plugin.server_tools.tool_search import ToolSearch, deferred_tool
 from vllm_messages_plugin.server_tools.web_search import WebSearch
+from vllm_messages_plugin.wire.blocks import WebResultBlockParam
 from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.request import ToolParam
 
 _TYPE: Final = re.compile(r"(web_search|tool_search_tool_regex|tool_search_tool_bm25)(_\d{8})?")
 """The types of the tools that are run here; every dated version of one is the same tool."""
+
+ReadResult = Callable[[Any], str | Sequence[Mapping[str, Any] | WebResultBlockParam]]
+"""Reads the `content` of a result block for the model, as text or as content blocks."""
 
 MAX_DOMAINS: Final = 100
 
@@ -44,10 +48,12 @@ class ServerToolOffer:
     search: SearchBackend | None = None
 
     @property
-    def readers(self) -> Mapping[str, Callable[[Any], str | list[Mapping[str, Any]]]]:
+    def readers(
+        self,
+    ) -> Mapping[str, ReadResult]:
         """How the model reads the results in a history, by the type of their block."""
         return {
-            web_search.RESULT_TYPE: lambda content: web_search.restored_text(content, self.restore),
+            web_search.RESULT_TYPE: lambda content: web_search.restored_content(content, self.restore),
             tool_search.RESULT_TYPE: tool_search.restored_content,
         }
 

@@ -14,6 +14,7 @@ from vllm_messages_plugin.server_tools.search import (
     SearchQuery,
     run_search,
 )
+from vllm_messages_plugin.wire.blocks import CitationsConfigParam, TextBlockParam, WebResultBlockParam
 
 log = logging.getLogger("vllm.messages")
 
@@ -94,12 +95,18 @@ def results_text(hits: Sequence[SearchHit]) -> str:
 
 
 def _result_text(number: int, hit: SearchHit) -> str:
+    return "\n".join(part for part in (_heading(number, hit), hit.text) if part)
+
+
+def _heading(number: int, hit: SearchHit) -> str:
     date = f" ({hit.page_age})" if hit.page_age else ""
-    return "\n".join(part for part in (f"{number}. {hit.title}{date}", hit.url, hit.text) if part)
+    return "\n".join(part for part in (f"{number}. {hit.title}{date}", hit.url) if part)
 
 
-def restored_text(content: Any, restore: Callable[[str], str | None]) -> str:
-    """What a model reads of a `web_search_tool_result` that comes back in a request.
+def restored_content(
+    content: Any, restore: Callable[[str], str | None]
+) -> str | list[Mapping[str, Any] | WebResultBlockParam]:
+    """What a model reads of a `web_search_tool_result`: a text, or its results, which it may cite.
 
     Args:
         content: The block's `content`: a list of results, or an error.
@@ -109,7 +116,19 @@ def restored_text(content: Any, restore: Callable[[str], str | None]) -> str:
         code = str(content.get("error_code"))
         return FAILED.get(code, FAILED["unavailable"])
     rows = [row for row in content if isinstance(row, Mapping)] if isinstance(content, list) else []
-    return results_text([_restored(row, restore) for row in rows])
+    hits = [_restored(row, restore) for row in rows]
+    return [_citable(number, hit) for number, hit in enumerate(hits, 1)] or results_text([])
+
+
+def _citable(number: int, hit: SearchHit) -> WebResultBlockParam:
+    return WebResultBlockParam(
+        type="search_result",
+        source=hit.url,
+        title=hit.title,
+        content=[TextBlockParam(type="text", text=hit.text)],
+        citations=CitationsConfigParam(enabled=True),
+        heading=_heading(number, hit),
+    )
 
 
 def _restored(row: Mapping[str, Any], restore: Callable[[str], str | None]) -> SearchHit:

@@ -55,6 +55,8 @@ class Collector:
                 self.message = {**event["message"], "content": []}
             case "content_block_start":
                 self._block = dict(event["content_block"])
+                if "citations" in self._block:
+                    self._block["citations"] = []
                 self._pieces = []
             case "content_block_delta":
                 self._add(event)
@@ -89,6 +91,8 @@ class Collector:
                 self._pieces.append(delta["thinking"])
             case "input_json_delta":
                 self._pieces.append(delta["partial_json"])
+            case "citations_delta":
+                self._block.setdefault("citations", []).append(delta["citation"])
             case "signature_delta":
                 self._block["signature"] = delta["signature"]
 

@@ -30,6 +30,26 @@ class EngineText:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class CitedText:
+    """The first piece of a statement with citations. Its text block ends at `CitedTextEnd`."""
+
+    text: str
+    citations: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class CitedTextEnd:
+    """A statement with citations is complete: text that follows belongs to the next block."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCitations:
+    """Citations of the text before them, whose block they end."""
+
+    citations: Sequence[Mapping[str, Any]]
+
+
 @dataclass(slots=True, unsafe_hash=True)
 class EngineThinking:
     """A piece of thinking, and how many tokens it was made of."""
@@ -123,6 +143,9 @@ class ReplyFailed:
 EngineDelta = (
     PromptProcessed
     | EngineText
+    | CitedText
+    | CitedTextEnd
+    | EngineCitations
     | EngineThinking
     | EngineToolCall
     | ServerToolUse

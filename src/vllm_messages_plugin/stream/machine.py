@@ -9,6 +9,9 @@ raises `IllegalDeltaOrderError`. Three rules of the protocol make most of the wo
 - A text block is never empty, and never only whitespace: whitespace is held back until text follows it.
 - A thinking block ends with one `signature_delta` over all of its text.
 
+A statement with citations is a text block of its own. It stays open until text or another block follows,
+because more citations may come.
+
 The order of events is that of Anthropic's streaming documentation and of `anthropic.lib.streaming`.
 """
 
@@ -20,7 +23,10 @@ from enum import IntEnum, auto
 from typing import Any, Final, cast
 
 from vllm_messages_plugin.stream.deltas import (
+    CitedText,
+    CitedTextEnd,
     CompleteBlock,
+    EngineCitations,
     EngineDelta,
     EngineText,
     EngineThinking,
@@ -52,6 +58,10 @@ class State(IntEnum):  # integers hash faster than other enums, and each delta l
     THINKING = auto()
     TOOL_USE = auto()
     ENDED = auto()
+
+
+Buffered = EngineText | EngineThinking | CitedText | CitedTextEnd | EngineCitations
+"""What waits until the open tool call is complete."""
 
 
 class IllegalDeltaOrderError(RuntimeError):
@@ -110,7 +120,8 @@ class Machine:
         self._current_call = -1  # number of the call streamed last
         self._last_call_block = -1  # number of the call that last became a block
         self._calls: dict[int, _StreamedCall] = {}
-        self._buffered: deque[EngineText | EngineThinking] = deque()  # waits for the open call
+        self._buffered: deque[Buffered] = deque()
+        self._block_complete = False  # the open text block gets no more text
 
     @property
     def ended(self) -> bool:
@@ -153,21 +164,55 @@ class Machine:
         self._emitted.append({"type": "message_start", "message": message})
 
     def _open_text(self, delta: EngineText) -> None:
-        prefilled = self._reply.continues and self._index < 0
-        if not delta.text or (delta.text.isspace() and not prefilled):
+        if self._holds_back(delta.text):
             self._pending_whitespace.append(delta.text)
             return
-        text = "".join((*self._pending_whitespace, delta.text))
-        if not prefilled:  # blank lines at the start come from the template; indentation is the model's
-            blank = len(text) - len(text.lstrip())
-            text = text[text.rfind("\n", 0, blank) + 1 :]
+        text = self._first_text(delta.text)
         self._close()
         self._open({"type": "text", "text": ""}, State.TEXT)
         self._continue_text(EngineText(text))
 
+    def _holds_back(self, text: str) -> bool:
+        """Whether a text is not enough to open a block."""
+        prefilled = self._reply.continues and self._index < 0
+        return not text or (text.isspace() and not prefilled)
+
+    def _first_text(self, text: str) -> str:
+        """The text that a block begins with.
+
+        Blank lines at the start come from the template. Indentation is the model's, and so is white space
+        between two blocks of text.
+        """
+        text = "".join((*self._pending_whitespace, text))
+        if self._state is State.TEXT or (self._reply.continues and self._index < 0):
+            return text
+        blank = len(text) - len(text.lstrip())
+        return text[text.rfind("\n", 0, blank) + 1 :]
+
     def _continue_text(self, delta: EngineText) -> None:
-        if delta.text:
+        if self._block_complete:
+            self._open_text(delta)
+        elif delta.text:
             self._delta({"type": "text_delta", "text": delta.text})
+
+    def _open_cited_text(self, delta: CitedText) -> None:
+        text = self._first_text(delta.text)
+        self._close()
+        self._open({"type": "text", "text": "", "citations": []}, State.TEXT)
+        for citation in delta.citations:
+            self._delta({"type": "citations_delta", "citation": dict(citation)})
+        self._continue_text(EngineText(text))
+
+    def _end_cited_text(self, _delta: CitedTextEnd) -> None:
+        self._block_complete = True
+
+    def _add_citations(self, delta: EngineCitations) -> None:
+        for citation in delta.citations:
+            self._delta({"type": "citations_delta", "citation": dict(citation)})
+        self._block_complete = True
+
+    def _skip(self, _delta: CitedTextEnd | EngineCitations) -> None:
+        """There is no text that the delta could belong to."""
 
     def _open_thinking(self, delta: EngineThinking) -> None:
         if not delta.text.strip():
@@ -196,7 +241,7 @@ class Machine:
         else:
             self._open_next_call()
 
-    def _buffer(self, delta: EngineText | EngineThinking) -> None:
+    def _buffer(self, delta: Buffered) -> None:
         self._buffered.append(delta)
         self._continue_call()
 
@@ -255,6 +300,7 @@ class Machine:
 
     def _open(self, block: ContentBlock, state: State) -> None:
         self._index += 1
+        self._block_complete = False
         self._pending_whitespace.clear()
         self._state = state
         self._emitted.append({"type": "content_block_start", "index": self._index, "content_block": block})
@@ -362,6 +408,18 @@ class Machine:
 TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], None]]] = {
     (State.BEFORE, PromptProcessed): Machine._start,
     (State.BETWEEN, EngineText): Machine._open_text,
+    (State.BETWEEN, CitedText): Machine._open_cited_text,
+    (State.TEXT, CitedText): Machine._open_cited_text,
+    (State.THINKING, CitedText): Machine._open_cited_text,
+    (State.TOOL_USE, CitedText): Machine._buffer,
+    (State.BETWEEN, CitedTextEnd): Machine._skip,
+    (State.TEXT, CitedTextEnd): Machine._end_cited_text,
+    (State.THINKING, CitedTextEnd): Machine._skip,
+    (State.TOOL_USE, CitedTextEnd): Machine._buffer,
+    (State.BETWEEN, EngineCitations): Machine._skip,
+    (State.TEXT, EngineCitations): Machine._add_citations,
+    (State.THINKING, EngineCitations): Machine._skip,
+    (State.TOOL_USE, EngineCitations): Machine._buffer,
     (State.BETWEEN, EngineThinking): Machine._open_thinking,
     (State.BETWEEN, EngineToolCall): Machine._add_to_call,
     (State.TEXT, EngineText): Machine._continue_text,

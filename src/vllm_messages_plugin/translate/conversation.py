@@ -20,6 +20,7 @@ from vllm_messages_plugin.translate.chat_message import (
     text_of,
     text_part,
 )
+from vllm_messages_plugin.translate.citations import NO_CITATIONS, Citations, conversation_citations
 from vllm_messages_plugin.translate.documents import document_parts, image_part, search_result_text
 from vllm_messages_plugin.translate.earlier_reply import earlier_reply
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingRequest, thinking_request
@@ -62,7 +63,7 @@ class Conversation:
     `tools` stand in the template's own tool list (none when they are prompted as text);
     `callable_tools` are those that the model may call. With `continues` the last message is the beginning
     of the reply. `members` maps a toolset's functions by their name in the prompt to (name, toolset) on the
-    wire.
+    wire. `citations` are the numbered passages that the reply may cite.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -73,6 +74,7 @@ class Conversation:
     schema: dict[str, Any] | None
     continues: bool
     members: Mapping[str, tuple[str, str]]
+    citations: Citations = NO_CITATIONS
 
 
 def translate_request(
@@ -100,7 +102,8 @@ def translate_request(
     in_order = turns(request.messages, tools, traits)
     continues = _continues(request, in_order)
     system = _system_text(request, in_order, tools, traits)
-    body = list(_body(in_order, translation_context(traits, tools, restore)))
+    citations = conversation_citations(request)
+    body = list(_body(in_order, translation_context(traits, tools, restore, citations)))
     return Conversation(
         messages=tuple(_opened(system, body, traits)),
         tools=tools.shown if traits.native_tools else (),
@@ -110,6 +113,7 @@ def translate_request(
         schema=_schema(request),
         continues=continues,
         members={prompt: (member.name, member.toolset) for prompt, member in tools.members.items()},
+        citations=citations,
     )
 
 
@@ -227,9 +231,10 @@ def _shown(block: Block, context: TranslationContext) -> list[Part]:
             picture = image_part(block) if context.traits.images else None
             return [picture or text_part(block_text(block))]
         case DocumentBlockParam():
-            return document_parts(block, context.traits.images) or [text_part(block_text(block))]
+            citable = context.citations.source_of(block)
+            return document_parts(block, context.traits.images, citable) or [text_part(block_text(block))]
         case SearchResultBlockParam():
-            return [text_part(search_result_text(block))]
+            return [text_part(search_result_text(block, context.citations.source_of(block)))]
         case ToolReferenceBlockParam():
             return [text_part(context.referred.text(block.referenced_name))]
         case _:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from vllm_messages_plugin.translate.chat_message import ImagePart, Part, text_part
+from vllm_messages_plugin.translate.citations import CitableSource
 from vllm_messages_plugin.wire.blocks import (
     Base64Source,
     Block,
@@ -18,6 +19,7 @@ from vllm_messages_plugin.wire.blocks import (
     SearchResultBlockParam,
     TextBlockParam,
     UrlSource,
+    WebResultBlockParam,
 )
 
 CLOSING: Final = "\n</document>"
@@ -36,20 +38,29 @@ def image_part(block: ImageBlockParam) -> ImagePart | None:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
-def document_parts(block: DocumentBlockParam, images: bool) -> list[Part]:
+def document_parts(
+    block: DocumentBlockParam, images: bool, citable: CitableSource | None = None
+) -> list[Part]:
     """A document as text under its title and context, with its images where they stand if `images`.
+
+    Args:
+        block: The document.
+        images: Whether the model sees images.
+        citable: Its numbered passages; None if it is not to be cited.
 
     Returns:
         The parts; none for a document whose source was not read.
     """
+    opening = (citable.instructions if citable else "") + _opening(block)
     if isinstance(block.source, PlainTextSource):
-        return [text_part(_opening(block) + block.source.data + CLOSING)]
+        data = block.source.data
+        return [text_part(opening + (citable.marked(data) if citable else data) + CLOSING)]
     if not isinstance(block.source, ContentSource):
         return []
     content = block.source.content
     if isinstance(content, str):
-        return [text_part(_opening(block) + content + CLOSING)]
-    return _content_parts(_opening(block), content, images)
+        return [text_part(opening + (citable.marked(content) if citable else content) + CLOSING)]
+    return _content_parts(opening, content, images, citable)
 
 
 def document_text(block: DocumentBlockParam) -> str | None:
@@ -64,16 +75,23 @@ def _opening(block: DocumentBlockParam) -> str:
     return f"<document{title}>\n{context}"
 
 
-def _content_parts(opening: str, content: Sequence[Block], images: bool) -> list[Part]:
+def _content_parts(
+    opening: str, content: Sequence[Block], images: bool, citable: CitableSource | None
+) -> list[Part]:
     texts = [opening]
     parts: list[Part] = []
+    paged = citable is not None and citable.kind == "page_location"
+    marks = citable.marks_by_block() if citable is not None and not paged else {}
     for position, inner in enumerate(content):
         picture = image_part(inner) if images and isinstance(inner, ImageBlockParam) else None
         if picture is not None:
             parts += [text_part("".join(texts)), picture]
             texts = []
         else:
-            texts.append(("\n\n" if position else "") + _inner_text(inner))
+            text = _inner_text(inner)
+            if citable is not None and paged and position == 0:
+                text = citable.marked(text)
+            texts.append(("\n\n" if position else "") + marks.get(position, "") + text)
     return [*parts, text_part("".join([*texts, CLOSING]))]
 
 
@@ -83,7 +101,19 @@ def _inner_text(block: Block) -> str:
     return block.text if isinstance(block, TextBlockParam) else f"[{block.type}]"
 
 
-def search_result_text(block: SearchResultBlockParam) -> str:
-    """A search result as text, with its source and title."""
-    body = "\n\n".join(text.text for text in block.content)
-    return f'<search_result source="{block.source}" title="{block.title}">\n{body}\n</search_result>'
+def search_result_text(block: SearchResultBlockParam, citable: CitableSource | None = None) -> str:
+    """A search result as text, with its source and title.
+
+    Args:
+        block: The result.
+        citable: Its numbered passages; None if it is not to be cited.
+    """
+    instructions = citable.instructions if citable else ""
+    if isinstance(block, WebResultBlockParam):
+        text = "".join(inner.text for inner in block.content)
+        lines = (block.heading, citable.marked(text) if citable else text)
+        return instructions + "\n".join(filter(None, lines))
+    marks = citable.marks_by_block() if citable else {}
+    body = "\n\n".join(marks.get(place, "") + text.text for place, text in enumerate(block.content))
+    opening = f'<search_result source="{block.source}" title="{block.title}">'
+    return f"{instructions}{opening}\n{body}\n</search_result>"

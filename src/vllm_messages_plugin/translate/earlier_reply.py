@@ -104,7 +104,9 @@ def _others_text(blocks: Sequence[Block], context: TranslationContext) -> str:
 
 
 _TEXT_OF: dict[Kind, Callable[[Sequence[Block], TranslationContext], str]] = {
-    "text": lambda run, _: "".join(block_text(block) for block in run),
+    "text": lambda run, context: "".join(
+        context.citations.tagged(block) for block in run if isinstance(block, TextBlockParam)
+    ),
     "call": _calls_text,
     "thinking": lambda _run, _context: "",
     "other": _others_text,

@@ -9,13 +9,19 @@ stands in a user message behind its call.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vllm_messages_plugin.wire.blocks import Block, OtherBlockParam, ToolResultBlockParam, ToolUseBlockParam
+from vllm_messages_plugin.wire.blocks import (
+    Block,
+    OtherBlockParam,
+    ToolResultBlockParam,
+    ToolUseBlockParam,
+    WebResultBlockParam,
+)
 from vllm_messages_plugin.wire.request import MessageParam, RequestT, ToolParam
 
 NO_RESULT = "The call was not run."
 """What the model reads for a call of a server tool that stands in the history without a result."""
 
-ResultContent = str | list[Mapping[str, Any]]
+ResultContent = str | Sequence[Mapping[str, Any] | WebResultBlockParam]
 """What the model reads of a result: text, or content blocks as a `tool_result` has them."""
 
 ReadResult = Callable[[Any], ResultContent]
@@ -127,7 +133,8 @@ def _result_id(block: Block) -> str:
 
 
 def _result(block: Block, readers: Mapping[str, ReadResult]) -> ToolResultBlockParam:
-    content = readers[block.type](_extra(block).get("content"))
+    read = readers[block.type](_extra(block).get("content"))
+    content = read if isinstance(read, str) else list(read)
     return ToolResultBlockParam.model_validate(
         {"type": "tool_result", "tool_use_id": _result_id(block), "content": content}
     )

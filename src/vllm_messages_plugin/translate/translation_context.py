@@ -6,6 +6,7 @@ from typing import Final
 
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.translate.calls import EarlierCalls
+from vllm_messages_plugin.translate.citations import NO_CITATIONS, Citations
 from vllm_messages_plugin.translate.documents import document_text
 from vllm_messages_plugin.translate.tools.request_tools import ReferredTools, RequestTools
 from vllm_messages_plugin.translate.turns import stand_in
@@ -38,7 +39,8 @@ class TranslationContext:
     """What every step of the translation needs to know of the model and of the request.
 
     `restore` reads reasoning out of signatures, within the limit of one request.
-    `calls` are those of the turns so far, `referred` writes the tools that the conversation refers to.
+    `calls` are those of the turns so far, `referred` writes the tools that the conversation refers to,
+    `citations` are the numbered passages.
     """
 
     traits: TemplateTraits
@@ -46,16 +48,19 @@ class TranslationContext:
     restore: Restore
     calls: EarlierCalls
     referred: ReferredTools
+    citations: Citations
 
     def prompt_name(self, use: ToolUseBlockParam) -> str:
         """The name that a call's tool has in the prompt."""
         return self.tools.prompt_name(use.name, use.toolset_name)
 
 
-def translation_context(traits: TemplateTraits, tools: RequestTools, restore: Restore) -> TranslationContext:
+def translation_context(
+    traits: TemplateTraits, tools: RequestTools, restore: Restore, citations: Citations = NO_CITATIONS
+) -> TranslationContext:
     """The context of a request's translation, before its first turn."""
     calls = EarlierCalls(traits.call_id_style)
-    return TranslationContext(traits, tools, LimitedRestore(restore), calls, ReferredTools(tools))
+    return TranslationContext(traits, tools, LimitedRestore(restore), calls, ReferredTools(tools), citations)
 
 
 def block_text(block: Block) -> str:

@@ -29,8 +29,23 @@ class CacheableBlock(WireModel):
 
 
 class TextBlockParam(CacheableBlock):
+    """A text. The citations of an earlier reply are not checked: history must never make a request fail."""
+
     type: Literal["text"]
     text: str
+    citations: Any = None
+
+
+class PagedTextBlockParam(TextBlockParam):
+    """The text of a PDF whose pages are shown as images too; made by `media`, never by a client."""
+
+    page_spans: tuple[tuple[int, int], ...] = ()
+
+
+class CitationsConfigParam(WireModel):
+    """Whether the reply is to cite a document or a search result."""
+
+    enabled: bool | None = None
 
 
 class Base64Source(WireModel):
@@ -55,6 +70,16 @@ class PlainTextSource(WireModel):
     media_type: str = "text/plain"
 
 
+class PagedTextSource(PlainTextSource):
+    """The text of a PDF; made by `media`, never by a client.
+
+    Attributes:
+        page_spans: Where in `data` the text of each page begins and ends; equal for a page without text.
+    """
+
+    page_spans: tuple[tuple[int, int], ...] = ()
+
+
 class ImageBlockParam(CacheableBlock):
     type: Literal["image"]
     source: Annotated[Base64Source | UrlSource | FileSource, Field(discriminator="type")]
@@ -72,6 +97,7 @@ class DocumentBlockParam(CacheableBlock):
     ]
     title: str | None = None
     context: str | None = None
+    citations: CitationsConfigParam | None = None
 
 
 class SearchResultBlockParam(CacheableBlock):
@@ -79,6 +105,17 @@ class SearchResultBlockParam(CacheableBlock):
     source: str
     title: str
     content: Annotated[list[TextBlockParam], FirstError()]
+    citations: CitationsConfigParam | None = None
+
+
+class WebResultBlockParam(SearchResultBlockParam):
+    """A result of the web search as the model reads it; made by `server_tools`, never by a client.
+
+    Attributes:
+        heading: The lines above its text.
+    """
+
+    heading: str
 
 
 class ThinkingBlockParam(WireModel):

@@ -44,7 +44,12 @@ class InputJsonDelta(TypedDict):
     partial_json: str
 
 
-ContentBlockDelta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta
+class CitationsDelta(TypedDict):
+    type: Literal["citations_delta"]
+    citation: dict[str, Any]
+
+
+ContentBlockDelta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta | CitationsDelta
 
 
 class ContentBlockDeltaEvent(TypedDict):

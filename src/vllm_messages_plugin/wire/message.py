@@ -23,6 +23,7 @@ StopReason = Literal[
 class TextBlock(TypedDict):
     type: Literal["text"]
     text: str
+    citations: NotRequired[list[dict[str, Any]]]
 
 
 class ThinkingBlock(TypedDict):

@@ -50,7 +50,7 @@ def capabilities(model: ServedModel, server_tools: Set[str] = frozenset()) -> di
     effort = {level: _supported(model.effort) for level in ("low", "medium", "high", "xhigh", "max")}
     return {
         "batch": _supported(False),
-        "citations": _supported(False),
+        "citations": _supported(True),
         "code_execution": _supported(False),
         "image_input": _supported(model.images),
         "pdf_input": _supported(True),

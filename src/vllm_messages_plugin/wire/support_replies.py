@@ -42,7 +42,7 @@ REPLY_BLOCK_FIELDS = entries_of(
         ("server_tool_use.caller", HANDLED, "always `direct`"),
         ("web_search_tool_result.caller", HANDLED, "always `direct`"),
         ("tool_use.toolset_name", HANDLED, "for members of toolsets"),
-        ("text.citations", NEVER_SENT, "replies contain no citations; omitted rather than null"),
+        ("text.citations", HANDLED, "of the passages that the model names; omitted rather than null"),
     ),
 )
 
@@ -70,7 +70,7 @@ DELTAS = entries_of(
         ("thinking_delta.estimated_tokens", HANDLED, "when the beta header requests it"),
         ("signature_delta", HANDLED, "one, directly before the block's stop"),
         ("input_json_delta", HANDLED, "as the model generates them, one call at a time"),
-        ("citations_delta", NEVER_SENT, "replies contain no citations"),
+        ("citations_delta", HANDLED, "before the text that it belongs to"),
         ("compaction_delta", NEVER_SENT, "the block is sent in one piece"),
     ),
 )

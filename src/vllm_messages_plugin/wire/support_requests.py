@@ -70,7 +70,11 @@ BLOCK_FIELDS = entries_of(
     (
         ("cache_control", HANDLED, "anywhere, any number; counted in usage (vLLM caches without it)"),
         ("caller", ACCEPTED, "every call is direct here"),
-        ("citations", ACCEPTED, "replies contain no citations; those of earlier replies are accepted"),
+        (
+            "citations",
+            HANDLED,
+            "of documents and search results; those of earlier replies are read again",
+        ),
         ("content", HANDLED, "of a tool result: text, blocks or nothing"),
         ("context", HANDLED, "of a document"),
         ("encrypted_content", ACCEPTED, "of a compaction: its summary is read instead"),

@@ -1,0 +1,94 @@
+"""Splits the sources that a reply may cite into passages: sentences of a text, or blocks of a source."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from vllm_messages_plugin.wire.blocks import Block, TextBlockParam
+
+MAX_PASSAGE: Final = 1_000
+"""Characters after which a sentence is cut into several passages, at white space."""
+
+_CLOSERS = r"""["'\u201d\u2019\u300d\u300f)\]]*"""  # quotation marks and brackets behind the mark
+_SENTENCE_END: Final = re.compile(
+    rf"[.!?\u2026]{_CLOSERS}\s+(?=[^\sa-z])"  # "e.g. this" goes on in lower case
+    rf"|[\u3002\uff01\uff1f]{_CLOSERS}\s*"  # the full stop, ! and ? of Chinese and Japanese
+    r"|\n\s*\n\s*"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage of a source.
+
+    Attributes:
+        text: What a citation quotes.
+        start: Where it begins, in the unit of the source's kind: characters, pages (from 1) or blocks.
+        end: Where it ends, exclusive.
+        offset: Where its number is put in the shown text of a source that is one text.
+    """
+
+    text: str
+    start: int
+    end: int
+    offset: int = 0
+
+
+def sentences(text: str) -> tuple[Passage, ...]:
+    """The sentences of a text."""
+    return tuple(Passage(text[start:end], start, end, start) for start, end in sentence_spans(text))
+
+
+def page_sentences(text: str, pages: Sequence[tuple[int, int]]) -> tuple[Passage, ...]:
+    """The sentences of a PDF's text.
+
+    Args:
+        text: The text.
+        pages: Where in it the text of each page begins and ends.
+    """
+    return tuple(
+        Passage(text[start:end], page, page + 1, start)
+        for page, (begins, ends) in enumerate(pages, 1)
+        for start, end in sentence_spans(text, begins, ends)
+    )
+
+
+def text_blocks(blocks: Sequence[Block]) -> tuple[Passage, ...]:
+    """The text blocks of a source that are not blank."""
+    return tuple(
+        Passage(block.text, place, place + 1)
+        for place, block in enumerate(blocks)
+        if isinstance(block, TextBlockParam) and block.text.strip()
+    )
+
+
+def sentence_spans(text: str, begin: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where the sentences of a text begin and end, without the white space between them.
+
+    Args:
+        text: The text.
+        begin: Where to begin in it.
+        end: Where to stop; None for the end of the text.
+    """
+    end = len(text) if end is None else end
+    start = begin
+    for match in _SENTENCE_END.finditer(text, begin, end):
+        yield from _cut(text, start, match.end())
+        start = match.end()
+    yield from _cut(text, start, end)
+
+
+def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """A sentence in pieces of at most `MAX_PASSAGE` characters; none of a blank one."""
+    while start < end:
+        until = min(start + MAX_PASSAGE, end)
+        if until < end:
+            space = max(text.rfind(" ", start + 1, until), text.rfind("\n", start + 1, until))
+            until = space if space > start else until
+        piece = text[start:until]
+        stripped = piece.strip()
+        if stripped:
+            begins = start + len(piece) - len(piece.lstrip())
+            yield begins, begins + len(stripped)
+        start = until
