@@ -17,6 +17,7 @@ from vllm_messages_plugin.cli.parse.command import parse
 from vllm_messages_plugin.cli.render.command import render
 from vllm_messages_plugin.cli.serve import PASS_ALL_ARGUMENTS, serve
 from vllm_messages_plugin.cli.smoke_test.command import smoke_test
+from vllm_messages_plugin.cli.top.command import top
 
 EPILOG = """
 **Examples**
@@ -32,6 +33,7 @@ EPILOG = """
 - `vllm-messages bench`: measures the server's speed and prefix cache
 - `vllm-messages doctor`: what is installed, configured and running, and what to do
 - `vllm-messages keys add alice`: a named API key, for a server with VLLM_MESSAGES_KEYS
+- `vllm-messages top`: keys, queue, prefix cache and tokens per second of a server, live
 - `vllm-messages demo`: a small model, a real server, one reply
 
 **Exit status**: 0 success; 1 a check failed; 2 wrong usage, or no server responds.
@@ -85,6 +87,7 @@ app.command("parse")(parse)
 app.command("render")(render)
 app.command("doctor")(doctor)
 app.command("keys")(keys)
+app.command("top")(top)
 app.command("bench")(bench)
 app.command("demo")(demo)
 

@@ -48,9 +48,13 @@ class Metrics:
                 continue
         return found
 
-    def total(self, name: str) -> float | None:
-        """Return the sum of a metric over all its labels (engines, models); None if it is absent."""
-        values = [value for found, _, value in self.samples if found in {name, f"{name}_total"}]
+    def total(self, name: str, **wanted: str) -> float | None:
+        """Return the sum of a metric over all samples with the wanted labels; None if there is none."""
+        values = [
+            value
+            for found, labels, value in self.samples
+            if found in {name, f"{name}_total"} and wanted.items() <= labels.items()
+        ]
         return sum(values) if values else None
 
     def highest(self, name: str) -> float | None:

@@ -10,6 +10,7 @@ from vllm_messages_plugin.cli.claude_config.recommended_settings import window_c
 from vllm_messages_plugin.cli.doctor.installation import OLD_VLLM, OLDEST_VLLM, release
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.cli.doctor.metrics import diagnose_metrics
+from vllm_messages_plugin.cli.doctor.replies import diagnose_replies
 from vllm_messages_plugin.conformance.client import Client, Response, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
     ModelEntry,
@@ -112,7 +113,9 @@ def _metrics(client: Client, chosen: ModelEntry) -> Iterator[Line]:
         response = client.send("GET", "/metrics")
     except httpx.HTTPError:
         return
-    yield from diagnose_metrics(response.text if response.status == 200 else "", chosen.window)
+    text = response.text if response.status == 200 else ""
+    yield from diagnose_metrics(text, chosen.window)
+    yield from diagnose_replies(text)
 
 
 def identify_server(reply: Response) -> Line:
