@@ -240,3 +240,22 @@ def test_a_long_argument_is_read_completely(format_name: str):
     scanner = Scanner(FORMATS[format_name], tools=TOOLS)
     result = join(pieces_of(scanner, split(text, 4)))
     assert result.complete_calls == [("Write", {"file_path": "/a.py", "content": content})]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "begin"),
+    [
+        ("hermes_json", "Some text."),
+        ("hermes_json", '<tool_call>\n{"name": "Write", "arguments": {"content": "x'),
+        ("qwen_xml", "<tool_call>\n<function=Write>\n<parameter=content>\nx"),
+    ],
+    ids=["text", "a JSON string", "a tagged value"],
+)
+def test_plain_chunks_do_not_resume_the_parser(format_name: str, begin: str) -> None:
+    scanner = Scanner(FORMATS[format_name])
+    scanner.feed(begin)
+    rest, scanner._parser = scanner._parser, (None for _ in ())
+    pieces = [piece for chunk in (" one", " two") for piece in scanner.feed(chunk)]
+    assert [getattr(piece, "text", None) or getattr(piece, "arguments", "") for piece in pieces] == [" one", " two"]
+    scanner._parser = rest
+    assert "three" in repr(scanner.feed(" <three"))

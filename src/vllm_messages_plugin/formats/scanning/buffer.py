@@ -3,18 +3,34 @@
 A parser in this package is a generator. It reads from an `InputBuffer`, yields when it needs text that has
 not arrived yet, and is resumed when more text arrived or when the output is known to have ended. The
 position in the text survives a yield, so nothing is read twice.
+
+Most chunks are in the midst of a text or a string, and hold nothing that could end it. A parser that waits
+there sets `plain`: chunks without a match of its pattern then go to its function, and the parser, which
+would do the same with them, is not resumed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from typing import Final, TypeVar
+from collections.abc import Callable, Generator
+from typing import Final, NamedTuple, TypeVar
 
 T = TypeVar("T")
 ReadGenerator = Generator[None, None, T]
 
 _SPACE: Final = re.compile(r"\s*")
+
+
+class PlainText(NamedTuple):
+    """How to read a chunk in which nothing ends.
+
+    Attributes:
+        stop: Matches wherever the text may end, also at a beginning of markup at the end of a chunk.
+        write: Receives the chunks without a match.
+    """
+
+    stop: re.Pattern[str]
+    write: Callable[[str], None]
 
 
 class InputBuffer:
@@ -30,9 +46,11 @@ class InputBuffer:
         ended: True once no more text will arrive.
         cut: True if the output ended because of a limit, not because the model stopped.
         starved: True if a parser needed more text than there was before the output ended.
+        plain: How the parser that waits reads plain chunks; None if it must be resumed for each. It may be
+            set only while everything that arrived is read.
     """
 
-    __slots__ = ("_bookmark", "_discarded", "_kept", "at", "cut", "ended", "starved", "text")
+    __slots__ = ("_bookmark", "_discarded", "_kept", "at", "cut", "ended", "plain", "starved", "text")
 
     def __init__(self, text: str = "", ended: bool = False) -> None:
         self.text = text
@@ -40,6 +58,7 @@ class InputBuffer:
         self.ended = ended
         self.cut = False
         self.starved = False
+        self.plain: PlainText | None = None
         self._kept: list[str] | None = None  # read since the bookmark, and no longer in the window
         self._bookmark = 0  # where in `text` the part begins that is not in `_kept`
         self._discarded = 0  # number of characters of the output that have left the window
@@ -52,6 +71,17 @@ class InputBuffer:
         self.text = self.text[self.at :] + chunk
         self._discarded += self.at
         self.at = 0
+
+    def pass_by(self, chunk: str) -> bool:
+        """Read a whole chunk as plain text; False, with nothing done, if a parser must read it."""
+        plain = self.plain
+        if plain is None or self._kept is not None or plain.stop.search(chunk) is not None:
+            return False
+        self._discarded += self.at
+        self.text = chunk
+        self.at = len(chunk)
+        plain.write(chunk)
+        return True
 
     def take(self, to: int) -> str:
         """Read up to a position of `text` and return what was read."""

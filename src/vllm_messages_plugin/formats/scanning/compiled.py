@@ -38,6 +38,7 @@ class LiteralFinder:
     Attributes:
         first_char: The character with which all literals begin; "" if they begin with different ones.
         start: Matches where a literal may begin.
+        start_or_line_end: Matches there, and a line end that is the last character.
     """
 
     def __init__(self, literals: Iterable[str]) -> None:
@@ -51,6 +52,7 @@ class LiteralFinder:
         )
         # Decides by two characters on most of ordinary text.
         self.start = re.compile(_start_of(words) if words else r"(?!)")
+        self.start_or_line_end = re.compile(rf"{self.start.pattern}|\n\Z")
         self.first_char = first_chars.pop() if len(first_chars) == 1 else ""
 
     def find(self, text: str, at: int) -> tuple[int, str]:

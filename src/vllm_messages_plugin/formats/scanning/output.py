@@ -73,6 +73,9 @@ class ScanOutput:
         if not text:
             return
         self.last_char = text[-1]
+        if not (self._pending_space or self._long_space or self._template_space or self.last_char.isspace()):
+            self._add_words(text)
+            return
         self._track_line(text)
         text = self._pending_space + text
         body = text.rstrip()
@@ -84,6 +87,19 @@ class ScanOutput:
         if body:
             self._emit_body(body)
         self._hold_back(text[len(body) :])
+
+    def _add_words(self, text: str) -> None:
+        """Add text that no whitespace held back precedes and that ends with none: the most common case."""
+        if "\n" in text:
+            self._track_line(text)
+        else:
+            self.line_start = False
+        self.at_head = self.behind_call = False
+        if self.thinking:
+            self._pieces.add_text(ThinkingPiece, text)
+        else:
+            self.answered = True
+            self._pieces.add_text(TextPiece, text)
 
     def boundary(self, thinking: bool = False) -> None:
         """Mark the start or end of a call or of thinking.

@@ -100,12 +100,13 @@ class Pieces:
 
     def drain(self) -> list[Piece]:
         """Return the pieces collected since the last time."""
-        self._join()
+        if self._parts or self._name:
+            self._join()
         done, self._done = self._done, []
         return done
 
     def _join(self) -> None:
-        text = "".join(self._parts)
+        text = self._parts[0] if len(self._parts) == 1 else "".join(self._parts)
         self._parts.clear()
         if self._kind is CallPiece:
             if text or self._name:

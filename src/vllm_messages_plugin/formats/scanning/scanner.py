@@ -25,7 +25,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char
+from vllm_messages_plugin.formats.scanning.buffer import (
+    InputBuffer,
+    PlainText,
+    ReadGenerator,
+    next_char,
+)
 from vllm_messages_plugin.formats.scanning.compiled import (
     CompiledFormat,
     CompiledSection,
@@ -153,8 +158,9 @@ class Scanner:
         Returns:
             The pieces that are certain by now.
         """
-        self._buffer.push(text)
-        next(self._parser)
+        if not self._buffer.pass_by(text):
+            self._buffer.push(text)
+            next(self._parser)
         return self._output.drain()
 
     def finish(self, *, cut: bool = False) -> list[Piece]:
@@ -174,6 +180,7 @@ class Scanner:
     def _read(self) -> ReadGenerator[None]:
         """Read to the end: text, and at each literal the markup that it begins or ends."""
         buffer, find = self._buffer, self._finder.find
+        plain = PlainText(self._finder.start, self._output.add_text)
         while True:
             place, literal = find(buffer.text, buffer.at)
             if buffer.ended and not literal:
@@ -189,7 +196,9 @@ class Scanner:
             elif buffer.ended:
                 break
             else:
+                buffer.plain = plain if buffer.exhausted and not self._names_before else None
                 yield
+                buffer.plain = None
         if not buffer.exhausted:
             self._output.boundary(thinking=self._output.thinking)
         self._output.finish()

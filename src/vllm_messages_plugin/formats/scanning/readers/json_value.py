@@ -24,7 +24,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_token, run
+from vllm_messages_plugin.formats.scanning.buffer import (
+    InputBuffer,
+    PlainText,
+    ReadGenerator,
+    next_token,
+    run,
+)
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, looking_at
 from vllm_messages_plugin.formats.scanning.schema import (
     ANY,
@@ -43,6 +49,7 @@ LITERAL_LIMIT: Final = 65_536  # characters of a Python literal, which is parsed
 ESCAPED_LIMIT: Final = 8192  # characters of a string whose quotes are escaped
 _ESCAPED_STRING: Final = re.compile(r'\\"((?:[^"\\]|\\\\(?:\\"|[^"]))*)\\"')
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]+')
+_NOT_PLAIN: Final = re.compile(r'["\\\x00-\x1f]')
 _TOKEN: Final = re.compile(rf"[^\s,:\"\[\]{{}}<]{{1,{SCALAR_LIMIT}}}")
 
 
@@ -71,7 +78,9 @@ def copy_string(buffer: InputBuffer, write: Write, on_repair: Write) -> ReadGene
             if buffer.ended:
                 buffer.starved = True
                 return False
+            buffer.plain = PlainText(_NOT_PLAIN, write)
             yield
+            buffer.plain = None
         elif text[at] == '"':
             buffer.at += 1
             return True

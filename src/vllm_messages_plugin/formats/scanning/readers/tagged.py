@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, safe_end
+from vllm_messages_plugin.formats.scanning.buffer import PlainText, ReadGenerator, safe_end
 from vllm_messages_plugin.formats.scanning.compiled import CLOSING, CompiledCallSyntax
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
@@ -148,18 +148,15 @@ class _TaggedValue:
 
     def _pass_plain_text(self) -> ReadGenerator[None]:
         """Add chunks to the value while nothing in them can belong to a tag, as is the case of almost all."""
-        buffer, add, keep = self._buffer, self._value.add, self._parts.append
-        char, start = self._syntax.value_finder.first_char, self._syntax.value_finder.start.search
-        while char and not buffer.ended:
-            text, at = buffer.text, buffer.at
-            if text.endswith("\n") or (text.find(char, at) >= 0 and start(text, at)):
+        buffer, finder = self._buffer, self._syntax.value_finder
+        plain = PlainText(finder.start_or_line_end, self._add)
+        while finder.first_char and not buffer.ended:
+            if plain.stop.search(buffer.text, buffer.at):
                 return
-            if at < len(text):
-                text = text[at:] if at else text
-                keep(text)
-                add(text)
-                buffer.at += len(text)
+            self._add(buffer.take(len(buffer.text)))
+            buffer.plain = plain
             yield
+            buffer.plain = None
 
     def _closing(self, text: str, place: int) -> NoMatch | bool:
         """Whether a closing tag may end the value: NO, PARTIAL while that is not decided, or True."""
