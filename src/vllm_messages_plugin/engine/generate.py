@@ -181,6 +181,8 @@ class _OutputReader:
 
     def __init__(self, run: EngineRun) -> None:
         self._run = run
+        self._parser = run.parser
+        self._prompt_ids = run.prompt.token_ids
         self._output_tokens = 0
         self._keeps_ids = run.budget is not None or run.keep_token_ids
         self._ids: list[int] = []  # the output so far, kept where the request may be continued
@@ -191,6 +193,7 @@ class _OutputReader:
         min_tokens = run.sampling.extra.get("min_tokens")
         self._min_tokens = min_tokens if isinstance(min_tokens, int) else 0
         self._stop = StopMatcher(StopSequences(sequences)) if sequences else None
+        self._may_end_early = run.single_call or self._stop is not None
         self.started = False
         self.ended = False
 
@@ -212,7 +215,8 @@ class _OutputReader:
         output = result.outputs[0]
         if output.finish_reason is not None:
             return self._read_last(output)
-        return self._limit(self._parse(output.text, output.token_ids, False), False)
+        deltas = self._parse(output.text, output.token_ids, False)
+        return self._limit(deltas, False) if self._may_end_early else deltas
 
     def _read_first(self, result: Any) -> list[EngineDelta]:
         self.started = True
@@ -259,9 +263,9 @@ class _OutputReader:
             self._text.append(text)
         if self._run.on_output is not None:
             self._run.on_output(text)
-        deltas = self._run.parser.parse(text, token_ids, self._run.prompt.token_ids, finished)
+        deltas = self._parser.parse(text, token_ids, self._prompt_ids, finished)
         if self._loop is not None:
-            if self._run.parser.thinking:
+            if self._parser.thinking:
                 self._loop.add(token_ids)
             else:
                 self._loop.reset()

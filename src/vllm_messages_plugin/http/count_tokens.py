@@ -8,11 +8,11 @@ from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.http.reading import prepare
-from vllm_messages_plugin.http.routing import MessagesRoute
+from vllm_messages_plugin.http.routing import DirectRoute
 from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.sse import dump
 
-router = APIRouter(route_class=MessagesRoute)
+router = APIRouter(route_class=DirectRoute)
 
 
 PATH = "/v1/messages/count_tokens"

@@ -6,7 +6,7 @@ Internal errors are logged here, with the request's id.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from fastapi import Response
@@ -228,11 +228,12 @@ class _StatusRecorder:
         self._record = record
         self._headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """Send a message. What is only passed on, as each event of a stream, gets no coroutine."""
         if message["type"] == "http.response.start":
             self._record.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
-        await self._send(message)
+        return self._send(message)
 
 
 class _ErrorRewriter:
@@ -247,15 +248,18 @@ class _ErrorRewriter:
         self._error_start: Message | None = None  # set while an error response is held back
         self._error_body: list[bytes] = []
 
-    async def __call__(self, message: Message) -> None:
+    def __call__(self, message: Message) -> Awaitable[None]:
+        """Send a message. What is only passed on, as each event of a stream, gets no coroutine."""
         if message["type"] == "http.response.start":
-            await self._start(message)
-        elif self._error_start is None:
-            await self._send(message)
-        else:
-            self._error_body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._send_rewritten(self._error_start)
+            return self._start(message)
+        if self._error_start is None:
+            return self._send(message)
+        return self._add_to_error(message, self._error_start)
+
+    async def _add_to_error(self, message: Message, start: Message) -> None:
+        self._error_body.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            await self._send_rewritten(start)
 
     async def _start(self, message: Message) -> None:
         self.started = True

@@ -29,7 +29,7 @@ from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, call, prepare
 from vllm_messages_plugin.http.recorder import Recording, written_after
 from vllm_messages_plugin.http.records import record_of
-from vllm_messages_plugin.http.routing import MessagesRoute
+from vllm_messages_plugin.http.routing import DirectRoute
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
@@ -52,7 +52,7 @@ and pings cover the time the engine takes to process the prompt.
 COUNT_THINKING_BETA = "thinking-token-count-2026-05-13"
 """The beta under which each thinking delta carries its number of tokens."""
 
-router = APIRouter(route_class=MessagesRoute)
+router = APIRouter(route_class=DirectRoute)
 
 
 PATH = "/v1/messages"

@@ -6,6 +6,7 @@ written from a template, because encoding the whole event as JSON takes three ti
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, Final
 
@@ -43,9 +44,15 @@ def frames(events: Sequence[StreamEvent]) -> bytes:
 
 def _delta_frame(index: int, kind: str, text: str) -> bytes:
     """Encode a delta that has only a type and a text."""
-    return _bytes(
+    return _bytes(f"{_delta_head(index, kind)}{_encode_text(text)}}}}}\n\n")
+
+
+@lru_cache(maxsize=64)
+def _delta_head(index: int, kind: str) -> str:
+    """The part of a delta's frame before its text, which is the same for all deltas of a block."""
+    return (
         'event: content_block_delta\ndata: {"type":"content_block_delta","index":'
-        f'{index},"delta":{{"type":"{kind}","{_TEXT_FIELDS[kind]}":{_encode_text(text)}}}}}\n\n'
+        f'{index},"delta":{{"type":"{kind}","{_TEXT_FIELDS[kind]}":'
     )
 
 

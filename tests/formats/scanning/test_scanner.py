@@ -256,6 +256,7 @@ def test_plain_chunks_do_not_resume_the_parser(format_name: str, begin: str) -> 
     scanner.feed(begin)
     rest, scanner._parser = scanner._parser, (None for _ in ())
     pieces = [piece for chunk in (" one", " two") for piece in scanner.feed(chunk)]
-    assert [getattr(piece, "text", None) or getattr(piece, "arguments", "") for piece in pieces] == [" one", " two"]
+    texts = [getattr(piece, "text", None) or getattr(piece, "arguments", "") for piece in pieces]
+    assert texts == [" one", " two"]
     scanner._parser = rest
     assert "three" in repr(scanner.feed(" <three"))
