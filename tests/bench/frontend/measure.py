@@ -136,6 +136,7 @@ def measure(
                     progress(f"{scenario.name}, {streams} streams")
                     tokens.append(_token_cost(pair, scenario, streams, sizes))
             if template == "qwen_like":
+                requests.append(_short_question(pair, sizes.rounds))
                 for turns in sizes.turns:
                     progress(f"requests behind {turns} turns")
                     requests += _request_costs(pair, turns, sizes.rounds)
@@ -172,13 +173,24 @@ def _token_cost(pair: Pair, scenario: Scenario, streams: int, sizes: Sizes) -> T
 
 
 def _once(server: ApiServer, row: str, scenario: Scenario, streams: int, reply: Sequence[int]) -> float:
-    """Microseconds of CPU for each token of some streams at once."""
+    """Microseconds of CPU for each token of some streams at once, after the first.
+
+    What the requests themselves cost is measured with replies of one token, and taken off.
+    """
+    whole, first = (_cpu_seconds(server, row, scenario, streams, ids) for ids in (reply, reply[-1:]))
+    return (whole - first) / (streams * (len(reply) - 1)) * 1e6
+
+
+def _cpu_seconds(
+    server: ApiServer, row: str, scenario: Scenario, streams: int, reply: Sequence[int]
+) -> float:
+    """CPU of the server for some streams of a reply at once."""
     path, body = _request(row, scenario, len(reply))
     core = server.core
     core.reply, core.streams = reply, streams
     before = server.cpu_seconds()
     load.post(server.port, path, [json.dumps(body).encode()] * streams)
-    return (server.cpu_seconds() - before) / (streams * len(reply)) * 1e6
+    return server.cpu_seconds() - before
 
 
 def _request(row: str, scenario: Scenario, tokens: int) -> tuple[str, Json]:
@@ -199,6 +211,26 @@ def _token_ids(template: str, text: str) -> list[int]:
 
 
 # Requests.
+
+SHORT = "short question"
+QUESTIONS = 20
+"""So many short questions make one measurement."""
+
+
+def _short_question(pair: Pair, rounds: int) -> RequestCost:
+    """Requests with one short message and nothing else, one after the other."""
+    pairs = []
+    for number in range(rounds + 1):
+        bodies = [
+            {"model": "tiny", "max_tokens": 16, "messages": [{"role": "user", "content": f"{number}: {at}?"}]}
+            for at in range(QUESTIONS)
+        ]
+        costs = [
+            sum(_one(server, body) for body in bodies) / QUESTIONS for server in (pair.native, pair.plugin)
+        ]
+        if number:
+            pairs.append((costs[0], costs[1]))
+    return _request_cost(SHORT, pair.plugin.core.prompt_tokens, pairs)
 
 
 def _request_costs(pair: Pair, turns: int, rounds: int) -> list[RequestCost]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bench.frontend.measure import LEAST, NATIVE, OURS, ROWS, RequestCost, TokenCost
+from bench.frontend.measure import LEAST, NATIVE, OURS, ROWS, SHORT, RequestCost, TokenCost
 from bench.tables import Table
 from bench.verdicts import Verdict
 
@@ -13,8 +13,8 @@ requests. So the CPU time of the server's process is that of the front end alone
 has one token for each stream, and the next step waits until the server sleeps, so that nothing is \
 merged: the costs are those of one event a token, whatever else the machine is doing. The first two rows \
 are what no route can be cheaper than: ready bytes, and ready bytes for each output of the engine. All \
-rows are measured in turn; the numbers are medians of the rounds, in microseconds of CPU for each token, \
-the request's own cost included.
+rows are measured in turn; the numbers are medians of the rounds, in microseconds of CPU for each token \
+after the first. What a request costs until its first token is in the next table.
 
 ![What a streamed token costs](images/frontend.svg)"""
 REQUEST_NOTES = """\
@@ -24,6 +24,7 @@ prompt and the tools with other sessions; its next turn has one more call and it
 FLOOR_LIMIT = 1.1
 """Of engine + least SSE, for a streamed token at `MANY` streams and more."""
 MANY = 64
+SHORT_LIMITS = (0.8,)
 FIRST_TURN_LIMITS = (1.0, 1.0, 0.5, 0.5)
 NEXT_TURN_LIMITS = (0.17, 0.12, 0.10, 0.07)
 """Of vLLM's own Messages route, for the sizes of `measure.Sizes`."""
@@ -56,8 +57,9 @@ def verdicts(tokens: Sequence[TokenCost], requests: Sequence[RequestCost]) -> li
     """Whether the limits hold."""
     return [
         _token_verdict([row for row in tokens if row.streams >= MANY and row.streamed]),
-        _request_verdict("first turn", requests, FIRST_TURN_LIMITS),
-        _request_verdict("next turn", requests, NEXT_TURN_LIMITS),
+        _request_verdict(f"A {SHORT}", SHORT, requests, SHORT_LIMITS),
+        _request_verdict("A session's first turn", "first turn", requests, FIRST_TURN_LIMITS),
+        _request_verdict("A session's next turn", "next turn", requests, NEXT_TURN_LIMITS),
     ]
 
 
@@ -72,12 +74,14 @@ def _token_verdict(rows: Sequence[TokenCost]) -> Verdict:
     )
 
 
-def _request_verdict(name: str, rows: Sequence[RequestCost], limits: Sequence[float]) -> Verdict:
+def _request_verdict(
+    subject: str, name: str, rows: Sequence[RequestCost], limits: Sequence[float]
+) -> Verdict:
     pairs = list(zip((row for row in rows if row.name == name), limits, strict=False))
     misses = [f"{row.tokens:,} tokens ({row.ratio:.2f})" for row, limit in pairs if row.ratio > limit]
     found = ", ".join(f"{row.ratio:.2f}" for row, _ in pairs)
     shown = ", ".join(f"{limit:.2f}" for _, limit in pairs)
-    return Verdict(f"A session's {name} costs at most {shown} of vLLM's", found, misses)
+    return Verdict(f"{subject} costs at most {shown} of vLLM's", found, misses)
 
 
 # The plot.
