@@ -260,3 +260,9 @@ def test_plain_chunks_do_not_resume_the_parser(format_name: str, begin: str) -> 
     assert texts == [" one", " two"]
     scanner._parser = rest
     assert "three" in repr(scanner.feed(" <three"))
+
+
+def test_scanners_of_one_format_share_what_is_compiled() -> None:
+    first, second, other = (Scanner(FORMATS[name]) for name in ("hermes_json", "hermes_json", "qwen_xml"))
+    assert first._finder is second._finder
+    assert first._finder is not other._finder

@@ -6,6 +6,7 @@ never compared.
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -39,5 +40,10 @@ def optional(*candidates: str) -> Any:
 
 def accepted(function: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the entries of `values` whose names are parameters of `function`."""
-    parameters = inspect.signature(function).parameters
+    parameters = _parameter_names(getattr(function, "__func__", function))
     return {name: value for name, value in values.items() if name in parameters}
+
+
+@lru_cache(maxsize=64)
+def _parameter_names(function: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(function).parameters)

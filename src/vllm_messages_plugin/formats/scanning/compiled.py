@@ -332,6 +332,12 @@ def _plain_tags(tags: Iterable[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
+def literal_finder(literals: frozenset[str]) -> LiteralFinder:
+    """Return the finder of some literals, made once: compiling it costs more than a short request."""
+    return LiteralFinder(literals)
+
+
+@lru_cache(maxsize=64)
 def compiled_format(call_format: ToolCallFormat) -> CompiledFormat:
     """Compile a format, once."""
     return CompiledFormat(call_format)

@@ -34,9 +34,9 @@ from vllm_messages_plugin.formats.scanning.buffer import (
 from vllm_messages_plugin.formats.scanning.compiled import (
     CompiledFormat,
     CompiledSection,
-    LiteralFinder,
     SectionStart,
     compiled_format,
+    literal_finder,
     section_tags,
 )
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
@@ -120,7 +120,7 @@ class Scanner:
         dropped = self._compiled if drop_stray_tags else None
         tags_format = call_format if drop_stray_tags else replace(call_format, noise=(), envelopes=())
         self._stray_tags = StrayTags(tags_format, dropped, self._output)
-        self._finder = LiteralFinder(self._literals())
+        self._finder = literal_finder(frozenset(self._literals()))
         # The closing tag of a section that text interrupted: still markup when it comes.
         self._pending_close: MarkupPattern | None = None
         thinking_tags = (thinking.open, thinking.close) if thinking else ()

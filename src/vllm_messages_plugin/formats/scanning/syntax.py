@@ -7,6 +7,7 @@ braces for a field. `formats` has the table of formats; `compiled` prepares one 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
@@ -100,11 +101,16 @@ class ToolCallFormat:
     @property
     def markers(self) -> tuple[str, ...]:
         """The literal parts of the markup, any of which a tokenizer may have as a special token."""
-        found: dict[str, None] = {}
-        for section in self.sections:
-            sources = [section.open, section.close, *section.between]
-            for call in section.calls:
-                sources += [call.open, call.arg_open, call.arg_close, call.close, call.quote]
-            if not section.foreign:
-                found |= dict.fromkeys(word for source in sources for word in MarkupPattern(source).literals)
-        return tuple(word for word in found if not word.isalnum() and len(word) > 1)
+        return _markers(self.sections)
+
+
+@lru_cache(maxsize=64)
+def _markers(sections: tuple[SectionSyntax, ...]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for section in sections:
+        sources = [section.open, section.close, *section.between]
+        for call in section.calls:
+            sources += [call.open, call.arg_open, call.arg_close, call.close, call.quote]
+        if not section.foreign:
+            found |= dict.fromkeys(word for source in sources for word in MarkupPattern(source).literals)
+    return tuple(word for word in found if not word.isalnum() and len(word) > 1)
