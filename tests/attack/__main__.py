@@ -25,6 +25,8 @@ HEADINGS = (
     "vLLM's stall, ms",
     "vLLM's neighbour, ms",
 )
+VLLM_TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+"""Without these flags vLLM's own route refuses all tools."""
 NO_PLUGIN = "none"
 """No plugin has this name, so vLLM loads none and serves its own routes."""
 SLOW_REQUEST_SECONDS = 5  # so that the attacks by slow clients need not take long
@@ -41,7 +43,8 @@ def serving(enabled: bool) -> Iterator[Server]:
         "VLLM_MESSAGES_SLOW_REQUEST_SECONDS": str(SLOW_REQUEST_SECONDS),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-    with start_server(tiny.model_directory(), *FLAGS, env=environment) as server:
+    flags = FLAGS if enabled else (*FLAGS, *VLLM_TOOLS)
+    with start_server(tiny.model_directory(), *flags, env=environment) as server:
         yield server
 
 

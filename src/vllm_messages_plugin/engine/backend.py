@@ -3,6 +3,7 @@
 A `EngineBackend` is built once, when the server starts, from the state of vLLM's own routes.
 """
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,6 +12,8 @@ from vllm_messages_plugin.engine.continuation import extend_prompt
 from vllm_messages_plugin.engine.effort_flags import EffortFlags
 from vllm_messages_plugin.engine.generate import EngineRun, chat_request, deltas, sampling_params
 from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, OutputParserFactory
+from vllm_messages_plugin.engine.output.grammar_threads import GrammarThreads
+from vllm_messages_plugin.engine.output.grammars import has_cached_grammar
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
 from vllm_messages_plugin.engine.output.thinking_budget import (
     Outputs,
@@ -86,6 +89,7 @@ class EngineBackend:
         self._request_logger = getattr(state.openai_serving_chat, "request_logger", None)
         self._default_sampling = self._model_config.get_diff_sampling_param()
         self._prefix_cache = bool(engine_client.vllm_config.cache_config.enable_prefix_caching)
+        self._grammar_threads = GrammarThreads()
         self._parsers = OutputParserFactory(
             self.selection, self._tokenizer, self._model_config, self._engine_parses_reasoning
         )
@@ -196,9 +200,9 @@ class EngineBackend:
                 itself is raised by the first delta.
         """
         self._admit()
-        request = chat_request(conversation, sampling, model)
-        vllm_parser = self._parsers.vllm_parser(prompt, request)
-        constrained = self._parsers.constrain(vllm_parser, prompt, request, conversation)
+        vllm_parser, constrained = await self._grammar_threads.run(
+            conversation, self._constrain, prompt, conversation, sampling, model
+        )
         request = constrained.request
         budget = self._budget_tokens(prompt, conversation, sampling)
         engine_budget = budget if self._engine_parses_reasoning else None
@@ -230,6 +234,16 @@ class EngineBackend:
                 on_output=on_output,
             )
         )
+
+    def _constrain(
+        self, prompt: Prompt, conversation: Conversation, sampling: Sampling, model: str
+    ) -> tuple[Any, ConstrainedRequest]:
+        """vLLM's parser and the chat request with its grammar."""
+        if conversation.schema is not None:
+            has_cached_grammar(json.dumps(conversation.schema))
+        request = chat_request(conversation, sampling, model)
+        vllm_parser = self._parsers.vllm_parser(prompt, request)
+        return vllm_parser, self._parsers.constrain(vllm_parser, prompt, request, conversation)
 
     def _budget_tokens(self, prompt: Prompt, conversation: Conversation, sampling: Sampling) -> int | None:
         if not prompt.reads_thinking:

@@ -52,6 +52,12 @@ def _reduced(parameters: str) -> ReducedSchema | None:
     return reduce_schema(json.loads(parameters), has_grammar)
 
 
+@lru_cache(maxsize=512)
+def has_cached_grammar(schema: str) -> bool:
+    """Return what `has_grammar` returns for a schema, given as JSON text."""
+    return compat.has_unsupported_json_features is not None and has_grammar(json.loads(schema))
+
+
 def after_thinking(
     constraint: Any, tags: tuple[str, str], starts_open: bool, special_tokens: Collection[str]
 ) -> Any:
