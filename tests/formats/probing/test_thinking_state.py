@@ -2,7 +2,7 @@
 
 import pytest
 
-from vllm_messages_plugin.formats.probing.thinking_state import ThinkingState, thinking_state
+from vllm_messages_plugin.formats.probing.thinking_state import END_CHARACTERS, ThinkingState, thinking_state
 
 ASSISTANT = "<|im_start|>assistant\n"
 
@@ -21,6 +21,8 @@ ASSISTANT = "<|im_start|>assistant\n"
         (f"{ASSISTANT}<think>\nWe", "<think>\nWe", "open"),
         (f"{ASSISTANT}<think>\nWell.\n</think>\nYes", "<think>\nWell.\n</think>\nYes", "closed"),
         (f"{ASSISTANT}<think>\nYes", "Yes ", "open"),
+        (f"{ASSISTANT}<think>{' ' * (END_CHARACTERS - 3)}", "", "open"),
+        (f"{ASSISTANT}<think>{' ' * (END_CHARACTERS + 3)}", "", "open"),
     ],
 )
 def test_the_end_of_the_prompt_decides(prompt: str, prefill: str, expected: ThinkingState) -> None:

@@ -13,6 +13,9 @@ ThinkingState = Literal["open", "closed", "free"]
 PROMPT_TAIL: Final = 64
 """Tokens at the end of a prompt that show its state, where only tokens are known."""
 
+END_CHARACTERS: Final = 1_000
+"""Characters at the end of a prompt that usually show its state: copying a long prompt takes milliseconds."""
+
 
 def thinking_state(prompt: str, open_tag: str, close_tag: str, prefill: str = "") -> ThinkingState:
     """Return how a prompt leaves thinking.
@@ -26,7 +29,9 @@ def thinking_state(prompt: str, open_tag: str, close_tag: str, prefill: str = ""
     opened, closed = prefill.rfind(open_tag), prefill.rfind(close_tag)
     if opened != closed:
         return "open" if opened > closed else "closed"
-    end = prompt.rstrip()
+    end = prompt[-END_CHARACTERS:].rstrip()
+    if prefill.strip() or len(end) < max(len(open_tag), len(close_tag)):
+        end = prompt.rstrip()
     if prefill.strip():
         end = end.removesuffix(prefill.rstrip()).rstrip()
     if end.endswith(open_tag):
