@@ -11,7 +11,7 @@ from bench import page, verdicts
 from bench.tables import as_text
 from formats.samples import SAMPLE_WRITERS
 
-PARTS = ("parsers", "server", "frontend")
+PARTS = ("parsers", "server", "frontend", "memory")
 SIZES = (4, 16, 64, 256)
 QUICK_SIZES = (4, 16)
 CAP_SECONDS = 20.0
@@ -92,6 +92,15 @@ def frontend_parts(asked: argparse.Namespace) -> list[page.Part]:
     ]
 
 
+def memory_parts(asked: argparse.Namespace) -> list[page.Part]:
+    """What streams, conversations and requests add to the memory of the front end."""
+    from bench.frontend import memory
+
+    with TemporaryDirectory(prefix="bench-logs-") as logs:
+        rows = memory.measure(memory.QUICK if asked.quick else memory.Counts(), Path(logs), print_progress)
+    return [page.Part("memory", memory.table(rows), memory.NOTES, memory.verdicts(rows))]
+
+
 def print_progress(line: str) -> None:
     """Say how far the bench is, beside the tables."""
     print(f"  {line}", file=sys.stderr, flush=True)
@@ -101,7 +110,12 @@ def main(given: Sequence[str]) -> int:
     """Run the bench; 1 if a requirement does not hold."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
     asked = arguments(given)
-    made = {"parsers": parsers_parts, "server": server_parts, "frontend": frontend_parts}
+    made = {
+        "parsers": parsers_parts,
+        "server": server_parts,
+        "frontend": frontend_parts,
+        "memory": memory_parts,
+    }
     parts: list[page.Part] = []
     for name in PARTS:
         for part in made[name](asked) if asked.only in (None, name) else ():

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import page
-from bench.frontend import measure, table
+from bench.frontend import measure, memory, table
 from bench.tables import as_text
 from bench.verdicts import Verdict
 
@@ -57,3 +57,11 @@ def test_the_smallest_run_measures_every_row(tmp_path: Path) -> None:
     assert {row.name for row in requests} == {"short question", "first turn", "next turn"}
     assert all(row.tokens > 10_000 for row in requests if row.name != measure.SHORT)
     assert "plugin / least" in as_text(table.token_table(tokens))
+
+
+def test_a_leak_is_a_miss() -> None:
+    rows = [memory.Growth(memory.REQUEST, 10_000, plugin, 0.0) for plugin in (900.0, 5_000.0)]
+    assert missed(memory.verdicts(rows[:1])) == []
+    assert missed(memory.verdicts(rows[1:])) == ["5000 bytes each"]
+
+    assert "plugin KB" in as_text(memory.table(rows))

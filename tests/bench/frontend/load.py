@@ -43,7 +43,8 @@ async def _send(port: int, path: str, body: bytes, headers: Sequence[str]) -> Re
     return Reply(int(head.split(b" ", 2)[1]), tail, size, first_byte)
 
 
-async def _send_all(port: int, path: str, bodies: Sequence[bytes]) -> list[Reply]:
+async def send_all(port: int, path: str, bodies: Sequence[bytes]) -> list[Reply]:
+    """Send requests at the same time and wait for their replies."""
     async with asyncio.timeout(TIMEOUT_SECONDS):
         return await asyncio.gather(*(_send(port, path, body, ()) for body in bodies))
 
@@ -54,7 +55,7 @@ def post(port: int, path: str, bodies: Sequence[bytes]) -> list[Reply]:
     Raises:
         RuntimeError: a reply's status is not 200.
     """
-    replies = asyncio.run(_send_all(port, path, bodies))
+    replies = asyncio.run(send_all(port, path, bodies))
     for reply in replies:
         if reply.status != 200:
             raise RuntimeError(f"{path} answered {reply.status}: {reply.tail.decode(errors='replace')}")
