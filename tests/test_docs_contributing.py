@@ -34,7 +34,7 @@ def test_every_table_that_is_named_exists(module: str, table: str) -> None:
     ("example", "path"),
     list(zip(EXAMPLES, FILES, strict=True)),
 )
-def test_the_worked_example_is_what_the_code_says(example: str, path: str) -> None:
+def test_the_worked_example_equals_the_code(example: str, path: str) -> None:
     assert example in (ROOT / path).read_text(encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ def test_the_tables_list_every_tool_parser_and_no_other() -> None:
     assert re.findall(r"^\| `(.+?)` \|", TOOLS, re.MULTILINE) == [AUTO, *OWN_NAMES, *ALIASES]
 
 
-def test_a_name_that_reads_as_another_has_its_shape() -> None:
+def test_a_parser_name_that_is_an_alias_has_the_format_of_its_target() -> None:
     shapes = OWN_NAMES | ALIASES
     same = re.findall(r"^\| `(.+?)` \| as `(.+?)`", TOOLS, re.MULTILINE)
     assert same

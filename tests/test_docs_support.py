@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HOW = "run: python -m vllm_messages_plugin.wire.support"
 
 
-def test_the_page_is_what_the_list_says():
+def test_the_page_equals_the_support_list():
     page = ROOT / "docs" / "support.md"
     assert page.read_text(encoding="utf-8") == support_page(), f"{HOW} > docs/support.md"
 

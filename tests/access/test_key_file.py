@@ -52,7 +52,7 @@ def test_a_change_is_seen_within_a_second_and_not_looked_for_before(path: Path) 
 
 
 @pytest.mark.parametrize("broken", ["[[key", b"\xff\xfe", entry("alice", "one") * 2])
-def test_keys_stay_in_force_when_the_file_breaks_and_the_log_says_so_once(
+def test_keys_stay_in_force_when_the_file_breaks_and_this_is_logged_once(
     path: Path, broken: str | bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = Clock()

@@ -33,12 +33,12 @@ def missed(found: Sequence[verdicts.Verdict]) -> list[str]:
     return [miss for verdict in found for miss in verdict.misses]
 
 
-def test_every_shape_has_its_line_in_the_bench() -> None:
+def test_every_format_has_a_row_in_the_bench() -> None:
     assert set(bench.arguments([]).shapes) == set(FORMATS) - {ANY}
 
 
 @pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
-def test_a_line_of_each_shape_is_measured(shape: str) -> None:
+def test_one_line_of_each_format_is_measured(shape: str) -> None:
     rows = measure(shape, TINY, cap=0.2)
     assert [line.kilobytes for line in rows] == list(TINY)
     assert all(line.ours.right and line.ours.seconds > 0 for line in rows)
@@ -47,7 +47,7 @@ def test_a_line_of_each_shape_is_measured(shape: str) -> None:
     assert line[0] == shape
 
 
-def test_vllm_is_timed_wherever_it_reads_the_shape() -> None:
+def test_vllm_is_timed_wherever_it_reads_the_format() -> None:
     (hermes,) = measure("hermes_json", [1], cap=20)
     assert hermes.theirs is not None
     assert (hermes.parser, hermes.theirs.state, hermes.theirs.right) == ("hermes", "whole", True)
@@ -79,7 +79,7 @@ def most_held(shape: str, kilobytes: int) -> int:
     return most
 
 
-def test_growth_is_told_for_each_doubling() -> None:
+def test_growth_is_given_for_each_doubling() -> None:
     assert growths([4, 16, 32], [1.0, 4.0, None]) == [None, 2.0, None]
     assert extrapolated([4, 16], [1.0, 16.0], 64) == pytest.approx(256.0)
     assert extrapolated([4], [1.0], 16) is None

@@ -60,7 +60,7 @@ def test_version_names_the_plugin_and_vllm(monkeypatch: pytest.MonkeyPatch) -> N
     assert CliRunner().invoke(app, ["--version"]).output == f"vllm-messages-plugin {__version__} (vllm 1.2)\n"
 
 
-def test_version_says_that_vllm_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_version_reports_that_vllm_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> str:
         raise PackageNotFoundError(name)
 

@@ -42,7 +42,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_arguments_and_options_are_told_with_their_defaults(row: str) -> None:
+def test_arguments_and_options_are_listed_with_their_defaults(row: str) -> None:
     assert row in reference().splitlines()
 
 

@@ -54,7 +54,7 @@ def test_a_cpu_build_goes_through_our_launcher(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(("arguments", "status"), [([], 2), (["--help"], 0), (["model", "--help"], 0)])
-def test_help_is_ours_and_starts_nothing(
+def test_help_is_this_commands_and_starts_nothing(
     arguments: list[str], status: int, executed: list[list[str]]
 ) -> None:
     result = CliRunner().invoke(app, ["serve", *arguments])
@@ -82,7 +82,7 @@ def test_a_missing_vllm_is_named(monkeypatch: pytest.MonkeyPatch, executed: list
         ("", "VLLM_PLUGINS=messages"),
     ],
 )
-def test_a_choice_of_plugins_without_ours_is_warned_of(allowed: str | None, advice: str | None) -> None:
+def test_a_choice_of_plugins_without_this_one_is_warned_of(allowed: str | None, advice: str | None) -> None:
     warning = plugin_warning({} if allowed is None else {"VLLM_PLUGINS": allowed})
     assert (warning is None) == (advice is None)
     assert warning is None or warning.endswith(str(advice))

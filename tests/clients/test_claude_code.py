@@ -85,7 +85,7 @@ def test_two_calls_in_one_reply_both_run(server: Server, place: Path) -> None:
     assert len(uses) == 2
 
 
-def test_a_session_is_continued_with_its_whole_history(server: Server, place: Path) -> None:
+def test_a_session_is_continued_with_its_complete_history(server: Server, place: Path) -> None:
     rules = [
         {"when": r"assistant\n.*A heron is a bird\..*And a plum\?", "say": THINKING + "A fruit."},
         {"when": "What is a heron", "say": THINKING + "A heron is a bird."},

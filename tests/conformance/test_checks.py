@@ -571,7 +571,7 @@ def test_each_break_of_the_key_is_found(breaking: Break, reason: str) -> None:
     assert reason in found.reason
 
 
-def test_a_server_that_takes_any_key_passes_and_is_told_of() -> None:
+def test_a_server_that_accepts_any_key_passes_with_a_note() -> None:
     assert "any key" in outcome_of("auth", Fake(), key="sesame").reason
 
 

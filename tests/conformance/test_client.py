@@ -115,7 +115,7 @@ def test_a_name_that_claude_code_does_not_know_is_preferred(
     ("entry", "window"),
     [({"max_input_tokens": 7, "max_model_len": 8}, 7), ({"max_model_len": 8}, 8), ({}, None)],
 )
-def test_the_window_is_read_from_either_shape(entry: dict[str, int], window: int | None) -> None:
+def test_the_window_is_read_from_either_schema(entry: dict[str, int], window: int | None) -> None:
     answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [{"id": "a", **entry}]}))
     with httpx.Client(base_url="http://fake", transport=answer) as http:
         assert list_models(http, None) == [ModelEntry("a", window)]

@@ -58,6 +58,6 @@ def test_every_check_passes_on_our_server(smollm2_server: Server) -> None:
 
 
 @pytest.mark.smollm2
-def test_claude_code_is_told_the_servers_own_window(smollm2_server: Server) -> None:
+def test_claude_code_gets_the_servers_own_window(smollm2_server: Server) -> None:
     result = CliRunner().invoke(app, ["claude-config", smollm2_server.url, "--json"])
     assert json.loads(result.stdout) == settings_for("smollm2", 8192, smollm2_server.url, thinking=False)

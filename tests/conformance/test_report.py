@@ -18,7 +18,7 @@ from vllm_messages_plugin.conformance.outcome import Outcome
 from vllm_messages_plugin.conformance.report import Finding, curl_line, report, to_junit
 
 
-def test_junit_can_say_anything_a_server_said(client: Client) -> None:
+def test_junit_can_hold_any_text_of_a_server(client: Client) -> None:
     text = to_junit("http://fake", client, [finding(None, reason="a \x00 <b> \x1b ] é")])
     assert "é" in str(ElementTree.fromstring(text).find(".//failure").get("message"))  # type: ignore[union-attr]
 
@@ -50,7 +50,7 @@ def test_only_failures_have_a_curl_line(client: Client) -> None:
     assert curl_line(finding(None), client) is None
 
 
-def test_the_report_shows_what_the_server_said_as_it_is(client: Client) -> None:
+def test_the_report_shows_the_servers_text_unchanged(client: Client) -> None:
     console = Console(file=io.StringIO(), width=120)
     report(console, "http://fake", client, [finding(None)])
     assert "because [of] this" in console.file.getvalue()  # type: ignore[attr-defined]

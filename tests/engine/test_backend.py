@@ -125,7 +125,7 @@ async def test_where_the_model_may_think_the_grammar_allows_both(qwen: Served) -
 
 
 @pytest.mark.parametrize(("thinking", "ended"), [(OFF, True), (ON, False)])
-async def test_the_engine_is_told_how_this_prompt_leaves_thinking(
+async def test_the_engine_gets_the_thinking_state_at_the_end_of_this_prompt(
     engine_parses: Served, thinking: dict[str, Any], ended: bool
 ) -> None:
     backend, client = engine_parses

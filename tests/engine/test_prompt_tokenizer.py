@@ -83,7 +83,7 @@ async def test_texts_are_counted_alike_with_and_without_a_cache(renderer: Any, c
         assert counts[0] == counts[1]
 
 
-async def test_a_renderer_without_the_steps_of_a_rendering_is_used_whole(cache: TokenCache) -> None:
+async def test_a_renderer_without_separate_steps_renders_in_one_call(cache: TokenCache) -> None:
     """Other versions of vLLM may render in one step only."""
 
     class OneStep:

@@ -81,7 +81,7 @@ async def test_an_image_in_the_newest_result_is_refused_by_name() -> None:
         await read(*SEEN_BEFORE[:3])
 
 
-def test_a_system_message_without_markup_of_its_own_is_folded_into_marked_text() -> None:
+def test_a_system_message_without_its_own_markup_is_folded_into_tagged_text() -> None:
     """DeepSeek V4 writes it without a tag, so that it ran into the user's words."""
     [said] = chat_messages(
         user("fix the bug"), system("Plan mode is on."), traits=TemplateTraits(inline_system=False)

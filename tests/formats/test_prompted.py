@@ -74,7 +74,7 @@ def test_a_result_names_its_tool_and_keeps_its_content() -> None:
     assert prompted.result_text(None, "one", is_error=False) == "<tool_response>\none\n</tool_response>"
 
 
-def test_the_result_of_a_failed_call_is_marked_as_failed() -> None:
+def test_the_result_of_a_failed_call_is_labelled_as_failed() -> None:
     assert prompted.result_text("Read", "no such file", is_error=True) == (
         "<tool_response>\nResult of Read (the call failed):\nno such file\n</tool_response>"
     )

@@ -112,7 +112,9 @@ async def test_the_usage_is_that_of_all_rounds(offer: ServerToolOffer) -> None:
     assert [entry["output_tokens"] for entry in usage["iterations"]] == [5, 7]
 
 
-async def test_the_stream_is_one_legal_message_and_equals_the_whole_one(offer: ServerToolOffer) -> None:
+async def test_the_stream_is_one_legal_message_and_equals_the_non_streaming_one(
+    offer: ServerToolOffer,
+) -> None:
     events = await streamed(FakeEngine(replies=[SEARCHED, ANSWER]), offer, ASK)
     grammar.check(events)
     assert [event["type"] for event in events].count("message_start") == 1
@@ -345,7 +347,9 @@ async def test_a_failure_in_a_later_round_ends_the_stream_with_an_error(offer: S
 
 
 @pytest.mark.parametrize("offered", [True, False])
-async def test_the_model_list_says_whether_the_server_searches(offered: bool, offer: ServerToolOffer) -> None:
+async def test_the_model_list_shows_whether_the_server_searches(
+    offered: bool, offer: ServerToolOffer
+) -> None:
     sealer = signer("test", SEARCH_RESULT)
     tools = offer if offered else ServerToolOffer(sealer.sign, sealer.restore)
     transport = httpx.ASGITransport(app_with(FakeEngine(), server_tools=tools))

@@ -74,7 +74,7 @@ REPLIES: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("asked", [asked for _, asked in REPLIES], ids=[name for name, _ in REPLIES])
-def test_a_stream_accumulates_to_the_message_of_the_whole_reply(
+def test_a_stream_accumulates_to_the_non_streaming_message(
     http: httpx.Client, anthropic_client: anthropic.Anthropic, asked: dict[str, Any]
 ) -> None:
     whole = ask(http, asked)
@@ -151,7 +151,7 @@ def test_twenty_stop_sequences_are_taken(http: httpx.Client) -> None:
     assert (reply["stop_sequence"], reply["content"][0]["text"]) == ("c", "a b ")
 
 
-def test_max_tokens_zero_reads_the_prompt_and_says_nothing(http: httpx.Client) -> None:
+def test_max_tokens_zero_reads_the_prompt_and_writes_nothing(http: httpx.Client) -> None:
     reply = ask(http, body("never said", max_tokens=0))
     assert (reply["content"], reply["usage"]["output_tokens"]) == ([], 0)
 
@@ -366,7 +366,7 @@ def test_warming_probes_are_answered(http: httpx.Client) -> None:
     assert [http.head(path).status_code for path in ("/", "/api/hello")] == [200, 200]
 
 
-def test_the_log_says_what_was_chosen_and_how_to_switch_off(server: Server) -> None:
+def test_the_log_names_the_selected_parser_and_the_switch_to_disable_it(server: Server) -> None:
     log = server.log_text()
     assert "VLLM_MESSAGES_ENABLED=0 turns it off" in log
     assert "tool calls by hermes, read by this plugin's scanner as hermes_json, reasoning by qwen3." in log

@@ -48,7 +48,7 @@ def comparable(message: Any) -> Any:
     return blocks, message["stop_reason"], message["usage"]["server_tool_use"]
 
 
-def test_the_sdk_reads_the_same_message_streamed_and_whole(
+def test_the_sdk_reads_the_same_message_streaming_and_non_streaming(
     server: Server, anthropic_client: anthropic.Anthropic, services: SearchServices
 ) -> None:
     with server.playbook(RULES):
@@ -121,7 +121,7 @@ def test_the_next_turn_gives_the_model_the_text_of_the_hits(
     assert reply.json()["content"][0]["text"] == "In the reeds."
 
 
-def test_a_search_service_that_fails_leaves_the_stream_whole(
+def test_a_failing_search_service_leaves_the_stream_complete(
     server: Server, anthropic_client: anthropic.Anthropic, services: SearchServices
 ) -> None:
     services.mode = "busy"

@@ -103,5 +103,5 @@ def test_a_full_window_has_its_own_stop_reason(client: anthropic.Anthropic, smol
     assert reply.usage.output_tokens == left
 
 
-def test_the_log_says_that_tools_are_prompted(smollm2_server: Server) -> None:
+def test_prompted_tools_are_logged(smollm2_server: Server) -> None:
     assert "(tools prompted as text)" in smollm2_server.log_text()

@@ -370,7 +370,7 @@ NOT_A_PUBLIC_ONE = "its address is not a public one"
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:7f00:1]", "2130706433", "0x7f.1", "127.1", "0"]
 )
-async def test_every_spelling_of_loopback_is_refused(site: Site, host: str) -> None:
+async def test_every_notation_of_loopback_is_refused(site: Site, host: str) -> None:
     assert await reason(site.url("/a", host), FetchRules()) == NOT_A_PUBLIC_ONE
     assert site.heads == []
 

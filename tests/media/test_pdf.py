@@ -150,7 +150,7 @@ def test_a_page_without_text_is_empty() -> None:
     assert texts(pdf_of(b"0 0 100 100 re f")) == [""]
 
 
-def test_a_page_of_too_much_text_is_cut_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_too_much_text_is_cut_with_a_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pdf_pages, "MAX_PAGE_CHARS", 5)
     assert texts(HELLO)[0] == "Hello\n(the rest of this page is left out: 19 characters)"
 
@@ -323,7 +323,7 @@ def test_a_damaged_pdf_is_read_or_refused(damage: list[tuple[int, int]]) -> None
 
 @given(st.binary(max_size=200), st.booleans())
 @settings(max_examples=15, deadline=None)
-def test_the_whole_way_raises_nothing_but_refusals(tail: bytes, headed: bool) -> None:
+def test_reading_a_pdf_raises_nothing_but_refusals(tail: bytes, headed: bool) -> None:
     with pytest.raises(UnreadableError):
         asyncio.run(pages_of(b"%PDF-1.7\n" * headed + tail, images=True))
 

@@ -231,7 +231,7 @@ async def test_an_earlier_url_that_cannot_be_fetched_becomes_a_text() -> None:
 # Limits.
 
 
-async def test_the_error_of_an_image_that_is_too_large_says_how_large_it_may_be() -> None:
+async def test_the_error_for_a_too_large_image_names_the_limit() -> None:
     with pytest.raises(MessagesError) as refused:
         await read(user(image(bomb())))
     assert refused.value.details == {
@@ -279,7 +279,7 @@ async def test_the_pdfs_of_a_request_have_limits_together(monkeypatch: pytest.Mo
     )
 
 
-async def test_pdfs_that_wait_too_long_are_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pdfs_that_wait_too_long_are_refused_with_a_retry_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     """In an earlier turn too: what is only late must not be left out of the prompt."""
     monkeypatch.setattr(pdf_reader, "MAX_CHILDREN", 0)
     monkeypatch.setattr(pdf_reader, "MAX_WAIT_SECONDS", 0)

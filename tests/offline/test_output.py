@@ -19,7 +19,7 @@ def test_the_calls_of_every_format_are_read(name: str, step: int | None) -> None
     assert [(call.name, call.input, call.complete) for call in found.calls] == [(*READ, True)] * 2
 
 
-def test_thinking_text_and_repairs_are_told_apart() -> None:
+def test_thinking_text_and_repairs_are_separated() -> None:
     text = 'Hm.</think>Well: <tool_call>{"name": "Read", "arguments": {"file_path": "/a",}}</tool_call>'
     found = parse_output(text, "hermes_json", tools=TOOLS, thinking=OPENED)
     assert (found.thinking, found.text) == ("Hm.", "Well:")

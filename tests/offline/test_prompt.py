@@ -119,7 +119,7 @@ def test_a_request_that_the_server_refuses_is_refused() -> None:
         render_prompt(facts("qwen_like"), {"model": "any", "messages": []})
 
 
-def test_a_model_without_a_template_is_an_error_that_says_so() -> None:
+def test_a_model_without_a_template_is_an_error_that_names_the_cause() -> None:
     with pytest.raises(UnrenderableError, match="no chat template"):
         render_prompt(ModelFacts(None), REQUEST)
 

@@ -24,7 +24,7 @@ def test_a_request_is_found_however_it_was_logged(logged: dict[str, Any]) -> Non
     assert record.tools[0]["function"]["name"] == "Read"
 
 
-def test_a_record_of_the_server_is_read_whole() -> None:
+def test_a_record_of_the_server_is_read_completely() -> None:
     logged = {
         "request": BODY,
         "prompt": "<|im_start|>...",

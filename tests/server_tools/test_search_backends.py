@@ -110,7 +110,7 @@ async def test_a_service_that_is_down_is_a_typed_error(client: httpx.AsyncClient
     assert caught.value.code == "unavailable"
 
 
-async def test_searxng_without_the_json_format_says_what_to_change(
+async def test_searxng_without_the_json_format_is_an_error_with_advice(
     services: SearchServices, client: httpx.AsyncClient
 ) -> None:
     services.mode = "forbidden"

@@ -70,7 +70,7 @@ def test_no_more_tools_than_the_limit_are_returned() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "x" * 201])
-def test_a_pattern_that_is_none_says_why(pattern: str) -> None:
+def test_an_invalid_pattern_is_refused_with_the_reason(pattern: str) -> None:
     with pytest.raises(PatternError):
         search_by_pattern(pattern, TOOLS, 5)
 

@@ -82,7 +82,7 @@ async def test_the_model_reads_the_same_text_now_and_when_the_block_comes_back()
 
 
 @pytest.mark.parametrize("content", [None, "x", 7, [], [7], [{"url": 7, "encrypted_content": 8}]])
-def test_a_block_that_is_not_ours_is_read_without_failing(content: object) -> None:
+def test_an_unknown_block_is_read_without_failing(content: object) -> None:
     assert isinstance(restored(content), str)
 
 

@@ -121,7 +121,7 @@ def test_a_call_without_arguments_is_a_call() -> None:
     assert play(call_piece(0, "now"), finish()) == [START, *tool(0, 0, "now"), *end("tool_use")]
 
 
-def test_empty_pieces_say_nothing() -> None:
+def test_empty_pieces_give_no_events() -> None:
     assert play(
         text_piece(""), thinking_piece(""), text_piece("a"), text_piece(""), thinking_piece(""), finish()
     ) == [

@@ -99,7 +99,7 @@ def test_a_call_after_a_search_goes_on_streaming() -> None:
     assert played[6:] == [*tool(2, 0, "f", '{"a"', ": 1}"), *end("tool_use")]
 
 
-def test_a_pause_is_told_as_pause_turn() -> None:
+def test_a_pause_gives_the_stop_reason_pause_turn() -> None:
     assert play(USE, RESULT, finish("pause"))[-2:] == end("pause_turn")
 
 

@@ -81,7 +81,7 @@ def test_tools_stand_in_the_head(template: str, head: list[dict[str, Any]]) -> N
 
 
 @pytest.mark.parametrize(("switch", "tail"), [(None, ""), (True, ""), (False, "<think>\n\n</think>\n\n")])
-def test_qwen_like_thinks_unless_told_not_to(switch: bool | None, tail: str) -> None:
+def test_qwen_like_thinks_unless_switched_off(switch: bool | None, tail: str) -> None:
     variables = {} if switch is None else {"enable_thinking": switch}
     assert render("qwen_like", [USER], **variables).endswith("<|im_start|>assistant\n" + tail)
 

@@ -68,7 +68,7 @@ def test_old_results_are_cleared_and_the_last_three_kept() -> None:
     assert contents == [CLEARED_RESULT, CLEARED_RESULT, "result 2", "result 3", "result 4"]
 
 
-def test_calls_keep_their_inputs_unless_told_otherwise() -> None:
+def test_calls_keep_their_inputs_by_default() -> None:
     asked = request(session(5), {"type": TOOL_USES})
     assert next(block.input for block in blocks(done(asked), "tool_use")) == {"n": 0}
     asked = request(session(5), {"type": TOOL_USES, "clear_tool_inputs": True})

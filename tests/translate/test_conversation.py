@@ -323,7 +323,7 @@ def test_without_native_tools_calls_and_results_are_text() -> None:
     ],
     ids=["failed", "failed-unknown", "unknown", "empty"],
 )
-def test_without_native_tools_a_result_says_whose_it_is(given: Json, words: str) -> None:
+def test_without_native_tools_a_result_names_its_call(given: Json, words: str) -> None:
     assert chat_messages(ASKED, assistant(use("a")), user(given), traits=PROMPTED)[-1] == user_message(words)
 
 
@@ -337,7 +337,7 @@ def test_without_native_tools_results_keep_the_order_of_their_calls_and_their_im
     ]
 
 
-def test_without_tools_nothing_is_said_of_tools() -> None:
+def test_without_tools_the_prompt_mentions_no_tools() -> None:
     assert chat_messages(ASKED, system="Be brief.", traits=PROMPTED) == [
         system_message("Be brief."),
         TOLD_ASKED,
@@ -390,7 +390,7 @@ def test_results_of_calls_that_are_written_out_are_results_still() -> None:
     assert [each["function"]["name"] for each in found.tools] == ["f"]
 
 
-def test_thoughts_are_written_into_the_content_of_a_template_without_a_field_for_them() -> None:
+def test_thinking_goes_into_the_content_where_the_template_has_no_field_for_it() -> None:
     assert chat_messages(ASKED, assistant(thinking("because"), "Yes.", use("a")), traits=TAGGING)[
         1
     ] == assistant_message("<think>\nbecause\n</think>\n\nYes.", call("a"))

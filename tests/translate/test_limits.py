@@ -16,7 +16,7 @@ from vllm_messages_plugin.translate.limits import clamp_max_tokens, prompt_too_l
         (205_351, 200_001, "prompt is too long: 205351 tokens > 200000 maximum"),
     ],
 )
-def test_a_prompt_must_leave_room_for_a_token(prompt: int, window: int, message: str | None) -> None:
+def test_a_prompt_must_leave_space_for_one_token(prompt: int, window: int, message: str | None) -> None:
     refusal = prompt_too_long(prompt, window)
     assert (refusal and refusal.message) == message
     if refusal is not None:

@@ -55,5 +55,5 @@ def test_the_effort_is_read_from_the_output_config() -> None:
     assert found.thinking == ThinkingRequest(on=True, explicit=True, effort="high")
 
 
-def test_by_default_nothing_is_thought() -> None:
+def test_thinking_is_off_by_default() -> None:
     assert conversation(user("Hi")).thinking == ThinkingRequest(on=False)

@@ -61,7 +61,7 @@ def test_no_server_is_2() -> None:
     assert run("http://127.0.0.1:9").exit_code == 2
 
 
-def test_a_refused_answer_is_1_and_says_why(url: str, fake: Fake) -> None:
+def test_a_refused_request_exits_with_1_and_the_reason(url: str, fake: Fake) -> None:
     fake.breaks.append(
         lambda request, response: httpx.Response(500, text="Boom") if request.method == "POST" else response
     )

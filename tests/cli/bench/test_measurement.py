@@ -27,7 +27,7 @@ def measured(*turns: Sample, answers: tuple[Sample, ...] = (made(),)) -> Measure
     return Measured("http://fake", "tiny", 8192, size, answers, 2.0, turns)
 
 
-def test_speed_is_told_from_the_first_delta_on() -> None:
+def test_speed_is_measured_from_the_first_delta_on() -> None:
     assert made().speed == pytest.approx(10.0)
     assert made(written=1).speed is None
     assert made(first_delta=1.2).speed is None

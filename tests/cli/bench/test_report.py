@@ -40,7 +40,7 @@ def test_reuse_is_the_share_of_the_turn_before() -> None:
     assert measured(made()).reuse == []
 
 
-def test_a_server_that_tells_of_no_cache_is_not_said_to_read_all_again() -> None:
+def test_a_server_without_cache_counts_is_not_reported_as_uncached() -> None:
     words = reuse_sentence(measured(made(), made(prompt=150)))
     assert "does not report it" in words
     assert "%" not in words

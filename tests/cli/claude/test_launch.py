@@ -25,7 +25,7 @@ def test_a_small_window_starts_the_bare_claude(window: int, bare: list[str]) -> 
     assert json.loads(command[-3]) == settings(window)
 
 
-def test_bare_is_not_said_twice() -> None:
+def test_bare_is_not_passed_twice() -> None:
     assert command_line("claude", 8192, settings(8192), ["--bare"]).count("--bare") == 1
 
 

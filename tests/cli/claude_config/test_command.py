@@ -51,7 +51,7 @@ def test_json_is_the_settings_and_nothing_else(url: str, tmp_path: Path) -> None
     assert json.loads(result.stdout) == settings_for("tiny", 131_072, url)
 
 
-def test_write_merges_and_says_what_changed_without_the_key(url: str, fake: Fake, tmp_path: Path) -> None:
+def test_write_merges_and_lists_the_changes_without_the_key(url: str, fake: Fake, tmp_path: Path) -> None:
     fake.key = "sesame"
     path = tmp_path / "settings.json"
     path.write_text('{"theme": "dark"}')
@@ -65,7 +65,7 @@ def test_write_merges_and_says_what_changed_without_the_key(url: str, fake: Fake
     assert "nothing was written" in config(tmp_path, url, "--api-key", "sesame", "--write").stderr
 
 
-def test_writing_a_larger_window_over_a_smaller_one_says_what_stays(url: str, tmp_path: Path) -> None:
+def test_writing_a_larger_window_over_a_smaller_one_reports_what_stays(url: str, tmp_path: Path) -> None:
     assert "smaller window" not in config(tmp_path, url, "--window", "8192", "--write").stderr
     assert "DISABLE_AUTO_COMPACT" in config(tmp_path, url, "--write").stderr
 
@@ -162,14 +162,14 @@ def test_an_unknown_window_must_be_given(url: str, fake: Fake, tmp_path: Path) -
     assert json.loads(result.stdout)["env"]["CLAUDE_CODE_MAX_CONTEXT_TOKENS"] == "32768"
 
 
-def test_a_model_that_is_not_listed_is_told_what_is(url: str, tmp_path: Path) -> None:
+def test_an_unlisted_model_is_refused_with_the_list_of_models(url: str, tmp_path: Path) -> None:
     result = config(tmp_path, url, "--model", "nope")
     assert result.exit_code == 2
     assert "does not list nope, but tiny" in result.stderr
     assert config(tmp_path, url, "--model", "nope", "--window", "32768").exit_code == 0
 
 
-def test_a_name_is_whole_on_a_narrow_terminal(url: str, tmp_path: Path) -> None:
+def test_a_name_is_not_cut_on_a_narrow_terminal(url: str, tmp_path: Path) -> None:
     env = {"COLUMNS": "80", "CLAUDE_CONFIG_DIR": str(tmp_path), "VLLM_API_KEY": ""}
     table = CliRunner().invoke(app, ["claude-config", url], env=env).stdout.partition("settings.json")[0]
     assert all(name.removeprefix("env.") in table for name in flatten(settings_for("tiny", 131_072, url)))

@@ -28,7 +28,7 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_journal_that_makes_no_sense_is_said(home: Path) -> None:
+def test_an_unreadable_journal_is_reported(home: Path) -> None:
     path = home / "settings.json"
     write(path, {"a": 1})
     kept(path).file.write_text("{")

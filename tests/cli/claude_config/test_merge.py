@@ -38,7 +38,7 @@ MERGES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] =
 
 
 @pytest.mark.parametrize(("old", "new", "merged", "changes"), MERGES)
-def test_a_merge_keeps_all_else_and_says_what_it_changes(
+def test_a_merge_keeps_other_settings_and_lists_its_changes(
     old: dict[str, Any], new: dict[str, Any], merged: dict[str, Any], changes: list[str]
 ) -> None:
     before = json.dumps(old)

@@ -51,7 +51,7 @@ def test_each_window_gets_the_settings_that_fit(window: int, output: str, lite: 
     assert command_for(window) == command
 
 
-def test_the_whole_file_for_a_window_of_128k() -> None:
+def test_the_complete_file_for_a_window_of_128k() -> None:
     assert settings_for("my-model", 131_072, URL, "sesame") == {
         "env": {
             "ANTHROPIC_BASE_URL": URL,
@@ -116,7 +116,7 @@ NOTES: list[tuple[ModelEntry, int, bool, list[str]]] = [
 
 
 @pytest.mark.parametrize(("served", "window", "known", "words"), NOTES)
-def test_what_settings_cannot_mend_is_noted(
+def test_what_settings_cannot_fix_is_noted(
     served: ModelEntry, window: int, known: bool, words: list[str]
 ) -> None:
     notes = notes_for(served, window, known=known)

@@ -323,7 +323,7 @@ while True:
 """
 
 
-def test_a_killed_process_leaves_whole_settings_and_a_journal_that_works(home: Path) -> None:
+def test_a_killed_process_leaves_complete_settings_and_a_usable_journal(home: Path) -> None:
     path = home / "settings.json"
     path.write_text('{"theirs": "é"}')
     for delay in (0.0, 0.002, 0.005, 0.011, 0.023, 0.047):

@@ -135,7 +135,7 @@ def test_ctrl_c_stops_the_server_that_was_kept(
 
 
 @pytest.mark.parametrize(("good", "status"), [(True, 0), (False, 1)])
-def test_the_command_tells_how_it_went(good: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reports_its_result(good: bool, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_module, "require_vllm", lambda: None)
     monkeypatch.setattr(demo_steps, "run_demo", lambda port, keep: good)
     assert CliRunner().invoke(app, ["demo"]).exit_code == status

@@ -46,7 +46,7 @@ TARGETS: list[tuple[dict[str, Any], str, str]] = [
 
 
 @pytest.mark.parametrize(("settings", "name", "status"), TARGETS)
-def test_settings_that_point_elsewhere_are_told(
+def test_settings_that_point_elsewhere_are_reported(
     settings: dict[str, Any], name: str, status: str, tmp_path: Path
 ) -> None:
     found = named(claude(settings_in(tmp_path / "home", settings), tmp_path, URL), name)

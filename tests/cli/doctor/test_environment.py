@@ -38,7 +38,7 @@ VARIABLES: list[tuple[dict[str, str], str, str, str]] = [
 
 
 @pytest.mark.parametrize(("environ", "name", "status", "words"), VARIABLES)
-def test_each_variable_is_told_with_its_effect(
+def test_each_variable_is_listed_with_its_effect(
     environ: dict[str, str], name: str, status: str, words: str
 ) -> None:
     found = named(environment(environ, URL), name)

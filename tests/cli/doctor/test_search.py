@@ -25,7 +25,7 @@ def test_a_service_that_works_is_ok(services: SearchServices) -> None:
     assert (found.status, found.found) == ("ok", "searxng finds 3 pages for 'vLLM'")
 
 
-def test_searxng_without_json_is_told_what_to_change(services: SearchServices) -> None:
+def test_searxng_without_json_gets_advice_on_what_to_change(services: SearchServices) -> None:
     services.mode = "forbidden"
     found = line(services)
     assert (found.status, found.advice) == ("fail", NO_JSON_ADVICE)
@@ -46,5 +46,5 @@ def test_a_setting_that_names_no_service_fails(services: SearchServices) -> None
     assert "unknown service" in line(services, "bing").found
 
 
-def test_without_a_setting_nothing_is_said() -> None:
+def test_without_a_setting_nothing_is_reported() -> None:
     assert list(search({})) == []

@@ -34,7 +34,7 @@ def test_no_server_fails_with_a_way_on() -> None:
     assert (found.status, "vllm serve" in found.advice) == ("fail", True)
 
 
-def test_a_server_tells_its_models_window_and_cache(url: str, fake: Fake) -> None:
+def test_a_servers_models_window_and_cache_are_reported(url: str, fake: Fake) -> None:
     fake.metrics = METRICS + 'vllm:cache_config_info{enable_prefix_caching="True"} 1.0'
     lines = examine_server(url, "", "", 10.0).lines
     assert named(lines, "models") == Line("models", "ok", "tiny")

@@ -63,5 +63,5 @@ SAID: list[tuple[ThinkingProfile | None, str]] = [
 
 
 @pytest.mark.parametrize(("profile", "words"), SAID)
-def test_thinking_is_told_in_one_line(profile: ThinkingProfile | None, words: str) -> None:
+def test_thinking_is_described_in_one_line(profile: ThinkingProfile | None, words: str) -> None:
     assert describe_thinking(profile) == words

@@ -24,7 +24,7 @@ def test_the_window_is_the_models_up_to_what_agents_use(window: int | None, valu
     assert agent_options(window, None)[0].text == f"--max-model-len {value}"
 
 
-def test_a_window_too_small_for_claude_code_is_said() -> None:
+def test_a_window_too_small_for_claude_code_is_reported() -> None:
     assert "claude --bare" in agent_options(8192, None)[0].reason
     assert "claude --bare" not in agent_options(32_768, None)[0].reason
 

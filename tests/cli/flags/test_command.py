@@ -48,7 +48,7 @@ def run(*arguments: str, **env: str) -> Result:
     return CliRunner().invoke(app, ["flags", *arguments], env=env)
 
 
-def test_a_name_that_is_nowhere_is_2_and_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_an_unknown_model_exits_with_2_and_lists_the_places_searched(tmp_path: Path) -> None:
     result = run("org/name", HF_HUB_CACHE=str(tmp_path))
     assert result.exit_code == 2
     assert f"{tmp_path}/models--org--name" in result.stderr
@@ -67,7 +67,7 @@ def test_the_line_is_exact_and_each_flag_has_a_reason(tmp_path: Path) -> None:
     assert "on by default, switched by enable_thinking=True/False, in <think>...</think>" in result.output
 
 
-def test_json_has_the_lines_the_reasons_and_the_whole_profile(tmp_path: Path) -> None:
+def test_json_has_the_lines_the_reasons_and_the_full_profile(tmp_path: Path) -> None:
     found = json.loads(run(str(model(tmp_path, {"chat_template.jinja": QWEN})), "--json").output)
     parsers = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
     assert found["openai_command"][3:] == parsers
@@ -80,7 +80,7 @@ def test_json_has_the_lines_the_reasons_and_the_whole_profile(tmp_path: Path) ->
 TOOLCALLS = QWEN.replace("<tool_call>\n", "<TOOLCALL>[").replace("\n</tool_call>", "]</TOOLCALL>")
 
 
-def test_where_vllm_has_no_parser_ours_is_advised(tmp_path: Path) -> None:
+def test_where_vllm_has_no_parser_this_plugins_is_advised(tmp_path: Path) -> None:
     template = TOOLCALLS.replace("think>", "longcat_think>")
     folder = str(model(tmp_path, {"chat_template.jinja": template}))
     found = json.loads(run(folder, "--json").output)
@@ -109,11 +109,11 @@ def test_another_template_and_tokenizer_mode_are_passed_on(tmp_path: Path) -> No
     assert "hermes" in command
 
 
-def test_no_template_at_all_is_said(tmp_path: Path) -> None:
+def test_a_missing_template_is_reported(tmp_path: Path) -> None:
     assert "there is no chat template" in run(str(model(tmp_path, {}))).output
 
 
-def test_a_broken_template_is_said(tmp_path: Path) -> None:
+def test_a_broken_template_is_reported(tmp_path: Path) -> None:
     assert "error" in run(str(model(tmp_path, {"chat_template.jinja": "{% if %}"}))).output
 
 

@@ -82,7 +82,7 @@ def test_stepwise_prints_each_piece_with_the_place_where_it_was_certain() -> Non
     )
 
 
-def test_a_cut_call_is_marked() -> None:
+def test_a_cut_call_is_reported_as_cut() -> None:
     output = run("hermes_json", stdin=CALL[:50]).output
     assert "not complete" in output
 
@@ -110,7 +110,7 @@ def test_a_record_brings_its_tools_and_the_end_of_its_prompt(tmp_path: Path) -> 
     assert found["calls"][0]["input"]["limit"] == 5
 
 
-def test_an_unknown_name_says_that_it_is_neither_a_model_nor_a_format() -> None:
+def test_an_unknown_name_is_refused_as_neither_a_model_nor_a_format() -> None:
     result = run("no_such_format", stdin="x")
     assert result.exit_code == 2
     assert "no tool-call format is named no_such_format" in result.stderr

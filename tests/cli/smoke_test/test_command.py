@@ -98,7 +98,7 @@ def test_no_server_is_2() -> None:
     assert "No server responds at http://127.0.0.1:9" in result.output
 
 
-def test_a_missing_key_is_2_and_says_so(url: str, fake: Fake) -> None:
+def test_a_missing_key_exits_with_2_and_an_explanation(url: str, fake: Fake) -> None:
     fake.key = "sesame"
     result = smoke(url)
     assert result.exit_code == 2

@@ -146,7 +146,7 @@ def by_name(name: str) -> Any:
     return parser_of(name)(tokenizer_of(), chat().tools)
 
 
-def test_no_name_of_ours_is_one_of_vllms() -> None:
+def test_no_parser_name_of_this_plugin_is_one_of_vllms() -> None:
     assert not set(registration.TOOL_NAMES) & set(_TOOL_PARSERS_TO_REGISTER)
     assert not set(registration.REASONING_NAMES) & set(_REASONING_PARSERS_TO_REGISTER)
 
@@ -190,7 +190,7 @@ def test_a_name_reads_the_format_it_is_known_for(name: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("thought", ["I look.</think>\n", "I look.\n"])
-def test_trinitys_calls_come_also_from_inside_a_thought(thought: str) -> None:
+def test_trinitys_calls_are_read_inside_thinking_too(thought: str) -> None:
     parser = parser_of("trinity", "messages_auto")
     ids = tokenizer_of().encode("<|im_start|>assistant\n<think>\n")
     told = streamed(parser(tokenizer_of(), chat().tools), split(thought + HERMES, 5), chat(), ids)
@@ -217,7 +217,7 @@ def test_a_model_that_drifts_into_another_dialect_is_understood(name: str, text:
     assert told.made == CALLS
 
 
-def test_the_shape_of_a_name_is_the_shape_of_its_class() -> None:
+def test_a_parser_name_and_its_class_have_the_same_format() -> None:
     for name, shape in TOOL_PARSER_FORMATS.items():
         assert by_name(name).tool_parser.call_format == shape
     assert make("qwen_xml").tool_parser.call_format == "qwen_xml"

@@ -62,7 +62,7 @@ REPLIES = [
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("prompt", "reply", "thought", "content", "calls"), REPLIES)
-def test_thoughts_are_told_from_the_rest_in_both_modes(
+def test_thinking_is_separated_from_the_reply_in_both_modes(
     prompt: str, reply: str, thought: str, content: str, calls: int, size: int
 ) -> None:
     ids = tokenizer_of().encode(prompt)
@@ -101,7 +101,7 @@ def test_a_model_that_does_not_think_passes_everything_as_content() -> None:
     assert parser.count_reasoning_tokens([1, 2, 3]) == 0
 
 
-def test_without_a_reasoning_parser_thoughts_are_content() -> None:
+def test_without_a_reasoning_parser_thinking_is_content() -> None:
     reply = "<think>Well.</think>Yes."
     assert streamed(make("hermes_json"), split(reply, 1), chat()) == Told("", reply)
 
@@ -181,7 +181,7 @@ def test_a_grammar_begins_at_once_where_the_prompt_has_ended_the_thinking() -> N
         (CLOSED, "one two</think>", ""),
     ],
 )
-def test_tokens_of_thoughts_are_counted(prompt: str, reply: str, thought: str) -> None:
+def test_thinking_tokens_are_counted(prompt: str, reply: str, thought: str) -> None:
     tokenizer, parser = tokenizer_of(), MessagesAutoReasoning(tokenizer_of())
     parser.is_reasoning_end(tokenizer.encode(prompt))
     assert parser.count_reasoning_tokens(tokenizer.encode(reply)) == len(tokenizer.encode(thought))
@@ -217,7 +217,9 @@ def test_the_splitter_is_blind_to_chunks(reply: str, opened: bool, size: int) ->
 
 @settings(max_examples=500, deadline=None)
 @given(reply=replies, opened=st.booleans())
-def test_the_splitter_hears_the_thoughts_the_scanner_hears_first(reply: str, opened: bool) -> None:
+def test_the_reasoning_splitter_finds_the_thinking_that_the_scanner_finds_first(
+    reply: str, opened: bool
+) -> None:
     tags = THINKING if opened else THINK
     scanner = Scanner(FORMATS["qwen_xml"], thinking=tags, drop_stray_tags=False)
     pieces = scanner.feed(reply) + scanner.finish()
@@ -229,7 +231,7 @@ def test_the_splitter_hears_the_thoughts_the_scanner_hears_first(reply: str, ope
 
 @settings(max_examples=300, deadline=None)
 @given(reply=replies, opened=st.booleans(), size=st.integers(1, 40))
-def test_a_stream_of_thoughts_and_calls_tells_what_the_whole_tells(
+def test_thinking_and_calls_are_the_same_streaming_and_non_streaming(
     reply: str, opened: bool, size: int
 ) -> None:
     ids = tokenizer_of().encode(OPEN if opened else FREE)
@@ -238,7 +240,7 @@ def test_a_stream_of_thoughts_and_calls_tells_what_the_whole_tells(
 
 
 @pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
-def test_wherever_a_reply_is_cut_both_modes_tell_the_same(shape: str) -> None:
+def test_both_modes_agree_wherever_a_reply_is_cut(shape: str) -> None:
     ids, text = tokenizer_of().encode(OPEN), f"Well.\n</think>\n\n{write_calls(shape, [READ, WRITE])}"
     for end in range(0, len(text), 3):
         told = streamed(make(shape, reasoning=True), split(text[:end], 7) or [""], chat(), ids)

@@ -88,7 +88,7 @@ def test_registering_again_changes_nothing() -> None:
     assert registry("vllm.tool_parsers") == found
 
 
-def test_a_registry_of_another_make_is_left_alone_and_said_so(
+def test_an_unknown_kind_of_registry_is_left_alone_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "vllm.tool_parsers", ModuleType("vllm.tool_parsers"))
@@ -104,7 +104,7 @@ def test_a_package_that_is_missing_is_missing_still(tmp_path: Path) -> None:
         importlib.import_module("vllm.reasoning")
 
 
-def test_every_name_means_a_shape_we_know() -> None:
+def test_every_parser_name_has_a_known_format() -> None:
     assert set(TOOL_PARSER_FORMATS.values()) <= set(FORMATS)
 
 

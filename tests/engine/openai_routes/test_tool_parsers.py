@@ -30,7 +30,7 @@ shapes = pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 
 @shapes
 @pytest.mark.parametrize("size", SIZES)
-def test_a_stream_tells_what_the_whole_reply_tells(shape: str, size: int) -> None:
+def test_streaming_and_non_streaming_give_the_same_calls(shape: str, size: int) -> None:
     text = f"I write.\n{write_calls(shape, [WRITE, READ])}"
     told = streamed(make(shape), split(text, size), chat())
     assert told == whole(make(shape), text, chat())
@@ -231,7 +231,7 @@ def test_a_call_that_may_be_is_left_to_the_model() -> None:
         ((), {}, False),
     ],
 )
-def test_marks_that_are_special_tokens_come_as_text(
+def test_tags_that_are_special_tokens_are_read_as_text(
     special: tuple[str, ...], fields: dict[str, Any], kept: bool
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory())

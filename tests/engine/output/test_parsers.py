@@ -60,7 +60,7 @@ def feed(parser: OutputParser, parts: Sequence[str]) -> tuple[str, str, list[tup
 
 
 @pytest.mark.parametrize("make", [scanner_parser, vllm_parser])
-def test_thinking_text_and_calls_are_told_apart(make: Any) -> None:
+def test_thinking_text_and_calls_are_separated(make: Any) -> None:
     parts = ["<think>", "\nWell.\n", "</think>", "\n\nI look.", "\n", *split(CALL, 9)]
     thinking, text, calls = feed(make(), parts)
     assert (thinking, text) == ("Well.", "I look.")

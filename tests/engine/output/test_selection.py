@@ -46,7 +46,7 @@ def test_auto_may_also_be_a_setting() -> None:
 
 
 @pytest.mark.parametrize("name", list(TOOL_PARSER_FORMATS))
-def test_a_name_of_ours_means_our_scanner_and_no_adapter(name: str) -> None:
+def test_a_parser_name_of_this_plugin_selects_the_scanner_without_an_adapter(name: str) -> None:
     shape = TOOL_PARSER_FORMATS[name]
     selection = chosen(name, "messages_auto")
     assert (selection.tool_parser, selection.call_format) == (name, shape)
@@ -70,7 +70,7 @@ def test_a_parser_that_reads_the_scanners_format_keeps_the_scanner(
     assert chosen(tool, reasoning, template, formats="vllm").call_format is None
 
 
-def test_with_vllms_formats_asked_for_a_name_of_ours_goes_through_vllm() -> None:
+def test_with_formats_set_to_vllm_no_scanner_format_is_selected() -> None:
     assert chosen("messages_xml", formats="vllm").call_format is None
 
 

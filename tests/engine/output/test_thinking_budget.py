@@ -42,7 +42,7 @@ def test_the_thinking_gets_the_budget_that_was_asked_for(
     assert budget_tokens(wish, profile, 32_000) == wanted
 
 
-def test_there_is_always_room_for_one_token_of_thinking() -> None:
+def test_the_thinking_budget_is_at_least_one_token() -> None:
     assert budget_tokens(ThinkingRequest(True, budget=1024), PLAIN, 1) == 1
 
 
@@ -102,7 +102,7 @@ def test_what_vllm_holds_back_is_read_off_the_tokens(said: str, ids: str, held: 
 
 
 @pytest.mark.parametrize(("said", "closing"), [("on", "\n</t>\n\n"), ("on\n", "</t>\n\n")])
-def test_a_thought_ends_on_a_line_of_its_own(said: str, closing: str) -> None:
+def test_forced_thinking_ends_on_a_line_of_its_own(said: str, closing: str) -> None:
     text, ids = budget().closing(said)
     assert text == closing
     assert "".join(map(chr, ids)) == closing

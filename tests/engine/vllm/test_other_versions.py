@@ -51,7 +51,7 @@ def test_our_own_formats_are_those_of_vllms_function(constraint: dict[str, Any])
     assert grammars._to_format(given).model_dump() == theirs(given).model_dump()
 
 
-def test_a_grammar_that_can_not_wait_is_told_of() -> None:
+def test_a_grammar_that_cannot_wait_is_logged() -> None:
     given = compat.StructuredOutputsParams(regex="a+")
     with pytest.raises(MissingFeatureError, match="until the thinking has ended"):
         grammars._to_format(given)
@@ -92,7 +92,7 @@ def test_calls_are_held_to_their_form_and_never_to_less_than_the_server_asks(bef
     assert held.tool_strict_level == max(before or 0, compat.ToolStrictLevel.FUNCTION)
 
 
-def test_a_vllm_without_strict_levels_is_left_alone_and_told_of(
+def test_a_vllm_without_strict_levels_is_left_alone_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(compat, "ToolStrictLevel", None)

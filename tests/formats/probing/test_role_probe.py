@@ -25,7 +25,7 @@ def orders(template: str) -> RoleOrders:
     return probe_roles(renderer, renderer, None)
 
 
-def test_a_template_with_marked_roles_renders_every_order() -> None:
+def test_a_template_with_role_tags_renders_every_order() -> None:
     assert orders(MARKED) == RoleOrders(True, True, True, True)
 
 

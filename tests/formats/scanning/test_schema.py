@@ -173,7 +173,7 @@ def test_values_between_tags_take_the_types_of_the_schema(schema: object, text: 
         assert scan("qwen_xml", call, size=size, tools=tool(schema)).complete_calls == [("f", {"v": wanted})]
 
 
-def test_an_unknown_argument_is_text_unless_the_markup_says_otherwise():
+def test_an_unknown_argument_is_text_unless_the_markup_gives_its_type():
     call = '<｜DSML｜invoke name="f">{}</｜DSML｜invoke>'  # noqa: RUF001
     one = '<｜DSML｜parameter name="{}" string="{}">{}</｜DSML｜parameter>'  # noqa: RUF001
     text = call.format(

@@ -152,7 +152,7 @@ def test_other_types_are_left_alone(type_: str | None) -> None:
     assert client_tool(tool(type_, name="n", input_schema={}), 0) is None
 
 
-def test_what_the_tool_says_of_itself_goes_before_ours() -> None:
+def test_fields_of_the_request_replace_the_built_in_ones() -> None:
     own = {"description": "d", "input_schema": {"type": "object"}, "strict": True}
     assert function("bash_20250124", **own) == {
         "name": "bash",
@@ -212,7 +212,7 @@ def test_the_older_editor_undoes_and_inserts_new_str(type_: str) -> None:
     assert "- insert(path, insert_line, new_str): " in function(type_)["description"]
 
 
-def test_the_editor_tells_how_much_a_view_shows() -> None:
+def test_the_editor_describes_how_much_a_view_shows() -> None:
     plain = function("text_editor_20250728")["description"]
     limited = function("text_editor_20250728", max_characters=10_000)["description"]
     assert limited == f"{plain}\nA view shows no more than 10000 characters; see the rest with view_range."
@@ -300,7 +300,7 @@ def test_the_oldest_computer_clicks_where_the_cursor_is() -> None:
     assert "\n- left_click(coordinate?, text?): " in function("computer_20250124")["description"]
 
 
-def test_the_computer_tells_its_screen() -> None:
+def test_the_computer_tool_describes_its_screen() -> None:
     plain = function("computer_20250124")["description"]
     assert "1024 pixels wide and 768 pixels high. " in plain
     assert "top left corner" in plain

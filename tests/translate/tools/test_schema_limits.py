@@ -94,7 +94,7 @@ def test_a_schema_that_is_too_deep_is_refused_at_its_place() -> None:
 
 
 @pytest.mark.parametrize("schema", WHOLE.values(), ids=WHOLE.keys())
-def test_a_schema_that_is_too_large_as_a_whole_is_refused(schema: Json) -> None:
+def test_a_schema_that_is_too_large_in_total_is_refused(schema: Json) -> None:
     for path, fields in asked_for(schema).items():
         assert refused_at(path, fields) == ""
 

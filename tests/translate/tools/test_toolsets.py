@@ -205,7 +205,7 @@ def test_members_are_deferred() -> None:
     ]
 
 
-def test_a_toolset_is_deferred_but_for_members_that_say_otherwise() -> None:
+def test_a_toolset_is_deferred_except_for_members_configured_otherwise() -> None:
     found = read(COMPUTER, defer_loading=True, configs={"zoom": {"defer_loading": False}})
     assert [member.name for _, member in found if not member.deferred] == ["zoom"]
 
