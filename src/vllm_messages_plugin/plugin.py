@@ -13,6 +13,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from vllm_messages_plugin.access.metrics import Metrics
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
     from vllm_messages_plugin.server_tools.search import SearchBackend
+    from vllm_messages_plugin.store.opening import Store
 
 log = logging.getLogger("vllm.messages")
 
@@ -42,6 +44,8 @@ It lacks the VLLM_ prefix because vLLM warns of every VLLM_ variable that it doe
 """
 QUEUED_PER_RUNNING = 3
 """The default bound on waiting requests, for each request that the engine runs at once."""
+STORE_OFF = "off"
+STORE_PACKAGES = ("sqlalchemy", "aiosqlite", "alembic", "asyncpg", "fsspec", "python_multipart")
 CONTEXT = "messages_context"
 """Where `http.ports.app_context` finds the context in `app.state`."""
 
@@ -170,12 +174,12 @@ class MessagesEndpoint:
 
     def _attach(self, app: Any) -> None:
         from vllm_messages_plugin.access.key_file import KeyFile
-        from vllm_messages_plugin.http import count_tokens, messages, models
+        from vllm_messages_plugin.http import count_tokens, files, messages, models
 
         assert self._settings is not None
         if self._settings.keys:
             self._key_file = KeyFile(Path(self._settings.keys))
-        routers: list[Any] = [module.router for module in (messages, count_tokens, models)]
+        routers: list[Any] = [module.router for module in (messages, count_tokens, models, files)]
         existing_routes = list(app.router.routes)
         build = app.build_middleware_stack
         self._app = app
@@ -316,6 +320,8 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
         admission,
         server_tools=_server_tools(settings, key),
         recorder=Recorder(Path(settings.record)) if settings.record else None,
+        storage=_store(settings),
+        storage_advice=_store_advice(settings),
     )
 
 
@@ -356,6 +362,38 @@ def _search_backend(settings: Settings) -> "SearchBackend | None":
         return None
     log.info("The web_search tool is served by %s", search.name)
     return search
+
+
+def _store(settings: Settings) -> "Store | None":
+    """The store of files, batches and threads; None where it is off, lacks its packages or is set wrongly."""
+    if settings.store == STORE_OFF or not _has_store_packages():
+        return None
+    from vllm_messages_plugin.store.opening import StoreOptions, data_directory, open_store
+
+    try:
+        return open_store(
+            StoreOptions(
+                settings.store,
+                data_directory(settings.data),
+                settings.store_contents,
+                settings.max_file_mb,
+                settings.store_quota_mb,
+            )
+        )
+    except (ValueError, ImportError) as error:
+        log.error("Files, batches and threads are not served (VLLM_MESSAGES_STORE): %s", error)
+        return None
+
+
+def _store_advice(settings: Settings) -> str:
+    """How the operator gets a store, for the errors of a server without one."""
+    if _has_store_packages():
+        return " (VLLM_MESSAGES_STORE)" if settings.store else ""
+    return ": it needs `pip install 'vllm-messages-plugin[store]'`"
+
+
+def _has_store_packages() -> bool:
+    return all(find_spec(name) for name in STORE_PACKAGES)
 
 
 def _api_keys(app: Any) -> list[str]:

@@ -124,3 +124,29 @@ class Settings(BaseSettings):
             "Empty: nothing is written."
         ),
     )
+    store: str = Field(
+        "",
+        repr=False,
+        description=(
+            "Database of files, batches and threads: empty for SQLite in the data directory, a "
+            "`postgresql://` URL for several replicas, or `off`. Needs the extra `store`."
+        ),
+    )
+    data: str = Field(
+        "",
+        description=(
+            "Directory of the SQLite database and of stored bytes. Empty: `vllm-messages` in the user's data "
+            "directory."
+        ),
+    )
+    store_contents: str = Field(
+        "",
+        description=(
+            "fsspec URL for the bytes of files and batches, such as `s3://bucket/prefix`, which all replicas "
+            "must reach. Empty: the data directory."
+        ),
+    )
+    max_file_mb: int = Field(500, ge=1, description="Largest file of the Files API in MiB.")
+    store_quota_mb: int = Field(
+        0, ge=0, description="MiB of files and batches that one API key may keep; 0: any number."
+    )

@@ -145,7 +145,11 @@ def vllm_command() -> str:
 def server_environment(inherited: Mapping[str, str], playbook: Path) -> dict[str, str]:
     """Return the environment for a server: offline, untracked, without proxies or a choice of plugins."""
     kept = {key: value for key, value in inherited.items() if key.upper() not in DROPPED_VARIABLES}
-    return kept | ENVIRONMENT | {"VLLM_MESSAGES_PLAYBOOK": str(playbook)}
+    paths = {
+        "VLLM_MESSAGES_PLAYBOOK": str(playbook),
+        "VLLM_MESSAGES_DATA": str(playbook.with_name(f"{playbook.name}-data")),
+    }
+    return kept | ENVIRONMENT | paths
 
 
 def free_port() -> int:

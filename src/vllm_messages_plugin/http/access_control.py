@@ -15,6 +15,7 @@ from starlette.types import Scope
 from vllm_messages_plugin.access.key_file import KeyFile
 from vllm_messages_plugin.access.keys import ANYBODY, Caller
 from vllm_messages_plugin.http.headers import is_one_of
+from vllm_messages_plugin.http.owner import assign_owner
 from vllm_messages_plugin.wire.errors import MessagesError
 
 CALLER_KEY: Final = "messages_caller"
@@ -68,6 +69,7 @@ class AccessControl:
             if caller.key is not None and vllm_keys:
                 _set_bearer(scope, vllm_keys[0])
         scope.setdefault("state", {})[CALLER_KEY] = caller
+        assign_owner(scope, own, caller)
         return caller
 
     def _named(self, key_file: KeyFile, presented: Sequence[str], path: str, method: str) -> Caller:

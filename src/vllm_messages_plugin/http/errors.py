@@ -39,6 +39,9 @@ REQUEST_TIMEOUT = 408
 POLICY_VIOLATION = 1008
 """Close code of a websocket without a valid key (RFC 6455, 7.4.1)."""
 
+ANTHROPIC_PREFIXES = ("/v1/messages/", "/v1/files/", "/v1/v1/")
+ANTHROPIC_PATHS = frozenset({"/v1/messages", "/v1/files"})
+
 DOUBLED_VERSION = "The path has /v1 twice: the client's base URL must not end in /v1"
 
 
@@ -73,7 +76,7 @@ def openai_body(error: MessagesError) -> dict[str, Any]:
 def is_anthropic_request(scope: Scope) -> bool:
     """Whether a request belongs to Anthropic's API, by its path or by the `anthropic-version` header."""
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    if path.startswith(("/v1/messages/", "/v1/v1/")) or path == "/v1/messages" or scope["method"] == "HEAD":
+    if path.startswith(ANTHROPIC_PREFIXES) or path in ANTHROPIC_PATHS or scope["method"] == "HEAD":
         return True
     return "anthropic-version" in Headers(scope=scope)
 

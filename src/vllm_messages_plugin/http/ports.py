@@ -19,6 +19,7 @@ from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.server_tools import ReadResult
 from vllm_messages_plugin.translate.signature import Signer
+from vllm_messages_plugin.wire.files import PageQuery, StoredFile
 from vllm_messages_plugin.wire.request import ToolParam
 from vllm_messages_plugin.wire.resources import ServedModel
 
@@ -176,9 +177,79 @@ class ServerTools(Protocol):
         ...
 
 
+class FileUpload(Protocol):
+    """One upload under way."""
+
+    async def write(self, data: bytes) -> None:
+        """Add bytes.
+
+        Raises:
+            MessagesError: The file is too large, the quota is used up, or the disk failed.
+        """
+        ...
+
+    async def finish(self, filename: str | None, declared: str | None, expires: int | None) -> StoredFile:
+        """Store the file.
+
+        Args:
+            filename: Its name, as the client sent it.
+            declared: Its type, as the client sent it.
+            expires: After how many seconds it expires; None for never.
+        """
+        ...
+
+    async def discard(self) -> None:
+        """Remove what was written; does nothing after `finish`."""
+        ...
+
+
+class Files(Protocol):
+    """The stored files of all owners. Every method raises MessagesError if the store fails."""
+
+    async def upload(self, owner: str) -> FileUpload:
+        """Begin an upload."""
+        ...
+
+    async def get(self, owner: str, file_id: str) -> StoredFile:
+        """Return a file, or raise the 404 of one that the owner does not have."""
+        ...
+
+    async def page(self, owner: str, query: PageQuery) -> tuple[list[StoredFile], bool]:
+        """Return a page of an owner's files, newest first, and whether more follow."""
+        ...
+
+    async def find(self, owner: str, ids: Sequence[str]) -> Sequence[StoredFile]:
+        """Return those of an owner's files that have one of the ids, newest first."""
+        ...
+
+    async def delete(self, owner: str, file_id: str) -> None:
+        """Delete a file, or raise the 404 of one that the owner does not have."""
+        ...
+
+    async def blocks(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
+        """Return an iterator over a part of a file's bytes."""
+        ...
+
+    async def data(self, file: StoredFile) -> bytes:
+        """Return all bytes of a file."""
+        ...
+
+
+class Storage(Protocol):
+    """What is stored for clients between requests."""
+
+    @property
+    def files(self) -> Files:
+        """The stored files."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """Everything the routes work with; stored as `app.state.messages_context`."""
+    """Everything the routes work with; stored as `app.state.messages_context`.
+
+    Without a `storage`, `storage_advice` says how the operator gets one; errors end with it.
+    """
 
     backend: Backend
     settings: Settings
@@ -189,6 +260,8 @@ class AppContext:
     cors: CORSMiddleware | None = None
     server_tools: ServerTools | None = None
     recorder: Recorder | None = None
+    storage: Storage | None = None
+    storage_advice: str = ""
 
 
 def app_context(request: Request) -> AppContext:

@@ -14,8 +14,10 @@ from starlette.requests import ClientDisconnect
 from vllm_messages_plugin.http.access_control import caller_of
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
 from vllm_messages_plugin.http.collector_pause import pause_for
+from vllm_messages_plugin.http.file_sources import with_file_sources
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
+from vllm_messages_plugin.http.owner import owner_of
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.media.visitor import media_blocks
@@ -108,11 +110,16 @@ async def _read_media(http_request: Request, request: RequestT, context: AppCont
     """
     if not await call(large, media_blocks, request.messages):
         return request
-    work = context.media.read(request, images=context.backend.traits.images, large=large)
+    work = _read_sources(request, context, owner_of(http_request), large)
     read = await cancel_on_disconnect(work, http_request.receive)
     if read is None:
         raise ClientDisconnect
     return read
+
+
+async def _read_sources(request: RequestT, context: AppContext, owner: str, large: bool) -> RequestT:
+    request = await with_file_sources(request, context, owner, large)
+    return await context.media.read(request, images=context.backend.traits.images, large=large)
 
 
 async def call(in_thread: bool, function: Callable[..., Result], *arguments: Any) -> Result:

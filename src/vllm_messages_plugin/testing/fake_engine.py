@@ -21,11 +21,11 @@ from fastapi import FastAPI
 from vllm_messages_plugin.access.accounting import Accounting
 from vllm_messages_plugin.access.key_file import KeyFile
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.http import count_tokens, messages, models
+from vllm_messages_plugin.http import count_tokens, files, messages, models
 from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
-from vllm_messages_plugin.http.ports import AppContext, ServerTools
+from vllm_messages_plugin.http.ports import AppContext, ServerTools, Storage
 from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
@@ -192,6 +192,7 @@ def app_with(
     admission: Admission | None = None,
     server_tools: ServerTools | None = None,
     recorder: Recorder | None = None,
+    storage: Storage | None = None,
     **settings: Any,
 ) -> Any:
     """Return the plugin's routes and error handling around a fake engine, as an ASGI app.
@@ -204,10 +205,11 @@ def app_with(
         admission: Decides which requests are admitted; by default all are.
         server_tools: The tools that the server runs.
         recorder: Writes requests and replies to files.
+        storage: What is stored for clients between requests.
         settings: Values of `vllm_messages_plugin.settings.Settings`, by field name.
     """
     app = FastAPI()
-    for part in (messages, count_tokens, models):
+    for part in (messages, count_tokens, models, files):
         app.include_router(part.router)
     admission = admission or Admission()
     app.state.messages_context = AppContext(
@@ -217,5 +219,6 @@ def app_with(
         admission=admission,
         server_tools=server_tools,
         recorder=recorder,
+        storage=storage,
     )
     return ErrorMiddleware(app, AccessControl(key_file, lambda: keys), admission, accounting=accounting)

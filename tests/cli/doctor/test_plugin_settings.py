@@ -45,5 +45,6 @@ def test_a_value_is_valid_here_if_the_server_accepts_it(name: str, monkeypatch: 
 
 def test_keys_are_secret() -> None:
     secret = {name for name, setting in plugin_settings().items() if setting.secret}
-    # The URL of a Redis may contain its password.
-    assert secret == {name.upper() for name in Settings.model_fields if name.endswith(("_key", "_redis"))}
+    # The URLs of a Redis and of a database may contain their passwords.
+    keys = {name.upper() for name in Settings.model_fields if name.endswith(("_key", "_redis"))}
+    assert secret == keys | {"STORE"}
