@@ -157,11 +157,12 @@ def test_a_call_cut_by_max_tokens_is_visibly_cut(replies: Replies, name: str) ->
 
 
 @families
-def test_markup_that_makes_no_call_is_text(replies: Replies, name: str) -> None:
+def test_a_call_that_ends_before_its_arguments_is_no_text(replies: Replies, name: str) -> None:
     reply = replies[name, "broken_call"].result()
     row = FAMILIES[name]
     kind = "thinking" if row.always and row.opened else "text"
-    assert reply.blocks == [(kind, f"So: {begun(row)}")]
+    assert reply.blocks == [(kind, "So:")]
+    assert reply.message["stop_reason"] == "end_turn"
 
 
 @driven

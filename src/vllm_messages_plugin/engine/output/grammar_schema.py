@@ -32,6 +32,10 @@ DROPPABLE: Final = (
 """Keywords that only narrow what a schema allows, in the order in which they are given up."""
 
 
+NESTED: Final = frozenset({*SCHEMAS, *SCHEMA_LISTS, *SCHEMA_MAPS, "$ref"})
+"""Keywords whose value holds schemas or names one."""
+
+
 class ReducedSchema(NamedTuple):
     """A schema that has a grammar, and the keywords that it lost, in the order in which they stood."""
 
@@ -87,9 +91,8 @@ def _reduce(node: Any, has_grammar: Callable[[Schema], bool], dropped: dict[str,
 
 
 def _without_grammar(node: Schema, has_grammar: Callable[[Schema], bool]) -> list[str]:
-    """The keywords that a schema must lose, looked at without the schemas inside it."""
-    nested = {*SCHEMAS, *SCHEMA_LISTS, *SCHEMA_MAPS, "$ref", "required"} - {*DROPPABLE}
-    alone = {keyword: value for keyword, value in node.items() if keyword not in nested}
+    """The keywords that a schema must lose, looked at without what the schemas inside it demand."""
+    alone = _shallow(node)
     candidates = [keyword for keyword in DROPPABLE if keyword in alone]
     if not candidates or has_grammar(alone):
         return []
@@ -102,3 +105,17 @@ def _without_grammar(node: Schema, has_grammar: Callable[[Schema], bool]) -> lis
         if has_grammar({key: value for key, value in alone.items() if key not in lost}):
             break
     return lost
+
+
+def _shallow(node: Schema) -> dict[str, Any]:
+    """A schema whose inner schemas demand nothing, except in droppable keywords: those are left as they are.
+
+    The names of the properties stay, because some keywords have a grammar only where no property is named.
+    """
+    shallow: dict[str, Any] = {}
+    for keyword, value in node.items():
+        if keyword in DROPPABLE or keyword not in NESTED:
+            shallow[keyword] = value
+        elif keyword in SCHEMA_MAPS and isinstance(value, Mapping):
+            shallow[keyword] = {name: {} for name in value}
+    return shallow
