@@ -9,6 +9,7 @@ import anthropic
 import httpx
 import pytest
 
+from support.page_site import PageSite, page_site
 from support.profiles import fix_order, register_profiles
 from support.search_services import SearchServices, search_services
 from support.server import Server, start_server
@@ -53,13 +54,26 @@ def services() -> Iterator[SearchServices]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, services: SearchServices) -> Iterator[Server]:
+def pages() -> Iterator[PageSite]:
+    """The web site on loopback that `server` may fetch from."""
+    with page_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, services: SearchServices, pages: PageSite
+) -> Iterator[Server]:
     """The tiny scripted model, served as `tiny` and `tiny-alias` with a window of 131072 tokens.
 
     In float32, so that its output without a script does not depend on how requests are batched.
     """
     home = tmp_path_factory.mktemp("server")
-    env = {"VLLM_MESSAGES_SEARCH": f"searxng:{services.url}"}
+    env = {
+        "VLLM_MESSAGES_SEARCH": f"searxng:{services.url}",
+        "VLLM_MESSAGES_FETCH": "on",
+        "VLLM_MESSAGES_FETCH_DOMAINS": pages.host,
+    }
     with start_server(tiny.model_directory(), "--dtype", "float32", env=env, home=home) as running:
         yield running
 

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from vllm_messages_plugin.access.key_file import KeyFile
     from vllm_messages_plugin.access.metrics import Metrics
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
+    from vllm_messages_plugin.media.reader import MediaReader
     from vllm_messages_plugin.server_tools.search import SearchBackend
+    from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
     from vllm_messages_plugin.store.opening import Store
 
 log = logging.getLogger("vllm.messages")
@@ -311,14 +313,15 @@ def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Se
     stop = partial(admission.stop, asyncio.get_running_loop())
     backend.call_on_shutdown(admission.shut_down, stop)
     key = settings.signature_key or os.environ[START_KEY]
+    media = MediaReader(rules)
     return AppContext(
         backend,
         settings,
         signer(key),
-        MediaReader(rules),
+        media,
         PromptHistory(complete=processes == 1),
         admission,
-        server_tools=_server_tools(settings, key),
+        server_tools=_server_tools(settings, key, _page_fetcher(settings, media, backend.window)),
         recorder=Recorder(Path(settings.record)) if settings.record else None,
         storage=_store(settings),
         storage_advice=_store_advice(settings),
@@ -341,12 +344,25 @@ def admission_limit(backend: "Backend", settings: Settings, processes: int) -> i
     return max(1, -(-total // processes))
 
 
-def _server_tools(settings: Settings, key: str) -> "ServerTools":
+def _server_tools(settings: Settings, key: str, fetcher: "PageFetcher | None") -> "ServerTools":
     from vllm_messages_plugin.server_tools.offer import ServerToolOffer
     from vllm_messages_plugin.translate.signature import SEARCH_RESULT, signer
 
     sealer = signer(key, SEARCH_RESULT)
-    return ServerToolOffer(sealer.sign, sealer.restore, _search_backend(settings))
+    return ServerToolOffer(sealer.sign, sealer.restore, _search_backend(settings), fetcher)
+
+
+def _page_fetcher(settings: Settings, media: "MediaReader", window: int) -> "PageFetcher | None":
+    """Fetches pages for the web_fetch tool, each to a quarter of the context window at most."""
+    from vllm_messages_plugin.server_tools.web_fetch import MAX_CONTENT_TOKENS, PageFetcher
+
+    if settings.fetch == "off":
+        return None
+    domains = tuple(filter(None, map(str.strip, settings.fetch_domains.split(","))))
+    log.info("The web_fetch tool fetches from %s", ", ".join(domains) or "any public address")
+    return PageFetcher(
+        media.pdfs, domains, media.rules, media.resolve, max(min(MAX_CONTENT_TOKENS, window // 4), 1)
+    )
 
 
 def _search_backend(settings: Settings) -> "SearchBackend | None":

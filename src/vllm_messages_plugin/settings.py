@@ -110,6 +110,17 @@ class Settings(BaseSettings):
         ),
     )
     search_key: str = Field("", repr=False, description="Key of that search service.")
+    fetch: Literal["off", "on"] = Field(
+        "off", description="Whether the server runs the `web_fetch` tool: it fetches pages for the model."
+    )
+    fetch_domains: str = Field(
+        "",
+        description=(
+            "The only domains that `web_fetch` may fetch from, comma-separated "
+            "(`example.com,wiki.lan:8080`); "
+            "an entry with a port may have a private address. Empty: any public address."
+        ),
+    )
     signature_key: str = Field(
         "",
         description=(

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 
 from stream import grammar
+from support.page_site import PageSite, page_site
 from support.search_services import PAGES, SearchServices, search_services
+from vllm_messages_plugin.media.pdf import PdfReader
 from vllm_messages_plugin.server_tools.offer import ServerToolOffer
 from vllm_messages_plugin.server_tools.search_backends import http_client, search_backend
+from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
 from vllm_messages_plugin.stream.deltas import (
     EngineDelta,
     EngineText,
@@ -356,3 +360,73 @@ async def test_the_model_list_shows_whether_the_server_searches(
     async with httpx.AsyncClient(transport=transport, base_url="http://fake") as client:
         (model,) = (await client.get("/v1/models")).json()["data"]
     assert model["capabilities"]["server_tools"]["web_search"]["supported"] is offered
+
+
+def fetch(url: str) -> list[EngineDelta]:
+    """A call of web_fetch."""
+    return [EngineToolCall(0, "web_fetch", json.dumps({"url": url})), stop()]
+
+
+FETCH_TYPES = ["web_fetch_20250910", "web_fetch_20260209", "web_fetch_20260309", "web_fetch_20260318"]
+
+
+@pytest.fixture
+async def fetching() -> AsyncIterator[tuple[ServerToolOffer, PageSite]]:
+    """A server that fetches from one site on loopback, and the site."""
+    sealer = signer("test", SEARCH_RESULT)
+    with page_site() as site, ThreadPoolExecutor(1) as executor:
+        fetcher = PageFetcher(PdfReader(executor), (site.host,))
+        yield ServerToolOffer(sealer.sign, sealer.restore, fetcher=fetcher), site
+
+
+@pytest.mark.parametrize("kind", FETCH_TYPES)
+async def test_a_page_that_the_user_names_is_fetched(
+    kind: str, fetching: tuple[ServerToolOffer, PageSite]
+) -> None:
+    offer, site = fetching
+    url = f"{site.url}/heron"
+    engine = FakeEngine(replies=[fetch(url), ANSWER])
+    tool = {"type": kind, "name": "web_fetch", "max_content_tokens": 1000, "use_cache": False}
+    ask = ASK | {"messages": [{"role": "user", "content": f"Read {url}"}], "tools": [tool]}
+    message = (await post(engine, offer, ask)).json()
+    assert types(message) == ["server_tool_use", "web_fetch_tool_result", "text"]
+    assert message["content"][1]["content"]["content"]["title"] == "Herons & fish"
+    assert message["usage"]["server_tool_use"] == {"web_search_requests": 0, "web_fetch_requests": 1}
+    assert "The heron waits" in str(engine.requests[-1].conversation.messages[-1]["content"])
+
+
+async def test_a_link_of_a_fetched_page_may_be_fetched_next(
+    fetching: tuple[ServerToolOffer, PageSite],
+) -> None:
+    offer, site = fetching
+    first, second = f"{site.url}/heron", f"{site.url}/reeds"
+    engine = FakeEngine(replies=[fetch(second), fetch(first), fetch(second), ANSWER])
+    tools = [{"type": FETCH_TYPES[0], "name": "web_fetch"}]
+    ask = ASK | {"messages": [{"role": "user", "content": f"Read {first}"}], "tools": tools}
+    message = (await post(engine, offer, ask)).json()
+    results = [b["content"] for b in message["content"] if b["type"] == "web_fetch_tool_result"]
+    assert results[0]["error_code"] == "url_not_in_prior_context"
+    assert results[2]["content"]["source"]["data"] == "The reeds stand in water."
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"max_content_tokens": 0}, "tools.0.max_content_tokens"),
+        ({"allowed_domains": ["a.com"], "blocked_domains": ["b.com"]}, "tools.0.allowed_domains"),
+        ({"url_sources": {"user_input": 7}}, "tools.0.url_sources.user_input"),
+    ],
+)
+async def test_a_field_of_web_fetch_that_makes_no_sense_is_refused_by_name(
+    fields: dict[str, Any], path: str, fetching: tuple[ServerToolOffer, PageSite]
+) -> None:
+    tool = {"type": FETCH_TYPES[0], "name": "web_fetch", **fields}
+    reply = await post(FakeEngine(), fetching[0], ASK | {"tools": [tool]})
+    assert reply.status_code == 400
+    assert path in reply.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", FETCH_TYPES)
+async def test_web_fetch_is_refused_by_name_where_it_is_off(kind: str, offer: ServerToolOffer) -> None:
+    reply = await post(FakeEngine(), offer, ASK | {"tools": [{"type": kind, "name": "web_fetch"}]})
+    assert (reply.status_code, kind in reply.json()["error"]["message"]) == (400, True)

@@ -8,6 +8,7 @@ import anthropic
 import httpx
 import pytest
 
+from support.page_site import PageSite
 from support.search_services import PAGES, SearchServices
 from support.server import Server
 
@@ -154,3 +155,30 @@ def test_claude_codes_search_request_needs_no_model(
     assert services.queries == ["heron food"]
     assert "The model was asked." not in message["content"][-1]["text"]
     assert PAGES[0]["text"] in message["content"][-1]["text"]
+
+
+def test_a_page_is_fetched_by_both_sdk_modes(
+    server: Server, anthropic_client: anthropic.Anthropic, pages: PageSite
+) -> None:
+    url = f"{pages.url}/heron"
+    call = f'<tool_call>\n{{"name": "web_fetch", "arguments": {{"url": "{url}"}}}}\n</tool_call>'
+    rules = [{"when": "The heron waits", "say": "In the reeds."}, {"when": "Read", "say": call}]
+    fields = body(f"Read {url}", tools=[{"type": "web_fetch_20250910", "name": "web_fetch"}])
+    with server.playbook(rules):
+        whole = anthropic_client.messages.create(**fields).to_dict()
+        with anthropic_client.messages.stream(**fields) as stream:
+            streamed = stream.get_final_message().to_dict()
+    assert [block["type"] for block in whole["content"]] == [
+        "server_tool_use",
+        "web_fetch_tool_result",
+        "text",
+    ]
+    assert whole["content"][1]["content"]["content"]["title"] == "Herons & fish"
+    assert whole["content"][2]["text"] == streamed["content"][2]["text"] == "In the reeds."
+    assert whole["usage"]["server_tool_use"]["web_fetch_requests"] == 1
+    again = [*fields["messages"], {"role": "assistant", "content": streamed["content"]}]
+    with server.playbook([{"when": "The heron waits.*And then", "say": "It fishes."}]):
+        reply = anthropic_client.messages.create(
+            **fields | {"messages": [*again, {"role": "user", "content": "And then?"}]}
+        )
+    assert reply.content[0].text == "It fishes."

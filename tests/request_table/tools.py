@@ -164,10 +164,6 @@ CLIENT_TOOLS: list[tuple[str, str, Json, list[str]]] = [
     ("computer_20251124", "computer", SCREEN | {"enable_zoom": True}, ["1024", "768", '"zoom"']),
 ]
 NO_SERVER_TOOLS = [
-    ("web_fetch_20250910", "web_fetch", {"citations": {"enabled": True}}),
-    ("web_fetch_20260209", "web_fetch", {"max_content_tokens": 1000}),
-    ("web_fetch_20260309", "web_fetch", {"use_cache": False}),
-    ("web_fetch_20260318", "web_fetch", {"url_sources": {"user_input": {"type": "none"}}}),
     ("code_execution_20250522", "code_execution", {}),
     ("code_execution_20250825", "code_execution", {}),
     ("code_execution_20260120", "code_execution", {}),

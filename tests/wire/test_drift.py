@@ -26,9 +26,11 @@ from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import translate
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.rounds.ledger import ServerCall
+from vllm_messages_plugin.server_tools import web_fetch
 from vllm_messages_plugin.server_tools.offer import ServerToolOffer
 from vllm_messages_plugin.server_tools.search import SearchHit, SearchQuery
 from vllm_messages_plugin.server_tools.tool_search import BM25_NAME, ToolSearch
+from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
@@ -47,7 +49,7 @@ from vllm_messages_plugin.translate.context_edits import plan_edit, requested_ed
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 from vllm_messages_plugin.wire.events import PING
-from vllm_messages_plugin.wire.request import ToolParam
+from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.support import SUPPORT, VERDICTS, entries
 from vllm_messages_plugin.wire.support_entry import (
     HANDLED,
@@ -164,7 +166,7 @@ class Searching:
         return [SearchHit("https://a.example", "A")]
 
 
-OFFER = ServerToolOffer(SIGNER.sign, SIGNER.restore, Searching())
+OFFER = ServerToolOffer(SIGNER.sign, SIGNER.restore, Searching(), PageFetcher(MediaReader().pdfs))
 CONTEXT = AppContext(FakeEngine(traits=VISION), Settings(), SIGNER, server_tools=OFFER)
 
 
@@ -172,7 +174,7 @@ def effects(body: Json) -> Any:
     """All that a request leads to before its prompt is rendered."""
     request = asyncio.run(MediaReader().read(read(body), images=True))
     return (
-        translate(request, CONTEXT, OFFER.for_request(request.tools or [], [])),
+        translate(request, CONTEXT, OFFER.for_request(request, [])),
         replace(sampling(request, request.max_tokens), extra={}),
         cache_breakpoints(request),
         [plan_edit(path, edit, request.messages, MANY_TOKENS) for path, edit in requested_edits(request)],
@@ -205,7 +207,11 @@ def placed(block: Json) -> list[Json]:
     return [USER, {"role": "assistant", "content": [*before, block]}, BYE]
 
 
-CALLS = {"web_search_tool_result": "web_search", "tool_search_tool_result": "tool_search_tool_bm25"}
+CALLS = {
+    "web_search_tool_result": "web_search",
+    "web_fetch_tool_result": "web_fetch",
+    "tool_search_tool_result": "tool_search_tool_bm25",
+}
 """The tools whose results are read behind their call."""
 
 
@@ -214,6 +220,7 @@ TELLING_BLOCKS: dict[str, Json] = {
     "document": {"source": {"type": "text", "media_type": "text/plain", "data": MARK}},
     "tool_result": {"content": MARK},
     "compaction": {"content": MARK},
+    "web_fetch_tool_result": {"content": {"type": "web_fetch_result", "url": MARK}},
     "tool_search_tool_result": {
         "content": {
             "type": "tool_search_tool_search_result",
@@ -441,11 +448,21 @@ async def compacted() -> list[EngineDelta]:
 
 async def server_tool_deltas() -> list[EngineDelta]:
     """A web search and a tool search, as the server makes them."""
-    tools = OFFER.for_request([ToolParam(type="web_search_20250305", name="web_search")], [])
+    tools = OFFER.for_request(
+        CountTokensRequest.model_validate(
+            {
+                "model": "m",
+                "messages": [USER],
+                "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+            }
+        ),
+        [],
+    )
     found = await ToolSearch([]).run(ServerCall("srvtoolu_1", BM25_NAME, {"query": "a"}))
     return [
         *[delta async for delta in direct_search("a", tools)][:-1],
         CompleteBlock(found.block),
+        CompleteBlock(web_fetch.failed("unavailable").block),
         *await compacted(),
         CitedText("a", [{"type": "char_location"}]),
         CitedTextEnd(),

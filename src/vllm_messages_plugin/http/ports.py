@@ -20,7 +20,7 @@ from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.server_tools import ReadResult
 from vllm_messages_plugin.translate.signature import Signer
 from vllm_messages_plugin.wire.files import PageQuery, StoredFile
-from vllm_messages_plugin.wire.request import ToolParam
+from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.resources import ServedModel
 
 
@@ -163,12 +163,12 @@ class ServerTools(Protocol):
         ...
 
     def for_request(
-        self, tools: Sequence[ToolParam], deferred: Sequence[Mapping[str, Any]]
+        self, request: CountTokensRequest, deferred: Sequence[Mapping[str, Any]]
     ) -> Mapping[int, ServerTool]:
         """The tools of a request that run here, by their place in `tools`.
 
         Args:
-            tools: The request's tools.
+            request: The request.
             deferred: The functions of its deferred tools.
 
         Raises:

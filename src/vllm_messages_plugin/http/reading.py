@@ -135,7 +135,7 @@ def _parse(body: bytes, body_type: type[RequestT]) -> RequestT:
 def _server_tools(request: CountTokensRequest, context: AppContext) -> Mapping[int, ServerTool]:
     if not request.tools or context.server_tools is None:
         return {}
-    return context.server_tools.for_request(request.tools, deferred_functions(request.tools))
+    return context.server_tools.for_request(request, deferred_functions(request.tools))
 
 
 def translate(request: RequestT, context: AppContext, tools: Mapping[int, ServerTool]) -> Conversation:

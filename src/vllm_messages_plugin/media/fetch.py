@@ -32,10 +32,11 @@ _HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "user-agent":
 
 
 class FetchedUrl(NamedTuple):
-    """The body of a URL, decoded, and its content type as the server declares it."""
+    """The body of a URL, decoded, its content type as the server declares it, and where it was in the end."""
 
     data: bytes
     content_type: str
+    url: str = ""
 
 
 class RequiredUrlError(Exception):
@@ -91,6 +92,18 @@ async def fetch_all(
 _tls = functools.cache(httpx.create_ssl_context)  # reads the trusted certificates: 40 ms
 
 
+async def fetch_url(url: str, rules: FetchRules, resolve: Resolve) -> FetchedUrl:
+    """Fetch one URL.
+
+    Raises:
+        FetchError: It can't be fetched.
+    """
+    found = (await fetch_all([url], [], rules, resolve))[url]
+    if isinstance(found, FetchError):
+        raise found
+    return found
+
+
 async def _fetch(url: str, required: bool, fetcher: _Fetcher) -> FetchedUrl | FetchError:
     async with fetcher.slots:
         try:
@@ -119,7 +132,7 @@ async def _followed(url: str, fetcher: _Fetcher) -> FetchedUrl:
         try:
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or location is None:
-                return await _read(response, fetcher)
+                return await _read(response, target, fetcher)
         finally:
             await response.aclose()
         if not fetcher.rules.allow_redirects:
@@ -151,9 +164,10 @@ def _request(target: httpx.URL, address: Address, rules: FetchRules) -> httpx.Re
     )
 
 
-async def _read(response: httpx.Response, fetcher: _Fetcher) -> FetchedUrl:
+async def _read(response: httpx.Response, target: httpx.URL, fetcher: _Fetcher) -> FetchedUrl:
     if not response.is_success:
-        raise FetchError(f"HTTP {response.status_code}")
+        busy = response.status_code == httpx.codes.TOO_MANY_REQUESTS
+        raise FetchError(f"HTTP {response.status_code}", "busy" if busy else "inaccessible")
     most = fetcher.rules.max_bytes
     decode = _decoder(response.headers.get("content-encoding", ""))
     data = bytearray()
@@ -162,11 +176,11 @@ async def _read(response: httpx.Response, fetcher: _Fetcher) -> FetchedUrl:
         fetcher.left -= len(decoded)
         data += decoded
         if len(data) > most:
-            raise FetchError(f"it is larger than {most / MiB:g} MiB")
+            raise FetchError(f"it is larger than {most / MiB:g} MiB", "too_large")
         if fetcher.left < 0:
             most = fetcher.rules.max_total_bytes
-            raise FetchError(f"all URLs together give more than {most / MiB:g} MiB")
-    return FetchedUrl(bytes(data), response.headers.get("content-type", ""))
+            raise FetchError(f"all URLs together give more than {most / MiB:g} MiB", "too_large")
+    return FetchedUrl(bytes(data), response.headers.get("content-type", ""), str(target))
 
 
 def _decoder(encoding: str) -> Callable[[bytes, int], bytes]:

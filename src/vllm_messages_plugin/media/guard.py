@@ -9,7 +9,7 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import httpx
 
@@ -20,8 +20,19 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The addresses of a host, for a port. Raises OSError when there are none."""
 
 
+FetchFailure = Literal["forbidden", "inaccessible", "busy", "too_large"]
+
+
 class FetchError(Exception):
-    """Why a URL can't be fetched; reveals nothing about the network behind this server."""
+    """Why a URL can't be fetched; reveals nothing about the network behind this server.
+
+    Attributes:
+        kind: Whether a rule forbids the URL, it can't be read, its server is busy, or it is too large.
+    """
+
+    def __init__(self, message: str, kind: FetchFailure = "inaccessible") -> None:
+        self.kind: FetchFailure = kind
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,8 @@ class FetchRules:
 
     `allowed_domains` are whole host names, None for any. `max_bytes` is for one URL, decoded;
     `max_total_bytes` for all of a request. `timeout` is in seconds, for one URL with all its redirects.
+    `permits` is asked about each URL on the way. `private_origins` are pairs of host and port that may be
+    fetched although their addresses are private.
     """
 
     allowed_domains: tuple[str, ...] | None = None
@@ -38,6 +51,8 @@ class FetchRules:
     max_bytes: int = 32 * MiB
     max_total_bytes: int = 128 * MiB
     timeout: float = 10.0
+    permits: Callable[[str], bool] | None = None
+    private_origins: frozenset[tuple[str, int]] = frozenset()
 
 
 async def system_addresses(host: str, port: int) -> list[str]:
@@ -83,18 +98,21 @@ async def checked_addresses(target: httpx.URL, rules: FetchRules, resolve: Resol
         found = [ipaddress.ip_address(name) for name in await resolve(host_of(target), port)]
     except (OSError, ValueError):  # ValueError: no name for a host, such as an overlong one
         raise FetchError("its host can't be found") from None
-    if not rules.allow_private and not all(map(is_public, found)):
-        raise FetchError("its address is not a public one")
+    private = rules.allow_private or (host_of(target), port) in rules.private_origins
+    if not private and not all(map(is_public, found)):
+        raise FetchError("its address is not a public one", "forbidden")
     return found
 
 
 def _check_url(target: httpx.URL, rules: FetchRules) -> None:
     if target.scheme not in ("http", "https") or not target.host:
-        raise FetchError("it is not an http or https URL")
+        raise FetchError("it is not an http or https URL", "forbidden")
     if not 0 < (target.port or 80) < 65536:
         raise FetchError("it is not a valid URL")
     if target.userinfo:
-        raise FetchError("it must not carry credentials")
+        raise FetchError("it must not carry credentials", "forbidden")
     names = {host_of(target), target.host.lower()}  # as it is sent and, were it not ASCII, as it is read
     if rules.allowed_domains is not None and names.isdisjoint(map(str.lower, rules.allowed_domains)):
-        raise FetchError("its domain is not among those this server fetches from")
+        raise FetchError("its domain is not among those this server fetches from", "forbidden")
+    if rules.permits is not None and not rules.permits(str(target)):
+        raise FetchError("it is outside the domains that may be fetched", "forbidden")

@@ -139,7 +139,7 @@ class MediaReader:
             raise invalid(NO_FILES, f"{path}.document.source.file_id")
         if isinstance(source, UrlSource):
             path = f"{path}.document.source.url"
-            data, kind = _content_of(source.url, "PDF", work.fetched, path)
+            data, kind, _ = _content_of(source.url, "PDF", work.fetched, path)
             kind = PDF if is_pdf(data) else kind  # servers declare the type of a PDF wrongly
             if kind != PDF and not kind.lower().startswith("text/"):
                 raise invalid("Could not process PDF: the URL gives neither a PDF nor text", path)

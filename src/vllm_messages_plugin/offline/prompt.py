@@ -8,7 +8,7 @@ signature carries is missing, and so are the template arguments that an operator
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.offline.places import PlacedBlock, place_blocks, place_breakpoints
 from vllm_messages_plugin.probe_process import probe_in_child
 from vllm_messages_plugin.server_tools.offer import ServerToolOffer
+from vllm_messages_plugin.server_tools.page_text import Page, UnsupportedContentError
 from vllm_messages_plugin.server_tools.search import SearchFailedError, SearchHit, SearchQuery
 from vllm_messages_plugin.translate.chat_message import ChatMessage
 from vllm_messages_plugin.translate.compaction import with_compaction
@@ -107,11 +108,19 @@ class _NoSearch:
         raise SearchFailedError("unavailable", f"no service is asked for {query.text!r}")
 
 
+class _NoFetcher:
+    """Stands for what fetches pages on that server."""
+
+    max_content_tokens = 0
+
+    async def fetch(self, url: str, permits: Callable[[str], bool]) -> Page:  # noqa: ARG002
+        raise UnsupportedContentError(f"{url!r} is not fetched offline")
+
+
 def _with_server_tools(request: CountTokensRequest) -> CountTokensRequest:
     """The request with its server tools as functions, as a server that offers them all reads it."""
-    offer = ServerToolOffer(seal=lambda text: text, restore=lambda _sealed: None, search=_NoSearch())
-    tools = request.tools or []
-    offered = offer.for_request(tools, deferred_functions(tools))
+    offer = ServerToolOffer(lambda text: text, lambda _sealed: None, _NoSearch(), _NoFetcher())
+    offered = offer.for_request(request, deferred_functions(request.tools or []))
     request = with_functions(request, {place: tool.definition for place, tool in offered.items()})
     return with_separate_results(request, offer.readers)
 

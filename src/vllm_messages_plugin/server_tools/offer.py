@@ -6,19 +6,22 @@ entries of `tools` it runs, checks their fields, and gives the functions that ru
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from vllm_messages_plugin.rounds.ledger import ServerCall, ServerToolResult
 from vllm_messages_plugin.rounds.server_tool import ServerTool
-from vllm_messages_plugin.server_tools import tool_search, web_search
+from vllm_messages_plugin.server_tools import tool_search, web_fetch, web_search
+from vllm_messages_plugin.server_tools.known_urls import KnownUrls, url_sources
 from vllm_messages_plugin.server_tools.search import SearchBackend
 from vllm_messages_plugin.server_tools.tool_search import ToolSearch, deferred_tool
+from vllm_messages_plugin.server_tools.web_fetch import Fetcher, WebFetch
 from vllm_messages_plugin.server_tools.web_search import WebSearch
 from vllm_messages_plugin.wire.blocks import WebResultBlockParam
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import ToolParam
+from vllm_messages_plugin.wire.request import CountTokensRequest, ToolParam
 
-_TYPE: Final = re.compile(r"(web_search|tool_search_tool_regex|tool_search_tool_bm25)(_\d{8})?")
+_TYPE: Final = re.compile(r"(web_search|web_fetch|tool_search_tool_regex|tool_search_tool_bm25)(_\d{8})?")
 """The types of the tools that are run here; every dated version of one is the same tool."""
 
 ReadResult = Callable[[Any], str | Sequence[Mapping[str, Any] | WebResultBlockParam]]
@@ -41,11 +44,13 @@ class ServerToolOffer:
         seal: Encrypts the text of a search result for the client to carry.
         restore: Decrypts it; None for a text that is not this server's.
         search: The search service; None if the operator named none.
+        fetcher: Fetches pages; None if the operator did not turn that on.
     """
 
     seal: Callable[[str], str]
     restore: Callable[[str], str | None]
     search: SearchBackend | None = None
+    fetcher: Fetcher | None = None
 
     @property
     def readers(
@@ -54,57 +59,97 @@ class ServerToolOffer:
         """How the model reads the results in a history, by the type of their block."""
         return {
             web_search.RESULT_TYPE: lambda content: web_search.restored_content(content, self.restore),
+            web_fetch.RESULT_TYPE: web_fetch.restored_text,
             tool_search.RESULT_TYPE: tool_search.restored_content,
         }
 
     @property
     def families(self) -> frozenset[str]:
         """The tools that are offered."""
-        searches = frozenset({web_search.NAME}) if self.search is not None else frozenset()
-        return searches | {tool_search.REGEX_NAME, tool_search.BM25_NAME}
+        found = {tool_search.REGEX_NAME, tool_search.BM25_NAME}
+        if self.search is not None:
+            found.add(web_search.NAME)
+        if self.fetcher is not None:
+            found.add(web_fetch.NAME)
+        return frozenset(found)
 
     def for_request(
-        self, tools: Sequence[ToolParam], deferred: Sequence[Mapping[str, Any]]
+        self, request: CountTokensRequest, deferred: Sequence[Mapping[str, Any]]
     ) -> dict[int, ServerTool]:
         """The tools of a request that run here, by their place in `tools`.
 
         Args:
-            tools: The request's `tools`.
+            request: The request.
             deferred: The functions of its deferred tools, in OpenAI's form.
 
         Raises:
             MessagesError: 400, a field of such a tool makes no sense; names the field.
         """
+        known: list[KnownUrls] = []
         found = {}
-        for place, tool in enumerate(tools):
-            family = tool_family(tool)
-            if family in self.families:
-                found[place] = self._tool(family, tool, f"tools.{place}", deferred)
-        return found
+        for place, tool in enumerate(request.tools or ()):
+            family, path = tool_family(tool), f"tools.{place}"
+            if family not in self.families:
+                continue
+            if family == web_fetch.NAME:
+                sources = url_sources(_field(tool, "url_sources"), f"{path}.url_sources")
+                known.append(KnownUrls(request, sources))
+                found[place] = self._web_fetch(tool, path, known[-1])
+            elif family == web_search.NAME:
+                found[place] = self._web_search(tool, path)
+            else:
+                found[place] = _tool_search(family, tool, path, deferred)
+        return {place: noting_urls(tool, known) for place, tool in found.items()}
 
-    def _tool(
-        self, family: str, tool: ToolParam, path: str, deferred: Sequence[Mapping[str, Any]]
-    ) -> ServerTool:
-        if family == web_search.NAME:
-            return self._web_search(tool, path)
-        search = ToolSearch([deferred_tool(function) for function in deferred])
+    def _web_fetch(self, tool: ToolParam, path: str, known: KnownUrls) -> ServerTool:
+        assert self.fetcher is not None, "the family is offered"
+        allowed, blocked = _domain_lists(tool, path)
+        citations = _field(tool, "citations")
+        runner = WebFetch(
+            self.fetcher,
+            known,
+            allowed,
+            blocked,
+            _positive(tool, "max_content_tokens", path),
+            citations if isinstance(citations, Mapping) else None,
+        )
         return ServerTool(
-            family,
-            tool_search.definition(family),
-            search.run,
-            lambda code: tool_search.failed(code, code.replace("_", " ")),
-            _max_uses(tool, path),
+            web_fetch.NAME, web_fetch.definition(), runner.run, web_fetch.failed, _max_uses(tool, path)
         )
 
     def _web_search(self, tool: ToolParam, path: str) -> ServerTool:
         assert self.search is not None, "the family is offered"
-        allowed, blocked = _domains(tool, "allowed_domains", path), _domains(tool, "blocked_domains", path)
-        if allowed and blocked:
-            raise invalid("can't be used together with blocked_domains", f"{path}.allowed_domains")
+        allowed, blocked = _domain_lists(tool, path)
         runner = WebSearch(self.search, self.seal, allowed, blocked, _country(tool, path))
         return ServerTool(
             web_search.NAME, web_search.definition(), runner.run, web_search.failed, _max_uses(tool, path)
         )
+
+
+def noting_urls(tool: ServerTool, known: Sequence[KnownUrls]) -> ServerTool:
+    """The tool, adding the URLs of each of its results to those that may be fetched."""
+    if not known:
+        return tool
+
+    async def run(call: ServerCall) -> ServerToolResult:
+        result = await tool.run(call)
+        for urls in known:
+            urls.add_result(tool.name, result.text)
+        return result
+
+    return replace(tool, run=run)
+
+
+def _tool_search(
+    family: str, tool: ToolParam, path: str, deferred: Sequence[Mapping[str, Any]]
+) -> ServerTool:
+    return ServerTool(
+        family,
+        tool_search.definition(family),
+        ToolSearch([deferred_tool(function) for function in deferred]).run,
+        lambda code: tool_search.failed(code, code.replace("_", " ")),
+        _max_uses(tool, path),
+    )
 
 
 def _field(tool: ToolParam, name: str) -> Any:
@@ -112,12 +157,24 @@ def _field(tool: ToolParam, name: str) -> Any:
 
 
 def _max_uses(tool: ToolParam, path: str) -> int | None:
-    value = _field(tool, "max_uses")
+    return _positive(tool, "max_uses", path)
+
+
+def _positive(tool: ToolParam, name: str, path: str) -> int | None:
+    value = _field(tool, name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise invalid("Input should be a whole number above 0", f"{path}.max_uses")
+        raise invalid("Input should be a whole number above 0", f"{path}.{name}")
     return value
+
+
+def _domain_lists(tool: ToolParam, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The allowed and the blocked domains of a tool."""
+    allowed, blocked = _domains(tool, "allowed_domains", path), _domains(tool, "blocked_domains", path)
+    if allowed and blocked:
+        raise invalid("can't be used together with blocked_domains", f"{path}.allowed_domains")
+    return allowed, blocked
 
 
 def _domains(tool: ToolParam, name: str, path: str) -> tuple[str, ...]:

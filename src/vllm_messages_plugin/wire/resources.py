@@ -65,6 +65,7 @@ def capabilities(model: ServedModel, server_tools: Set[str] = frozenset()) -> di
         "server_tools": {
             **_supported(bool(server_tools)),
             "web_search": _supported("web_search" in server_tools),
+            "web_fetch": _supported("web_fetch" in server_tools),
             "code_execution": _supported(False),
         },
         "thinking": {

@@ -8,6 +8,7 @@ from vllm_messages_plugin.wire.support_entry import ACCEPTED, HANDLED, REFUSED, 
 AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
 NOT_RUN = "400 that names the type: this server does not run it"
 SEARCH = "runs here, where `VLLM_MESSAGES_SEARCH` names a search service; else 400 that names the type"
+FETCH = "runs here, where `VLLM_MESSAGES_FETCH` is `on`; else 400 that names the type"
 RESTORED = "a call and its result, with the text of the results"
 NOT_BILLED = "this server neither bills nor routes"
 ROUTE_404 = "404"
@@ -48,7 +49,7 @@ BLOCKS_IN = entries_of(
         ),
         ("server_tool_use", HANDLED, "a call, if its tool can run here; else short JSON text"),
         ("web_search_tool_result", HANDLED, RESTORED),
-        ("web_fetch_tool_result", STAND_IN, AS_JSON),
+        ("web_fetch_tool_result", HANDLED, "a result with the text of the page"),
         ("code_execution_tool_result", STAND_IN, AS_JSON),
         ("bash_code_execution_tool_result", STAND_IN, AS_JSON),
         ("text_editor_code_execution_tool_result", STAND_IN, AS_JSON),
@@ -121,10 +122,10 @@ TOOL_TYPES = entries_of(
         ("web_search_20250305", HANDLED, SEARCH),
         ("web_search_20260209", HANDLED, SEARCH),
         ("web_search_20260318", HANDLED, SEARCH),
-        ("web_fetch_20250910", REFUSED, NOT_RUN),
-        ("web_fetch_20260209", REFUSED, NOT_RUN),
-        ("web_fetch_20260309", REFUSED, NOT_RUN),
-        ("web_fetch_20260318", REFUSED, NOT_RUN),
+        ("web_fetch_20250910", HANDLED, FETCH),
+        ("web_fetch_20260209", HANDLED, FETCH),
+        ("web_fetch_20260309", HANDLED, FETCH),
+        ("web_fetch_20260318", HANDLED, FETCH),
         ("code_execution_20250522", REFUSED, NOT_RUN),
         ("code_execution_20250825", REFUSED, NOT_RUN),
         ("code_execution_20260120", REFUSED, NOT_RUN),
