@@ -24,6 +24,8 @@ from vllm_messages_plugin.settings import Settings
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = [path for path in sorted(EXAMPLES.rglob("*")) if path.is_file() and path.name != "README.md"]
 TYPESCRIPT_SDK = "@anthropic-ai/sdk@1.14.0"
+PORTS = {"redis": "redis"}
+WORKLOADS = ("Deployment", "StatefulSet")
 MANIFESTS = sorted((EXAMPLES / "kubernetes").glob("*.yaml"))
 
 
@@ -158,7 +160,7 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 
 def containers(path: Path) -> list[dict[str, Any]]:
-    specs = [doc["spec"]["template"]["spec"] for doc in documents(path) if doc["kind"] == "Deployment"]
+    specs = [doc["spec"]["template"]["spec"] for doc in documents(path) if doc["kind"] in WORKLOADS]
     return [container for spec in specs for container in spec["containers"]]
 
 
@@ -171,24 +173,27 @@ def test_a_manifest_is_complete(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
 def test_selectors_and_ports_of_a_manifest_meet_their_pods(path: Path) -> None:
-    pods = []
-    for deployment in (doc for doc in documents(path) if doc["kind"] == "Deployment"):
+    pods, ports = [], set()
+    for deployment in (doc for doc in documents(path) if doc["kind"] in WORKLOADS):
         labels = deployment["spec"]["template"]["metadata"]["labels"]
         assert deployment["spec"]["selector"]["matchLabels"] == labels
         pods.append(labels)
+        ports |= {
+            port["name"] for c in deployment["spec"]["template"]["spec"]["containers"] for port in c["ports"]
+        }
     for service in (doc for doc in documents(path) if doc["kind"] == "Service"):
         assert service["spec"]["selector"] in pods
-        assert all(port["targetPort"] == "http" for port in service["spec"]["ports"])
+        assert all(port["targetPort"] in ports for port in service["spec"]["ports"])
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
 def test_every_container_has_an_image_a_port_and_mounts_that_exist(path: Path) -> None:
-    for deployment in (doc for doc in documents(path) if doc["kind"] == "Deployment"):
+    for deployment in (doc for doc in documents(path) if doc["kind"] in WORKLOADS):
         pod = deployment["spec"]["template"]["spec"]
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
         for container in pod["containers"]:
             assert ":" in container["image"]
-            assert [port["name"] for port in container["ports"]] == ["http"]
+            assert [port["name"] for port in container["ports"]] == [PORTS.get(container["name"], "http")]
             assert {mount["name"] for mount in container.get("volumeMounts", ())} == volumes
             assert all(isinstance(argument, str) for argument in container["args"])
 

@@ -1,0 +1,90 @@
+"""A real server with named keys under vLLM's priority policy: keys, order in the queue, metrics, the log."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+
+from support.server import Server, start_server
+from vllm_messages_plugin.access.key_editing import with_key
+from vllm_messages_plugin.access.keys import digest_of
+from vllm_messages_plugin.testing import tiny
+
+KEYS = {"alice": {"requests_per_minute": 1}, "bob": {}, "night": {"priority": 50}}
+
+
+@pytest.fixture(scope="module")
+def team_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The tiny model with three keys, one request at a time, under --scheduling-policy priority."""
+    home = tmp_path_factory.mktemp("team")
+    text = ""
+    for name, fields in KEYS.items():
+        text = with_key(text, {"name": name, "sha256": digest_of(f"key-{name}").hex(), **fields})
+    (home / "keys.toml").write_text(text)
+    options = ("--scheduling-policy", "priority", "--max-num-seqs", "1", "--no-async-scheduling")
+    env = {"VLLM_MESSAGES_KEYS": str(home / "keys.toml"), "VLLM_MESSAGES_MAX_QUEUED_REQUESTS": "50"}
+    with start_server(tiny.model_directory(), *options, env=env, home=home) as running:
+        yield running
+
+
+def client(server: Server, name: str) -> anthropic.Anthropic:
+    return anthropic.Anthropic(base_url=server.url, api_key=f"key-{name}", max_retries=0)
+
+
+def ask(server: Server, name: str, words: int = 2, **headers: str) -> float:
+    """Get a reply of so many words; return when it was complete."""
+    body: dict[str, Any] = {"vllm_xargs": {"script": "word " * words, "script_delay_ms": 20}}
+    with client(server, name) as sdk:
+        sdk.messages.create(
+            model="tiny", max_tokens=words * 8, messages=[{"role": "user", "content": "Go."}],
+            extra_body=body,
+            extra_headers={header.replace("_", "-"): value for header, value in headers.items()},
+        )  # fmt: skip
+    return time.monotonic()
+
+
+def test_one_key_gets_a_rate_limit_error_and_the_other_runs(team_server: Server) -> None:
+    ask(team_server, "alice")
+    with pytest.raises(anthropic.RateLimitError) as refused:
+        ask(team_server, "alice")
+    assert 1 <= int(refused.value.response.headers["retry-after"]) <= 61
+    ask(team_server, "bob")
+    page = httpx.get(f"{team_server.url}/metrics", trust_env=False).text
+    for name in ("alice", "bob"):
+        assert f'vllm_messages_tokens_total{{key="{name}",kind="output",model="tiny"}}' in page
+    assert 'vllm_messages_refused_total{key="alice",reason="rate"} 1.0' in page
+    assert '"key":"bob"' in team_server.log_text()
+    assert "key-bob" not in team_server.log_text()
+
+
+def test_vllms_own_routes_need_a_key_too(team_server: Server) -> None:
+    body = {"model": "tiny", "prompt": "a", "max_tokens": 1}
+    url = f"{team_server.url}/v1/completions"
+    assert httpx.post(url, json=body, trust_env=False).status_code == 401
+    headers = {"authorization": "Bearer key-bob"}
+    assert httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60).status_code == 200
+
+
+def test_an_interactive_request_overtakes_subagents_and_a_background_key(team_server: Server) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(ask, team_server, "bob", 40)
+        time.sleep(0.3)  # so that everything below waits behind it
+        background = [pool.submit(ask, team_server, "night", 10) for _ in range(2)]
+        agents: list[Future[float]] = [
+            pool.submit(ask, team_server, "bob", 10, x_claude_code_agent_id="a") for _ in range(2)
+        ]
+        time.sleep(0.2)
+        main = pool.submit(ask, team_server, "bob", 10)
+        side = pool.submit(ask, team_server, "bob", 2, x_claude_code_session_id="s")
+        order = [
+            side.result(),
+            main.result(),
+            min(map(Future.result, agents)),
+            min(map(Future.result, background)),
+        ]
+        assert first.result() < order[0]
+    assert order == sorted(order)
