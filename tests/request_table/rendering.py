@@ -6,7 +6,7 @@ the length of these prompts against what the server counts.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -24,6 +24,7 @@ from vllm_messages_plugin.http.reading import prepare
 from vllm_messages_plugin.media.guard import FetchRules
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.server_tools.offer import ServerToolOffer
+from vllm_messages_plugin.server_tools.page_text import Page
 from vllm_messages_plugin.server_tools.search import SearchHit, SearchQuery
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing import tiny
@@ -133,6 +134,15 @@ class NoSearch:
         raise AssertionError(query)
 
 
+class NoFetcher:
+    """Stands for what fetches pages where no reply is made."""
+
+    max_content_tokens = 0
+
+    async def fetch(self, url: str, permits: Callable[[str], bool]) -> Page:
+        raise AssertionError(url, permits)
+
+
 async def rendered(
     body: Mapping[str, Any],
     name: str,
@@ -154,7 +164,7 @@ async def rendered(
         Settings(),
         signer(key),
         MediaReader(rules or FetchRules()),
-        server_tools=ServerToolOffer(sealer.sign, sealer.restore, NoSearch()),
+        server_tools=ServerToolOffer(sealer.sign, sealer.restore, NoSearch(), NoFetcher()),
     )
     understood = await prepare(_request(json.dumps(body).encode()), service, MessagesRequest)
     found: Rendered = understood.prompt

@@ -271,7 +271,7 @@ def test_a_source_is_read_or_refused_as_the_list_states(entry: Support):
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match=r"messages\.1\.content\.0"):
             shown({"type": kind, "source": source})
-    elif entry.name.endswith(".url"):  # `media` makes it a base64 one first, and has its own tests
+    elif entry.name.endswith((".url", ".file")):  # `media` makes it a base64 one first, and has its own tests
         assert read({**BASE, "messages": placed({"type": kind, "source": source})})
     else:
         found = shown({"type": kind, "source": source})

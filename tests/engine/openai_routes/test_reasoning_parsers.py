@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
@@ -236,6 +237,8 @@ def test_thinking_and_calls_are_the_same_streaming_and_non_streaming(
 ) -> None:
     ids = tokenizer_of().encode(OPEN if opened else FREE)
     told = streamed(make("hermes_json", reasoning=True), split(reply, size), chat(), ids)
+    if not told.content.strip():  # vLLM drops content of whitespace alone from a whole reply
+        told = replace(told, content="")
     assert told == whole(make("hermes_json", reasoning=True), reply, chat(), ids)
 
 

@@ -263,6 +263,6 @@ def test_plain_chunks_do_not_resume_the_parser(format_name: str, begin: str) -> 
 
 
 def test_scanners_of_one_format_share_what_is_compiled() -> None:
-    first, second, other = (Scanner(FORMATS[name]) for name in ("hermes_json", "hermes_json", "qwen_xml"))
+    first, second, other = (Scanner(FORMATS[name]) for name in ("hermes_json", "hermes_json", "mistral"))
     assert first._finder is second._finder
     assert first._finder is not other._finder
