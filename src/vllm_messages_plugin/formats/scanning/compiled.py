@@ -16,20 +16,24 @@ from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
-OBJECT_BODY: Final = MarkupPattern(" {")
-FENCED_BODY: Final = MarkupPattern(" ```{word} {")
+OBJECT_BODY: Final = MarkupPattern("{gap}{")
+FENCED_BODY: Final = MarkupPattern("{gap}```{word}{gap}{")
+TEXT_BODY: Final = MarkupPattern('{gap}"')
 PYTHON_BODY: Final = MarkupPattern(" (")
-LIST: Final = MarkupPattern(" [")
-LIST_END: Final = MarkupPattern(" ]")
-FENCE: Final = MarkupPattern(" ```{word}")
-FENCE_AT_END: Final = MarkupPattern(" ```")
-COMMA: Final = MarkupPattern(" ,")
+LIST: Final = MarkupPattern("{gap}[")
+LIST_END: Final = MarkupPattern("{gap}]")
+FENCE: Final = MarkupPattern("{gap}```{word}")
+FENCE_AT_END: Final = MarkupPattern("{gap}```")
+COMMA: Final = MarkupPattern("{gap},")
 SEMICOLON: Final = MarkupPattern(" ;")
 # Punctuation that may stand around and between calls.
 PUNCTUATION: Final = (LIST, LIST_END, FENCE, FENCE_AT_END, COMMA, SEMICOLON)
 # With what a section without an opening tag may begin.
 UNTAGGED_STARTS: Final = ("{", "[", "```")
 CLOSING: Final = "</"
+# Stand for the end of a section and of a call whose closing tags are missing or mangled.
+BROKEN_SECTION_END: Final = MarkupPattern("")
+BROKEN_CALL_END: Final = MarkupPattern("")
 
 
 class LiteralFinder:
@@ -133,18 +137,22 @@ class CompiledCallSyntax:
         open_ends: What follows a value, without the closing tag, which the model may have left out.
         closing_start: Matches a closing tag that may end a value; None if any literal of the markup may.
         value_finder: Finds where in a value one of these may stand.
+        arg_end: An argument's closing tag; None if arguments are not tagged.
         args: All patterns that begin an argument.
+        closings: How the closing tags of call and section begin; see `closing_words`.
         section_ends: All patterns that end the section.
         call_starts: What begins a call of this section in text.
         scan_finder: Finds where in text a value may end or a call may begin.
     """
 
     __slots__ = (
+        "arg_end",
         "args",
         "bodies",
         "call_starts",
         "closing_start",
         "closing_tags",
+        "closings",
         "name",
         "open",
         "open_ends",
@@ -163,15 +171,20 @@ class CompiledCallSyntax:
         args = tuple(MarkupPattern("{gap}" + opening) for opening in openings)
         next_arg = _pattern(source.arg_open, source.arg_close)
         open_args = tuple(map(MarkupPattern, openings))
-        ends = [_pattern(tag, source.arg_close) for tag in (source.close, section.close)]
-        open_ends = [MarkupPattern(tag) if tag else None for tag in (source.close, section.close)]
-        bodies = [_pattern(tag, "{gap}") for tag in (source.close, section.close)]
+        tags = (section.close, source.close, *section.between)
+        ends = [_pattern(tag, source.arg_close) for tag in tags]
+        open_ends = [MarkupPattern(tag) if tag else None for tag in tags]
+        bodies = [_pattern(tag, "{gap}") for tag in tags]
         self.value_ends = tuple(_present((next_arg, *ends)))
         self.open_ends = (*open_args, *_present(open_ends))
         self.args = frozenset((*args, *_present([next_arg]), *open_args))
-        self.section_ends = frozenset(_present((ends[1], open_ends[1], bodies[1])))
-        untagged = (PYTHON_BODY,) if source.only_python else (OBJECT_BODY, FENCED_BODY, PYTHON_BODY)
-        closings = bodies if args else bodies[:1]
+        self.section_ends = frozenset((*_present((ends[0], open_ends[0], bodies[0])), BROKEN_SECTION_END))
+        self.arg_end = MarkupPattern(source.arg_close) if source.arg_close else None
+        self.closings = closing_words(section)
+        untagged = (
+            (PYTHON_BODY,) if source.only_python else (OBJECT_BODY, FENCED_BODY, PYTHON_BODY, TEXT_BODY)
+        )
+        closings = bodies if args else bodies[1:2]
         self.bodies = (*args, *_present(closings), *untagged)
         self.closing_tags = tuple(_present(_pattern(tag) for tag in (source.close, section.close)))
         self.call_starts: tuple[MarkupPattern, ...] = ()
@@ -183,6 +196,13 @@ class CompiledCallSyntax:
         self.call_starts = patterns
         literals = {pattern.first_literal for pattern in patterns}
         self.scan_finder = LiteralFinder((*_value_literals(self), *literals))
+
+
+def closing_words(section: SectionSyntax) -> tuple[tuple[str, bool], ...]:
+    """How the closing tags of a section begin, longest first, each with whether it ends the section."""
+    tags = {call.close: False for call in section.calls} | {section.close: True}
+    words = {tag.split("{", 1)[0].rstrip("> "): ends for tag, ends in tags.items() if tag.startswith(CLOSING)}
+    return tuple(sorted(words.items(), key=lambda word: len(word[0]), reverse=True))
 
 
 def _value_literals(syntax: CompiledCallSyntax) -> list[str]:
@@ -203,12 +223,13 @@ def _closing_start(syntax: CompiledCallSyntax) -> re.Pattern[str] | None:
         return None
     closings = {pattern.first_literal for pattern in syntax.open_ends}
     words = [re.escape(word) for word in sorted(closings) if word.startswith(CLOSING)]
-    return re.compile("|".join((*words, r"</[^<>\s/]{0,40}\s?/?>?\s{0,64}(?:<|\Z)")))
+    return re.compile("|".join((*words, r"</[^<>\s/]{0,40}\s?/?>?(?:\s|\\[nrt]){0,64}(?:<|\\?\Z)")))
 
 
 def _pattern(source: str, before: str = "") -> MarkupPattern | None:
     """Compile a tag with optional whitespace before it; None if there is no tag."""
-    return MarkupPattern(f"{before} {source}") if source else None
+    gap = "{gap}" if before and before != "{gap}" else " "
+    return MarkupPattern(f"{before}{gap}{source}") if source else None
 
 
 def _present(patterns: Iterable[MarkupPattern | None]) -> Iterable[MarkupPattern]:
@@ -222,6 +243,7 @@ class CompiledSection:
         source: The section that was compiled.
         open, close: Its tags; None where it has none.
         syntaxes: The compiled call syntaxes, by the pattern that begins a call.
+        closings: How its closing tags begin; see `closing_words`.
         call_closings: Tags that may follow a call without ending the section.
         starts: The literals with which a call may begin in text.
         skip_finder: Finds where the rest of a broken call may end.
@@ -231,6 +253,7 @@ class CompiledSection:
     __slots__ = (
         "call_closings",
         "close",
+        "closings",
         "open",
         "patterns",
         "skip_finder",
@@ -243,6 +266,7 @@ class CompiledSection:
         self.source = source
         self.open = MarkupPattern(source.open) if source.open else None
         self.close = _pattern(source.close, "{gap}")
+        self.closings = closing_words(source)
         syntaxes = [CompiledCallSyntax(call, source) for call in source.calls]
         self.syntaxes = {syntax.open: syntax for syntax in syntaxes}
         call_starts = tuple(_call_starts(source))

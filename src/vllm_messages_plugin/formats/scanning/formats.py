@@ -28,7 +28,7 @@ GLM: Final = CallSyntax(
     arg_close="</arg_value>",
 )
 COMPACT_FUNCTION: Final = CallSyntax(
-    open="<function={name}>",
+    open="<function={tagged_name}>",
     arg_open="<parameter={key}>",
     arg_close="</parameter>",
     close="</function>",
@@ -36,7 +36,7 @@ COMPACT_FUNCTION: Final = CallSyntax(
 )
 FUNCTION: Final = replace(COMPACT_FUNCTION, lines=True)
 MINICPM: Final = CallSyntax(
-    open='<function name="{name}"{attributes}>',
+    open='<function name="{tagged_name}"{attributes}>',
     arg_open='<param name="{key}"{attributes}>',
     arg_close="</param>",
     close="</function>",
@@ -45,29 +45,29 @@ MINICPM: Final = CallSyntax(
 )
 LONGCAT: Final = CallSyntax(
     open="{name}",
-    arg_open="<longcat_arg_key>{key}</longcat_arg_key> <longcat_arg_value>",
+    arg_open="<longcat_arg_key>{key}</longcat_arg_key>{gap}<longcat_arg_value>",
     arg_close="</longcat_arg_value>",
 )
 SOLAR: Final = CallSyntax(
     open="{name}", arg_open="<|tool_arg:start|>{key}<|tool_arg:value|>", arg_close="<|tool_arg:end|>"
 )
 SOLAR_JSON: Final = CallSyntax(
-    open="<|tool_call:begin|>{id}<|tool_call:name|>{name}<|tool_call:args|>",
+    open="<|tool_call:begin|>{id}<|tool_call:name|>{tagged_name}<|tool_call:args|>",
     close="<|tool_call:end|>",
     alone=True,
 )
 HUNYUAN_4: Final = CallSyntax(
     open="<tool_call{suffix}>{name}",
-    arg_open="<arg_key{suffix}>{key}</arg_key{suffix}> <arg_value{suffix}>",
+    arg_open="<arg_key{suffix}>{key}</arg_key{suffix}>{gap}<arg_value{suffix}>",
     arg_close="</arg_value{suffix}>",
     close="</tool_call{suffix}>",
     alone=True,
 )
-HUNYUAN: Final = replace(HUNYUAN_4, open="<tool_call{suffix}>{name} <tool_sep{suffix}>")
-HUNYUAN_INSIDE: Final = replace(GLM, open="{name} <tool_sep>")
+HUNYUAN: Final = replace(HUNYUAN_4, open="<tool_call{suffix}>{name}{gap}<tool_sep{suffix}>")
+HUNYUAN_INSIDE: Final = replace(GLM, open="{name}{gap}<tool_sep>")
 HUNYUAN_JSON: Final = CallSyntax(open="<tool_call{suffix}> {", kind="object", close="</tool_call{suffix}>")
 KIMI: Final = CallSyntax(
-    open="<|tool_call_begin|> {name} <|tool_call_argument_begin|>",
+    open="<|tool_call_begin|> {tagged_name} <|tool_call_argument_begin|>",
     close="<|tool_call_end|>",
     alone=True,
     name=r"(?:functions\.)?(.+?)(?::\d+)?",
@@ -84,7 +84,7 @@ FUNCTION_GEMMA: Final = replace(GEMMA, quote="<escape>")
 def _invoke(prefix: str = "") -> CallSyntax:
     """Claude's `<invoke>` with a prefix in each tag."""
     return CallSyntax(
-        open=f'<{prefix}invoke name="{{name}}"{{attributes}}>',
+        open=f'<{prefix}invoke name="{{tagged_name}}"{{attributes}}>',
         arg_open=f'<{prefix}parameter name="{{key}}"{{attributes}}>',
         arg_close=f"</{prefix}parameter>",
         close=f"</{prefix}invoke>",

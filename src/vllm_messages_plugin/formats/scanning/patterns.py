@@ -20,6 +20,8 @@ from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenera
 FIELDS: Final[dict[str, str]] = {
     # A tool's name may be anything; an unknown one is checked against PLAIN_NAME.
     "name": r"[^\s<>\[\](){}\"'`|\uff5c,;=][^<>\[\](){}\"`|\uff5c\n]{0,199}",
+    # The same between tags of its own.
+    "tagged_name": r"[^\s<>\"`|\uff5c][^<>\"`|\uff5c\n]{0,199}",
     "identifier": r"[\w.:/@$-]{1,200}",
     "key": r"[^<>\"\n]{1,200}",
     "argument": r"[^\W\d]\w{0,100}",
@@ -34,6 +36,7 @@ PLAIN_NAME: Final = re.compile(FIELDS["identifier"])
 SPACE_LIMIT: Final = 64
 _PART: Final = re.compile(r"( |\{\w+\})")
 _PLACEHOLDERS: Final = {f"{{{field}}}": (field, re.compile(regex)) for field, regex in FIELDS.items()}
+_PLACEHOLDERS["{tagged_name}"] = ("name", re.compile(FIELDS["tagged_name"]))
 _PLACEHOLDERS[" "] = ("", re.compile(rf"\s{{0,{SPACE_LIMIT}}}"))
 
 

@@ -31,6 +31,7 @@ MISSING_COMMA: Final = "a missing comma was added"
 WRAPPED_ARGUMENTS: Final = "the arguments stood inside a single argument"
 OPEN_VALUE: Final = "a value without its closing tag was ended"
 WRONG_CLOSING_TAG: Final = "a value ended at a closing tag that is not its own"
+MISSING_END: Final = "a call without its closing tag was ended"
 ESCAPED_VALUE: Final = "one layer of escaping was removed from a value"
 DUPLICATE_KEY: Final = "an argument came twice; both were passed on in their order"
 

@@ -22,6 +22,7 @@ from vllm_messages_plugin.formats.scanning.compiled import (
     OBJECT_BODY,
     PYTHON_BODY,
     SEMICOLON,
+    TEXT_BODY,
     CompiledCallSyntax,
     CompiledSection,
 )
@@ -34,8 +35,9 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     match_first,
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
+from vllm_messages_plugin.formats.scanning.readers.broken_ends import read_mangled
 from vllm_messages_plugin.formats.scanning.readers.gemma_object import GemmaObjectReader
-from vllm_messages_plugin.formats.scanning.readers.json_call import JsonCallReader
+from vllm_messages_plugin.formats.scanning.readers.json_call import JsonCallReader, read_text_arguments
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.readers.tagged import read_tagged
@@ -46,6 +48,7 @@ BRACKETS_LIMIT = 4
 NOISE_LIMIT = 400  # characters of text between a section's opening tag and a call
 # An id that a model wrote in the place of the tool's name.
 _NAMED = CompiledCallSyntax(CallSyntax(open="{name}"), SectionSyntax(()))
+_LINE_END = re.compile(r"(?:\\[nrt])+\Z")  # two characters that a model wrote for a line end
 _CALL_ID = re.compile(r"(?:call|toolu|chatcmpl)[-_]|\d+\Z")
 
 
@@ -76,7 +79,9 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
             if section.source.noisy and (yield from _skip_noise(output, section)):
                 continue
             progress.has_call |= section.source.bare_names and _read_bare_name(output)
-            break
+            if not progress.has_call or not (yield from _read_mangled_close(output, section, progress)):
+                break
+            continue
         syntax = section.syntaxes.get(found.pattern)
         if syntax:
             if not (yield from _read_call(output, section, syntax, found, progress)):
@@ -95,6 +100,18 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
         elif not _read_punctuation(output, found, progress):
             break
     return progress
+
+
+def _read_mangled_close(
+    output: ScanOutput, section: CompiledSection, progress: SectionProgress
+) -> ReadGenerator[bool]:
+    """Read a mangled closing tag behind a call; False if there is none."""
+    ends = yield from read_mangled(output.buffer, section.closings, output.in_section)
+    if ends is None:
+        return False
+    progress.closed = ends
+    output.buffer.mark()
+    return True
 
 
 def _read_bare_name(output: ScanOutput) -> bool:
@@ -186,6 +203,8 @@ def _read_call(
         if body.pattern is FENCED_BODY:
             progress.brackets.append("```")
         return (yield from _read_object(output, syntax, name))
+    if body.pattern is TEXT_BODY:
+        return (yield from read_text_arguments(output, name))
     if body.pattern is PYTHON_BODY:
         return _may_be_python(output, syntax, name) and (yield from read_python(output, name))
     if body.pattern not in syntax.args and not _may_lack_arguments(output, syntax, name):
@@ -196,7 +215,7 @@ def _read_call(
 
 def _name_of(syntax: CompiledCallSyntax, opening: PatternMatch) -> str:
     """The tool's name without what the template writes around it."""
-    name = (opening.fields.get("name") or opening.fields["identifier"]).strip()
+    name = _LINE_END.sub("", (opening.fields.get("name") or opening.fields["identifier"]).strip())
     found = syntax.name.fullmatch(name)
     return found[found.lastindex or 0] if found else name
 

@@ -58,7 +58,7 @@ class ArgumentsWriter:
         Returns:
             The schema of the value.
         """
-        if not self.keys and self._is_foreign(key):
+        if (key == NAME or not self.keys) and self._is_foreign(key):
             self._captured, self._captured_key = [], key
             self.write = self._captured.append
             return None if key == NAME else self.node
@@ -80,8 +80,8 @@ class ArgumentsWriter:
             return
         members = self._unwrapped(captured) if key != NAME else None
         if members is None:
+            self._emit(f"{', ' if self.keys else ''}{repair.quote(key)}: {captured}")
             self.keys.add(key)
-            self._emit(f"{repair.quote(key)}: {captured}")
             return
         self._note(repair.WRAPPED_ARGUMENTS)
         self.keys.update(json.loads(f"{{{members}}}"))
@@ -90,7 +90,8 @@ class ArgumentsWriter:
     def cut(self) -> None:
         """End the output inside the value of the argument."""
         if self._captured is not None:
-            self._emit(f"{repair.quote(self._captured_key)}: {''.join(self._captured)}")
+            joint = ", " if self.keys else ""
+            self._emit(f"{joint}{repair.quote(self._captured_key)}: {''.join(self._captured)}")
 
     def may_be_next(self, key: str) -> bool:
         """True if an argument of this key, as the model wrote it, may follow: a known one not given yet."""
@@ -102,6 +103,11 @@ class ArgumentsWriter:
     def requires(self, key: str) -> bool:
         """True if the schema requires an argument of this key, as the model wrote it."""
         return self.node is not None and self._corrected(key) in self.node.required
+
+    def is_satisfied(self) -> bool:
+        """True if all arguments that the schema requires were given; all of them, if it requires none."""
+        node = self.node
+        return node is not None and (node.required or node.names) <= self.keys
 
     def _corrected(self, key: str) -> str:
         corrected = schema_key(key, self.node, self.keys)

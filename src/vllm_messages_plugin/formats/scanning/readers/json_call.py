@@ -82,7 +82,7 @@ class JsonCallReader:
         if self._syntax.source.kind == "keyed":
             self._name = key
             return (
-                char == "{"
+                char in ("{", '"')
                 and bool(PLAIN_NAME.fullmatch(key) or self._output.offers(key))
                 and (yield from self._arguments(char))
             )
@@ -253,6 +253,24 @@ class TextArguments:
         self._output.add_arguments("{")
         self._complete = not char or (yield from read_arguments(self._output, self._buffer, self._name))
         self._done = True
+
+
+def read_text_arguments(output: ScanOutput, name: str) -> ReadGenerator[bool]:
+    """Read a call's arguments from behind the opening quote of the string in which they are encoded.
+
+    Returns:
+        False, with nothing emitted, if the string encodes no object.
+    """
+    inner = TextArguments(output, name)
+    closed = yield from copy_string(output.buffer, inner.push, output.note_repair)
+    if closed:
+        inner.finish()
+    if inner.began:
+        complete = closed and inner.complete
+        if complete:
+            output.add_arguments("}")
+        output.end_call(complete)
+    return inner.began
 
 
 def read_arguments(output: ScanOutput, buffer: InputBuffer, name: str) -> ReadGenerator[bool]:

@@ -23,7 +23,12 @@ from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import PlainText, ReadGenerator, safe_end
-from vllm_messages_plugin.formats.scanning.compiled import CLOSING, CompiledCallSyntax
+from vllm_messages_plugin.formats.scanning.compiled import (
+    BROKEN_CALL_END,
+    BROKEN_SECTION_END,
+    CLOSING,
+    CompiledCallSyntax,
+)
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
@@ -34,10 +39,12 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     match_first,
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
+from vllm_messages_plugin.formats.scanning.readers.broken_ends import MangledTag, match_mangled, skip_space
 from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, text_value
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode
 
 LOOKAHEAD_LIMIT: Final = 4096  # characters behind a candidate that may settle whether a value ends there
+MENTION_STARTS: Final = " \t`'\"("  # behind one of these a tag is mentioned in text
 TAIL_LIMIT: Final = 4096  # characters of a value that are searched for the opening of a wrong closing tag
 # DeepSeek writes in an attribute whether a value is text or JSON. It decides where the schema names no type.
 _IS_STRING: Final = re.compile(r'\bstring="(true|false)"')
@@ -92,11 +99,20 @@ class _Candidate:
         place: Where the value ends.
         found: What follows it.
         wrong_tag: The name of the wrong closing tag between the two; None if there is none.
+        is_closed: The value has its own closing tag, and what is missing is the call's or the section's.
     """
 
     place: int
     found: PatternMatch
-    wrong_tag: str | None
+    wrong_tag: str | None = None
+    is_closed: bool = False
+
+    @property
+    def note(self) -> str:
+        """The repair to report."""
+        if self.is_closed:
+            return repair.MISSING_END
+        return repair.OPEN_VALUE if self.wrong_tag is None else repair.WRONG_CLOSING_TAG
 
 
 class _TaggedValue:
@@ -249,9 +265,9 @@ class _TaggedValue:
 
     def _ended_at(self, candidate: _Candidate, place: int, end: int) -> PatternMatch:
         """End the value at a candidate, which meanwhile is at `place`."""
-        is_wrong = candidate.wrong_tag is not None
-        self._add_line_ends(place, stripped=self._lines if is_wrong else 1 + self._lines)
-        self._output.note_repair(repair.WRONG_CLOSING_TAG if is_wrong else repair.OPEN_VALUE)
+        is_tagged = candidate.is_closed or candidate.wrong_tag is not None
+        self._add_line_ends(place, stripped=self._lines if is_tagged else 1 + self._lines)
+        self._output.note_repair(candidate.note)
         return PatternMatch(candidate.found.pattern, end, candidate.found.fields)
 
     def _add_line_ends(self, place: int, stripped: int) -> None:
@@ -264,6 +280,13 @@ class _TaggedValue:
         if buffer.discarded + place < self._goes_on_to:
             return NoMatch.NO
         text = buffer.text
+        own = self._syntax.arg_end.match(text, place) if self._syntax.arg_end else NoMatch.NO
+        if isinstance(own, PatternMatch):
+            closed = self._broken_end(own.end)
+            if isinstance(closed, PatternMatch):
+                return _Candidate(place, closed, is_closed=True)
+            if closed is NoMatch.PARTIAL:
+                return closed
         found = match_first(ends, text, place, buffer.ended)
         wrong_tag: str | None = None
         if found is NoMatch.NO and text.startswith(CLOSING, place):
@@ -275,6 +298,39 @@ class _TaggedValue:
             found = match_first(ends, text, tag.end(), buffer.ended)
             wrong_tag = tag[1]
         return _Candidate(place, found, wrong_tag) if isinstance(found, PatternMatch) else found
+
+    def _broken_end(self, at: int) -> PatternMatch | NoMatch:
+        """Match what ends a call whose own closing tag is missing or mangled, behind a value's closing tag.
+
+        That is a mangled tag, the next call, or the end of the output where no argument is missing.
+        """
+        buffer, syntax = self._buffer, self._syntax
+        text = buffer.text
+        place = skip_space(text, at)
+        if place == len(text):
+            is_end = buffer.ended and not buffer.cut and self._arguments.is_satisfied()
+            end = PatternMatch(BROKEN_SECTION_END, place, {}) if is_end else NoMatch.NO
+            return end if buffer.ended else NoMatch.PARTIAL
+        starts = match_first(syntax.call_starts, text, place, buffer.ended)
+        if isinstance(starts, PatternMatch):
+            offered = self._output.may_be_called(starts.fields.get("name", ""))
+            return PatternMatch(BROKEN_CALL_END, at, {}) if offered else NoMatch.NO
+        tag = match_mangled(syntax.closings, text, place, buffer.ended)
+        if not isinstance(tag, MangledTag):
+            return NoMatch.PARTIAL if NoMatch.PARTIAL in (starts, tag) else NoMatch.NO
+        if tag.ends_section is not None:
+            return PatternMatch(BROKEN_SECTION_END if tag.ends_section else BROKEN_CALL_END, tag.end, {})
+        return self._behind_other_tag(tag.end)
+
+    def _behind_other_tag(self, end: int) -> PatternMatch | NoMatch:
+        """Match the end of a call behind a tag that is like none of its own: another end must follow."""
+        buffer, syntax = self._buffer, self._syntax
+        place = skip_space(buffer.text, end)
+        if place == len(buffer.text):
+            return PatternMatch(BROKEN_SECTION_END, place, {}) if buffer.ended else NoMatch.PARTIAL
+        ends = [pattern for pattern in syntax.open_ends if pattern not in syntax.args]
+        found = match_first((*ends, *syntax.call_starts), buffer.text, place, buffer.ended)
+        return PatternMatch(BROKEN_CALL_END, end, {}) if isinstance(found, PatternMatch) else found
 
     def _is_end(self, candidate: _Candidate) -> ReadGenerator[bool]:
         """Decide whether the value ends at a candidate."""
@@ -292,9 +348,10 @@ class _TaggedValue:
         if not self._arguments.may_be_next(key):
             return False
         place = candidate.place
-        is_at_line_start = self._buffer.text[self._buffer.at : place].endswith("\n") or not self._parts
+        before = self._buffer.text[self._buffer.at : place][-1:] or "".join(self._parts[-1:])[-1:]
         has_key_tags = "</" in self._syntax.source.arg_open
-        return is_at_line_start or has_key_tags or self._arguments.requires(key) or bool(candidate.wrong_tag)
+        is_mention = bool(before) and before in MENTION_STARTS
+        return not is_mention or has_key_tags or self._arguments.requires(key) or bool(candidate.wrong_tag)
 
     def _opens(self, tag: str) -> bool:
         """True if the value opens the tag, so that a closing tag of this name is its own."""
