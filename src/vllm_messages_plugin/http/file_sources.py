@@ -11,7 +11,7 @@ from typing import Final
 
 from vllm_messages_plugin.http.ports import AppContext, Files
 from vllm_messages_plugin.media.visitor import MediaBlock, media_blocks, replace_media
-from vllm_messages_plugin.wire.blocks import Base64Source, Block, FileSource
+from vllm_messages_plugin.wire.blocks import Base64Source, Block, FileSource, ImageBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.request import RequestT
 
@@ -38,7 +38,7 @@ async def with_file_sources(request: RequestT, context: AppContext, owner: str, 
     found = (
         await asyncio.to_thread(media_blocks, request.messages) if large else media_blocks(request.messages)
     )
-    named = [media for media in found if isinstance(media.block.source, FileSource)]
+    named = [media for media in found if _is_read(media, context)]
     if not named or context.storage is None:
         return request
     sources: dict[str, Base64Source | None] = {}
@@ -51,6 +51,12 @@ async def with_file_sources(request: RequestT, context: AppContext, owner: str, 
             sources[id_] = source
     messages = await asyncio.to_thread(replace_media, request.messages, lambda media: _block(media, sources))
     return request.model_copy(update={"messages": messages})
+
+
+def _is_read(media: MediaBlock, context: AppContext) -> bool:
+    """True if a block names a file, and the model can be shown what is in it."""
+    is_shown = context.backend.traits.images or not isinstance(media.block, ImageBlockParam)
+    return is_shown and isinstance(media.block.source, FileSource)
 
 
 async def _source(media: MediaBlock, files: Files, owner: str, limit: int) -> Base64Source | None:
@@ -78,6 +84,6 @@ def _file_id(media: MediaBlock) -> str:
 
 
 def _block(media: MediaBlock, sources: Mapping[str, Base64Source | None]) -> Block:
-    if not isinstance(media.block.source, FileSource) or sources[_file_id(media)] is None:
-        return media.block
-    return media.block.model_copy(update={"source": sources[_file_id(media)]})
+    source = media.block.source
+    read = sources.get(source.file_id) if isinstance(source, FileSource) else None
+    return media.block if read is None else media.block.model_copy(update={"source": read})
