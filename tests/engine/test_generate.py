@@ -92,6 +92,7 @@ def run_of(
         prompt=PROMPT,
         sampling=Sampling(max_tokens, fields.pop("asked", max_tokens), None, None, None, stop, fields),
         single_call=False,
+        decode=lambda ids: "".join(map(chr, ids)),
         budget=limits if budget or repeats else None,
     )
 
@@ -135,6 +136,18 @@ def test_a_stop_sequence_in_arguments_does_not_end_the_reply(size: int) -> None:
 def test_the_beginning_of_a_stop_sequence_at_the_end_is_text() -> None:
     found = play(run_of(Engine("It is EN"), stop=("END",)))
     assert (text_of(found), end_of(found).reason) == ("It is EN", "stop")
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_no_token_behind_a_stop_sequence_is_counted(size: int) -> None:
+    found = play(run_of(Engine("It is END of it", size=size), stop=("END",)))
+    assert (text_of(found), end_of(found).output_tokens) == ("It is ", len("It is END"))
+
+
+@pytest.mark.parametrize("size", [2, 5, 1000])
+def test_min_tokens_holds_however_the_engine_joins_its_outputs(size: int) -> None:
+    found = play(run_of(Engine("a END b END c", size=size), stop=("END",), min_tokens=6))
+    assert text_of(found) == "a END b "
 
 
 def test_a_stop_sequence_counts_after_min_tokens() -> None:

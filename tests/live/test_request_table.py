@@ -88,15 +88,11 @@ def prompt_tokens(message: Json) -> int:
 
 
 def essence(message: Json) -> Json:
-    """A message without what differs from one reply to the next.
-
-    Of a reply that a stop sequence ended, that is also the number of tokens: the engine may be a token ahead
-    when the sequence is found.
-    """
+    """A message without what differs from one reply to the next."""
     content = [{key: value for key, value in block.items() if key != "id"} for block in message["content"]]
     used = (
         prompt_tokens(message),
-        None if message["stop_reason"] == "stop_sequence" else message["usage"]["output_tokens"],
+        message["usage"]["output_tokens"],
         message["usage"].get("output_tokens_details"),
     )
     return {key: message[key] for key in ("model", "role", "stop_reason", "stop_sequence")} | {

@@ -226,6 +226,7 @@ class EngineBackend:
                 prompt=prompt,
                 sampling=sampling,
                 single_call=conversation.choice.single,
+                decode=partial(self._tokenizer.decode, skip_special_tokens=params.skip_special_tokens),
                 has_schema=conversation.schema is not None,
                 budget=self._budget(
                     budget, prompt, params, start, request_id, constrained.grammar_after_thinking

@@ -7,13 +7,14 @@ come from the same iterator.
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine.output.grammars import strict_tools
 from vllm_messages_plugin.engine.output.parsers import OutputParser
 from vllm_messages_plugin.engine.output.stop_sequences import StopMatcher, StopSequences
 from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
 from vllm_messages_plugin.engine.output.thinking_loop import ThinkingLoopDetector
+from vllm_messages_plugin.engine.output.token_texts import Decode, token_texts
 from vllm_messages_plugin.engine.render import Prompt
 from vllm_messages_plugin.engine.request_values import check_integers
 from vllm_messages_plugin.engine.vllm import compat
@@ -105,7 +106,7 @@ class EngineRun:
     """A request that the engine runs.
 
     `budget` is None where this plugin does not limit the thinking. With `keep_token_ids` the last delta
-    carries the generated tokens.
+    carries the generated tokens. `decode` returns the text of tokens.
     """
 
     outputs: Outputs
@@ -113,6 +114,7 @@ class EngineRun:
     prompt: Prompt
     sampling: Sampling
     single_call: bool
+    decode: Decode
     has_schema: bool = False
     budget: ThinkingBudget | None = None
     keep_token_ids: bool = False
@@ -176,6 +178,14 @@ def own_constraint_refusal(error: Exception, extra: Mapping[str, Any]) -> Messag
     return invalid(str(error), "structured_outputs")
 
 
+class _TokenOutput(NamedTuple):
+    """One token of an output, with the fields of vLLM's CompletionOutput that are read here."""
+
+    text: str
+    token_ids: Sequence[int]
+    finish_reason: Any
+
+
 class _OutputReader:
     """Reads the RequestOutputs of one run."""
 
@@ -213,6 +223,22 @@ class _OutputReader:
         if not self.started:
             return self._read_first(result)
         output = result.outputs[0]
+        if self._stop is not None and len(output.token_ids) > 1:
+            return self._read_by_token(output)
+        return self._read_output(output)
+
+    def _read_by_token(self, output: Any) -> list[EngineDelta]:
+        """Read an output token by token, so that no token behind a stop sequence is counted."""
+        found: list[EngineDelta] = []
+        texts = token_texts(output.text, output.token_ids, self._run.decode)
+        for place, (text, token) in enumerate(zip(texts, output.token_ids, strict=True), 1):
+            reason = output.finish_reason if place == len(texts) else None
+            found += self._read_output(_TokenOutput(text, (token,), reason))
+            if self.ended:
+                break
+        return found
+
+    def _read_output(self, output: Any) -> list[EngineDelta]:
         if output.finish_reason is not None:
             return self._read_last(output)
         deltas = self._parse(output.text, output.token_ids, False)
