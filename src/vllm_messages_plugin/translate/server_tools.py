@@ -72,15 +72,19 @@ def _is_call(block: Block) -> bool:
 
 
 def _separated(message: MessageParam, readers: Mapping[str, ReadResult]) -> Iterator[MessageParam]:
-    """Split an assistant message behind each run of results."""
+    """Split an assistant message behind each run of results.
+
+    A result without its call before it in the message stays where it is.
+    """
     if not _has_server_call(message):
         yield message
         return
-    answered = {_result_id(block) for block in _blocks(message) if _is_result(block, readers)}
+    answered = _answered(_blocks(message), readers)
+    called: set[str] = set()
     reply: list[Block] = []
     results: list[Block] = []
     for block in _blocks(message):
-        if _is_result(block, readers):
+        if _is_result(block, readers) and _result_id(block) in called:
             results.append(_result(block, readers))
             continue
         if results:
@@ -88,9 +92,23 @@ def _separated(message: MessageParam, readers: Mapping[str, ReadResult]) -> Iter
             reply, results = [], []
         use = _use(block) if _is_call(block) and _result_type(block) in readers else None
         reply.append(use or block)
+        if use is not None:
+            called.add(use.id)
         if use is not None and use.id not in answered:
             results.append(ToolResultBlockParam(type="tool_result", tool_use_id=use.id, content=NO_RESULT))
     yield from _turns(message, reply, results)
+
+
+def _answered(blocks: Sequence[Block], readers: Mapping[str, ReadResult]) -> set[str]:
+    """The ids of the calls whose result stands behind them."""
+    called: set[str] = set()
+    answered: set[str] = set()
+    for block in blocks:
+        if _is_call(block):
+            called.add(str(_extra(block).get("id") or ""))
+        elif _is_result(block, readers) and _result_id(block) in called:
+            answered.add(_result_id(block))
+    return answered
 
 
 def _turns(message: MessageParam, reply: list[Block], results: list[Block]) -> Iterator[MessageParam]:
