@@ -8,7 +8,7 @@ signature carries is missing, and so are the template arguments that an operator
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,15 +23,10 @@ from vllm_messages_plugin.formats.probing.thinking_switches import thinking_swit
 from vllm_messages_plugin.formats.probing.traits import template_traits
 from vllm_messages_plugin.offline.places import PlacedBlock, place_blocks, place_breakpoints
 from vllm_messages_plugin.probe_process import probe_in_child
-from vllm_messages_plugin.server_tools.offer import ServerToolOffer
-from vllm_messages_plugin.server_tools.page_text import Page, UnsupportedContentError
-from vllm_messages_plugin.server_tools.search import SearchFailedError, SearchHit, SearchQuery
 from vllm_messages_plugin.translate.chat_message import ChatMessage
 from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
-from vllm_messages_plugin.translate.server_tools import with_functions, with_separate_results
 from vllm_messages_plugin.translate.thinking import DefaultThinking
-from vllm_messages_plugin.translate.tools.offered_functions import deferred_functions
 from vllm_messages_plugin.wire.request import CountTokensRequest, parse
 
 RENDER_WORK: Final = 50_000_000
@@ -81,12 +76,15 @@ def render_prompt(
         MessagesError: the server would refuse the request.
         UnrenderableError: the model has no chat template, or it refuses the conversation.
     """
+    # Not at the top: it brings an HTTP client, which takes time and which parsing does not need.
+    from vllm_messages_plugin.offline.server_tools import with_server_tools
+
     parsed = parse(json.dumps(request).encode(), CountTokensRequest)
     choice = choose_parsers(facts, probe_in_child)
     traits = template_traits(
         choice.profile, prompted=prompts_tools(choice), rendered_call_format=choice.rendered_call_format
     )
-    readable = _with_server_tools(with_compaction(parsed))
+    readable = with_server_tools(with_compaction(parsed))
     conversation = translate_request(readable, traits, lambda _signature: None, default_thinking)
     kwargs = _template_kwargs(conversation, choice, parsed.extra)
     text = _render(facts, conversation, kwargs)
@@ -97,32 +95,6 @@ def render_prompt(
         template_kwargs=kwargs,
         choice=choice,
     )
-
-
-class _NoSearch:
-    """Stands for the search service of the server that the request was meant for."""
-
-    name = "none"
-
-    async def search(self, query: SearchQuery) -> list[SearchHit]:
-        raise SearchFailedError("unavailable", f"no service is asked for {query.text!r}")
-
-
-class _NoFetcher:
-    """Stands for what fetches pages on that server."""
-
-    max_content_tokens = 0
-
-    async def fetch(self, url: str, permits: Callable[[str], bool]) -> Page:  # noqa: ARG002
-        raise UnsupportedContentError(f"{url!r} is not fetched offline")
-
-
-def _with_server_tools(request: CountTokensRequest) -> CountTokensRequest:
-    """The request with its server tools as functions, as a server that offers them all reads it."""
-    offer = ServerToolOffer(lambda text: text, lambda _sealed: None, _NoSearch(), _NoFetcher())
-    offered = offer.for_request(request, deferred_functions(request.tools or []))
-    request = with_functions(request, {place: tool.definition for place, tool in offered.items()})
-    return with_separate_results(request, offer.readers)
 
 
 def _template_kwargs(

@@ -237,7 +237,7 @@ def test_thinking_and_calls_are_the_same_streaming_and_non_streaming(
 ) -> None:
     ids = tokenizer_of().encode(OPEN if opened else FREE)
     told = streamed(make("hermes_json", reasoning=True), split(reply, size), chat(), ids)
-    if not told.content.strip():  # vLLM drops content of whitespace alone from a whole reply
+    if told.calls and not told.content.strip():  # vLLM drops whitespace alone beside calls, if not streamed
         told = replace(told, content="")
     assert told == whole(make("hermes_json", reasoning=True), reply, chat(), ids)
 
