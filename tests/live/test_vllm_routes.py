@@ -92,8 +92,6 @@ SCRIPTS = {
     ),
     "no call": Script(["A <tool_call> is", " a mark </tool_call>", " and <th"], Parsed("", MENTIONED, [])),
 }
-CUT_TAG = " <th"
-"""What the Messages routes drop at the end of a reply: the beginning of one of the model's own tags."""
 LONG_CALL = ['<tool_call>\n{"name": "read", "arguments": {"path": "/a/', "b/c" * CUT, '"}}\n</tool_call>']
 DEMANDED = ["<think>", "\nWell.\n", "</think>", CALL]
 CHOICES: dict[str, Any] = {
@@ -288,8 +286,7 @@ def test_the_messages_route_reads_the_same(answers: Any, play: str) -> None:
     reasoning = "".join(block.thinking for block in blocks if block.type == "thinking")
     text = "".join(block.text for block in blocks if block.type == "text")
     calls = [(block.name, block.input) for block in blocks if block.type == "tool_use"]
-    expected = SCRIPTS[play].parsed
-    assert Parsed(reasoning, text, calls) == expected._replace(content=expected.content.removesuffix(CUT_TAG))
+    assert Parsed(reasoning, text, calls) == SCRIPTS[play].parsed
 
 
 def test_the_messages_route_needs_no_adapter(routes: Server) -> None:

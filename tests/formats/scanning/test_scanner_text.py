@@ -172,3 +172,22 @@ def test_an_empty_feed_returns_nothing():
     assert scanner.feed("") == []
     assert scanner.feed("a") == [TextPiece("a")]
     assert scanner.finish() == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+@pytest.mark.parametrize(
+    ("text", "cut", "reply"),
+    [
+        ("x <th", False, "x <th"),
+        ("x <th", True, "x"),
+        ("x </to", False, "x </to"),
+        ("x </to", True, "x"),
+        ("x <thi", False, "x"),
+        ("x </tool_", False, "x"),
+        ("x </tool_", True, "x"),
+    ],
+)
+def test_a_short_beginning_of_a_tag_is_dropped_only_where_a_limit_cut(
+    text: str, cut: bool, reply: str, size: int
+):
+    assert scan("hermes_json", text, thinking=THINK, size=size, cut=cut).text == reply

@@ -51,9 +51,11 @@ from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
-# The beginning of a tag, long enough not to be taken for text: `</to`, `<|to`, `[TO`.
+# The beginning of a tag, long enough not to be taken for text: `</to`, `<|to`, `[TO` where a limit cut the
+# output, one character more where the model stopped by itself.
 _WORD: Final = re.compile(r"[\w.:/-]+")
-_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{2}")
+_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{3}")
+_CUT_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{2}")
 DRAFT_LIMIT: Final = 16_384  # characters behind a call in thinking that may show that the thinking goes on
 # The longest failed attempt, in characters, whose text is searched for markup again.
 RESCAN_LIMIT: Final = 512
@@ -244,7 +246,8 @@ class Scanner:
         """The position before a cut tag at the end of the output; the text's length if there is none."""
         place, _ = self._finder.find(text, at)
         fragment = text[place:]
-        if _TAG_FRAGMENT.match(fragment) and any(tag.startswith(fragment) for tag in self._own_tags):
+        pattern = _CUT_TAG_FRAGMENT if self._buffer.cut else _TAG_FRAGMENT
+        if pattern.match(fragment) and any(tag.startswith(fragment) for tag in self._own_tags):
             return place
         return len(text)
 
