@@ -65,6 +65,7 @@ def _from_other_servers() -> list[ScannerRow]:
             row["reasoning"],
             row["tools"],
             ThinkingTags(*row["thinking"]),
+            cut=row.get("cut", False),
         )
         for row in map(json.loads, lines)
     ]
@@ -164,7 +165,7 @@ _REPORTED = [
         [("set", {"x": 1})],
         tools=[SET],
     ),
-    ScannerRow("report 08: cut before the name", "hermes_json", '<tool_call> {"name', tools=[SET]),
+    ScannerRow("report 08: cut before the name", "hermes_json", '<tool_call> {"name', tools=[SET], cut=True),
     ScannerRow(
         "report 08: Mistral", "mistral", '[TOOL_CALLS]set[ARGS]{"x": 12', tools=[SET], unfinished=["set"]
     ),

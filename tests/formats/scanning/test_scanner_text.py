@@ -191,3 +191,27 @@ def test_a_short_beginning_of_a_tag_is_dropped_only_where_a_limit_cut(
     text: str, cut: bool, reply: str, size: int
 ):
     assert scan("hermes_json", text, thinking=THINK, size=size, cut=cut).text == reply
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+@pytest.mark.parametrize("format_name", ["hermes_json", "qwen_xml"])
+@pytest.mark.parametrize(
+    "text",
+    ["</tool_", "<tool_call>", "<tool_call>\n", "<tool_call>Rea", "</tool_call>", "<thi", "  <tool_call> "],
+)
+def test_a_reply_that_is_nothing_but_a_fragment_of_markup_is_never_empty(
+    format_name: str, text: str, size: int
+):
+    found = scan(format_name, text, thinking=THINK, size=size)
+    assert (found.text.strip(), found.thinking, found.calls) == (text.strip(), "", [])
+    assert scan(format_name, text, thinking=THINK, size=size, cut=True).text == ""
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_a_fragment_behind_thinking_is_text_and_one_behind_text_or_a_call_is_not(size: int):
+    behind = scan("hermes_json", "Hm.</think>\n\n<tool_call>", thinking=THINKING, size=size)
+    assert (behind.thinking, behind.text) == ("Hm.", "<tool_call>")
+    call = write_calls("hermes_json", [("Now", {})])
+    assert scan("hermes_json", f"{call}\n<tool_call>", size=size).text == ""
+    assert scan("hermes_json", "Hm. </thin", thinking=THINKING, size=size).thinking == "Hm."
+    assert scan("hermes_json", "</thin", thinking=THINKING, size=size).thinking == "</thin"

@@ -202,7 +202,7 @@ class Scanner:
                 yield
                 buffer.plain = None
         if not buffer.exhausted:
-            self._output.boundary(thinking=self._output.thinking)
+            self._drop_fragment(buffer.take(len(buffer.text)))
         self._output.finish()
 
     def _name_before(self, place: int) -> str:
@@ -250,6 +250,15 @@ class Scanner:
         if pattern.match(fragment) and any(tag.startswith(fragment) for tag in self._own_tags):
             return place
         return len(text)
+
+    def _drop_fragment(self, raw: str) -> None:
+        """Drop markup in which the output ended, unless a complete reply would be empty without it."""
+        output = self._output
+        is_empty = not output.answered and (output.at_head or not output.thinking)
+        if is_empty and not self._buffer.cut:
+            output.add_text(raw)
+        else:
+            output.boundary(thinking=output.thinking)
 
     def _read_markup(self, literal: str) -> ReadGenerator[None]:
         """Read what a literal begins or ends; if that is nothing, its first character is text."""
@@ -397,9 +406,9 @@ class Scanner:
             is_fragment: The output ended inside markup, which is dropped.
         """
         if is_fragment:
+            raw = self._buffer.marked() + self._buffer.take(len(self._buffer.text))
             self._buffer.forget()
-            self._buffer.at = len(self._buffer.text)
-            self._output.boundary(thinking=self._output.thinking)
+            self._drop_fragment(raw)
             return
         if not has_call:
             self._stray_tags.note_unread_opening()

@@ -103,6 +103,8 @@ class StrayTags:
         if self._unread_openings:
             self._unread_openings -= literal in self._section_ends
             return 0
+        if not output.answered and (yield from self._is_last(length)) and not buffer.cut:
+            return 0  # without it a complete reply would be empty
         is_own = bool(patterns) and literal in self._own
         is_dropped = is_own and (is_special_token(literal) or (yield from self._is_last(length)))
         return length if is_dropped else 0
