@@ -284,3 +284,20 @@ def test_a_cdata_or_nested_markup_is_the_values_own(format_name: str, size: int)
     for content in ("<![CDATA[ <a>&amp;</a> ]]>", "<root>\n  <parameter>x</parameter>\n</root>", "<<>></>"):
         call = ("Write", {"file_path": "/a", "content": content})
         assert scan(format_name, write_calls(format_name, [call]), size=size).complete_calls == [call]
+
+
+@both
+@each(JSON)
+@pytest.mark.parametrize(
+    ("tidy", "untidy", "note"),
+    [
+        ('"/a",', '"/a",, ,', "a comma too many was dropped"),
+        ('"file_path":', '"file_path"', "a missing colon was added"),
+    ],
+)
+def test_punctuation_too_much_or_too_little(format_name: str, tidy: str, untidy: str, note: str, size: int):
+    text = write_calls(format_name, [READ])
+    assert tidy in text
+    result, repairs = scan_with_repairs(format_name, text.replace(tidy, untidy), size)
+    assert result.complete_calls == [READ]
+    assert repairs == [f"call 0 (Read): {note}"]

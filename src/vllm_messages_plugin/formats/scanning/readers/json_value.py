@@ -246,9 +246,13 @@ class JsonReader:
         if not self._begins_key(char):
             return (yield from self._accept_missing_brace())
         key = yield from self._read_key()
-        if key is None or (yield from next_token(self._buffer)) != ":":
+        char = "" if key is None else (yield from next_token(self._buffer))
+        if key is None or char not in (":", '"'):
             return None
-        self._buffer.at += 1
+        if char == ":":
+            self._buffer.at += 1
+        else:
+            self._on_repair(repair.MISSING_COLON)
         if self._arguments and len(self._frames) == 1:
             self._node = self._arguments.begin(key)
             self._write = self._arguments.write
@@ -297,7 +301,10 @@ class JsonReader:
             self._on_repair(repair.MISSING_COMMA)
             return self._key if closing == "}" else self._item
         self._buffer.at += 1
-        if (yield from next_token(self._buffer)) == closing:
+        while (char := (yield from next_token(self._buffer))) == ",":
+            self._on_repair(repair.EXTRA_COMMA)
+            self._buffer.at += 1
+        if char == closing:
             self._on_repair(repair.TRAILING_COMMA)
         return self._key if closing == "}" else self._item
 
