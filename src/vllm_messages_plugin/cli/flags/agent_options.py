@@ -60,7 +60,7 @@ def _scheduling() -> Iterator[AgentOption]:
     yield AgentOption(
         "--scheduling-policy",
         "priority",
-        "lets short requests overtake long ones: a request's x-vllm-priority counts, the smaller goes first",
+        "lets Claude Code's short side requests and its main loop overtake its subagents, and keys differ in priority",
     )
     yield AgentOption(
         "--max-num-queued-reqs",
