@@ -381,7 +381,7 @@ def _search_backend(settings: Settings) -> "SearchBackend | None":
 
 
 def _store(settings: Settings) -> "Store | None":
-    """The store of files, batches and threads; None where it is off, lacks its packages or is set wrongly."""
+    """The store of files; None where it is off, lacks its packages or is set wrongly."""
     if settings.store == STORE_OFF or not _has_store_packages():
         return None
     from vllm_messages_plugin.store.opening import StoreOptions, data_directory, open_store
@@ -397,7 +397,7 @@ def _store(settings: Settings) -> "Store | None":
             )
         )
     except (ValueError, ImportError) as error:
-        log.error("Files, batches and threads are not served (VLLM_MESSAGES_STORE): %s", error)
+        log.error("The Files API is not served (VLLM_MESSAGES_STORE): %s", error)
         return None
 
 

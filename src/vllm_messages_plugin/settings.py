@@ -139,7 +139,7 @@ class Settings(BaseSettings):
         "",
         repr=False,
         description=(
-            "Database of files, batches and threads: empty for SQLite in the data directory, a "
+            "Database of the Files API: empty for SQLite in the data directory, a "
             "`postgresql://` URL for several replicas, or `off`. Needs the extra `store`."
         ),
     )
@@ -153,11 +153,9 @@ class Settings(BaseSettings):
     store_contents: str = Field(
         "",
         description=(
-            "fsspec URL for the bytes of files and batches, such as `s3://bucket/prefix`, which all replicas "
+            "fsspec URL for the bytes of files, such as `s3://bucket/prefix`, which all replicas "
             "must reach. Empty: the data directory."
         ),
     )
     max_file_mb: int = Field(500, ge=1, description="Largest file of the Files API in MiB.")
-    store_quota_mb: int = Field(
-        0, ge=0, description="MiB of files and batches that one API key may keep; 0: any number."
-    )
+    store_quota_mb: int = Field(0, ge=0, description="MiB of files that one API key may keep; 0: any number.")

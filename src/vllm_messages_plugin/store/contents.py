@@ -1,4 +1,4 @@
-"""The bytes of files and of batch bodies: in a directory, or at an fsspec URL such as `s3://bucket/prefix`.
+"""The bytes of files: in a directory, or at an fsspec URL such as `s3://bucket/prefix`.
 
 Bytes are written aside and appear under their key with `commit`, whole or not at all. Keys are made by the
 store; no name that a client chose becomes a path.
@@ -9,8 +9,7 @@ import hashlib
 import logging
 import os
 import secrets
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -45,14 +44,6 @@ class Contents(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove a content, if there is one of this key."""
-        ...
-
-    def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the keys of contents that were last written so many seconds ago, unfinished ones too."""
-        ...
-
-    def free_bytes(self) -> int | None:
-        """Return how many bytes are free; None where that is unknown."""
         ...
 
 
@@ -105,24 +96,6 @@ class LocalContents:
         """Remove a content."""
         (self._directory / key).unlink(missing_ok=True)
 
-    def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the keys of old contents."""
-        if not self._directory.is_dir():
-            return
-        limit = time.time() - seconds
-        for path in self._directory.iterdir():
-            try:
-                if path.stat().st_mtime < limit:
-                    yield path.name
-            except FileNotFoundError:
-                continue
-
-    def free_bytes(self) -> int | None:
-        """Return how many bytes the disk has left for this user."""
-        existing = next(path for path in (self._directory, *self._directory.parents) if path.exists())
-        found = os.statvfs(existing)
-        return found.f_bavail * found.f_frsize
-
 
 class _NewRemoteContent:
     def __init__(self, file: Any) -> None:
@@ -167,19 +140,6 @@ class RemoteContents:
         """Remove a content."""
         if self._files.exists(self._path(key)):
             self._files.rm_file(self._path(key))
-
-    def older_than(self, seconds: float) -> Iterator[str]:
-        """Yield the keys of old contents."""
-        if not self._files.exists(self._root):
-            return
-        limit = time.time() - seconds
-        for entry in self._files.ls(self._root, detail=True):
-            if self._files.modified(entry["name"]).timestamp() < limit:
-                yield entry["name"].rpartition("/")[2]
-
-    def free_bytes(self) -> int | None:
-        """Return None: object stores have no fixed size."""
-        return None
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}"
@@ -229,7 +189,7 @@ class ContentWriter:
         await self._in_thread(self._commit)
 
     async def discard(self) -> None:
-        """Remove what was written. Never fails: what stays is removed later, as an orphan."""
+        """Remove what was written. Never fails: what can't be removed is logged."""
         if self._file is None:
             return
         file, self._file = self._file, None

@@ -27,9 +27,9 @@ LOCK_SECONDS: Final = 10.0
 """How long a transaction waits for another writer of a SQLite database."""
 RETRY_SECONDS: Final = 2
 
-UNAVAILABLE: Final = "The store of files, batches and threads is not available"
-BUSY: Final = "The store of files, batches and threads is busy"
-FULL: Final = "The store of files, batches and threads is full"
+UNAVAILABLE: Final = "The store of files is not available"
+BUSY: Final = "The store of files is busy"
+FULL: Final = "The store of files is full"
 NEWER: Final = "The store was made by a newer version of the server"
 
 _FULL_TEXTS: Final = ("database or disk is full", "no space left", "disk quota exceeded", "disk full")
@@ -68,11 +68,6 @@ class Database:
         self._opened = False
         self._opening = asyncio.Lock()
         self._clock_offset = 0.0
-
-    @property
-    def exists(self) -> bool:
-        """Whether there can be anything in the store: a SQLite file that is not there holds nothing."""
-        return self.path is None or self._opened or self.path.exists()
 
     def now(self) -> float:
         """Return the time in Unix seconds, by the clock of the database, which all replicas share."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vllm_messages_plugin.store.contents import Contents, ContentWriter, read_blocks
 from vllm_messages_plugin.store.database import Database, store_error
 from vllm_messages_plugin.store.pages import page
-from vllm_messages_plugin.store.schema import batches, files
+from vllm_messages_plugin.store.schema import files
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.files import PageQuery, StoredFile, mime_type, safe_filename
 
@@ -93,7 +93,7 @@ class FileStore:
             database: Holds the rows.
             contents: Holds the bytes.
             max_bytes: The largest file.
-            quota: How many bytes one owner may keep, batches included; None for any number.
+            quota: How many bytes one owner may keep; None for any number.
         """
         self.database = database
         self.contents = contents
@@ -219,7 +219,7 @@ def corrupt(file: StoredFile) -> MessagesError:
 
 def quota_exceeded() -> MessagesError:
     """Return the error of an owner who may store no more bytes."""
-    message = "Storage quota exceeded: delete files or batches first"
+    message = "Storage quota exceeded: delete files first"
     return MessagesError("invalid_request_error", message, details=QUOTA_EXCEEDED)
 
 
@@ -233,11 +233,8 @@ async def lock_owner(connection: AsyncConnection, owner: str) -> None:
 
 
 async def bytes_of(connection: AsyncConnection, owner: str) -> int:
-    """Return how many bytes an owner keeps, in files and in the bodies of batches."""
-    total = 0
-    for table in (files, batches):
-        kept = select(func.coalesce(func.sum(table.c.size), 0)).where(
-            table.c.owner == owner, table.c.deleted_at.is_(None)
-        )
-        total += int((await connection.execute(kept)).scalar_one())
-    return total
+    """Return how many bytes an owner's files have."""
+    kept = select(func.coalesce(func.sum(files.c.size), 0)).where(
+        files.c.owner == owner, files.c.deleted_at.is_(None)
+    )
+    return int((await connection.execute(kept)).scalar_one())

@@ -60,7 +60,7 @@ def _scheduling() -> Iterator[AgentOption]:
     yield AgentOption(
         "--scheduling-policy",
         "priority",
-        "lets Claude Code's short side requests and its main loop overtake its subagents, and keys differ in priority",
+        "lets Claude Code's main loop and its short side requests overtake subagents, key by key",
     )
     yield AgentOption(
         "--max-num-queued-reqs",
