@@ -71,6 +71,21 @@ async def test_an_upload_that_is_broken_off_leaves_nothing(store: Store, tmp_pat
     assert stored_names(tmp_path / "data" / "contents") == []
 
 
+async def test_an_upload_removes_the_expired_files_of_its_owner(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = await store.files.upload("me")
+    await upload.write(b"x" * 10)
+    expired = await upload.finish("a.txt", None, 3600)
+    kept = await stored(store.files, "you")
+    now = store.database.now()
+    monkeypatch.setattr(store.database, "now", lambda: now + 4000)
+    new = await stored(store.files)
+    assert stored_names(tmp_path / "data" / "contents") == sorted([kept.id, new.id])
+    with pytest.raises(MessagesError, match="File not found"):
+        await store.files.get("me", expired.id)
+
+
 async def test_a_damaged_file_is_named(store: Store, tmp_path: Path) -> None:
     file = await stored(store.files)
     path = tmp_path / "data" / "contents" / file.id

@@ -20,6 +20,8 @@ from vllm_messages_plugin.wire.files import PageQuery, StoredFile, mime_type, sa
 log = logging.getLogger("vllm.messages.store")
 
 MiB: Final = 1 << 20
+REMOVED_AT_ONCE: Final = 100
+"""How many expired files an upload removes at most."""
 QUOTA_EXCEEDED: Final = {"error_code": "storage_quota_exceeded"}
 FILE_EXPIRED: Final = {"error_code": "file_expired"}
 
@@ -101,7 +103,8 @@ class FileStore:
         self._quota = quota
 
     async def upload(self, owner: str) -> FileUpload:
-        """Begin an upload."""
+        """Begin an upload. The owner's expired files are removed first."""
+        await self._remove_expired(owner)
         left = None
         if self._quota is not None:
             async with self.database.read() as connection:
@@ -171,13 +174,26 @@ class FileStore:
             MessagesError: 404, the owner has no such file.
         """
         file = await self.get(owner, file_id)
+        await self._remove(owner, [file.id])
+
+    async def _remove_expired(self, owner: str) -> None:
+        expired = select(files.c.id).where(
+            files.c.owner == owner, files.c.deleted_at.is_(None), files.c.expires_at <= self.database.now()
+        )
+        async with self.database.read() as connection:
+            ids = (await connection.execute(expired.limit(REMOVED_AT_ONCE))).scalars().all()
+        if ids:
+            await self._remove(owner, ids)
+
+    async def _remove(self, owner: str, ids: Sequence[str]) -> None:
         async with self.database.write() as connection:
-            row = update(files).where(files.c.id == file.id, files.c.owner == owner)
-            await connection.execute(row.values(deleted_at=self.database.now()))
-        try:
-            await asyncio.to_thread(self.contents.delete, file.id)
-        except OSError as error:
-            log.warning("The bytes of the deleted file %s can't be removed now: %s", file.id, error)
+            rows = update(files).where(files.c.id.in_(ids), files.c.owner == owner)
+            await connection.execute(rows.values(deleted_at=self.database.now()))
+        for id_ in ids:
+            try:
+                await asyncio.to_thread(self.contents.delete, id_)
+            except OSError as error:
+                log.warning("The bytes of the deleted file %s can't be removed now: %s", id_, error)
 
     async def blocks(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
         """Return an iterator over a part of a file's bytes.
