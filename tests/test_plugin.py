@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from vllm_messages_plugin import plugin
+from vllm_messages_plugin import composition, plugin
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.testing.fake_engine import FakeEngine
@@ -27,7 +27,7 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> Any:
     package.plugins, package.envs = plugins, envs  # type: ignore[attr-defined]
     for name, module in (("vllm", package), ("vllm.plugins", plugins), ("vllm.envs", envs)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.setenv(plugin.START_KEY, "x")
+    monkeypatch.setenv(composition.START_KEY, "x")
     return package
 
 
@@ -158,7 +158,7 @@ async def test_vllms_errors_are_translated_once_the_context_is_built(
     vllm: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = AppContext(FakeEngine(), Settings(), signer("test"))
-    monkeypatch.setattr(plugin, "_build_context", lambda *_: context)
+    monkeypatch.setattr(plugin, "build_context", lambda *_: context)
     app, endpoint = vllm_app(), plugin.MessagesEndpoint()
     endpoint.attach_router(app)
     app.middleware_stack = app.build_middleware_stack()
@@ -184,7 +184,7 @@ def test_the_limit_on_requests_in_flight(
     setting: int | None, vllm_limit: int | None, processes: int, expected: int
 ) -> None:
     engine = FakeEngine(max_running=8, max_in_flight=vllm_limit)
-    assert plugin.admission_limit(engine, Settings(max_queued_requests=setting), processes) == expected
+    assert composition.admission_limit(engine, Settings(max_queued_requests=setting), processes) == expected
 
 
 def test_an_unusable_keys_file_keeps_the_server_from_starting(

@@ -1,22 +1,20 @@
-"""vLLM's two entry points, both named `messages`, and the one place where the packages are joined.
+"""vLLM's two entry points, both named `messages`.
 
 `register` runs in every vLLM process (`vllm.general_plugins`). It imports nothing heavy and never raises.
 `MessagesEndpoint` (`vllm.endpoint_plugins`) puts this plugin's routes into the API server. Whatever fails in
 it is logged, and vLLM's own routes stay.
 """
 
-import asyncio
 import logging
 import os
 import secrets
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vllm_messages_plugin.composition import START_KEY, build_accounting, build_context
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.engine.vllm import shutdown
 from vllm_messages_plugin.settings import Settings
@@ -25,29 +23,14 @@ if TYPE_CHECKING:
     from starlette.middleware.cors import CORSMiddleware
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from vllm_messages_plugin.access.accounting import Accounting
     from vllm_messages_plugin.access.key_file import KeyFile
-    from vllm_messages_plugin.access.metrics import Metrics
-    from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
-    from vllm_messages_plugin.media.reader import MediaReader
-    from vllm_messages_plugin.server_tools.search import SearchBackend
-    from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
-    from vllm_messages_plugin.store.opening import Store
+    from vllm_messages_plugin.http.ports import AppContext
 
 log = logging.getLogger("vllm.messages")
 
 NAME = "messages"
 OFF = "VLLM_MESSAGES_ENABLED=0"
 KEYS = "VLLM_MESSAGES_KEYS"
-START_KEY = "_MESSAGES_START_KEY"
-"""Environment variable that carries a key, made at the start, to all processes of one server.
-
-It lacks the VLLM_ prefix because vLLM warns of every VLLM_ variable that it does not know.
-"""
-QUEUED_PER_RUNNING = 3
-"""The default bound on waiting requests, for each request that the engine runs at once."""
-STORE_OFF = "off"
-STORE_PACKAGES = ("sqlalchemy", "aiosqlite", "alembic", "asyncpg", "fsspec", "python_multipart")
 CONTEXT = "messages_context"
 """Where `http.ports.app_context` finds the context in `app.state`."""
 
@@ -88,16 +71,16 @@ def _load_messages(supported_tasks: Sequence[str] | None) -> list["MessagesEndpo
         settings = Settings()
     except Exception as error:
         log.exception("vllm-messages-plugin is not loaded")
-        _never_open(error)
+        _refuse_unguarded_start(error)
         return []
     if not settings.enabled or not _serves_a_required_task(supported_tasks):
-        _never_open(None)
+        _refuse_unguarded_start(None)
         return []
     log.info("Serving the Anthropic Messages API (vllm-messages-plugin); %s turns it off", OFF)
     return [MessagesEndpoint(settings)]
 
 
-def _never_open(cause: Exception | None) -> None:
+def _refuse_unguarded_start(cause: Exception | None) -> None:
     """Stop the server if it has a keys file that nothing would enforce.
 
     Raises:
@@ -168,11 +151,11 @@ class MessagesEndpoint:
                 self._attach(app)
             else:
                 log.info("The Messages API of vllm-messages-plugin is turned off (%s)", OFF)
-                _never_open(None)
+                _refuse_unguarded_start(None)
         except Exception as error:
             log.exception("vllm-messages-plugin can't attach to this vLLM; vLLM's own routes stay")
             self._stand_down()
-            _never_open(error)
+            _refuse_unguarded_start(error)
 
     def _attach(self, app: Any) -> None:
         from vllm_messages_plugin.access.key_file import KeyFile
@@ -202,12 +185,12 @@ class MessagesEndpoint:
         if self._app is None or self._settings is None:
             return
         try:
-            context = _build_context(engine_client, state, args, self._settings)
+            context = build_context(engine_client, state, args, self._settings)
             setattr(state, CONTEXT, replace(context, cors=_cors(self._app, args)))
         except Exception as error:
             log.exception("vllm-messages-plugin can't work with this vLLM; vLLM's own routes are back")
             self._stand_down()
-            _never_open(error)
+            _refuse_unguarded_start(error)
 
     def _stand_down(self) -> None:
         app, self._app = self._app, None
@@ -240,32 +223,8 @@ class _OuterMiddleware:
         from vllm_messages_plugin.http.errors import ErrorMiddleware
 
         access = AccessControl(self._key_file, lambda: _api_keys(self._app))
-        accounting = _accounting(context.settings, self._key_file)
+        accounting = build_accounting(context.settings, self._key_file)
         return ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
-
-
-def _accounting(settings: Settings, key_file: "KeyFile | None") -> "Accounting":
-    from vllm_messages_plugin.access.accounting import Accounting
-    from vllm_messages_plugin.access.limits import MISSING, RateLimiter
-
-    limiter = None
-    if key_file is not None:
-        try:
-            limiter = RateLimiter(settings.limits_redis)
-        except ImportError:
-            log.warning("Keys with limits will be refused: %s", MISSING)
-    return Accounting(limiter, _metrics())
-
-
-def _metrics() -> "Metrics | None":
-    """The metrics, in the registry of vLLM's /metrics; None where they can't be registered."""
-    from vllm_messages_plugin.access.metrics import Metrics
-
-    try:
-        return Metrics()
-    except (ImportError, ValueError) as error:
-        log.warning("The Messages routes have no metrics: %s", error)
-        return None
 
 
 def _limit_header_time(state: Any, settings: Settings) -> None:
@@ -286,130 +245,6 @@ def _cors(app: "ASGIApp", args: Namespace) -> "CORSMiddleware":
         allow_methods=args.allowed_methods,
         allow_headers=args.allowed_headers,
     )
-
-
-def _build_context(engine_client: Any, state: Any, args: Namespace, settings: Settings) -> "AppContext":
-    from vllm import envs
-
-    from vllm_messages_plugin.engine.backend import EngineBackend
-    from vllm_messages_plugin.http.admission import Admission
-    from vllm_messages_plugin.http.diagnostics import PromptHistory
-    from vllm_messages_plugin.http.ports import AppContext
-    from vllm_messages_plugin.http.recorder import Recorder
-    from vllm_messages_plugin.media.guard import FetchRules, MiB
-    from vllm_messages_plugin.media.reader import MediaReader
-    from vllm_messages_plugin.translate.signature import signer
-
-    backend = EngineBackend(engine_client, state, args, settings)
-    rules = FetchRules(
-        allowed_domains=backend.media_domains,
-        allow_redirects=bool(envs.VLLM_MEDIA_URL_ALLOW_REDIRECTS),
-        allow_private=settings.fetch_private,
-        max_bytes=settings.max_body_mb * MiB,
-        max_total_bytes=4 * settings.max_body_mb * MiB,
-    )
-    processes = getattr(args, "api_server_count", None) or 1
-    admission = Admission(admission_limit(backend, settings, processes))
-    stop = partial(admission.stop, asyncio.get_running_loop())
-    backend.call_on_shutdown(admission.shut_down, stop)
-    key = settings.signature_key or os.environ[START_KEY]
-    media = MediaReader(rules)
-    return AppContext(
-        backend,
-        settings,
-        signer(key),
-        media,
-        PromptHistory(complete=processes == 1),
-        admission,
-        server_tools=_server_tools(settings, key, _page_fetcher(settings, media, backend.window)),
-        recorder=Recorder(Path(settings.record)) if settings.record else None,
-        storage=_store(settings),
-        storage_advice=_store_advice(settings),
-    )
-
-
-def admission_limit(backend: "Backend", settings: Settings, processes: int) -> int:
-    """Return how many requests may be in flight in one of the server's API processes.
-
-    The setting overrides vLLM's --max-num-queued-reqs. Without either, QUEUED_PER_RUNNING requests may wait
-    for each one that the engine runs.
-    """
-    running = backend.max_running
-    if settings.max_queued_requests is not None:
-        total = running + settings.max_queued_requests
-    elif backend.max_in_flight is not None:
-        total = backend.max_in_flight
-    else:
-        total = running * (1 + QUEUED_PER_RUNNING)
-    return max(1, -(-total // processes))
-
-
-def _server_tools(settings: Settings, key: str, fetcher: "PageFetcher | None") -> "ServerTools":
-    from vllm_messages_plugin.server_tools.offer import ServerToolOffer
-    from vllm_messages_plugin.translate.signature import SEARCH_RESULT, signer
-
-    sealer = signer(key, SEARCH_RESULT)
-    return ServerToolOffer(sealer.sign, sealer.restore, _search_backend(settings), fetcher)
-
-
-def _page_fetcher(settings: Settings, media: "MediaReader", window: int) -> "PageFetcher | None":
-    """Fetches pages for the web_fetch tool, each to a quarter of the context window at most."""
-    from vllm_messages_plugin.server_tools.web_fetch import MAX_CONTENT_TOKENS, PageFetcher
-
-    if settings.fetch == "off":
-        return None
-    domains = tuple(filter(None, map(str.strip, settings.fetch_domains.split(","))))
-    log.info("The web_fetch tool fetches from %s", ", ".join(domains) or "any public address")
-    return PageFetcher(
-        media.pdfs, domains, media.rules, media.resolve, max(min(MAX_CONTENT_TOKENS, window // 4), 1)
-    )
-
-
-def _search_backend(settings: Settings) -> "SearchBackend | None":
-    """The search service of the settings; a setting that names none is logged, and the server goes on."""
-    from vllm_messages_plugin.server_tools.search_backends import http_client, search_backend
-
-    if not settings.search:
-        return None
-    try:
-        search = search_backend(settings.search, settings.search_key, http_client())
-    except ValueError as error:
-        log.error("The web_search tool is not served: %s", error)
-        return None
-    log.info("The web_search tool is served by %s", search.name)
-    return search
-
-
-def _store(settings: Settings) -> "Store | None":
-    """The store of files; None where it is off, lacks its packages or is set wrongly."""
-    if settings.store == STORE_OFF or not _has_store_packages():
-        return None
-    from vllm_messages_plugin.store.opening import StoreOptions, data_directory, open_store
-
-    try:
-        return open_store(
-            StoreOptions(
-                settings.store,
-                data_directory(settings.data),
-                settings.store_contents,
-                settings.max_file_mb,
-                settings.store_quota_mb,
-            )
-        )
-    except (ValueError, ImportError) as error:
-        log.error("The Files API is not served (VLLM_MESSAGES_STORE): %s", error)
-        return None
-
-
-def _store_advice(settings: Settings) -> str:
-    """How the operator gets a store, for the errors of a server without one."""
-    if _has_store_packages():
-        return " (VLLM_MESSAGES_STORE)" if settings.store else ""
-    return ": it needs `pip install 'vllm-messages-plugin[store]'`"
-
-
-def _has_store_packages() -> bool:
-    return all(find_spec(name) for name in STORE_PACKAGES)
 
 
 def _api_keys(app: Any) -> list[str]:
