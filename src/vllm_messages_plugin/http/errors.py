@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vllm_messages_plugin.access.accounting import Accounting
 from vllm_messages_plugin.access.request_record import RequestRecord
-from vllm_messages_plugin.http.access_control import AccessControl
+from vllm_messages_plugin.http.access_control import INVALID_KEY, AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.headers import assign_request_id
 from vllm_messages_plugin.http.records import begin_record, is_limited
@@ -30,8 +30,6 @@ from vllm_messages_plugin.wire.errors import (
     new_request_id,
 )
 from vllm_messages_plugin.wire.sse import dump
-
-UNAUTHORIZED = "invalid x-api-key"
 
 REQUEST_TIMEOUT = 408
 """Status of a body that came too slowly. The rest of it is not awaited: the connection is closed."""
@@ -92,7 +90,7 @@ def to_anthropic_error(status: int, body: bytes, method: str, path: str) -> Mess
     """
     kind = kind_of_status(status)
     if status == 401:
-        return MessagesError(kind, UNAUTHORIZED)
+        return MessagesError(kind, INVALID_KEY)
     if status == 404 and "/v1/v1/" in path:
         return MessagesError(kind, f"Not found: {method} {path}. {DOUBLED_VERSION}")
     if status == 404:

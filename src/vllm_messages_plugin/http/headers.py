@@ -1,12 +1,12 @@
 """Request ids, `anthropic-beta` values and API keys: what is read from headers or put into them."""
 
-import hashlib
 import secrets
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from fastapi import Request
 
+from vllm_messages_plugin.access.keys import digest_of
 from vllm_messages_plugin.wire.errors import new_request_id
 
 STATE_KEY = "messages_request_id"
@@ -29,11 +29,7 @@ def beta_names(request: Request) -> set[str]:
     return {beta.strip() for value in values for beta in value.split(",")}
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
-
-
 def is_one_of(key: str, valid_keys: Iterable[str]) -> bool:
     """Return whether a key is among the valid ones; each is compared in constant time."""
-    matches = [secrets.compare_digest(_digest(key), _digest(valid)) for valid in valid_keys]
+    matches = [secrets.compare_digest(digest_of(key), digest_of(valid)) for valid in valid_keys]
     return any(matches)

@@ -4,13 +4,12 @@ A named key owns by its name, so that its secret can be replaced. Of a key that 
 digest is kept. A server without keys has one owner.
 """
 
-import hashlib
 from typing import Final
 
 from fastapi import Request
 from starlette.types import Scope
 
-from vllm_messages_plugin.access.keys import Caller
+from vllm_messages_plugin.access.keys import Caller, digest_of
 
 OWNER_KEY: Final = "messages_owner"
 """Where a request's scope state holds its owner."""
@@ -27,7 +26,7 @@ def assign_owner(scope: Scope, vllm_key: str | None, caller: Caller) -> None:
     """
     owner = ANONYMOUS
     if vllm_key is not None:
-        owner = "key_" + hashlib.sha256(vllm_key.encode("utf-8", "surrogateescape")).hexdigest()
+        owner = f"key_{digest_of(vllm_key).hex()}"
     elif caller.key is not None:
         owner = f"name_{caller.name}"
     scope.setdefault("state", {})[OWNER_KEY] = owner
