@@ -1,6 +1,7 @@
 """The Files API through the SDK, stable and beta, and by hand where the SDK can't go wrong."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import anthropic
@@ -215,6 +216,28 @@ async def test_a_message_is_refused_only_over_missing_files_of_its_newest_turn(
         model="fake", max_tokens=10, messages=[*history, {"role": "user", "content": "And?"}]
     )
     assert "could not be read" in str(engine.requests[0].conversation.messages)
+
+
+async def test_a_missing_file_of_the_newest_turn_is_named_though_an_earlier_turn_has_it_too(
+    sdk: anthropic.AsyncAnthropic,
+) -> None:
+    missing = {"type": "document", "source": {"type": "file", "file_id": "file_none"}}
+    turns = [{"role": "user", "content": [missing]}, {"role": "assistant", "content": "Hm."}]
+    with pytest.raises(anthropic.NotFoundError, match=r"messages.2.content.0.document.source.file_id: File"):
+        await sdk.messages.create(
+            model="fake", max_tokens=10, messages=[*turns, {"role": "user", "content": [missing]}]
+        )
+
+
+async def test_a_model_that_sees_no_images_is_asked_for_no_image_file(
+    sdk: anthropic.AsyncAnthropic, engine: FakeEngine
+) -> None:
+    engine.traits = replace(engine.traits, images=False)
+    picture = {"type": "image", "source": {"type": "file", "file_id": "file_none"}}
+    with pytest.raises(anthropic.BadRequestError, match=r"messages.0.content.0: Could not process image"):
+        await sdk.messages.create(
+            model="fake", max_tokens=10, messages=[{"role": "user", "content": [picture]}]
+        )
 
 
 async def test_one_key_sees_nothing_of_another(engine: FakeEngine, store: Store) -> None:

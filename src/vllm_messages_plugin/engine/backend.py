@@ -1,6 +1,6 @@
 """The served model: its template traits, its names, its prompts and its replies.
 
-A `EngineBackend` is built once, when the server starts, from the state of vLLM's own routes.
+An `EngineBackend` is built once, when the server starts, from the state of vLLM's own routes.
 """
 
 import json

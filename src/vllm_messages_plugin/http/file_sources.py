@@ -43,7 +43,7 @@ async def with_file_sources(request: RequestT, context: AppContext, owner: str, 
         return request
     sources: dict[str, Base64Source | None] = {}
     left = TOTAL_FACTOR * context.settings.max_body_mb * MiB
-    for media in named:
+    for media in sorted(named, key=lambda media: not media.newest):  # whose missing files are refused
         id_ = _file_id(media)
         if id_ not in sources:
             source = await _source(media, context.storage.files, owner, min(left, left // TOTAL_FACTOR))

@@ -14,6 +14,7 @@ from vllm_messages_plugin.http.owner import owner_of
 from vllm_messages_plugin.http.ports import Files, FileUpload, app_context
 from vllm_messages_plugin.http.queries import page_query
 from vllm_messages_plugin.http.routing import MessagesRoute
+from vllm_messages_plugin.media.reader import NO_FILES
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.files import (
     LEGACY_LIST_BETA,
@@ -26,7 +27,6 @@ from vllm_messages_plugin.wire.files import (
 )
 from vllm_messages_plugin.wire.sse import dump
 
-NO_FILES: Final = "The Files API is not available on this server"
 MAX_IDS: Final = 100
 MAX_FIELD_BYTES: Final = 1024
 

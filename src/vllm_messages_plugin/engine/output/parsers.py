@@ -226,7 +226,7 @@ class VllmOutputParser:
 
 
 def report_repair(observer: Callable[[str], None] | None, repair: str) -> None:
-    """Log that a malformed call was repaired, and tell an observer if there is one."""
+    """Log that a malformed call was repaired, and pass the repair to an observer if there is one."""
     log.info("A tool call was repaired: %s", repair)
     if observer is not None:
         observer(repair)
