@@ -15,7 +15,6 @@ because more citations may come.
 The order of events is that of Anthropic's streaming documentation and of `anthropic.lib.streaming`.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -36,19 +35,13 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
     ServerToolUse,
 )
-from vllm_messages_plugin.stream.json_progress import JsonProgress
 from vllm_messages_plugin.stream.reply import ReplyContext, add_rounds, make_usage
+from vllm_messages_plugin.stream.reply_events import message_delta, message_start, stop_reason, tool_use_block
+from vllm_messages_plugin.stream.streamed_call import StreamedCall
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
 from vllm_messages_plugin.wire.events import StreamEvent
-from vllm_messages_plugin.wire.message import (
-    ContentBlock,
-    Message,
-    RefusalStopDetails,
-    StopReason,
-    ToolUseBlock,
-    Usage,
-)
+from vllm_messages_plugin.wire.message import ContentBlock, Usage
 
 
 class State(IntEnum):  # integers hash faster than other enums, and each delta looks its state up
@@ -60,49 +53,15 @@ class State(IntEnum):  # integers hash faster than other enums, and each delta l
     ENDED = auto()
 
 
+STARTED: Final = (State.BETWEEN, State.TEXT, State.THINKING, State.TOOL_USE)
+"""The states of a reply that has begun and not ended."""
+
 Buffered = EngineText | EngineThinking | CitedText | CitedTextEnd | EngineCitations
 """What waits until the open tool call is complete."""
 
 
 class IllegalDeltaOrderError(RuntimeError):
     """A delta came in a state that allows no such delta: a bug in the engine package."""
-
-
-class _StreamedCall:
-    """A tool call while its arguments arrive."""
-
-    __slots__ = ("name", "pending", "progress", "sent", "started")
-
-    def __init__(self) -> None:
-        self.started = False
-        self.name: str | None = None
-        self.progress = JsonProgress()
-        self.pending: list[str] = []
-        self.sent: list[str] = []
-
-    def add(self, piece: EngineToolCall) -> None:
-        self.name = self.name or piece.name
-        # SDKs fail on JSON text that is only whitespace, so leading whitespace is dropped.
-        arguments = piece.arguments if self.started else piece.arguments.lstrip()
-        if arguments:
-            self.started = True
-            self.pending.append(arguments)
-            self.progress.feed(arguments)
-
-    def take_pending(self) -> str:
-        text = "".join(self.pending)
-        self.pending.clear()
-        self.sent.append(text)
-        return text
-
-    def closing_text(self) -> str:
-        """Text that completes arguments which end inside a string; empty if no text can."""
-        closing = self.progress.closing_text()
-        try:
-            json.loads("".join((*self.sent, *self.pending, closing)), strict=False)
-        except ValueError:
-            return ""
-        return closing
 
 
 class Machine:
@@ -119,7 +78,7 @@ class Machine:
         self._thinking_text: list[str] = []
         self._current_call = -1  # number of the call streamed last
         self._last_call_block = -1  # number of the call that last became a block
-        self._calls: dict[int, _StreamedCall] = {}
+        self._calls: dict[int, StreamedCall] = {}
         self._buffered: deque[Buffered] = deque()
         self._block_complete = False  # the open text block gets no more text
 
@@ -148,20 +107,7 @@ class Machine:
     def _start(self, delta: PromptProcessed) -> None:
         self._prompt = delta
         self._state = State.BETWEEN
-        message: Message = {
-            "id": self._reply.message_id,
-            "type": "message",
-            "role": "assistant",
-            "model": self._reply.model,
-            "content": [],
-            "stop_reason": None,
-            "stop_sequence": None,
-            "stop_details": None,
-            "container": None,
-            "diagnostics": self._diagnostics(),
-            "usage": self._usage(0),
-        }
-        self._emitted.append({"type": "message_start", "message": message})
+        self._emitted.append(message_start(self._reply, self._usage(0)))
 
     def _open_text(self, delta: EngineText) -> None:
         if self._holds_back(delta.text):
@@ -234,7 +180,7 @@ class Machine:
     def _add_to_call(self, delta: EngineToolCall) -> None:
         call = self._calls.get(delta.call)
         if call is None:
-            call = self._calls[delta.call] = _StreamedCall()
+            call = self._calls[delta.call] = StreamedCall()
         call.add(delta)
         if self._state is State.TOOL_USE:
             self._continue_call()
@@ -257,27 +203,16 @@ class Machine:
         self._emitted.append({"type": "content_block_stop", "index": self._index})
 
     def _finish(self, delta: ReplyFinished) -> None:
-        if delta.reason == "stop" and self._has_incomplete_call():
+        if delta.reason == "stop" and any(call.incomplete for call in self._calls.values()):
             delta = replace(delta, reason="incomplete_call")
         if delta.reason == "incomplete_call":
             self._close_open_strings()
         self._flush_all()
-        reason = self._stop_reason(delta)
         self._state = State.ENDED
-        refusal: RefusalStopDetails = {"type": "refusal", "category": None, "explanation": None}
-        end: events.MessageDeltaEvent = {
-            "type": "message_delta",
-            "delta": {
-                "stop_reason": reason,
-                "stop_sequence": delta.stop_sequence if reason == "stop_sequence" else None,
-                "stop_details": refusal if reason == "refusal" else None,
-                "container": None,
-            },
-            "usage": self._final_usage(delta),
-        }
-        if self._reply.applied_edits is not None:
-            end["context_management"] = {"applied_edits": [dict(edit) for edit in self._reply.applied_edits]}
-        self._emitted.append(end)
+        reason = stop_reason(delta, self._calls.get(self._last_call_block))
+        self._emitted.append(
+            message_delta(self._reply, self._final_usage(delta), reason, delta.stop_sequence)
+        )
         self._emitted.append({"type": "message_stop"})
 
     def _fail(self, delta: ReplyFailed) -> None:
@@ -287,9 +222,6 @@ class Machine:
         self._emitted.append({"type": "error", "error": body["error"], "request_id": body["request_id"]})
 
     # Steps that several transitions share.
-
-    def _diagnostics(self) -> dict[str, Any] | None:
-        return None if self._reply.diagnostics is None else dict(self._reply.diagnostics)
 
     def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
         return make_usage(self._prompt, output_tokens, thinking_tokens, self._reply.breakpoints)
@@ -325,21 +257,9 @@ class Machine:
         self._close()
         self._current_call += 1
         self._last_call_block = self._current_call
-        self._open(self._tool_use(following.name), State.TOOL_USE)
+        self._open(tool_use_block(self._reply, following.name), State.TOOL_USE)
         self._delta({"type": "input_json_delta", "partial_json": ""})
         self._continue_call()
-
-    def _tool_use(self, name: str) -> ToolUseBlock:
-        block: ToolUseBlock = {
-            "type": "tool_use",
-            "id": self._reply.new_tool_id(),
-            "name": name,
-            "input": {},
-            "caller": {"type": "direct"},
-        }
-        if name in self._reply.members:
-            block["name"], block["toolset_name"] = self._reply.members[name]
-        return block
 
     def _continue_call(self) -> None:
         """Emit new arguments of the open call and, once it is complete, what was buffered behind it."""
@@ -378,31 +298,11 @@ class Machine:
         self._close()
         self._finishing = False
 
-    def _has_incomplete_call(self) -> bool:
-        """Whether the arguments of a named call have begun and are not complete."""
-        return any(call.name and call.started and not call.progress.complete for call in self._calls.values())
-
     def _close_open_strings(self) -> None:
         """Close a JSON string left open by a model that stopped on its own; SDKs would drop that argument."""
         for call in self._calls.values():
             if call.started and not call.progress.complete and (closing := call.closing_text()):
                 call.add(EngineToolCall(0, arguments=closing))
-
-    def _stop_reason(self, end: ReplyFinished) -> StopReason:
-        if end.reason in ("length", "incomplete_call"):
-            return "max_tokens"  # of Anthropic's reasons the one whose last tool call clients take for cut
-        if end.reason == "window":
-            return "model_context_window_exceeded"
-        if end.reason == "refusal":
-            return "refusal"
-        if end.reason == "pause":
-            return "pause_turn"
-        if end.reason == "compaction":
-            return "compaction"
-        last = self._calls.get(self._last_call_block)
-        if end.reason == "stop_sequence" and not (last is not None and last.progress.complete):
-            return "stop_sequence"
-        return "tool_use" if last is not None else "end_turn"
 
 
 TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], None]]] = {
@@ -431,22 +331,10 @@ TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], None]]] 
     (State.TOOL_USE, EngineText): Machine._buffer,
     (State.TOOL_USE, EngineThinking): Machine._buffer,
     (State.TOOL_USE, EngineToolCall): Machine._add_to_call,
-    (State.BETWEEN, ServerToolUse): Machine._send_server_tool_use,
-    (State.TEXT, ServerToolUse): Machine._send_server_tool_use,
-    (State.THINKING, ServerToolUse): Machine._send_server_tool_use,
-    (State.TOOL_USE, ServerToolUse): Machine._send_server_tool_use,
-    (State.BETWEEN, CompleteBlock): Machine._send_complete_block,
-    (State.TEXT, CompleteBlock): Machine._send_complete_block,
-    (State.THINKING, CompleteBlock): Machine._send_complete_block,
-    (State.TOOL_USE, CompleteBlock): Machine._send_complete_block,
-    (State.BETWEEN, ReplyFinished): Machine._finish,
-    (State.TEXT, ReplyFinished): Machine._finish,
-    (State.THINKING, ReplyFinished): Machine._finish,
-    (State.TOOL_USE, ReplyFinished): Machine._finish,
     (State.BEFORE, ReplyFailed): Machine._fail,
-    (State.BETWEEN, ReplyFailed): Machine._fail,
-    (State.TEXT, ReplyFailed): Machine._fail,
-    (State.THINKING, ReplyFailed): Machine._fail,
-    (State.TOOL_USE, ReplyFailed): Machine._fail,
+    **{(state, ServerToolUse): Machine._send_server_tool_use for state in STARTED},
+    **{(state, CompleteBlock): Machine._send_complete_block for state in STARTED},
+    **{(state, ReplyFinished): Machine._finish for state in STARTED},
+    **{(state, ReplyFailed): Machine._fail for state in STARTED},
 }
 """Every legal pair of state and delta. A pair that is not here raises `IllegalDeltaOrderError`."""
