@@ -4,13 +4,15 @@ import asyncio
 import gzip
 import json
 import logging
+import socket
+import time
 from typing import Any
 
 import httpx
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from vllm_messages_plugin.http.body import MIN_BYTES_PER_SECOND, BodyLimits, read_body
+from vllm_messages_plugin.http.body import MIN_BYTES_PER_SECOND, BodyLimits, arriving, read_body
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 from vllm_messages_plugin.wire.errors import MessagesError
 
@@ -90,6 +92,38 @@ async def test_a_large_body_gets_time_in_proportion_to_what_has_arrived() -> Non
     piece = b" " * MIN_BYTES_PER_SECOND
     request = request_of(piece, 0.1, piece, 0.1, b"{}")
     assert len(await read_body(request, BodyLimits(10**6, grace_seconds=0.05))) == 2 * len(piece) + 2
+
+
+async def test_a_body_that_arrived_while_the_server_stood_still_is_accepted() -> None:
+    """A stopped or starved process finds its timer due before it has read what the client sent in time."""
+    ours, clients = socket.socketpair()
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(ours, readable.set)
+
+    async def receive() -> dict[str, Any]:
+        await readable.wait()
+        return {"type": "http.request", "body": ours.recv(100), "more_body": False}
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/messages", "headers": []}
+    reading = asyncio.create_task(read_body(Request(scope, receive), BodyLimits(1000, grace_seconds=0.05)))
+    await asyncio.sleep(0.01)
+    clients.sendall(b"{}")
+    time.sleep(0.1)  # noqa: ASYNC251 - the loop is to stand still
+    try:
+        assert await reading == b"{}"
+    finally:
+        loop.remove_reader(ours)
+        ours.close()
+        clients.close()
+
+
+async def test_what_the_caller_does_with_a_chunk_is_not_the_clients_time() -> None:
+    request = request_of(b"{", b" ", b"}")
+    received = b""
+    async for chunk in arriving(request, 0.05):
+        received += chunk
+        await asyncio.sleep(0.06)
+    assert received == b"{ }"
 
 
 async def test_a_slow_body_is_awaited_where_the_limit_is_off() -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import zlib
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import Request
 
+from vllm_messages_plugin.http.wait_timer import WaitTimer
 from vllm_messages_plugin.wire.errors import MessagesError
 
 MiB = 1024 * 1024
@@ -42,32 +44,63 @@ async def read_body(request: Request, limits: BodyLimits) -> bytes:
     encoding = request.headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise _encoding_error(f"Content-Encoding '{encoding}' is not supported by this server", "unsupported")
-    try:
-        body = await _receive(request, limits)
-    except TimeoutError:
-        message = f"The request body arrived more slowly than {MIN_BYTES_PER_SECOND} bytes a second"
-        raise MessagesError("timeout_error", message, status=408) from None
+    body = await _receive(request, limits)
     return await asyncio.to_thread(_gunzip, body, limits.max_bytes) if encoding == "gzip" else body
 
 
 async def _receive(request: Request, limits: BodyLimits) -> bytes:
     chunks: list[bytes] = []
     size, limit = 0, limits.max_bytes
-    deadline = asyncio.get_running_loop().time() + limits.grace_seconds if limits.grace_seconds else None
-    async with asyncio.timeout_at(deadline) as timeout:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= limit:
-                chunks.append(chunk)
-            else:
-                chunks.clear()
-            if size > DRAIN_FACTOR * limit:
-                break
-            if deadline is not None:
-                timeout.reschedule(deadline + size / MIN_BYTES_PER_SECOND)
+    async for chunk in arriving(request, limits.grace_seconds):
+        size += len(chunk)
+        if size <= limit:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+        if size > DRAIN_FACTOR * limit:
+            break
     if size > limit:
         raise too_large(limit)
     return b"".join(chunks)
+
+
+async def arriving(request: Request, grace_seconds: float) -> AsyncIterator[bytes]:
+    """Yield the chunks of a request's body, at a minimum rate.
+
+    Only the time counts in which the server waits for the client: neither what the caller does with a chunk
+    nor a time in which the event loop stands still.
+
+    Args:
+        request: The request, whose body has not been read.
+        grace_seconds: How long the body may take at any rate; 0 for no limit on its time.
+
+    Raises:
+        MessagesError: 408, the body arrives too slowly.
+        ClientDisconnect: The client closed the connection before the body was complete.
+    """
+    stream, timer = request.stream(), WaitTimer(grace_seconds)
+    while (chunk := await _next_chunk(stream, timer if grace_seconds else None)) is not None:
+        timer.seconds += len(chunk) / MIN_BYTES_PER_SECOND
+        yield chunk
+
+
+async def _next_chunk(stream: AsyncGenerator[bytes, None], timer: WaitTimer | None) -> bytes | None:
+    """Wait for the next chunk, None at the end of the body; with a timer, until that expires."""
+    if timer is None:
+        return await anext(stream, None)
+    try:
+        async with asyncio.timeout(None) as timeout:
+            timer.start(lambda: timeout.reschedule(0))
+            return await anext(stream, None)
+    except TimeoutError:
+        raise _too_slow() from None
+    finally:
+        timer.stop()
+
+
+def _too_slow() -> MessagesError:
+    message = f"The request body arrived more slowly than {MIN_BYTES_PER_SECOND} bytes a second"
+    return MessagesError("timeout_error", message, status=408)
 
 
 def too_large(limit: int) -> MessagesError:

@@ -4,11 +4,16 @@ Uvicorn limits how long a connection may be idle between requests, but not how l
 may take; thousands of such connections exhaust the process's file descriptors. No ASGI middleware sees them,
 because no request begins. So the server's protocol class is replaced, before the server listens, by one
 with a timer, which runs while nothing or only an incomplete head has arrived on a connection.
+
+Neither this timer nor uvicorn's own for idle connections closes a connection on which a request has arrived
+while the server stood still: both read the socket once more first (see `wait_timer`).
 """
 
 import asyncio
 import logging
 from typing import Any
+
+from vllm_messages_plugin.http.wait_timer import LOOK_SECONDS, WaitTimer
 
 log = logging.getLogger("vllm.messages")
 
@@ -18,7 +23,8 @@ class _HeaderTimeout(asyncio.Protocol):
 
     header_seconds: float
     cycle: Any
-    _header_timer: asyncio.TimerHandle | None = None
+    timeout_keep_alive_task: asyncio.TimerHandle | None
+    _header_timer: WaitTimer | None = None
     _transport: Any = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -37,6 +43,11 @@ class _HeaderTimeout(asyncio.Protocol):
         self._stop_timer()
         super().connection_lost(exc)
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the idle connection, unless data arrives at once, which cancels uvicorn's timer."""
+        close = super().timeout_keep_alive_handler  # type: ignore[misc]
+        self.timeout_keep_alive_task = asyncio.get_running_loop().call_later(LOOK_SECONDS, close)
+
     def _awaits_headers(self) -> bool:
         """Whether no request is in progress; an upgrade gives the connection to another protocol."""
         if self._transport.is_closing() or self._transport.get_protocol() is not self:
@@ -45,12 +56,12 @@ class _HeaderTimeout(asyncio.Protocol):
 
     def _start_timer(self) -> None:
         if self._header_timer is None:
-            loop = asyncio.get_running_loop()
-            self._header_timer = loop.call_later(self.header_seconds, self._disconnect)
+            self._header_timer = WaitTimer(self.header_seconds)
+            self._header_timer.start(self._disconnect)
 
     def _stop_timer(self) -> None:
         if self._header_timer is not None:
-            self._header_timer.cancel()
+            self._header_timer.stop()
             self._header_timer = None
 
     def _disconnect(self) -> None:
