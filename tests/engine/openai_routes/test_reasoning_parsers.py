@@ -30,7 +30,7 @@ REPLIES = [
     (FREE, "Yes.", "", "Yes.", 0),
     (FREE, "\n\n  Yes.", "", "\n\n  Yes.", 0),
     (FREE, "<thin air> is no tag", "", "<thin air> is no tag", 0),
-    (FREE, "<thi", "", "", 0),
+    (FREE, "<thi", "", "<thi", 0),
     (FREE, "<think>\n\n</think>\n\nYes.", "", "Yes.", 0),
     (FREE, "</think>Yes.", "", "Yes.", 0),
     (FREE, "Is <think> a tag? </think>", "", "Is <think> a tag? </think>", 0),
