@@ -86,3 +86,38 @@ def test_the_next_call_is_never_part_of_a_value() -> None:
         "<tool_call>get_time\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value>\n</tool_call>"
     )
     assert calls_of("glm_xml", text, 1) == [("Bash", {"command": "ls -l"}), ("get_time", {"city": "Oslo"})]
+
+
+def read_call(path: str) -> str:
+    return write_calls("compact_xml", [("Read", {"file_path": path})])
+
+
+READ_TOOL = {
+    "name": "Read",
+    "input_schema": {"type": "object", "properties": {"file_path": TEXT}, "required": ["file_path"]},
+}
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+@pytest.mark.parametrize("path", ["</parameter>", "a</parameter>", "</parameter></parameter>"])
+def test_a_value_may_be_its_own_closing_tag(path: str, size: int) -> None:
+    scanner = Scanner(FORMATS["compact_xml"], tools=[READ_TOOL])
+    text = read_call(path)
+    pieces = [piece for at in range(0, len(text), size) for piece in scanner.feed(text[at : at + size])]
+    assert join([*pieces, *scanner.finish()]).complete_calls == [("Read", {"file_path": path})]
+
+
+def test_a_tag_that_a_limit_cut_is_not_taken_for_a_mangled_one() -> None:
+    text = read_call("a</parameter></function></tool_call>")
+    for end in range(len(text)):
+        scanner = Scanner(FORMATS["compact_xml"], tools=[READ_TOOL])
+        calls = join([*scanner.feed(text[:end]), *scanner.finish(cut=True)]).complete_calls
+        assert calls in ([], [("Read", {"file_path": "a"})]), text[:end]
+
+
+@pytest.mark.parametrize("size", [1, 10_000])
+def test_text_in_quotes_behind_a_mention_is_kept(size: int) -> None:
+    text = 'So <function=Read>" The end.'
+    scanner = Scanner(FORMATS["glm_xml"], tools=[READ_TOOL])
+    pieces = [piece for at in range(0, len(text), size) for piece in scanner.feed(text[at : at + size])]
+    assert join([*pieces, *scanner.finish()]).text == text

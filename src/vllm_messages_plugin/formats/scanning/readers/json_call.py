@@ -219,6 +219,11 @@ class TextArguments:
         return self._inner.began if self._inner else self._began
 
     @property
+    def refused(self) -> bool:
+        """True if the string encodes something that is no object."""
+        return self._inner.refused if self._inner else self._done and not self._began
+
+    @property
     def complete(self) -> bool:
         """True if the arguments were read completely."""
         return self._inner.complete if self._inner else self._complete
@@ -265,6 +270,8 @@ def read_text_arguments(output: ScanOutput, name: str) -> ReadGenerator[bool]:
     closed = yield from copy_string(output.buffer, inner.push, output.note_repair)
     if closed:
         inner.finish()
+    if inner.refused:
+        output.buffer.starved = False  # what follows the quote is text, and no beginning of an object
     if inner.began:
         complete = closed and inner.complete
         if complete:

@@ -315,7 +315,14 @@ class _TaggedValue:
         if isinstance(starts, PatternMatch):
             offered = self._output.may_be_called(starts.fields.get("name", ""))
             return PatternMatch(BROKEN_CALL_END, at, {}) if offered else NoMatch.NO
+        again = syntax.arg_end.match(text, place) if syntax.arg_end else NoMatch.NO
+        if isinstance(again, PatternMatch):
+            return NoMatch.NO  # the value's own tag twice: the first one is part of the value
+        if again is NoMatch.PARTIAL and not buffer.ended:
+            return again
         tag = match_mangled(syntax.closings, text, place, buffer.ended)
+        if isinstance(tag, MangledTag) and buffer.cut and tag.end == len(text):
+            return NoMatch.NO  # a tag that the limit cut is not known to be mangled
         if not isinstance(tag, MangledTag):
             return NoMatch.PARTIAL if NoMatch.PARTIAL in (starts, tag) else NoMatch.NO
         if tag.ends_section is not None:
