@@ -1,5 +1,6 @@
 """The Files API through the SDK, stable and beta, and by hand where the SDK can't go wrong."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -270,3 +271,18 @@ async def test_a_database_that_is_gone_harms_only_the_store(engine: FakeEngine, 
         body = {"model": "fake", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
         assert (await http.post("/v1/messages", json=body)).status_code == 200
     await store.close()
+
+
+async def test_an_upload_that_arrives_too_slowly_is_refused(engine: FakeEngine, store: Store) -> None:
+    app = app_with(engine, storage=store, slow_request_seconds=0.05)
+
+    async def form() -> AsyncIterator[bytes]:
+        yield b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nhello'
+        await asyncio.sleep(5)
+        yield b"\r\n--x--\r\n"
+
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        reply = await client.post("/v1/files", content=form(), headers=headers)
+        assert (reply.status_code, reply.json()["error"]["type"]) == (408, "timeout_error")
+        assert (await client.get("/v1/files")).json()["data"] == []

@@ -50,7 +50,7 @@ async def _receive(request: Request, upload: FileUpload) -> StoredFile:
     file: PartStart | None = None
     current: PartStart | None = None
     expires = b""
-    async for event in parts(request):
+    async for event in parts(request, app_context(request).settings.slow_request_seconds):
         if isinstance(event, PartStart):
             current = event
             if event.name == "file":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import Request
 
+from vllm_messages_plugin.http.body import arriving
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
 if TYPE_CHECKING:
@@ -106,11 +107,15 @@ class _Events:
         self.ended = True
 
 
-async def parts(request: Request) -> AsyncIterator[PartEvent]:
+async def parts(request: Request, grace_seconds: float) -> AsyncIterator[PartEvent]:
     """Yield the parts of a form as they arrive.
 
+    Args:
+        request: The request, whose body has not been read.
+        grace_seconds: How long the body may take at any rate; 0 for no limit on its time.
+
     Raises:
-        MessagesError: 400, the body is no form or ends too early.
+        MessagesError: 400, the body is no form or ends too early; 408, it arrives too slowly.
         ClientDisconnect: The client closed the connection before the body was complete.
     """
     from python_multipart.exceptions import FormParserError
@@ -123,7 +128,7 @@ async def parts(request: Request) -> AsyncIterator[PartEvent]:
     events = _Events()
     try:
         parser = MultipartParser(boundary, events.callbacks())
-        async for chunk in request.stream():
+        async for chunk in arriving(request, grace_seconds):
             parser.write(chunk)
             found, events.waiting = events.waiting, []
             for event in found:
