@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vllm_messages_plugin.formats.scanning.compiled import LiteralFinder
+from vllm_messages_plugin.formats.scanning.literal_finder import LiteralFinder
 from vllm_messages_plugin.formats.scanning.patterns import (
     SPACE_LIMIT,
     MarkupPattern,

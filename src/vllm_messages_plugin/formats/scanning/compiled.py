@@ -1,8 +1,4 @@
-"""Compiles a tool-call format: its patterns, and the search for positions where markup may start.
-
-Text between calls is searched for the literals with which markup begins. They are joined into one regular
-expression, so that ordinary text is passed at the speed of the regex engine, whatever the number of formats.
-"""
+"""Compiles a tool-call format: its patterns, and the literals by which text is searched for them."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ from functools import cache, lru_cache
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
+from vllm_messages_plugin.formats.scanning.literal_finder import LiteralFinder
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
@@ -34,93 +31,6 @@ CLOSING: Final = "</"
 # Stand for the end of a section and of a call whose closing tags are missing or mangled.
 BROKEN_SECTION_END: Final = MarkupPattern("")
 BROKEN_CALL_END: Final = MarkupPattern("")
-
-
-class LiteralFinder:
-    """Finds the first of several literals in text that arrives in pieces.
-
-    Attributes:
-        first_char: The character with which all literals begin; "" if they begin with different ones.
-        start: Matches where a literal may begin.
-        start_or_line_end: Matches there, and a line end that is the last character.
-    """
-
-    def __init__(self, literals: Iterable[str]) -> None:
-        words = sorted(set(literals) - {""}, key=len, reverse=True)
-        self._search = re.compile(_alternation(words) if words else r"(?!)")
-        self._prefixes = {word[:length] for word in words for length in range(1, len(word))}
-        self._longest = max(map(len, words), default=1)
-        first_chars = {word[0] for word in words}
-        self._first_chars = re.compile(
-            f"[{''.join(map(re.escape, first_chars))}]" if first_chars else r"(?!)"
-        )
-        # Decides by two characters on most of ordinary text.
-        self.start = re.compile(_start_of(words) if words else r"(?!)")
-        self.start_or_line_end = re.compile(rf"{self.start.pattern}|\n\Z")
-        self.first_char = first_chars.pop() if len(first_chars) == 1 else ""
-
-    def find(self, text: str, at: int) -> tuple[int, str]:
-        """Find the first literal, while more text may arrive.
-
-        Args:
-            text: The text that has arrived.
-            at: Where to start.
-
-        Returns:
-            The position up to which the text holds no literal and no beginning of one, and the literal that
-            stands there; "" if none does or it is not decided yet.
-        """
-        first = self._first_chars.search(text, at)
-        start = first and self.start.search(text, first.start())
-        if start is None:
-            return len(text), ""
-        at = start.start()
-        found = self._search.search(text, at)
-        partial = self._partial(text, at)
-        if found is None or partial < found.start():
-            return partial, ""
-        place, word = found.start(), found[0]
-        return place, "" if text[place : place + self._longest] in self._prefixes else word
-
-    def find_at_end(self, text: str, at: int) -> tuple[int, str]:
-        """Find the first literal in text that is complete."""
-        found = self._search.search(text, at)
-        return (found.start(), found[0]) if found else (len(text), "")
-
-    def _partial(self, text: str, at: int) -> int:
-        """The position of the unfinished literal at the end of the text, or the text's length."""
-        place = max(at, len(text) - self._longest + 1)
-        while first := self._first_chars.search(text, place):
-            if text[first.start() :] in self._prefixes:
-                return first.start()
-            place = first.start() + 1
-        return len(text)
-
-
-def _start_of(words: Iterable[str]) -> str:
-    """A regular expression for the first two characters of some words, of which the second may be missing."""
-    seconds: dict[str, set[str]] = {}
-    for word in words:
-        seconds.setdefault(word[0], set()).add(word[1:2])
-    written = []
-    for first, second in seconds.items():
-        after = f"(?:[{''.join(map(re.escape, sorted(second)))}]|\\Z)" if all(second) else ""
-        written.append(re.escape(first) + after)
-    return "|".join(written)
-
-
-def _alternation(words: Iterable[str]) -> str:
-    """A regular expression for the longest of some words, with what they have in common written once."""
-    branches: dict[str, list[str]] = {}
-    for word in words:
-        branches.setdefault(word[:1], []).append(word[1:])
-    written = [
-        re.escape(char) + (_alternation(rests) if any(rests) else "")
-        for char, rests in branches.items()
-        if char
-    ]
-    joined = written[0] if len(written) == 1 else f"(?:{'|'.join(written)})"
-    return f"(?:{joined})?" if "" in branches else joined
 
 
 class CompiledCallSyntax:
@@ -353,12 +263,6 @@ def section_tags() -> tuple[frozenset[str], frozenset[str]]:
 
 def _plain_tags(tags: Iterable[str]) -> frozenset[str]:
     return frozenset(tag for tag in tags if tag.startswith("<") and MarkupPattern(tag).literals == (tag,))
-
-
-@lru_cache(maxsize=64)
-def literal_finder(literals: frozenset[str]) -> LiteralFinder:
-    """Return the finder of some literals, made once: compiling it costs more than a short request."""
-    return LiteralFinder(literals)
 
 
 @lru_cache(maxsize=64)

@@ -20,9 +20,8 @@ looked at a bounded number of times, however long the reply.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.scanning.buffer import (
@@ -33,12 +32,12 @@ from vllm_messages_plugin.formats.scanning.buffer import (
 )
 from vllm_messages_plugin.formats.scanning.compiled import (
     CompiledFormat,
-    CompiledSection,
     SectionStart,
     compiled_format,
-    literal_finder,
     section_tags,
 )
+from vllm_messages_plugin.formats.scanning.fragments import Fragments
+from vllm_messages_plugin.formats.scanning.literal_finder import literal_finder
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
@@ -48,36 +47,15 @@ from vllm_messages_plugin.formats.scanning.pieces import CallEnd, CallPiece, Pie
 from vllm_messages_plugin.formats.scanning.sections import read_call_of, read_section
 from vllm_messages_plugin.formats.scanning.stray_tags import StrayTags, is_special_token
 from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
+from vllm_messages_plugin.formats.scanning.thinking_tags import Drafts, ThinkingTags
 
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
-# The beginning of a tag, long enough not to be taken for text: `</to`, `<|to`, `[TO` where a limit cut the
-# output, one character more where the model stopped by itself.
-_WORD: Final = re.compile(r"[\w.:/-]+")
-_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{3}")
-_CUT_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{2}")
-DRAFT_LIMIT: Final = 16_384  # characters behind a call in thinking that may show that the thinking goes on
 # The longest failed attempt, in characters, whose text is searched for markup again.
 RESCAN_LIMIT: Final = 512
 
 # The tag that a model writes after its reply, by the tag that ends its thinking.
 REPLY_ENDS: Final[Mapping[str, str]] = {"[BEGIN FINAL RESPONSE]": "[END FINAL RESPONSE]"}
-
-
-@dataclass(frozen=True, slots=True)
-class ThinkingTags:
-    """The tags around thinking.
-
-    Attributes:
-        open: The opening tag. "" if the model does not think; a closing tag at the start of the output or
-            behind a call is read as one all the same.
-        close: The closing tag.
-        starts_open: The prompt ends inside thinking.
-    """
-
-    open: str
-    close: str
-    starts_open: bool = False
 
 
 class Scanner:
@@ -126,8 +104,9 @@ class Scanner:
         # The closing tag of a section that text interrupted: still markup when it comes.
         self._pending_close: MarkupPattern | None = None
         thinking_tags = (thinking.open, thinking.close) if thinking else ()
-        self._own_tags = (*thinking_tags, *call_format.noise, *(call_format.markers if calls else ()))
-        self._drafts_to = 0  # the position in the output up to which calls in thinking are drafts
+        tags = (*thinking_tags, *call_format.noise, *(call_format.markers if calls else ()))
+        self._fragments = Fragments(self._output, tags)
+        self._drafts = Drafts(self._buffer, call_format.drafts, thinking.close if thinking else "")
         if thinking and thinking.starts_open:
             self._output.boundary(thinking=True)
         self._parser = self._read()
@@ -188,7 +167,7 @@ class Scanner:
             if buffer.ended and not literal:
                 place, literal = self._finder.find_at_end(buffer.text, buffer.at)
                 if not literal:
-                    place = self._before_fragment(buffer.text, buffer.at)
+                    place = self._fragments.before(find(buffer.text, buffer.at)[0])
             word = self._names_before and self._name_before(place)
             if word and (yield from self._read_name_before(word, place, literal)):
                 continue
@@ -202,7 +181,7 @@ class Scanner:
                 yield
                 buffer.plain = None
         if not buffer.exhausted:
-            self._drop_fragment(buffer.take(len(buffer.text)))
+            self._fragments.drop(buffer.take(len(buffer.text)))
         self._output.finish()
 
     def _name_before(self, place: int) -> str:
@@ -241,24 +220,6 @@ class Scanner:
             buffer.rewind()
             output.add_text(buffer.take(buffer.at + len(word)))
         return True
-
-    def _before_fragment(self, text: str, at: int) -> int:
-        """The position before a cut tag at the end of the output; the text's length if there is none."""
-        place, _ = self._finder.find(text, at)
-        fragment = text[place:]
-        pattern = _CUT_TAG_FRAGMENT if self._buffer.cut else _TAG_FRAGMENT
-        if pattern.match(fragment) and any(tag.startswith(fragment) for tag in self._own_tags):
-            return place
-        return len(text)
-
-    def _drop_fragment(self, raw: str) -> None:
-        """Drop markup in which the output ended, unless a complete reply would be empty without it."""
-        output = self._output
-        is_empty = not output.answered and (output.at_head or not output.thinking)
-        if is_empty and not self._buffer.cut:
-            output.add_text(raw)
-        else:
-            output.boundary(thinking=output.thinking)
 
     def _read_markup(self, literal: str) -> ReadGenerator[None]:
         """Read what a literal begins or ends; if that is nothing, its first character is text."""
@@ -335,35 +296,11 @@ class Scanner:
         Bare (untagged) calls are not read inside thinking. A bare call in another model's format must also
         be the first thing on its line.
         """
-        if self._output.thinking and (trigger.bare or (yield from self._is_draft(trigger.section))):
+        if self._output.thinking and (trigger.bare or (yield from self._drafts.contain(trigger.section))):
             return False
         if trigger.section.source.noisy and self._output.last_char == "`":
             return False
         return not trigger.bare or self._output.line_start or not trigger.section.source.foreign
-
-    def _is_draft(self, section: CompiledSection) -> ReadGenerator[bool]:
-        """True if the thinking goes on behind the call that may start here: text follows it, then the end."""
-        tags, buffer, drafts = self._thinking, self._buffer, self._format.drafts
-        if tags is None or drafts == "never":
-            return False
-        searched = buffer.position
-        while buffer.position >= self._drafts_to:
-            place = buffer.text.find(tags.close, max(buffer.at, searched - buffer.discarded))
-            if place >= 0:
-                close = section.source.close
-                if close and buffer.text[buffer.at : place].rstrip().endswith(close):
-                    return False
-                self._drafts_to = buffer.discarded + place
-            elif len(buffer.text) - buffer.at > DRAFT_LIMIT:
-                if drafts == "closed":
-                    return False
-                self._drafts_to = buffer.position + DRAFT_LIMIT
-            elif buffer.ended:
-                return False
-            else:
-                searched = buffer.discarded + max(buffer.at, len(buffer.text) - len(tags.close))
-                yield
-        return True
 
     def _try_section(self, trigger: SectionStart, *, keep_mark: bool = False) -> ReadGenerator[None]:
         """Try to read calls; what is part of none is read again as text, from the bookmark on."""
@@ -373,7 +310,7 @@ class Scanner:
         output.attempt, output.in_section = buffer.position, not trigger.alone
         opening = () if trigger.alone or trigger.section.open is None else (trigger.section.open,)
         if opening and (yield from expect(buffer, opening)) is None:
-            self._undo(has_call=False, is_fragment=self._is_fragment(trigger, has_call=False))
+            self._undo(has_call=False, is_fragment=self._fragments.ends_in(trigger.section, has_call=False))
             return
         progress = yield from read_section(output, trigger.section)
         output.forget_repairs()
@@ -381,22 +318,7 @@ class Scanner:
         if progress.closed:
             buffer.forget()
         else:
-            self._undo(progress.has_call, self._is_fragment(trigger, progress.has_call))
-
-    def _is_fragment(self, trigger: SectionStart, has_call: bool) -> bool:
-        """True if the output ended inside the markup of a call: what is left is no text."""
-        buffer, source = self._buffer, trigger.section.source
-        if has_call and self._output.is_broken:
-            return buffer.ended
-        if not buffer.ended or not buffer.starved or source.foreign or not source.open:
-            return False
-        rest = buffer.text[buffer.at :].strip()
-        is_tag = any(tag.startswith(rest) or rest.startswith(tag) for tag in self._own_tags if tag)
-        if not rest:  # commas and brackets alone may be text, and so may words behind a call
-            raw = buffer.marked().strip(" \n\t,;[]`")
-            word = _WORD.match(raw) if has_call else None
-            return self._output.begins_name(word[0]) if word else bool(raw)
-        return is_tag or self._output.begins_name(rest)
+            self._undo(progress.has_call, self._fragments.ends_in(trigger.section, progress.has_call))
 
     def _undo(self, has_call: bool, is_fragment: bool = False) -> None:
         """Return what was read since the last call to the search for text and markup.
@@ -408,7 +330,7 @@ class Scanner:
         if is_fragment:
             raw = self._buffer.marked() + self._buffer.take(len(self._buffer.text))
             self._buffer.forget()
-            self._drop_fragment(raw)
+            self._fragments.drop(raw)
             return
         if not has_call:
             self._stray_tags.note_unread_opening()

@@ -10,12 +10,8 @@ from hypothesis import strategies as st
 from formats.whole_scan import completed
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, run
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
-from vllm_messages_plugin.formats.scanning.readers.json_value import (
-    JsonReader,
-    coerce_text,
-    convert_json,
-    ignore_repair,
-)
+from vllm_messages_plugin.formats.scanning.readers.json_string import ignore_repair
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, coerce_text, convert_json
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode
 
 json_values = st.recursive(

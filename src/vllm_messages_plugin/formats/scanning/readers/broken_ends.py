@@ -12,8 +12,16 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
-from vllm_messages_plugin.formats.scanning.patterns import NoMatch
+from vllm_messages_plugin.formats.scanning.compiled import (
+    BROKEN_CALL_END,
+    BROKEN_SECTION_END,
+    CompiledCallSyntax,
+)
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import NoMatch, PatternMatch, match_first
+from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 
 _SPACE: Final = re.compile(r"\s{0,64}")
 _CLOSING_TAG: Final = re.compile(r"</(?:\uff5c\w{1,20}\uff5c )?[^<>\s/]{0,40} ?/?>?")
@@ -31,6 +39,30 @@ class MangledTag:
 
     end: int
     ends_section: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ValueEnd:
+    """A place where a value may end although a closing tag is missing or wrong.
+
+    Attributes:
+        place: Where the value ends.
+        found: What follows it.
+        wrong_tag: The name of the wrong closing tag between the two; None if there is none.
+        is_closed: The value has its own closing tag, and what is missing is the call's or the section's.
+    """
+
+    place: int
+    found: PatternMatch
+    wrong_tag: str | None = None
+    is_closed: bool = False
+
+    @property
+    def note(self) -> str:
+        """The repair to report."""
+        if self.is_closed:
+            return repair.MISSING_END
+        return repair.OPEN_VALUE if self.wrong_tag is None else repair.WRONG_CLOSING_TAG
 
 
 def skip_space(text: str, at: int) -> int:
@@ -85,3 +117,52 @@ def read_mangled(
         if found is NoMatch.NO:
             return None
         yield
+
+
+def match_broken_end(
+    output: ScanOutput, syntax: CompiledCallSyntax, arguments: ArgumentsWriter, at: int
+) -> PatternMatch | NoMatch:
+    """Match what ends a call whose own closing tag is missing or mangled, behind a value's closing tag.
+
+    That is a mangled tag, the next call, or the end of the output where no argument is missing.
+
+    Args:
+        output: The output, with the input.
+        syntax: The syntax of the call.
+        arguments: The arguments that were read.
+        at: The position behind the value's closing tag.
+    """
+    buffer = output.buffer
+    text, ended = buffer.text, buffer.ended
+    place = skip_space(text, at)
+    if place == len(text):
+        is_end = ended and not buffer.cut and arguments.is_satisfied()
+        end = PatternMatch(BROKEN_SECTION_END, place, {}) if is_end else NoMatch.NO
+        return end if ended else NoMatch.PARTIAL
+    starts = match_first(syntax.call_starts, text, place, ended)
+    if isinstance(starts, PatternMatch):
+        offered = output.may_be_called(starts.fields.get("name", ""))
+        return PatternMatch(BROKEN_CALL_END, at, {}) if offered else NoMatch.NO
+    again = syntax.arg_end.match(text, place) if syntax.arg_end else NoMatch.NO
+    if isinstance(again, PatternMatch):
+        return NoMatch.NO  # the value's own tag twice: the first one is part of the value
+    if again is NoMatch.PARTIAL and not ended:
+        return again
+    tag = match_mangled(syntax.closings, text, place, ended)
+    if isinstance(tag, MangledTag) and buffer.cut and tag.end == len(text):
+        return NoMatch.NO  # a tag that the limit cut is not known to be mangled
+    if not isinstance(tag, MangledTag):
+        return NoMatch.PARTIAL if NoMatch.PARTIAL in (starts, tag) else NoMatch.NO
+    if tag.ends_section is not None:
+        return PatternMatch(BROKEN_SECTION_END if tag.ends_section else BROKEN_CALL_END, tag.end, {})
+    return _behind_other_tag(buffer, syntax, tag.end)
+
+
+def _behind_other_tag(buffer: InputBuffer, syntax: CompiledCallSyntax, end: int) -> PatternMatch | NoMatch:
+    """Match the end of a call behind a tag that is like none of its own: another end must follow."""
+    place = skip_space(buffer.text, end)
+    if place == len(buffer.text):
+        return PatternMatch(BROKEN_SECTION_END, place, {}) if buffer.ended else NoMatch.PARTIAL
+    ends = [pattern for pattern in syntax.open_ends if pattern not in syntax.args]
+    found = match_first((*ends, *syntax.call_starts), buffer.text, place, buffer.ended)
+    return PatternMatch(BROKEN_CALL_END, end, {}) if isinstance(found, PatternMatch) else found

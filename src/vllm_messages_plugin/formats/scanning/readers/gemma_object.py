@@ -13,7 +13,8 @@ from typing import Final
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, safe_end
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, NoMatch, PatternMatch, match_first
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, Write
+from vllm_messages_plugin.formats.scanning.readers.json_string import Write
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.values import string_value
 
 _KEY: Final = re.compile(r"[^\s:,{}\[\]\"'<][^:,{}\[\]\"<\n]{0,199}")

@@ -16,7 +16,8 @@ from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import PLAIN_NAME, looking_at
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, copy_string, read_string
+from vllm_messages_plugin.formats.scanning.readers.json_string import copy_string, read_string
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 
 NAME_KEYS: Final = ("name", "tool_name", "function")
 ARGUMENT_KEYS: Final = ("arguments", "parameters")

@@ -17,7 +17,6 @@ Each character is matched by one regular expression in one state, so the work is
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -26,12 +25,19 @@ from typing import Final, Protocol
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import (
     InputBuffer,
-    PlainText,
     ReadGenerator,
     next_token,
     run,
 )
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, looking_at
+from vllm_messages_plugin.formats.scanning.readers.json_string import (
+    Write,
+    copy_string,
+    ignore_repair,
+    read_string,
+    unescape,
+)
+from vllm_messages_plugin.formats.scanning.readers.python_literal import json_of_literal
 from vllm_messages_plugin.formats.scanning.schema import (
     ANY,
     SchemaNode,
@@ -41,111 +47,10 @@ from vllm_messages_plugin.formats.scanning.schema import (
     schema_key,
 )
 
-Write = Callable[[str], None]
 State = Callable[[], ReadGenerator[object]]  # returns the next State, or None at the end
 
 SCALAR_LIMIT: Final = 400
-LITERAL_LIMIT: Final = 65_536  # characters of a Python literal, which is parsed in one go
-ESCAPED_LIMIT: Final = 8192  # characters of a string whose quotes are escaped
-_ESCAPED_STRING: Final = re.compile(r'\\"((?:[^"\\]|\\\\(?:\\"|[^"]))*)\\"')
-_PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]+')
-_NOT_PLAIN: Final = re.compile(r'["\\\x00-\x1f]')
 _TOKEN: Final = re.compile(rf"[^\s,:\"\[\]{{}}<]{{1,{SCALAR_LIMIT}}}")
-
-
-def ignore_repair(_: str) -> None:
-    """Ignore repair notes."""
-
-
-def copy_string(buffer: InputBuffer, write: Write, on_repair: Write) -> ReadGenerator[bool]:
-    """Copy the inside of a JSON string, repaired where it is not valid, and read its closing quote.
-
-    Args:
-        buffer: The input, behind the opening quote.
-        write: Receives the inside of the string, in pieces that hold complete escapes.
-        on_repair: Receives the name of each repair.
-
-    Returns:
-        False if the output ends before the closing quote.
-    """
-    while True:
-        text, at = buffer.text, buffer.at
-        plain = _PLAIN.match(text, at)
-        if plain:
-            write(plain[0])
-            buffer.at = at = plain.end()
-        if at == len(text):
-            if buffer.ended:
-                buffer.starved = True
-                return False
-            buffer.plain = PlainText(_NOT_PLAIN, write)
-            yield
-            buffer.plain = None
-        elif text[at] == '"':
-            buffer.at += 1
-            return True
-        elif text[at] != "\\":
-            on_repair(repair.CONTROL_CHARACTER)
-            write(repair.escaped(buffer.take(at + 1)))
-        elif not _copy_escape(buffer, write, on_repair):
-            if buffer.ended:
-                buffer.starved = True
-                return False
-            yield
-
-
-def _copy_escape(buffer: InputBuffer, write: Write, on_repair: Write) -> bool:
-    """Copy an escape; False if its end has not arrived."""
-    escape = repair.ESCAPE.match(buffer.text, buffer.at)
-    if escape:
-        write(escape[0])
-        buffer.at = escape.end()
-        return True
-    if repair.PARTIAL_ESCAPE.match(buffer.text, buffer.at):
-        return False
-    on_repair(repair.BAD_ESCAPE)
-    replacement, length = repair.repair_escape(buffer.text, buffer.at)
-    write(replacement)
-    buffer.at += length
-    return True
-
-
-def read_string(buffer: InputBuffer, on_repair: Write) -> ReadGenerator[str | None]:
-    """Read a complete string, also one whose quotes are escaped once too often.
-
-    Args:
-        buffer: The input, at the opening quote or at the backslash before it.
-        on_repair: Receives the name of each repair.
-
-    Returns:
-        The text of the string; None if it is broken or cut.
-    """
-    if not buffer.text.startswith("\\", buffer.at):
-        buffer.at += 1
-        parts: list[str] = []
-        if not (yield from copy_string(buffer, parts.append, on_repair)):
-            return None
-        text: str = json.loads(f'"{"".join(parts)}"')
-        return text
-    while True:
-        found = _ESCAPED_STRING.match(buffer.text, buffer.at)
-        if found:
-            buffer.at = found.end()
-            on_repair(repair.ESCAPED_VALUE)
-            return _unescape(_unescape(found[1]) or "")
-        if buffer.ended or len(buffer.text) - buffer.at > ESCAPED_LIMIT:
-            buffer.starved = buffer.starved or buffer.ended
-            return None
-        yield
-
-
-def _unescape(inside: str) -> str | None:
-    """Read the inside of a JSON string; None if it is none."""
-    try:
-        text: str = json.loads(f'"{inside}"', strict=False)
-    except ValueError:
-        return None
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 class Members(Protocol):
@@ -405,7 +310,7 @@ def coerce_text(text: str, node: SchemaNode | None, on_repair: Write = ignore_re
     if found is None:
         found, repairs = convert_python_literal(text, node), [repair.PYTHON_LITERAL]
     if found is None and "\\" in text:
-        unescaped = _unescape(text)
+        unescaped = unescape(text)
         found = convert_json(unescaped, node)[0] if unescaped is not None else None
         repairs = [repair.ESCAPED_VALUE]
     if found is not None:
@@ -426,21 +331,7 @@ def convert_json(text: str, node: SchemaNode | None) -> tuple[str | None, list[s
     return ("".join(parts) if complete and not buffer.text[buffer.at :].strip() else None), repairs
 
 
-def _listed_set(value: object) -> list[object]:
-    """A Python set as a list, in the order in which sets are written: JSON has no sets."""
-    if not isinstance(value, set):
-        raise TypeError(f"{type(value).__name__} has no form in JSON")
-    return sorted(value, key=repr)
-
-
 def convert_python_literal(text: str, node: SchemaNode | None) -> str | None:
     """Return a Python list or dict as JSON in the schema's types; None if the text is none."""
-    if len(text) > LITERAL_LIMIT:
-        return None
-    try:
-        value = ast.literal_eval(text)
-        written = json.dumps(value, ensure_ascii=False, allow_nan=False, default=_listed_set)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
-        return None
-    paired = written.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return convert_json(paired, node)[0]
+    written = json_of_literal(text)
+    return None if written is None else convert_json(written, node)[0]

@@ -21,11 +21,8 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     match_first,
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
-from vllm_messages_plugin.formats.scanning.readers.json_value import (
-    Write,
-    convert_json,
-    convert_python_literal,
-)
+from vllm_messages_plugin.formats.scanning.readers.json_string import Write
+from vllm_messages_plugin.formats.scanning.readers.json_value import convert_json, convert_python_literal
 from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, string_value
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode, coerce_literal
 

@@ -17,15 +17,10 @@ part of the text is searched twice, so the work stays linear and the delay bound
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import PlainText, ReadGenerator, safe_end
 from vllm_messages_plugin.formats.scanning.compiled import (
-    BROKEN_CALL_END,
-    BROKEN_SECTION_END,
     CLOSING,
     CompiledCallSyntax,
 )
@@ -39,16 +34,12 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     match_first,
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
-from vllm_messages_plugin.formats.scanning.readers.broken_ends import MangledTag, match_mangled, skip_space
-from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, text_value
-from vllm_messages_plugin.formats.scanning.schema import SchemaNode
+from vllm_messages_plugin.formats.scanning.readers.broken_ends import ValueEnd, match_broken_end
+from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, text_value, typed_by_attribute
 
 LOOKAHEAD_LIMIT: Final = 4096  # characters behind a candidate that may settle whether a value ends there
 MENTION_STARTS: Final = " \t`'\"("  # behind one of these a tag is mentioned in text
 TAIL_LIMIT: Final = 4096  # characters of a value that are searched for the opening of a wrong closing tag
-# DeepSeek writes in an attribute whether a value is text or JSON. It decides where the schema names no type.
-_IS_STRING: Final = re.compile(r'\bstring="(true|false)"')
-_UNTYPED: Final = SchemaNode({}, {})
 _CDATA: Final = MarkupPattern(" <![CDATA[")
 _CDATA_END: Final = "]]>"
 _WRONG_TAG: Final = re.compile(r"</([^<>\s/]{0,40})\s?/?>?\s{0,64}")
@@ -74,7 +65,7 @@ def read_tagged(
     found: PatternMatch | None = first
     while found and found.pattern in syntax.args:
         node = arguments.begin(found.fields["key"].strip())
-        value = text_value(arguments.write, _typed_by_attribute(node, found.fields), output.note_repair)
+        value = text_value(arguments.write, typed_by_attribute(node, found.fields), output.note_repair)
         found = yield from _TaggedValue(output, syntax, arguments, value).read()
         if found:
             arguments.end()
@@ -82,37 +73,6 @@ def read_tagged(
         output.add_arguments("}")
     output.end_call(complete=found is not None)
     return found is not None and found.pattern in syntax.section_ends
-
-
-def _typed_by_attribute(node: SchemaNode | None, fields: Mapping[str, str]) -> SchemaNode | None:
-    kind = _IS_STRING.search(fields.get("attributes", ""))
-    if kind and (node is None or node.types is None):
-        return _UNTYPED if kind[1] == "false" else None
-    return node
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A place where a value may end without its closing tag.
-
-    Attributes:
-        place: Where the value ends.
-        found: What follows it.
-        wrong_tag: The name of the wrong closing tag between the two; None if there is none.
-        is_closed: The value has its own closing tag, and what is missing is the call's or the section's.
-    """
-
-    place: int
-    found: PatternMatch
-    wrong_tag: str | None = None
-    is_closed: bool = False
-
-    @property
-    def note(self) -> str:
-        """The repair to report."""
-        if self.is_closed:
-            return repair.MISSING_END
-        return repair.OPEN_VALUE if self.wrong_tag is None else repair.WRONG_CLOSING_TAG
 
 
 class _TaggedValue:
@@ -236,14 +196,14 @@ class _TaggedValue:
         buffer = self._buffer
         while True:
             place = buffer.at + distance
-            found: PatternMatch | _Candidate | NoMatch
+            found: PatternMatch | ValueEnd | NoMatch
             found = match_first(self._syntax.value_ends, buffer.text, place, buffer.ended)
             if isinstance(found, PatternMatch):
                 self._add_line_ends(place, stripped=self._lines)
                 return found
             if found is NoMatch.NO:
                 found = self._candidate(place)
-            if isinstance(found, _Candidate):
+            if isinstance(found, ValueEnd):
                 distance = found.place - buffer.at
                 length = found.found.end - found.place
                 if (yield from self._is_end(found)):
@@ -263,7 +223,7 @@ class _TaggedValue:
         else:
             self._add(self._buffer.take(place + 1))
 
-    def _ended_at(self, candidate: _Candidate, place: int, end: int) -> PatternMatch:
+    def _ended_at(self, candidate: ValueEnd, place: int, end: int) -> PatternMatch:
         """End the value at a candidate, which meanwhile is at `place`."""
         is_tagged = candidate.is_closed or candidate.wrong_tag is not None
         self._add_line_ends(place, stripped=self._lines if is_tagged else 1 + self._lines)
@@ -274,7 +234,7 @@ class _TaggedValue:
         """Add the line ends before a tag at `place` to the value, except those that belong to the tag."""
         self._add(self._buffer.take(max(self._buffer.at, place - stripped)))
 
-    def _candidate(self, place: int) -> _Candidate | NoMatch:
+    def _candidate(self, place: int) -> ValueEnd | NoMatch:
         """Look for a place where the value may end without its closing tag."""
         buffer, ends = self._buffer, self._syntax.open_ends
         if buffer.discarded + place < self._goes_on_to:
@@ -282,9 +242,9 @@ class _TaggedValue:
         text = buffer.text
         own = self._syntax.arg_end.match(text, place) if self._syntax.arg_end else NoMatch.NO
         if isinstance(own, PatternMatch):
-            closed = self._broken_end(own.end)
+            closed = match_broken_end(self._output, self._syntax, self._arguments, own.end)
             if isinstance(closed, PatternMatch):
-                return _Candidate(place, closed, is_closed=True)
+                return ValueEnd(place, closed, is_closed=True)
             if closed is NoMatch.PARTIAL:
                 return closed
         found = match_first(ends, text, place, buffer.ended)
@@ -297,49 +257,9 @@ class _TaggedValue:
                 return NoMatch.PARTIAL
             found = match_first(ends, text, tag.end(), buffer.ended)
             wrong_tag = tag[1]
-        return _Candidate(place, found, wrong_tag) if isinstance(found, PatternMatch) else found
+        return ValueEnd(place, found, wrong_tag) if isinstance(found, PatternMatch) else found
 
-    def _broken_end(self, at: int) -> PatternMatch | NoMatch:
-        """Match what ends a call whose own closing tag is missing or mangled, behind a value's closing tag.
-
-        That is a mangled tag, the next call, or the end of the output where no argument is missing.
-        """
-        buffer, syntax = self._buffer, self._syntax
-        text = buffer.text
-        place = skip_space(text, at)
-        if place == len(text):
-            is_end = buffer.ended and not buffer.cut and self._arguments.is_satisfied()
-            end = PatternMatch(BROKEN_SECTION_END, place, {}) if is_end else NoMatch.NO
-            return end if buffer.ended else NoMatch.PARTIAL
-        starts = match_first(syntax.call_starts, text, place, buffer.ended)
-        if isinstance(starts, PatternMatch):
-            offered = self._output.may_be_called(starts.fields.get("name", ""))
-            return PatternMatch(BROKEN_CALL_END, at, {}) if offered else NoMatch.NO
-        again = syntax.arg_end.match(text, place) if syntax.arg_end else NoMatch.NO
-        if isinstance(again, PatternMatch):
-            return NoMatch.NO  # the value's own tag twice: the first one is part of the value
-        if again is NoMatch.PARTIAL and not buffer.ended:
-            return again
-        tag = match_mangled(syntax.closings, text, place, buffer.ended)
-        if isinstance(tag, MangledTag) and buffer.cut and tag.end == len(text):
-            return NoMatch.NO  # a tag that the limit cut is not known to be mangled
-        if not isinstance(tag, MangledTag):
-            return NoMatch.PARTIAL if NoMatch.PARTIAL in (starts, tag) else NoMatch.NO
-        if tag.ends_section is not None:
-            return PatternMatch(BROKEN_SECTION_END if tag.ends_section else BROKEN_CALL_END, tag.end, {})
-        return self._behind_other_tag(tag.end)
-
-    def _behind_other_tag(self, end: int) -> PatternMatch | NoMatch:
-        """Match the end of a call behind a tag that is like none of its own: another end must follow."""
-        buffer, syntax = self._buffer, self._syntax
-        place = skip_space(buffer.text, end)
-        if place == len(buffer.text):
-            return PatternMatch(BROKEN_SECTION_END, place, {}) if buffer.ended else NoMatch.PARTIAL
-        ends = [pattern for pattern in syntax.open_ends if pattern not in syntax.args]
-        found = match_first((*ends, *syntax.call_starts), buffer.text, place, buffer.ended)
-        return PatternMatch(BROKEN_CALL_END, end, {}) if isinstance(found, PatternMatch) else found
-
-    def _is_end(self, candidate: _Candidate) -> ReadGenerator[bool]:
+    def _is_end(self, candidate: ValueEnd) -> ReadGenerator[bool]:
         """Decide whether the value ends at a candidate."""
         key = candidate.found.fields.get("key", "").strip()
         if key and not self._may_be_next(candidate, key):
@@ -350,7 +270,7 @@ class _TaggedValue:
             return True
         return (yield from self._look_ahead(candidate, key))
 
-    def _may_be_next(self, candidate: _Candidate, key: str) -> bool:
+    def _may_be_next(self, candidate: ValueEnd, key: str) -> bool:
         """True if an argument may open here: of a missing key, at a place where the template opens one."""
         if not self._arguments.may_be_next(key):
             return False
@@ -370,7 +290,7 @@ class _TaggedValue:
                 break
         return f"<{tag}" in "".join(reversed(tail))
 
-    def _look_ahead(self, candidate: _Candidate, key: str) -> ReadGenerator[bool]:
+    def _look_ahead(self, candidate: ValueEnd, key: str) -> ReadGenerator[bool]:
         """Search the text behind a candidate for what settles whether the value ends there."""
         buffer, finder = self._buffer, self._syntax.scan_finder
         base = buffer.discarded

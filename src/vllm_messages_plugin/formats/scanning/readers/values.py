@@ -6,14 +6,21 @@ Between tags a value is plain text and only the schema says of which type it is.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Final, Protocol
 
-from vllm_messages_plugin.formats.scanning.readers.json_value import Write, coerce_text
+from vllm_messages_plugin.formats.scanning.readers.json_string import Write
+from vllm_messages_plugin.formats.scanning.readers.json_value import coerce_text
 from vllm_messages_plugin.formats.scanning.repair import escaped, quote
 from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, SchemaNode, Types, accepts_string
 
 SCALAR_LIMIT: Final = 32  # a longer text is no number
 CHECKS_LIMIT: Final = 8  # how often a value is parsed to see whether it is complete
+
+# DeepSeek writes in an attribute whether a value is text or JSON. It decides where the schema names no type.
+_IS_STRING: Final = re.compile(r'\bstring="(true|false)"')
+_UNTYPED: Final = SchemaNode({}, {})
 
 
 class ValueWriter(Protocol):
@@ -189,3 +196,10 @@ def text_value(write: Write, node: SchemaNode | None, on_repair: Write) -> Value
 def string_value(write: Write, node: SchemaNode | None, on_repair: Write) -> ValueWriter:
     """Return the writer of a value that the model wrote as a string."""
     return StreamedValue(write) if accepts_string(node) else BufferedValue(write, node, on_repair)
+
+
+def typed_by_attribute(node: SchemaNode | None, fields: Mapping[str, str]) -> SchemaNode | None:
+    kind = _IS_STRING.search(fields.get("attributes", ""))
+    if kind and (node is None or node.types is None):
+        return _UNTYPED if kind[1] == "false" else None
+    return node

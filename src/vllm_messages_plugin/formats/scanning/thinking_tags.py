@@ -1,0 +1,71 @@
+"""The tags around thinking, and the drafts of calls inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
+from vllm_messages_plugin.formats.scanning.compiled import CompiledSection
+
+DRAFT_LIMIT: Final = 16_384  # characters behind a call in thinking that may show that the thinking goes on
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingTags:
+    """The tags around thinking.
+
+    Attributes:
+        open: The opening tag. "" if the model does not think; a closing tag at the start of the output or
+            behind a call is read as one all the same.
+        close: The closing tag.
+        starts_open: The prompt ends inside thinking.
+    """
+
+    open: str
+    close: str
+    starts_open: bool = False
+
+
+class Drafts:
+    """Tells calls that a model only considers while it thinks from calls that end its thinking.
+
+    A call in thinking is a draft if the thinking goes on behind it: text follows, and then the closing tag.
+    """
+
+    def __init__(self, buffer: InputBuffer, rule: str, close: str) -> None:
+        """Look for drafts in a buffer.
+
+        Args:
+            buffer: The input.
+            rule: The format's `drafts`.
+            close: The closing tag of thinking; "" if the model does not think.
+        """
+        self._buffer = buffer
+        self._rule = rule
+        self._close = close
+        self._until = 0  # the position in the output up to which calls in thinking are drafts
+
+    def contain(self, section: CompiledSection) -> ReadGenerator[bool]:
+        """True if the call of a section that may start here is a draft."""
+        buffer, tag = self._buffer, self._close
+        if not tag or self._rule == "never":
+            return False
+        searched = buffer.position
+        while buffer.position >= self._until:
+            place = buffer.text.find(tag, max(buffer.at, searched - buffer.discarded))
+            if place >= 0:
+                close = section.source.close
+                if close and buffer.text[buffer.at : place].rstrip().endswith(close):
+                    return False
+                self._until = buffer.discarded + place
+            elif len(buffer.text) - buffer.at > DRAFT_LIMIT:
+                if self._rule == "closed":
+                    return False
+                self._until = buffer.position + DRAFT_LIMIT
+            elif buffer.ended:
+                return False
+            else:
+                searched = buffer.discarded + max(buffer.at, len(buffer.text) - len(tag))
+                yield
+        return True
