@@ -7,7 +7,7 @@ block of its own, which carries the citations of the numbers. The rules for what
 - A number that does not exist is dropped, and so is a tag without any number that exists; its text stays.
 - A tag without text (`<cite n="3"></cite>`, `<cite n="3"/>`) cites the text before it.
 - A tag that begins inside another one ends that one; one that is never closed ends with the text.
-- A mark of a passage (`<s3>`) that the model copies from the prompt is dropped.
+- The number tag of a passage (`<s3>`) that the model copies from the prompt is dropped.
 - Any other markup is text. A tag that the reply's end cuts is dropped.
 
 A piece of text that may be the beginning of a tag is held back until the next piece decides it, so the result

@@ -86,8 +86,8 @@ class CitableSource:
         """The lines that stand above the source."""
         return f"{INSTRUCTIONS}\n\n" if self.opens else ""
 
-    def marked(self, text: str) -> str:
-        """The shown text with the number of each passage before it."""
+    def numbered(self, text: str) -> str:
+        """The shown text with a number tag before each passage."""
         pieces: list[str] = []
         done = 0
         for number, passage in enumerate(self.passages, self.first):
@@ -95,8 +95,8 @@ class CitableSource:
             done = passage.offset
         return "".join([*pieces, text[done:]])
 
-    def marks_by_block(self) -> Mapping[int, str]:
-        """The mark of each content block, by its position."""
+    def number_tags(self) -> Mapping[int, str]:
+        """The number tag of each content block, by its position."""
         return {passage.start: f"<s{number}>" for number, passage in enumerate(self.passages, self.first)}
 
     def citation(self, first: int, last: int) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Citations:
         return f'{gap}<cite n="{",".join(numbers)}">{text}</cite>'
 
     def _numbers(self, citation: Any) -> str | None:
-        """The numbers of a citation as the model wrote them; None where they can't be told."""
+        """The numbers of a citation as the model wrote them; None where they can't be found again."""
         if not isinstance(citation, Mapping):
             return None
         try:

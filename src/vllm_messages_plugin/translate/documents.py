@@ -54,12 +54,12 @@ def document_parts(
     opening = (citable.instructions if citable else "") + _opening(block)
     if isinstance(block.source, PlainTextSource):
         data = block.source.data
-        return [text_part(opening + (citable.marked(data) if citable else data) + CLOSING)]
+        return [text_part(opening + (citable.numbered(data) if citable else data) + CLOSING)]
     if not isinstance(block.source, ContentSource):
         return []
     content = block.source.content
     if isinstance(content, str):
-        return [text_part(opening + (citable.marked(content) if citable else content) + CLOSING)]
+        return [text_part(opening + (citable.numbered(content) if citable else content) + CLOSING)]
     return _content_parts(opening, content, images, citable)
 
 
@@ -81,7 +81,7 @@ def _content_parts(
     texts = [opening]
     parts: list[Part] = []
     paged = citable is not None and citable.kind == "page_location"
-    marks = citable.marks_by_block() if citable is not None and not paged else {}
+    tags = citable.number_tags() if citable is not None and not paged else {}
     for position, inner in enumerate(content):
         picture = image_part(inner) if images and isinstance(inner, ImageBlockParam) else None
         if picture is not None:
@@ -90,8 +90,8 @@ def _content_parts(
         else:
             text = _inner_text(inner)
             if citable is not None and paged and position == 0:
-                text = citable.marked(text)
-            texts.append(("\n\n" if position else "") + marks.get(position, "") + text)
+                text = citable.numbered(text)
+            texts.append(("\n\n" if position else "") + tags.get(position, "") + text)
     return [*parts, text_part("".join([*texts, CLOSING]))]
 
 
@@ -111,9 +111,9 @@ def search_result_text(block: SearchResultBlockParam, citable: CitableSource | N
     instructions = citable.instructions if citable else ""
     if isinstance(block, WebResultBlockParam):
         text = "".join(inner.text for inner in block.content)
-        lines = (block.heading, citable.marked(text) if citable else text)
+        lines = (block.heading, citable.numbered(text) if citable else text)
         return instructions + "\n".join(filter(None, lines))
-    marks = citable.marks_by_block() if citable else {}
-    body = "\n\n".join(marks.get(place, "") + text.text for place, text in enumerate(block.content))
+    tags = citable.number_tags() if citable else {}
+    body = "\n\n".join(tags.get(place, "") + text.text for place, text in enumerate(block.content))
     opening = f'<search_result source="{block.source}" title="{block.title}">'
     return f"{instructions}{opening}\n{body}\n</search_result>"
