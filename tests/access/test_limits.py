@@ -1,14 +1,13 @@
 """Requests and tokens a minute, in memory and in a real Redis."""
 
 import shutil
-import socket
-import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from support.loopback import free_port, running
 from vllm_messages_plugin.access.keys import ApiKey
 from vllm_messages_plugin.access.limits import MAX_RETRY_SECONDS, Concurrency, RateLimiter
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -36,25 +35,11 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server: apt-get install redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     directory = tmp_path_factory.mktemp("redis")
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(directory)]
-    log = (directory / "log").open("wb")
-    with log, subprocess.Popen([program, *options], stdout=log, stderr=log) as server:
-        _wait_until_it_listens(port)
+    with (directory / "log").open("wb") as log, running([program, *options], port, log):
         yield f"redis://127.0.0.1:{port}/0"
-        server.terminate()
-
-
-def _wait_until_it_listens(port: int) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("redis-server does not listen")
 
 
 @asynccontextmanager

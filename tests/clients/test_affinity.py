@@ -2,17 +2,16 @@
 
 import re
 import shutil
-import socket
-import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
+
+from support.loopback import QuietHandler, free_port, running, serving
 
 EXAMPLE = Path(__file__).parents[2] / "examples/fleet/nginx.conf"
 
@@ -21,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples/fleet/nginx.conf"
 def replica(name: str) -> Iterator[int]:
     """A server that answers with its name, in two pieces with a pause; yields its port."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             self.send_response(200)
@@ -31,13 +30,8 @@ def replica(name: str) -> Iterator[int]:
             time.sleep(0.3)
             self.wfile.write(b"!")
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Stay silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
+    with serving(Handler) as url:
+        yield int(url.rpartition(":")[2])
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +40,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if program is None:
         pytest.skip("needs nginx: apt-get install nginx-light")
     home = tmp_path_factory.mktemp("nginx")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with ExitStack() as stack:
         text = EXAMPLE.read_text(encoding="utf-8")
         for number in range(2):
@@ -64,21 +56,9 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             f"daemon off;\nmaster_process off;\npid {home}/pid;\nerror_log {home}/error.log;\n"
             f"events {{}}\nhttp {{\naccess_log off;\n{paths}{text}\n}}\n"
         )
-        with subprocess.Popen(
-            [program, "-c", str(config), "-p", str(home)], stderr=subprocess.DEVNULL
-        ) as nginx:
-            _wait_until_it_listens(port)
-            yield f"http://127.0.0.1:{port}"
-            nginx.terminate()
-
-
-def _wait_until_it_listens(port: int) -> None:
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError("nginx does not listen")
+        log = stack.enter_context((home / "log").open("wb"))
+        stack.enter_context(running([program, "-c", str(config), "-p", str(home)], port, log))
+        yield f"http://127.0.0.1:{port}"
 
 
 def served_by(proxy: str, **headers: str) -> str:

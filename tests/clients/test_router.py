@@ -11,7 +11,8 @@ import anthropic
 import pytest
 
 from clients import claude_code, play, venv
-from support.server import Server, free_port
+from support.loopback import free_port
+from support.server import Server
 
 VERSION = "0.1.17"
 START_SECONDS = 60

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fuzz import tally
 from fuzz.posting import REPLY
-from support.server import free_port
+from support.loopback import free_port
 from vllm_messages_plugin.http import count_tokens, messages, models
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 
 from request_table.pdf_file import pdf
+from support.loopback import QuietHandler, serving
 
 ARTICLE = (
     "<html><head><title>Herons &amp; fish</title><script>track()</script></head><body><nav>"
@@ -60,23 +60,13 @@ def _replies() -> dict[str, Reply]:
 def _handler(site: PageSite) -> type[BaseHTTPRequestHandler]:
     replies = _replies()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             site.asked.append(self.path)
             if self.path == "/slow":
                 site.released.wait(10)
             status, headers, body = replies.get(self.path, (404, {}, b""))
-            self.send_response(status)
-            for name, value in {**headers, "content-length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Keep the tests' output clean."""
+            self.reply(status, headers, body)
 
     return Handler
 
@@ -85,15 +75,8 @@ def _handler(site: PageSite) -> type[BaseHTTPRequestHandler]:
 def page_site() -> Iterator[PageSite]:
     """Serve the site on a loopback port until the block ends."""
     site = PageSite()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(site))
-    server.daemon_threads = True
-    site.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield site
-    finally:
-        site.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(_handler(site)) as site.url:
+        try:
+            yield site
+        finally:
+            site.released.set()

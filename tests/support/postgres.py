@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.loopback import free_port
+
 WAIT_SECONDS = 30
 OPTIONS = ("fsync=off", "full_page_writes=off", "listen_addresses=127.0.0.1", "max_connections=60")
 
@@ -43,9 +45,7 @@ def postgres_cluster() -> Iterator[str]:
     directory = Path(tempfile.mkdtemp(prefix="messages-pg-"))
     if user is not None:
         shutil.chown(directory, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     data = directory / "data"
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     subprocess.run(

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from support.loopback import QuietHandler, serving
 
 PAGES = (
     {
@@ -53,7 +55,7 @@ def _answer(path: str) -> Mapping[str, Any]:
 
 
 def _handler(services: SearchServices) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._serve({})
 
@@ -91,18 +93,7 @@ def _handler(services: SearchServices) -> type[BaseHTTPRequestHandler]:
                     status, headers = 302, {"location": "http://127.0.0.1:1/"}
                 case "slow":
                     services.released.wait(10)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            try:
-                self.wfile.write(content)
-            except OSError:
-                self.close_connection = True
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Keep the tests' output clean."""
+            self.reply(status, headers, content)
 
     return Handler
 
@@ -111,15 +102,8 @@ def _handler(services: SearchServices) -> type[BaseHTTPRequestHandler]:
 def search_services() -> Iterator[SearchServices]:
     """Serve all services on one loopback port until the block ends."""
     services = SearchServices()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(services))
-    server.daemon_threads = True
-    services.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield services
-    finally:
-        services.released.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(_handler(services)) as services.url:
+        try:
+            yield services
+        finally:
+            services.released.set()

@@ -10,7 +10,6 @@ writes. Its log is kept in a file, which an error at start-up quotes and names.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from support.families import Family, write_families
+from support.loopback import free_port
 from vllm_messages_plugin.testing.script import parse_playbook
 
 START_SECONDS = 300
@@ -150,13 +150,6 @@ def server_environment(inherited: Mapping[str, str], playbook: Path) -> dict[str
         "VLLM_MESSAGES_DATA": str(playbook.with_name(f"{playbook.name}-data")),
     }
     return kept | ENVIRONMENT | paths
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Starts API servers without an engine and reads their CPU time."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.frontend.engine import WINDOW, ScriptedCore
+from support.loopback import free_port
 from vllm_messages_plugin.testing import tiny
 
 START_SECONDS = 300
@@ -37,7 +37,7 @@ def api_server(template: str, flags: tuple[str, ...], *, plugin: bool, log: Path
     with TemporaryDirectory(prefix="bench-") as sockets, log.open("wb") as output:
         core = ScriptedCore(Path(sockets))
         core.start()
-        port = _free_port()
+        port = free_port()
         command = [sys.executable, "-m", "bench.frontend.serve", sockets, str(tiny.model_directory(template))]
         command += ["--served-model-name", "tiny", "--port", str(port), "--max-model-len", str(WINDOW)]
         command += ["--dtype", "float32", "--disable-uvicorn-access-log"]
@@ -62,13 +62,6 @@ def _environment(plugin: bool) -> dict[str, str]:
         "VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -1,0 +1,84 @@
+"""Servers on loopback ports for tests: programs of the machine, and HTTP handlers in a thread."""
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import IO
+
+HOST = "127.0.0.1"
+LISTEN_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """Return a loopback port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def running(command: Sequence[str], port: int, log: IO[bytes]) -> Iterator[None]:
+    """Run a program that listens on a port, and end it after the block.
+
+    Raises:
+        AssertionError: It does not listen in time.
+    """
+    with subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            wait_until_it_listens(port)
+            yield
+        finally:
+            process.terminate()
+
+
+def wait_until_it_listens(port: int) -> None:
+    """Wait until something listens on a port.
+
+    Raises:
+        AssertionError: Nothing does in time.
+    """
+    deadline = time.monotonic() + LISTEN_SECONDS
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((HOST, port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve with a handler in a thread until the block ends; yields the URL."""
+    server = ThreadingHTTPServer((HOST, 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class QuietHandler:
+    """What a handler inherits beside BaseHTTPRequestHandler: whole replies, and no log."""
+
+    def reply(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
+        """Send a whole reply; a client that has left is no failure."""
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            self.wfile.write(content)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the tests' output clean."""
