@@ -1,4 +1,4 @@
-"""The pictures in the docs: each is shown, is small, and tells nothing of the machine it was made on."""
+"""The pictures in the docs: each is shown, is small, and names nothing of the machine it was made on."""
 
 import re
 from pathlib import Path

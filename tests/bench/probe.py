@@ -1,6 +1,6 @@
 """An ASGI middleware that vLLM loads by name (`--middleware bench.probe.Probe`): the CPU time of each answer.
 
-Its headers tell what the server's process had used when the answer began, since the request came, and
+Its headers report what the server's process had used when the answer began, since the request came, and
 until the engine got the request. It sees vLLM's own routes and ours alike.
 """
 
@@ -24,12 +24,12 @@ class Clock:
     handed_over: float | None = None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """What is told of the request so far, in seconds."""
+        """What is headers of the request so far, in seconds."""
         now = time.process_time()
-        told = {USED: now, ANSWERED: now - self.came}
+        headers = {USED: now, ANSWERED: now - self.came}
         if self.handed_over is not None:
-            told[HANDED_OVER] = self.handed_over - self.came
-        return [(name.encode(), f"{seconds:.9f}".encode()) for name, seconds in told.items()]
+            headers[HANDED_OVER] = self.handed_over - self.came
+        return [(name.encode(), f"{seconds:.9f}".encode()) for name, seconds in headers.items()]
 
 
 _clock: ContextVar[Clock | None] = ContextVar("bench_clock", default=None)

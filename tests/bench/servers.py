@@ -41,7 +41,7 @@ WRITE = {
 }
 
 Cost = Callable[[Server, int], float]
-"""What one round costs on a server, in seconds; the number tells rounds apart."""
+"""What one round costs on a server, in seconds; the number distinguishes the rounds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,7 +291,7 @@ def _text(text: str) -> dict[str, Any]:
 
 
 def events_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """The events that tell a message."""
+    """The events of the stream that carries a message."""
     start = {**message, "content": [], "stop_reason": None, "stop_sequence": None}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}, {"type": "ping"}]
     for index, block in enumerate(message["content"]):
@@ -314,7 +314,7 @@ def _block_events(index: int, block: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _deltas(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """How a block begins, and what it is then told in."""
+    """A block as its first event has it, and the deltas that follow."""
     if block["type"] == "text":
         return {**block, "text": ""}, [
             {"type": "text_delta", "text": part} for part in _halves(block["text"])

@@ -337,7 +337,7 @@ def last_role_is(role: str) -> Wanted:
     return lambda sent, _: (sent.get("messages") or [{}])[-1].get("role") == role
 
 
-def says(*words: str) -> Wanted:
+def mentions(*words: str) -> Wanted:
     """Whether a request's body holds all these words."""
     return lambda sent, _: all(word in json.dumps(sent) for word in words)
 
@@ -427,17 +427,17 @@ BROKEN += [
         "a system message first",
     ),
     ("system-places", refuse(last_role_is("system")), "a system message after the user"),
-    ("system-places", refuse(says("clear_at")), "with clear_at"),
-    ("system-places", refuse(says("tool_addition")), "with a tool_addition"),
-    ("turn-shapes", refuse(says("And goodbye")), "two users in a row"),
-    ("turn-shapes", refuse(says('"content": []')), "content: []"),
-    ("turn-shapes", refuse(says('"text": ""')), "an empty text block"),
+    ("system-places", refuse(mentions("clear_at")), "with clear_at"),
+    ("system-places", refuse(mentions("tool_addition")), "with a tool_addition"),
+    ("turn-shapes", refuse(mentions("And goodbye")), "two users in a row"),
+    ("turn-shapes", refuse(mentions('"content": []')), "content: []"),
+    ("turn-shapes", refuse(mentions('"text": ""')), "an empty text block"),
     ("turn-shapes", refuse(lambda sent, _: sent["messages"][0]["role"] == "assistant"), "an assistant first"),
     ("prefill", refuse(last_role_is("assistant")), "with a prefill: HTTP 400"),
     ("prefill", block(text='{"the_answer": "Paris"}'), "repeats its prefill"),
-    ("history", refuse(says("web_search_tool_result")), "a history with a web search"),
-    ("history", refuse(says("not_invented", "Hello.")), "an unknown block"),
-    ("history", refuse(says("tool_reference")), "a tool_reference"),
+    ("history", refuse(mentions("web_search_tool_result")), "a history with a web search"),
+    ("history", refuse(mentions("not_invented", "Hello.")), "an unknown block"),
+    ("history", refuse(mentions("tool_reference")), "a tool_reference"),
     (
         "image",
         field("error.message", "At most 0 image(s) may be provided", 400),
@@ -445,8 +445,8 @@ BROKEN += [
     ),
     ("image", instead(400, status_code=500), "HTTP 500, not 400"),
     ("image", instead(400, status_code=200, json={"content": []}), "no image_input, yet it is accepted"),
-    ("document", refuse(says('"type": "text", "media_type"')), "a document of text: HTTP 400"),
-    ("document", refuse(says('"type": "content"')), "a document of content: HTTP 400"),
+    ("document", refuse(mentions('"type": "text", "media_type"')), "a document of text: HTTP 400"),
+    ("document", refuse(mentions('"type": "content"')), "a document of content: HTTP 400"),
     ("document", field("error.message", "messages: bad", 400), "names no PDF"),
     (
         "probes",
@@ -475,22 +475,22 @@ BROKEN += [
         each("message_delta", lambda event: event["delta"].update(stop_reason="tool_use")),
         "streamed: a call of 8 tokens stops with tool_use",
     ),
-    ("tool-loop", refuse(says("toolu_other")), "HTTP 400"),
+    ("tool-loop", refuse(mentions("toolu_other")), "HTTP 400"),
     (
         "tool-loop",
-        when(says("toolu_other"), field("content", [{"type": "tool_use"}])),
+        when(mentions("toolu_other"), field("content", [{"type": "tool_use"}])),
         "called again in spite of `none`",
     ),
-    ("tool-errors", when(says('"tool_choice"'), instead(400, status_code=200)), "HTTP 200, not 400"),
+    ("tool-errors", when(mentions('"tool_choice"'), instead(400, status_code=200)), "HTTP 200, not 400"),
     ("tool-errors", field("error.message", "bad tools", 400), "two tools of one name: the message is"),
-    ("deferred-tools", counts_more(says("Placeholder")), "it is shown to the model"),
+    ("deferred-tools", counts_more(mentions("Placeholder")), "it is shown to the model"),
     ("tools-told", field("usage", {"input_tokens": 5}), "adds 0 input tokens"),
     ("client-tools", block(input={"cmd": "ls"}), "bash is called with ['cmd']"),
-    ("client-tools", refuse(says("bash_20250124")), "bash_20250124: HTTP 400"),
+    ("client-tools", refuse(mentions("bash_20250124")), "bash_20250124: HTTP 400"),
     ("server-tools", field("error.message", "bad request", 400), "does not name web_search_20250305"),
     ("server-tools", instead(400, status_code=200, json={"content": [], "usage": {}}), "makes things up"),
     ("budgets", refuse(lambda sent, _: sent["max_tokens"] <= 1024), "a budget of 1024 within 200"),
-    ("thinking", refuse(says("between_tools")), "between_tools"),
+    ("thinking", refuse(mentions("between_tools")), "between_tools"),
     ("thought", blocks(no_thoughts), "plain: the thinking is empty"),
     ("thought", blocks(unsigned), "the signature is None"),
     ("thought", blocks(lambda content: content.reverse()), "does not come first"),
@@ -502,9 +502,9 @@ BROKEN += [
     ),
     ("omitted", refuse(lambda sent, _: len(sent["messages"]) > 1), "the same block sent back"),
     ("omitted", blocks(unsigned), "the signature is None"),
-    ("passed-back", refuse(says("EqQBCg")), "another server's signature"),
-    ("passed-back", refuse(says('"signature": ""')), "an empty signature"),
-    ("passed-back", refuse(says("redacted_thinking")), "redacted_thinking: HTTP 400"),
+    ("passed-back", refuse(mentions("EqQBCg")), "another server's signature"),
+    ("passed-back", refuse(mentions('"signature": ""')), "an empty signature"),
+    ("passed-back", refuse(mentions("redacted_thinking")), "redacted_thinking: HTTP 400"),
     ("format", block(text="Sure! {}"), "the text is not JSON"),
     ("format", block(text='{"city": "Rome", "unit": "celsius"}'), "city is 'Rome'"),
     ("format", block(text='["Paris"]'), "the JSON is ['Paris']"),
@@ -512,30 +512,30 @@ BROKEN += [
     ("format", blocks(lambda content: content.append({"type": "text", "text": ""})), "not one text block"),
     ("format", text(lambda sse: sse.replace("celsius", "kelvin")), "streamed: unit is 'kelvin'"),
     ("old-format", block(text="Paris"), "output_format: the text is not JSON"),
-    ("format-beside", when(says("adaptive"), block(text="Paris")), "with thinking: the text is not JSON"),
-    ("format-beside", when(says('"tools"'), block(text="Paris")), "with tools: the text is not JSON"),
+    ("format-beside", when(mentions("adaptive"), block(text="Paris")), "with thinking: the text is not JSON"),
+    ("format-beside", when(mentions('"tools"'), block(text="Paris")), "with tools: the text is not JSON"),
     ("bad-schema", instead(400, status_code=500), "HTTP 500, not 400"),
     ("session-cache", body(half_cached), "tokens before it"),
     ("session-cache", fresh, "reads 0 of the"),
     ("billing-line", fresh, "the line is part of the prompt"),
-    ("count-tokens", counts_more(says("adaptive")), "thinking: count_tokens returns 1"),
-    ("count-tokens", counts_more(says('"output_config"')), "a format: count_tokens returns 1"),
+    ("count-tokens", counts_more(mentions("adaptive")), "thinking: count_tokens returns 1"),
+    ("count-tokens", counts_more(mentions('"output_config"')), "a format: count_tokens returns 1"),
     (
         "threads",
         instead(400, status_code=200, json={"id": "msg_1", "usage": {"input_tokens": 3}}),
         "not kept",
     ),
-    ("threads", refuse(says('"thread"')), "the error_code is None"),
+    ("threads", refuse(mentions('"thread"')), "the error_code is None"),
     ("threads", instead(400, status_code=500), "neither 200 nor 400"),
-    ("claude-code", refuse(says("context_management")), "its main request: HTTP 400"),
-    ("claude-code", refuse(says("</block>")), "its safety check"),
+    ("claude-code", refuse(mentions("context_management")), "its main request: HTTP 400"),
+    ("claude-code", refuse(mentions("</block>")), "its safety check"),
     ("claude-code", events(insert_error), "carries an error"),
-    ("claude-code", when(says("json_schema"), events(lambda found: found[2:])), "the first event is"),
+    ("claude-code", when(mentions("json_schema"), events(lambda found: found[2:])), "the first event is"),
     ("json-tool", block(name="JSON"), "the calls are"),
     ("json-tool", field("stop_reason", "end_turn"), "the stop_reason is end_turn"),
-    ("json-tool", refuse(says("top_k")), "the tool json: HTTP 400"),
+    ("json-tool", refuse(mentions("top_k")), "the tool json: HTTP 400"),
     ("no-nulls", block(citations=None), "a text block has null for citations"),
-    ("no-nulls", when(says("tool_choice"), block(caller=None)), "a tool_use block has null for caller"),
+    ("no-nulls", when(mentions("tool_choice"), block(caller=None)), "a tool_use block has null for caller"),
 ]
 
 
@@ -711,7 +711,7 @@ def test_a_model_that_sees_is_counted_with_its_picture() -> None:
 
 
 def test_a_vision_model_that_refuses_a_picture_fails() -> None:
-    fake = Fake(sees=True, breaks=[refuse(says("image/png"))])
+    fake = Fake(sees=True, breaks=[refuse(mentions("image/png"))])
     assert "yet HTTP 400" in outcome_of("image", fake).reason
 
 

@@ -61,10 +61,10 @@ def test_open_hangs_up_at_the_first_delta() -> None:
 def test_a_stream_folds_into_the_plain_answer() -> None:
     with httpx.Client(base_url="http://fake", transport=httpx.MockTransport(Fake())) as http:
         client = Client(http, "tiny")
-        plain, told = client.message(ASK).json(), accumulate(client.stream(ASK).events())
+        plain, streamed = client.message(ASK).json(), accumulate(client.stream(ASK).events())
     volatile = {"id", "usage"}
     assert {k: v for k, v in plain.items() if k not in volatile} == {
-        k: v for k, v in told.items() if k not in volatile
+        k: v for k, v in streamed.items() if k not in volatile
     }
 
 

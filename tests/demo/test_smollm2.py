@@ -1,4 +1,4 @@
-"""The unpacking of SmolLM2; that it still speaks is a live test."""
+"""The unpacking of SmolLM2; that it still writes English is a live test."""
 
 import json
 from pathlib import Path

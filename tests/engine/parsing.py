@@ -49,8 +49,8 @@ def chat(**fields: Any) -> ChatCompletionRequest:
 
 
 @dataclass
-class Told:
-    """What vLLM's routes tell of a reply."""
+class ParsedReply:
+    """The thinking, text and calls that a parser of vLLM's routes gives for a reply."""
 
     reasoning: str = ""
     content: str = ""
@@ -62,33 +62,33 @@ class Told:
         return [(name, json.loads(arguments)) for name, arguments in self.calls]
 
 
-def whole(parser: Any, text: str, request: Any, prompt: Sequence[int] = ()) -> Told:
+def whole(parser: Any, text: str, request: Any, prompt: Sequence[int] = ()) -> ParsedReply:
     """A reply as the routes read it without streaming."""
     if prompt and parser.reasoning_parser is not None:
         parser.is_reasoning_end(list(prompt))
     reasoning, content, calls = parser.parse(text, request, enable_auto_tools=True)
     made = [(call.name, call.arguments) for call in calls or ()]
-    return Told(reasoning or "", content or "", made, [call.id for call in calls or ()])
+    return ParsedReply(reasoning or "", content or "", made, [call.id for call in calls or ()])
 
 
-def streamed(parser: Any, chunks: Sequence[str], request: Any, prompt: Sequence[int] = (1,)) -> Told:
+def streamed(parser: Any, chunks: Sequence[str], request: Any, prompt: Sequence[int] = (1,)) -> ParsedReply:
     """A reply as the routes read it while it streams."""
-    told = Told()
+    parsed = ParsedReply()
     for number, chunk in enumerate(chunks):
         last = number == len(chunks) - 1
         delta = parser.parse_delta(chunk, [5], request, list(prompt), finished=last)
         if delta is None:
             continue
-        told.reasoning += delta.reasoning or ""
-        told.content += delta.content or ""
+        parsed.reasoning += delta.reasoning or ""
+        parsed.content += delta.content or ""
         for call in delta.tool_calls:
             if call.id is not None:
-                assert call.index == len(told.calls)
-                told.calls.append((call.function.name, ""))
-                told.ids.append(call.id)
-            name, before = told.calls[call.index]
-            told.calls[call.index] = (name, before + (call.function.arguments or ""))
-    return told
+                assert call.index == len(parsed.calls)
+                parsed.calls.append((call.function.name, ""))
+                parsed.ids.append(call.id)
+            name, before = parsed.calls[call.index]
+            parsed.calls[call.index] = (name, before + (call.function.arguments or ""))
+    return parsed
 
 
 def make(

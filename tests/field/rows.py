@@ -26,7 +26,7 @@ def tool(name: str, required: Sequence[str] = (), **properties: Mapping[str, Any
 
 @dataclass(frozen=True)
 class ScannerRow:
-    """A reply and what it says.
+    """A reply and what must be read from it.
 
     Attributes:
         source: Where the reply was seen.

@@ -49,12 +49,12 @@ MESSAGES = [
 WORKERS = 8  # as many as the engine takes at once
 
 
-def asking(says: str, *, thinks: bool = False, end: str = "eos", **fields: Any) -> Json:
+def asking(script: str, *, thinks: bool = False, end: str = "eos", **fields: Any) -> Json:
     """Return a request whose reply is scripted."""
-    script = {"script_pieces": awkward(says) or [""], "script_end": end}
+    xargs = {"script_pieces": awkward(script) or [""], "script_end": end}
     thinking = {"type": "enabled", "budget_tokens": 1500} if thinks else {"type": "disabled"}
     asked = {"model": "tiny", "max_tokens": 2000, "messages": MESSAGES, "tools": TOOLS, "thinking": thinking}
-    return asked | {"extra_body": {"vllm_xargs": script, "temperature": 0}} | fields
+    return asked | {"extra_body": {"vllm_xargs": xargs, "temperature": 0}} | fields
 
 
 def thought(row: Row) -> str:
@@ -66,13 +66,13 @@ def thought(row: Row) -> str:
 
 
 def calls(row: Row) -> Json:
-    says = f"{thought(row)}I write.\n\n{write_calls(row.shape, [READ, WRITE])}"
-    return asking(says, thinks=row.thinks is not None)
+    script = f"{thought(row)}I write.\n\n{write_calls(row.shape, [READ, WRITE])}"
+    return asking(script, thinks=row.thinks is not None)
 
 
 def cut_call(row: Row) -> Json:
-    says = write_calls(row.shape, [LONG])
-    cut = says[: says.index("one two") + 20]
+    script = write_calls(row.shape, [LONG])
+    cut = script[: script.index("one two") + 20]
     return asking(cut, end="none", max_tokens=len(cut.encode()) + 5)
 
 
@@ -82,8 +82,8 @@ def broken_call(row: Row) -> Json:
 
 def begun(row: Row) -> str:
     """Return a call's markup up to the middle of its name."""
-    says = write_calls(row.shape, [READ])
-    return says[: says.index("Read") + 2]
+    script = write_calls(row.shape, [READ])
+    return script[: script.index("Read") + 2]
 
 
 def forced_call(row: Row) -> Json:
@@ -100,9 +100,9 @@ def forced_call(row: Row) -> Json:
 
 def forced_after_thinking(row: Row) -> Json:
     choice = {"type": "tool", "name": "pick"}
-    says = thought(row)
+    script = thought(row)
     thinks = row.thinks is not None
-    return asking(says, thinks=thinks, end="free", tools=PICK, tool_choice=choice)
+    return asking(script, thinks=thinks, end="free", tools=PICK, tool_choice=choice)
 
 
 Case = Callable[[Row], Json]

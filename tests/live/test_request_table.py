@@ -41,8 +41,8 @@ LEFT_OUT = ("id", "signature", "caller")  # what differs from reply to reply, or
 # Asking, whole and streamed.
 
 
-def scripted(asked: Json, says: str | list[str]) -> Json:
-    return asked | {"vllm_xargs": {"script" if isinstance(says, str) else "script_pieces": says}}
+def scripted(asked: Json, script: str | list[str]) -> Json:
+    return asked | {"vllm_xargs": {"script" if isinstance(script, str) else "script_pieces": script}}
 
 
 def whole_reply(http: httpx.Client, asked: Json) -> Json:
@@ -275,11 +275,11 @@ CASES: dict[str, tuple[Json, str | list[str], list[Json], str]] = {
 }
 
 
-@pytest.mark.parametrize(("asked", "says", "expected", "stop"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(("asked", "script", "expected", "stop"), CASES.values(), ids=CASES.keys())
 def test_odd_output_is_a_legal_reply(
-    http: httpx.Client, asked: Json, says: str | list[str], expected: list[Json], stop: str
+    http: httpx.Client, asked: Json, script: str | list[str], expected: list[Json], stop: str
 ) -> None:
-    whole = both_ways(http, scripted(asked, says))
+    whole = both_ways(http, scripted(asked, script))
     assert (blocks(whole), whole["stop_reason"]) == (expected, stop)
 
 
@@ -341,16 +341,16 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(("says", "kept"), BROKEN.values(), ids=BROKEN.keys())
+@pytest.mark.parametrize(("script", "kept"), BROKEN.values(), ids=BROKEN.keys())
 def test_all_broken_output_reaches_the_client(
-    http: httpx.Client, anthropic_client: anthropic.Anthropic, says: str, kept: list[str]
+    http: httpx.Client, anthropic_client: anthropic.Anthropic, script: str, kept: list[str]
 ) -> None:
-    whole = both_ways(http, scripted(THINKING, says))
+    whole = both_ways(http, scripted(THINKING, script))
     assert [word for word in kept if word not in words(whole)] == [], whole["content"]
     assert whole["stop_reason"] == ("tool_use" if '"tool_use"' in words(whole) else "end_turn")
     assert all(isinstance(block.get("input", {}), dict) for block in whole["content"])
     known = {key: THINKING[key] for key in ("model", "max_tokens", "messages")}
-    read = anthropic_client.messages.create(**known, extra_body=scripted(THINKING, says))
+    read = anthropic_client.messages.create(**known, extra_body=scripted(THINKING, script))
     assert essence(read.to_dict()) == essence(whole)
 
 

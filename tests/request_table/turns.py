@@ -1,4 +1,4 @@
-"""Rows for roles and places: who speaks when, system messages anywhere, replies begun by the client."""
+"""Rows for roles and places: the order of roles, system messages anywhere, replies begun by the client."""
 
 from typing import Any
 

@@ -3,7 +3,7 @@
 import sys
 import textwrap
 
-# A server that only knows /health; with `slow` it is unhealthy, with `deaf` it does not hear SIGTERM.
+# A server that only knows /health; with `slow` it is unhealthy, with `deaf` it ignores SIGTERM.
 STAND_IN = textwrap.dedent("""
     import http.server, signal, sys
     if "dies" in sys.argv:

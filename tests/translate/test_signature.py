@@ -6,70 +6,70 @@ from hypothesis import strategies as st
 
 from vllm_messages_plugin.translate.signature import MAX_SIGNATURE, MAX_THINKING, signer
 
-OURS, THEIRS = signer("ours"), signer("theirs")
+SIGNER, OTHER_SIGNER = signer("ours"), signer("theirs")
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_= \n!é"
 texts = st.text(st.characters(codec="utf-8"), max_size=50)
 
 
 @given(texts)
 def test_any_text_comes_back(text: str) -> None:
-    assert OURS.restore(OURS.sign(text)) == text
+    assert SIGNER.restore(SIGNER.sign(text)) == text
 
 
 @given(texts)
 def test_the_same_text_has_the_same_signature(text: str) -> None:
-    assert OURS.sign(text) == signer("ours").sign(text)
+    assert SIGNER.sign(text) == signer("ours").sign(text)
 
 
 @given(texts)
 def test_another_key_reads_nothing(text: str) -> None:
-    assert THEIRS.restore(OURS.sign(text)) is None
+    assert OTHER_SIGNER.restore(SIGNER.sign(text)) is None
 
 
 @settings(max_examples=300, deadline=None)
 @given(texts, st.data())
 def test_a_signature_that_was_tampered_with_holds_nothing(text: str, data: st.DataObject) -> None:
-    signature = OURS.sign(text)
+    signature = SIGNER.sign(text)
     start = data.draw(st.integers(0, len(signature)))
     stop = data.draw(st.integers(start, min(start + 3, len(signature))))
     tampered = signature[:start] + data.draw(st.text(ALPHABET, max_size=3)) + signature[stop:]
     assume(tampered != signature)
-    assert OURS.restore(tampered) is None
+    assert SIGNER.restore(tampered) is None
 
 
 @given(st.text(max_size=60), st.sampled_from(["", "vms1_", "vms1_AAAA"]))
 def test_an_arbitrary_signature_holds_nothing_and_raises_nothing(text: str, head: str) -> None:
-    assert OURS.restore(head + text) is None
+    assert SIGNER.restore(head + text) is None
 
 
 @pytest.mark.parametrize("length", range(48))
 def test_a_short_signature_holds_nothing(length: int) -> None:
-    assert OURS.restore("vms1_" + "A" * length) is None
+    assert SIGNER.restore("vms1_" + "A" * length) is None
 
 
 def test_a_signature_of_nothing_is_not_empty() -> None:
-    assert OURS.sign("")
-    assert OURS.restore("") is None
+    assert SIGNER.sign("")
+    assert SIGNER.restore("") is None
 
 
 def test_an_enormous_signature_holds_nothing() -> None:
-    assert OURS.restore("vms1_" + "A" * MAX_SIGNATURE) is None
+    assert SIGNER.restore("vms1_" + "A" * MAX_SIGNATURE) is None
 
 
 def test_long_thinking_has_a_short_signature() -> None:
-    assert len(OURS.sign("Let me think about it. " * 10_000)) < 10_000
+    assert len(SIGNER.sign("Let me think about it. " * 10_000)) < 10_000
 
 
 @pytest.mark.parametrize(("length", "restored"), [(MAX_THINKING - 1, True), (MAX_THINKING + 1, False)])
 def test_what_a_signature_restores_is_bounded(length: int, restored: bool) -> None:
-    signature = OURS.sign("a" * length)
+    signature = SIGNER.sign("a" * length)
     assert len(signature) < length / 100
-    assert (OURS.restore(signature) is not None) is restored
+    assert (SIGNER.restore(signature) is not None) is restored
 
 
 def test_a_lone_surrogate_is_signed_as_a_question_mark() -> None:
-    assert OURS.restore(OURS.sign("a\ud83d")) == "a?"
+    assert SIGNER.restore(SIGNER.sign("a\ud83d")) == "a?"
 
 
 def test_a_signature_can_travel_in_a_header_or_a_url() -> None:
-    assert OURS.sign("a" * 100).replace("-", "").replace("_", "").rstrip("=").isalnum()
+    assert SIGNER.sign("a" * 100).replace("-", "").replace("_", "").rstrip("=").isalnum()

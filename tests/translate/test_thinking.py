@@ -9,7 +9,7 @@ from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingReq
 from vllm_messages_plugin.wire.request import ThinkingConfigParam
 
 ENABLED = {"type": "enabled", "budget_tokens": 2048}
-WISHES: dict[str, tuple[dict[str, Any], ThinkingRequest]] = {
+THINKING_REQUESTS: dict[str, tuple[dict[str, Any], ThinkingRequest]] = {
     "enabled": (ENABLED, ThinkingRequest(on=True, explicit=True, budget=2048)),
     "enabled, omitted": (
         {**ENABLED, "display": "omitted"},
@@ -37,7 +37,7 @@ WISHES: dict[str, tuple[dict[str, Any], ThinkingRequest]] = {
 }
 
 
-@pytest.mark.parametrize(("asked", "expected"), WISHES.values(), ids=WISHES.keys())
+@pytest.mark.parametrize(("asked", "expected"), THINKING_REQUESTS.values(), ids=THINKING_REQUESTS.keys())
 @pytest.mark.parametrize("default", ["off", "on", "template"])
 def test_what_a_request_asks_goes_before_the_default(
     default: DefaultThinking, asked: dict[str, Any], expected: ThinkingRequest

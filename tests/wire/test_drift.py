@@ -215,7 +215,7 @@ CALLS = {
 """The tools whose results are read behind their call."""
 
 
-TELLING_BLOCKS: dict[str, Json] = {
+VISIBLE_BLOCKS: dict[str, Json] = {
     "image": {"source": {"type": "base64", "media_type": "image/png", "data": PNG_DATA}},
     "document": {"source": {"type": "text", "media_type": "text/plain", "data": MARK}},
     "tool_result": {"content": MARK},
@@ -232,7 +232,7 @@ TELLING_BLOCKS: dict[str, Json] = {
 
 
 def block_of(kind: str) -> Json:
-    return {**minimal(sdk_facts.blocks_in()[kind]), "type": kind, **TELLING_BLOCKS.get(kind, {})}
+    return {**minimal(sdk_facts.blocks_in()[kind]), "type": kind, **VISIBLE_BLOCKS.get(kind, {})}
 
 
 @each("content block in")
@@ -256,7 +256,7 @@ PDF = (
 )
 """The smallest PDF with the text `MARK` that the PDF library reads."""
 
-TELLING_SOURCES: dict[str, Json] = {
+VISIBLE_SOURCES: dict[str, Json] = {
     "document.base64": {"data": base64.b64encode(PDF).decode(), "media_type": "application/pdf"},
     "image.base64": {"data": PNG_DATA, "media_type": "image/png"},
     "image.url": {"url": f"https://example.invalid/{MARK}.png"},
@@ -267,7 +267,7 @@ TELLING_SOURCES: dict[str, Json] = {
 @each("source")
 def test_a_source_is_read_or_refused_as_the_list_states(entry: Support):
     kind = entry.name.partition(".")[0]
-    source = {**minimal(sdk_facts.sources()[entry.name]), **TELLING_SOURCES.get(entry.name, {})}
+    source = {**minimal(sdk_facts.sources()[entry.name]), **VISIBLE_SOURCES.get(entry.name, {})}
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match=r"messages\.1\.content\.0"):
             shown({"type": kind, "source": source})
@@ -291,7 +291,7 @@ def test_a_tool_is_offered_or_refused_as_the_list_states(entry: Support):
         assert conversation.callable_tools
 
 
-TELLING_TOOL_FIELDS = {
+VISIBLE_TOOL_FIELDS = {
     "name": "other",
     "input_schema": {"type": "object", "properties": {"a": {"type": "string"}}},
     "input_examples": [{"a": MARK}],
@@ -302,7 +302,7 @@ TELLING_TOOL_FIELDS = {
 @each("tool field")
 def test_a_tool_field_has_an_effect_where_the_list_claims_one(entry: Support):
     shapes = sdk_facts.fields(sdk_facts.tool_types()["custom"])
-    value = TELLING_TOOL_FIELDS.get(entry.name) or minimal(shapes[entry.name])
+    value = VISIBLE_TOOL_FIELDS.get(entry.name) or minimal(shapes[entry.name])
     tools = [{**TOOL, entry.name: value}, {**TOOL, "name": "g"}]
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match=rf"^tools\.0\.{entry.name}"):
@@ -329,7 +329,7 @@ PARENTS: dict[str, Json] = {"thinking": {"type": "enabled"}, "output_config": {}
 
 NOTHING = {"type": "thinking_turns", "value": 0}
 
-TELLING_FIELDS: dict[str, Any] = {
+VISIBLE_FIELDS: dict[str, Any] = {
     "model": "other",
     "max_tokens": 11,
     "messages.role": "user",
@@ -368,7 +368,7 @@ def with_field(name: str, value: Any) -> tuple[Json, Json]:
 @each("request field")
 def test_a_request_field_has_an_effect_where_the_list_claims_one(entry: Support):
     shape = sdk_facts.request_fields().get(entry.name)
-    value = TELLING_FIELDS[entry.name] if entry.name in TELLING_FIELDS else minimal(shape)
+    value = VISIBLE_FIELDS[entry.name] if entry.name in VISIBLE_FIELDS else minimal(shape)
     without, given = with_field(entry.name, value)
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match="^" + re.escape(entry.name)):
@@ -387,7 +387,7 @@ def test_a_context_edit_has_an_effect_where_the_list_claims_one(entry: Support):
     assert (effects(given) != effects(long)) is (entry.verdict == HANDLED)
 
 
-TELLING_BLOCK_FIELDS = {
+VISIBLE_BLOCK_FIELDS = {
     "toolset_name": "computer",
     "cache_control": {"type": "ephemeral"},
     "citations": {"enabled": True},
@@ -409,7 +409,7 @@ def test_a_block_field_has_an_effect_where_the_list_claims_one(entry: Support):
 def _field_changes(kind: str, field: str) -> bool:
     shape = sdk_facts.fields(sdk_facts.blocks_in()[kind])[field]
     block = {name: value for name, value in block_of(kind).items() if name != field}
-    given = {**block, field: TELLING_BLOCK_FIELDS.get(field) or minimal(shape)}
+    given = {**block, field: VISIBLE_BLOCK_FIELDS.get(field) or minimal(shape)}
     bodies = ({**BASE, "messages": placed(each_block)} for each_block in (block, given))
     one, other = map(effects, bodies)
     return bool(one != other)

@@ -1,4 +1,4 @@
-"""The scripted engine core: it speaks vLLM's protocol on the sockets of one API server.
+"""The scripted engine core: it implements vLLM's protocol on the sockets of one API server.
 
 Every request gets the same reply, a token of it in each step. A step is one message with a token for each
 stream, as a real engine's. The next step waits until the server's main thread sleeps: so no two tokens are

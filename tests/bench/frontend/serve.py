@@ -17,7 +17,7 @@ from bench.frontend import floor
 
 
 def main(sockets: str, arguments: list[str]) -> None:
-    """Serve until the process is told to end."""
+    """Serve until the process gets SIGTERM."""
     cli_env_setup()
     load_general_plugins()
     args = make_arg_parser(FlexibleArgumentParser()).parse_args(arguments)

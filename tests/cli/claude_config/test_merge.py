@@ -42,9 +42,9 @@ def test_a_merge_keeps_other_settings_and_lists_its_changes(
     old: dict[str, Any], new: dict[str, Any], merged: dict[str, Any], changes: list[str]
 ) -> None:
     before = json.dumps(old)
-    found, told = merge(old, new)
+    found, changed = merge(old, new)
     assert found == merged
-    assert [str(change) for change in told] == changes
+    assert [str(change) for change in changed] == changes
     assert json.dumps(old) == before
     assert merge(found, new)[1] == []
 

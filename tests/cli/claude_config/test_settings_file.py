@@ -134,16 +134,16 @@ KEY = {"env": {"ANTHROPIC_AUTH_TOKEN": "sesame"}}
 
 
 @pytest.mark.parametrize(
-    ("before", "new", "after", "told"),
+    ("before", "new", "after", "mode"),
     [(0o644, KEY, 0o600, 0o644), (0o600, KEY, 0o600, None), (0o644, {"a": 1}, 0o644, None)],
 )
 def test_a_file_that_receives_a_key_becomes_private(
-    before: int, new: dict[str, Any], after: int, told: int | None, home: Path
+    before: int, new: dict[str, Any], after: int, mode: int | None, home: Path
 ) -> None:
     path = home / "settings.json"
     path.write_text("{}")
     path.chmod(before)
-    assert write(path, new).made_private == told
+    assert write(path, new).made_private == mode
     assert stat.S_IMODE(path.stat().st_mode) == after
 
 

@@ -1,4 +1,4 @@
-"""flags: what a model's files tell, the command lines that follow, and how fast that is."""
+"""flags: what the files of a model give away, the command lines that follow, and how fast that is."""
 
 import json
 import shlex

@@ -11,7 +11,7 @@ from vllm.parser import ParserManager
 from vllm.reasoning import _REASONING_PARSERS_TO_REGISTER, ReasoningParserManager
 from vllm.tool_parsers import _TOOL_PARSERS_TO_REGISTER, ToolParserManager
 
-from engine.parsing import SIZES, Told, chat, make, parser_of, streamed, tokenizer_of, whole
+from engine.parsing import SIZES, ParsedReply, chat, make, parser_of, streamed, tokenizer_of, whole
 from formats.whole_scan import split
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import MessagesAutoReasoning
@@ -184,18 +184,20 @@ def test_every_name_of_a_format_has_a_sample() -> None:
 @pytest.mark.parametrize("name", SHAPED)
 def test_a_name_reads_the_format_it_is_known_for(name: str, size: int) -> None:
     text = SAMPLES[name]
-    told = streamed(by_name(name), split(f"I look.\n{text}", size), chat())
-    assert told == whole(by_name(name), f"I look.\n{text}", chat())
-    assert (told.content, told.made) == ("I look.", CALLS)
+    parsed = streamed(by_name(name), split(f"I look.\n{text}", size), chat())
+    assert parsed == whole(by_name(name), f"I look.\n{text}", chat())
+    assert (parsed.content, parsed.made) == ("I look.", CALLS)
 
 
 @pytest.mark.parametrize("thought", ["I look.</think>\n", "I look.\n"])
 def test_trinitys_calls_are_read_inside_thinking_too(thought: str) -> None:
     parser = parser_of("trinity", "messages_auto")
     ids = tokenizer_of().encode("<|im_start|>assistant\n<think>\n")
-    told = streamed(parser(tokenizer_of(), chat().tools), split(thought + HERMES, 5), chat(), ids)
-    assert told == Told("I look.", "", [(name, json.dumps(made, ensure_ascii=False)) for name, made in CALLS])
-    assert told == whole(parser(tokenizer_of(), chat().tools), thought + HERMES, chat(), ids)
+    parsed = streamed(parser(tokenizer_of(), chat().tools), split(thought + HERMES, 5), chat(), ids)
+    assert parsed == ParsedReply(
+        "I look.", "", [(name, json.dumps(made, ensure_ascii=False)) for name, made in CALLS]
+    )
+    assert parsed == whole(parser(tokenizer_of(), chat().tools), thought + HERMES, chat(), ids)
 
 
 @pytest.mark.parametrize("name", ["messages_json", "messages_xml", "messages_auto"])
@@ -212,9 +214,9 @@ def test_trinitys_calls_are_read_inside_thinking_too(thought: str) -> None:
     ids=["hermes", "qwen", "glm", "invoke", "fenced"],
 )
 def test_a_model_that_drifts_into_another_dialect_is_understood(name: str, text: str) -> None:
-    told = streamed(by_name(name), split(text, 3), chat())
-    assert told == whole(by_name(name), text, chat())
-    assert told.made == CALLS
+    parsed = streamed(by_name(name), split(text, 3), chat())
+    assert parsed == whole(by_name(name), text, chat())
+    assert parsed.made == CALLS
 
 
 def test_a_parser_name_and_its_class_have_the_same_format() -> None:

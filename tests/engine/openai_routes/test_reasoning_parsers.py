@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.parsing import READ, SIZES, WRITE, Told, chat, make, parser_of, streamed, tokenizer_of, whole
+from engine.parsing import (
+    READ,
+    SIZES,
+    WRITE,
+    ParsedReply,
+    chat,
+    make,
+    parser_of,
+    streamed,
+    tokenizer_of,
+    whole,
+)
 from formats.samples import SAMPLE_WRITERS, TOOLS, write_calls
 from formats.whole_scan import THINK, THINKING, split
 from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import (
@@ -67,26 +78,26 @@ def test_thinking_is_separated_from_the_reply_in_both_modes(
     prompt: str, reply: str, thought: str, content: str, calls: int, size: int
 ) -> None:
     ids = tokenizer_of().encode(prompt)
-    told = streamed(make("hermes_json", reasoning=True), split(reply, size), chat(), ids)
-    assert told == Told(thought, content, [("Read", json.dumps(READ[1]))] * calls)
-    assert whole(make("hermes_json", reasoning=True), reply, chat(), ids) == told
+    parsed = streamed(make("hermes_json", reasoning=True), split(reply, size), chat(), ids)
+    assert parsed == ParsedReply(thought, content, [("Read", json.dumps(READ[1]))] * calls)
+    assert whole(make("hermes_json", reasoning=True), reply, chat(), ids) == parsed
 
 
 def test_without_a_sight_of_the_prompt_its_switch_decides() -> None:
     reply = "<think>Well.</think>Yes."
     on, off = (make("hermes_json", reasoning=True, enable_thinking=value) for value in (True, False))
-    assert whole(on, reply, chat()) == Told("Well.", "Yes.")
-    assert whole(off, reply, chat()) == Told("", reply)
+    assert whole(on, reply, chat()) == ParsedReply("Well.", "Yes.")
+    assert whole(off, reply, chat()) == ParsedReply("", reply)
 
 
 def test_a_reply_that_goes_on_with_a_message_is_where_the_message_was() -> None:
-    for begun, reply, told in (
-        ("<think>\nWe", "ll.</think>Yes.", Told("ll.", "Yes.")),
-        ("<think>\nWell.\n</think>\n\nYe", "s <think>.", Told("", "s <think>.")),
+    for begun, reply, parsed in (
+        ("<think>\nWe", "ll.</think>Yes.", ParsedReply("ll.", "Yes.")),
+        ("<think>\nWell.\n</think>\n\nYe", "s <think>.", ParsedReply("", "s <think>.")),
     ):
         ids = tokenizer_of().encode(FREE + begun)
         parser = make("hermes_json", reasoning=True, continue_final_message=True)
-        assert streamed(parser, split(reply, 1), chat(), ids) == told
+        assert streamed(parser, split(reply, 1), chat(), ids) == parsed
 
 
 def test_a_model_that_does_not_think_passes_everything_as_content() -> None:
@@ -96,15 +107,15 @@ def test_a_model_that_does_not_think_passes_everything_as_content() -> None:
         None,
         None,
     )
-    told = streamed(parser, split(reply, 2), chat())
-    assert told == whole(make("qwen_xml", reasoning=True, template="xml_calls"), reply, chat())
-    assert (told.reasoning, told.content, told.made) == ("", "<think>Well.</think>Yes.", [READ])
+    parsed = streamed(parser, split(reply, 2), chat())
+    assert parsed == whole(make("qwen_xml", reasoning=True, template="xml_calls"), reply, chat())
+    assert (parsed.reasoning, parsed.content, parsed.made) == ("", "<think>Well.</think>Yes.", [READ])
     assert parser.count_reasoning_tokens([1, 2, 3]) == 0
 
 
 def test_without_a_reasoning_parser_thinking_is_content() -> None:
     reply = "<think>Well.</think>Yes."
-    assert streamed(make("hermes_json"), split(reply, 1), chat()) == Told("", reply)
+    assert streamed(make("hermes_json"), split(reply, 1), chat()) == ParsedReply("", reply)
 
 
 def test_the_start_up_check_finds_the_tags() -> None:
@@ -115,11 +126,11 @@ def test_the_start_up_check_finds_the_tags() -> None:
 def test_reasoning_beside_a_parser_of_vllms() -> None:
     parser = parser_of("hermes", "messages_auto")
     reply = f"<think>\nWell.\n</think>\n\n{CALL}"
-    for told in (
+    for parsed in (
         streamed(parser(tokenizer_of(), TOOLS), split(reply, 5), chat()),
         whole(parser(tokenizer_of(), TOOLS), reply, chat()),
     ):
-        assert (told.reasoning, told.made) == ("Well.", [READ])
+        assert (parsed.reasoning, parsed.made) == ("Well.", [READ])
 
 
 @pytest.mark.parametrize("theirs", ["qwen3", "deepseek_r1"])
@@ -134,10 +145,10 @@ def test_calls_beside_a_reasoning_parser_of_vllms(theirs: str) -> None:
         )
         for number, token in enumerate(tokens)
     ]
-    told = [delta for delta in deltas if delta is not None]
-    assert "".join(delta.reasoning or "" for delta in told) == "Well."
-    assert "".join(delta.content or "" for delta in told) == "I read."
-    pieces = [call.function for delta in told for call in delta.tool_calls]
+    parsed = [delta for delta in deltas if delta is not None]
+    assert "".join(delta.reasoning or "" for delta in parsed) == "Well."
+    assert "".join(delta.content or "" for delta in parsed) == "I read."
+    pieces = [call.function for delta in parsed for call in delta.tool_calls]
     assert [piece.name for piece in pieces if piece.name] == ["Read"]
     assert json.loads("".join(piece.arguments or "" for piece in pieces)) == READ[1]
 
@@ -236,15 +247,17 @@ def test_thinking_and_calls_are_the_same_streaming_and_non_streaming(
     reply: str, opened: bool, size: int
 ) -> None:
     ids = tokenizer_of().encode(OPEN if opened else FREE)
-    told = streamed(make("hermes_json", reasoning=True), split(reply, size), chat(), ids)
-    if told.calls and not told.content.strip():  # vLLM drops whitespace alone beside calls, if not streamed
-        told = replace(told, content="")
-    assert told == whole(make("hermes_json", reasoning=True), reply, chat(), ids)
+    parsed = streamed(make("hermes_json", reasoning=True), split(reply, size), chat(), ids)
+    if (
+        parsed.calls and not parsed.content.strip()
+    ):  # vLLM drops whitespace alone beside calls, if not streamed
+        parsed = replace(parsed, content="")
+    assert parsed == whole(make("hermes_json", reasoning=True), reply, chat(), ids)
 
 
 @pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 def test_both_modes_agree_wherever_a_reply_is_cut(shape: str) -> None:
     ids, text = tokenizer_of().encode(OPEN), f"Well.\n</think>\n\n{write_calls(shape, [READ, WRITE])}"
     for end in range(0, len(text), 3):
-        told = streamed(make(shape, reasoning=True), split(text[:end], 7) or [""], chat(), ids)
-        assert told == whole(make(shape, reasoning=True), text[:end], chat(), ids)
+        parsed = streamed(make(shape, reasoning=True), split(text[:end], 7) or [""], chat(), ids)
+        assert parsed == whole(make(shape, reasoning=True), text[:end], chat(), ids)

@@ -32,19 +32,19 @@ shapes = pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
 @pytest.mark.parametrize("size", SIZES)
 def test_streaming_and_non_streaming_give_the_same_calls(shape: str, size: int) -> None:
     text = f"I write.\n{write_calls(shape, [WRITE, READ])}"
-    told = streamed(make(shape), split(text, size), chat())
-    assert told == whole(make(shape), text, chat())
-    assert told.content == "I write."
-    assert told.made == [WRITE, READ]
+    parsed = streamed(make(shape), split(text, size), chat())
+    assert parsed == whole(make(shape), text, chat())
+    assert parsed.content == "I write."
+    assert parsed.made == [WRITE, READ]
 
 
 @shapes
 def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
     text = write_calls(shape, [WRITE])
     cut = text[: text.index("two") + 2]
-    told = streamed(make(shape), split(cut, 2), chat())
-    assert told == whole(make(shape), cut, chat())
-    ((name, arguments),) = told.calls
+    parsed = streamed(make(shape), split(cut, 2), chat())
+    assert parsed == whole(make(shape), cut, chat())
+    ((name, arguments),) = parsed.calls
     assert name == "Write"
     assert completed(arguments)["file_path"] == "/a"
     with pytest.raises(json.JSONDecodeError):
@@ -55,9 +55,9 @@ def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
 @pytest.mark.parametrize("fields", [{"tool_choice": "none"}, {"tools": None}], ids=["none", "no tools"])
 def test_where_no_call_is_allowed_its_markup_is_text(shape: str, fields: dict[str, Any]) -> None:
     text = write_calls(shape, [READ])
-    told = streamed(make(shape), split(text, 3), chat(**fields))
-    assert told == whole(make(shape), text, chat(**fields))
-    assert (told.content, told.calls) == (text, [])
+    parsed = streamed(make(shape), split(text, 3), chat(**fields))
+    assert parsed == whole(make(shape), text, chat(**fields))
+    assert (parsed.content, parsed.calls) == (text, [])
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "Read"}}])
@@ -65,9 +65,9 @@ def test_where_no_call_is_allowed_its_markup_is_text(shape: str, fields: dict[st
 def test_a_demanded_call_is_read_in_the_models_markup_and_in_hermes(shape: str, choice: Any) -> None:
     request = chat(tool_choice=choice)
     for text in (write_calls(shape, [READ]), write_calls("hermes_json", [READ])):
-        told = streamed(make(shape), split(text, 1), request)
-        assert told == whole(make(shape), text, request)
-        assert told.made == [READ]
+        parsed = streamed(make(shape), split(text, 1), request)
+        assert parsed == whole(make(shape), text, request)
+        assert parsed.made == [READ]
 
 
 @pytest.mark.parametrize("tools", [TOOLS, []], ids=["tools", "no tools"])
@@ -75,32 +75,35 @@ def test_the_responses_api_reads_the_same(tools: list[Any]) -> None:
     flat = [{"type": "function", "strict": None, **tool["function"]} for tool in tools]
     request = ResponsesRequest(model="tiny", input="x", tools=flat)
     text = write_calls("qwen_xml", [READ])
-    told = streamed(make("qwen_xml", request.tools), split(text, 1), request)
-    assert told == whole(make("qwen_xml", request.tools), text, request)
-    assert told.made == ([READ] if tools else [])
+    parsed = streamed(make("qwen_xml", request.tools), split(text, 1), request)
+    assert parsed == whole(make("qwen_xml", request.tools), text, request)
+    assert parsed.made == ([READ] if tools else [])
 
 
 @pytest.mark.parametrize("shape", ["qwen_xml", "hermes_json", "glm_compact", "minimax_invoke", "python_list"])
 def test_a_long_argument_takes_time_in_proportion(shape: str) -> None:
     text = write_calls(shape, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
     parser, began = make(shape, reasoning=True), time.process_time()
-    told = streamed(parser, split(text, 4), chat())
+    parsed = streamed(parser, split(text, 4), chat())
     assert time.process_time() - began < BIG_SECONDS
-    assert len(told.made[0][1]["content"]) == 260_000
+    assert len(parsed.made[0][1]["content"]) == 260_000
 
 
 def test_ids_are_in_the_form_that_kimis_template_wants() -> None:
     call = {"id": "functions.Read:0", "type": "function", "function": {"name": "Read", "arguments": "{}"}}
     request = chat(messages=[{"role": "user", "content": "x"}, {"role": "assistant", "tool_calls": [call]}])
     text = write_calls("kimi_section", [READ, WRITE])
-    for told in (streamed(make("kimi_section"), [text], request), whole(make("kimi_section"), text, request)):
-        assert told.ids == ["functions.Read:1", "functions.Write:2"]
+    for parsed in (
+        streamed(make("kimi_section"), [text], request),
+        whole(make("kimi_section"), text, request),
+    ):
+        assert parsed.ids == ["functions.Read:1", "functions.Write:2"]
     assert len(set(streamed(make("qwen_xml"), [write_calls("qwen_xml", [READ, READ])], chat()).ids)) == 2
 
 
 # Beside vLLM's own parsers
 
-THEIRS = {
+VLLM_PARSERS = {
     "hermes": "hermes_json",
     "qwen3_coder": "qwen_xml",
     "step3p5": "step_xml",
@@ -133,7 +136,7 @@ SPECIAL = tuple(
     sorted(
         {
             mark
-            for shape in THEIRS.values()
+            for shape in VLLM_PARSERS.values()
             for mark in FORMATS[shape].markers
             if mark[:1] + mark[-1:] in ("<>", "[]")
         }
@@ -148,20 +151,22 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("case", sorted(PLAIN))
-@pytest.mark.parametrize("theirs", sorted(THEIRS))
-def test_a_tidy_reply_is_read_as_vllms_parser_reads_it(theirs: str, case: str) -> None:
+@pytest.mark.parametrize("vllm_parser", sorted(VLLM_PARSERS))
+def test_a_tidy_reply_is_read_as_vllms_parser_reads_it(vllm_parser: str, case: str) -> None:
     tokenizer = tokenizer_of("xml_calls", SPECIAL)
-    text = write_calls(THEIRS[theirs], PLAIN[case])
-    ours = whole(make(THEIRS[theirs]), text, chat())
-    assert ours.made == PLAIN[case]
+    text = write_calls(VLLM_PARSERS[vllm_parser], PLAIN[case])
+    from_plugin = whole(make(VLLM_PARSERS[vllm_parser]), text, chat())
+    assert from_plugin.made == PLAIN[case]
     request = chat()
     parser = type(
-        "Theirs", (parser_of("messages_xml"),), {"tool_parser_cls": ToolParserManager.get_tool_parser(theirs)}
+        "VllmParser",
+        (parser_of("messages_xml"),),
+        {"tool_parser_cls": ToolParserManager.get_tool_parser(vllm_parser)},
     )
     ids = tokenizer.encode(text, add_special_tokens=False)
     _, content, calls = parser(tokenizer, request.tools).parse(text, request, True, ids)
     made = [(call.name, json.loads(call.arguments)) for call in calls or ()]
-    assert (made, (content or "").strip()) == (ours.made, ours.content)
+    assert (made, (content or "").strip()) == (from_plugin.made, from_plugin.content)
 
 
 # The choice by template

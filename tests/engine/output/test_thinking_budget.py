@@ -35,11 +35,11 @@ WANTED: dict[str, tuple[ThinkingRequest, ThinkingProfile | None, int | None]] = 
 }
 
 
-@pytest.mark.parametrize(("wish", "profile", "wanted"), WANTED.values(), ids=WANTED.keys())
+@pytest.mark.parametrize(("requested", "profile", "wanted"), WANTED.values(), ids=WANTED.keys())
 def test_the_thinking_gets_the_budget_that_was_asked_for(
-    wish: ThinkingRequest, profile: ThinkingProfile | None, wanted: int | None
+    requested: ThinkingRequest, profile: ThinkingProfile | None, wanted: int | None
 ) -> None:
-    assert budget_tokens(wish, profile, 32_000) == wanted
+    assert budget_tokens(requested, profile, 32_000) == wanted
 
 
 def test_the_thinking_budget_is_at_least_one_token() -> None:

@@ -25,8 +25,8 @@ Found = list[tuple[Json, ToolsetMember]]
 
 COMPUTER = "computer_toolset_20260801"
 BROWSER = "browser_toolset_20260801"
-OURS = {"Computer": COMPUTER_MEMBERS, "Browser": BROWSER_MEMBERS}
-EVERY_MEMBER = [(family, name) for family, members in OURS.items() for name in members]
+MEMBER_TOOLS = {"Computer": COMPUTER_MEMBERS, "Browser": BROWSER_MEMBERS}
+EVERY_MEMBER = [(family, name) for family, members in MEMBER_TOOLS.items() for name in members]
 OFF = {"enabled": False}
 ON = {"enabled": True}
 
@@ -40,7 +40,7 @@ def names(found: Found) -> list[str]:
 
 
 def definition_of(family: str, name: str) -> MemberDefinition:
-    return OURS[family][name]
+    return MEMBER_TOOLS[family][name]
 
 
 # The members are the SDK's.
@@ -82,16 +82,16 @@ def test_the_browser_has_the_members_of_the_sdk() -> None:
     }
 
 
-@pytest.mark.parametrize("family", OURS)
+@pytest.mark.parametrize("family", MEMBER_TOOLS)
 def test_every_member_can_be_configured(family: str) -> None:
     configs = getattr(anthropic.types, f"{family}ToolsetConfigsParam")
-    assert set(configs.__annotations__) == set(OURS[family])
+    assert set(configs.__annotations__) == set(MEMBER_TOOLS[family])
 
 
-@pytest.mark.parametrize("family", OURS)
+@pytest.mark.parametrize("family", MEMBER_TOOLS)
 def test_every_input_of_the_sdk_is_a_members(family: str) -> None:
     inputs = set(get_args(getattr(anthropic.types, f"{family}MemberInput")))
-    assert inputs == {sdk_input(family, name) for name in OURS[family]}
+    assert inputs == {sdk_input(family, name) for name in MEMBER_TOOLS[family]}
 
 
 @pytest.mark.parametrize(("family", "name"), EVERY_MEMBER)
