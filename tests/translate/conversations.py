@@ -1,4 +1,4 @@
-"""Short ways to say a conversation and to read what the model is chat_messages of it."""
+"""Short constructors for conversations, and the chat messages that they are translated to."""
 
 import json
 from typing import Any

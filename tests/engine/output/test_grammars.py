@@ -4,13 +4,9 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from vllm_messages_plugin.engine.output.grammar_schema import DROPPABLE, reduce_schema
 from vllm_messages_plugin.engine.output.grammars import has_grammar, strict_tools
 from vllm_messages_plugin.translate.chat_message import Function
-from vllm_messages_plugin.translate.tools.schema_limits import find_excess
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
 
 DEMANDED, FREE = ToolChoice("any"), ToolChoice("auto")
@@ -111,52 +107,3 @@ def test_a_strict_tool_is_enforced_and_the_log_names_what_is_not(caplog: pytest.
     (tool,) = strict_tools([function(parameters, strict=True)], FREE)
     assert tool["function"]["strict"] is True
     assert "no grammar can express format" in caplog.text
-
-
-SCHEMAS = st.recursive(
-    st.fixed_dictionaries(
-        {"type": st.sampled_from(["string", "integer", "number", "array", "object"])},
-        optional={
-            "format": st.sampled_from(["uri", "hour"]),
-            "pattern": st.sampled_from(["^a+$", "[", "a{1,9999}"]),
-            "minLength": st.integers(0, 3),
-            "multipleOf": st.integers(1, 3),
-            "uniqueItems": st.booleans(),
-            "propertyNames": st.just({"pattern": "^a", "minLength": 1}),
-        },
-    ),
-    lambda inner: st.builds(
-        lambda schemas: properties(**schemas), st.dictionaries(st.sampled_from("abc"), inner)
-    ),
-    max_leaves=6,
-)
-
-
-@settings(max_examples=40)
-@given(SCHEMAS)
-def test_whatever_the_schema_what_is_left_has_a_grammar(schema: dict[str, Any]) -> None:
-    reduced = reduce_schema(schema, has_grammar)
-    assert has_grammar(reduced.schema)
-    assert set(reduced.dropped) <= {*DROPPABLE, "the rest of the schema"}
-    assert reduced.schema == schema or reduced.dropped
-
-
-@pytest.mark.parametrize(
-    ("schema", "path"),
-    [
-        (properties(a={"pattern": "^[\\u0000-\\uffff]{1,5000}$"}), "s.properties.a.pattern"),
-        (properties(a={"pattern": "(a{40}){40}"}), "s.properties.a.pattern"),
-        (properties(a={"anyOf": [{}, {"enum": list(range(100_000))}]}), "s.properties.a.anyOf.1.enum"),
-        (properties(a={"const": "x" * 200_000}), "s.properties.a.const"),
-        (properties(a={"items": {"maxItems": 10**9}}), "s.properties.a.items.maxItems"),
-        ({"type": "object", "description": "x" * 2_000_000}, "s"),
-    ],
-)
-def test_what_would_hold_the_grammar_compiler_is_found_by_its_path(schema: dict[str, Any], path: str) -> None:
-    found = find_excess(schema, "s")
-    assert found is not None
-    assert found.path == path
-
-
-def test_a_usual_schema_is_not_find_excess() -> None:
-    assert find_excess(properties(a={"pattern": "^[a-z]{1,200}$"}, b={"enum": ["a"] * 500}), "s") is None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translate.conversations import Json, conversation, tool, user
-from vllm_messages_plugin.translate.tools.schema_limits import pattern_length
+from vllm_messages_plugin.translate.tools.schema_limits import find_excess, pattern_length
 from vllm_messages_plugin.wire.errors import MessagesError
 
 ASKED = user("Hi")
@@ -143,3 +143,22 @@ def test_the_length_of_a_pattern_counts_repetitions(pattern: str, length: int) -
 @given(st.text(alphabet="ab(){}[]\\,12^$|*+?", max_size=40))
 def test_any_text_has_a_length_as_a_pattern(pattern: str) -> None:
     assert pattern_length(pattern) >= 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        (of(pattern="(a{40}){40}"), "s.properties.a.pattern"),
+        (of(anyOf=[{}, {"enum": list(range(100_000))}]), "s.properties.a.anyOf.1.enum"),
+        (of(items={"maxItems": 10**9}), "s.properties.a.items.maxItems"),
+        ({"type": "object", "description": "x" * 2_000_000}, "s"),
+    ],
+)
+def test_an_excess_is_found_by_its_path(schema: Json, path: str) -> None:
+    found = find_excess(schema, "s")
+    assert found is not None
+    assert found.path == path
+
+
+def test_a_usual_schema_has_no_excess() -> None:
+    assert find_excess(of(pattern="^[a-z]{1,200}$", enum=["a"] * 500), "s") is None
