@@ -33,6 +33,7 @@ from stream.playbook import (
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
     CitedTextEnd,
+    CompactionSummary,
     CompleteBlock,
     EndReason,
     EngineCitations,
@@ -577,6 +578,7 @@ DELTAS: list[EngineDelta] = [
     call_piece(1, "g", "{}"),
     ServerToolUse({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {}}, "{}"),
     CompleteBlock({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}),
+    CompactionSummary({"type": "compaction", "content": "A heron.", "encrypted_content": None}),
     finish(),
     failure(),
 ]

@@ -35,6 +35,7 @@ from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
     CitedTextEnd,
+    CompactionSummary,
     CompleteBlock,
     EndReason,
     EngineDelta,
@@ -45,6 +46,7 @@ from vllm_messages_plugin.stream.deltas import (
 )
 from vllm_messages_plugin.testing.fake_engine import FakeEngine
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
+from vllm_messages_plugin.translate.compaction import compaction_edit
 from vllm_messages_plugin.translate.context_edits import plan_edit, requested_edits
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
@@ -178,6 +180,7 @@ def effects(body: Json) -> Any:
         replace(sampling(request, request.max_tokens), extra={}),
         cache_breakpoints(request),
         [plan_edit(path, edit, request.messages, MANY_TOKENS) for path, edit in requested_edits(request)],
+        compaction_edit(request, MANY_TOKENS, MANY_TOKENS),
         (request.model, request.stream, request.diagnostics),
     )
 
@@ -443,7 +446,7 @@ async def compacted() -> list[EngineDelta]:
         yield ReplyFinished("stop", 1)
 
     deltas = [delta async for delta in compaction_deltas(summary(), SIGNER.sign)]
-    return [delta for delta in deltas if isinstance(delta, CompleteBlock)]
+    return [delta for delta in deltas if isinstance(delta, CompactionSummary)]
 
 
 async def server_tool_deltas() -> list[EngineDelta]:

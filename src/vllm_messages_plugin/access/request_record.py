@@ -125,7 +125,8 @@ class RequestRecord:
             self.server_tools[str(block["name"])] += 1
 
     def _set_usage(self, usage: Mapping[str, Any]) -> None:
-        self.input_tokens = usage["input_tokens"] + usage["cache_creation_input_tokens"]
-        self.cached_tokens = usage["cache_read_input_tokens"]
-        self.output_tokens = usage["output_tokens"]
+        rounds = usage.get("iterations") or [usage]  # they count a compaction too, as `usage` itself may not
+        self.input_tokens = sum(each["input_tokens"] + each["cache_creation_input_tokens"] for each in rounds)
+        self.cached_tokens = sum(each["cache_read_input_tokens"] for each in rounds)
+        self.output_tokens = sum(each["output_tokens"] for each in rounds)
         self.thinking_tokens = (usage["output_tokens_details"] or {}).get("thinking_tokens", 0)

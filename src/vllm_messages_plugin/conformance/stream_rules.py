@@ -17,6 +17,7 @@ DELTAS_OF = {
     "input_json_delta": ("tool_use", ""),
     "thinking_delta": ("thinking", "thinking"),
     "signature_delta": ("thinking", "signature"),
+    "compaction_delta": ("compaction", "content"),
 }
 DELTA_FIELDS = {name: field for name, (_, field) in DELTAS_OF.items() if field}
 DELTA_FIELDS["input_json_delta"] = "partial_json"
@@ -221,6 +222,8 @@ def accumulate(events: Sequence[Event]) -> dict[str, Any]:
 def _append_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
     if delta["type"] == "input_json_delta":
         block["json"] = block.get("json", "") + delta["partial_json"]
+    elif delta["type"] == "compaction_delta":
+        block["content"] = delta["content"]
     elif field := DELTAS_OF.get(delta["type"], ("", ""))[1]:
         block[field] = (block.get(field) or "") + delta[field]
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
-    CompleteBlock,
+    CompactionSummary,
     EngineDelta,
     EngineText,
     PromptProcessed,
@@ -40,7 +40,7 @@ async def compaction_deltas(
                 return
             elif isinstance(delta, ReplyFinished):
                 summary = "".join(texts).strip() if delta.reason == "stop" else ""
-                yield CompleteBlock(_block(summary, sign))
+                yield CompactionSummary(_block(summary, sign))
                 usage = RoundUsage(prompt, delta.output_tokens, "compaction")
                 yield ReplyFinished("compaction", delta.output_tokens, delta.thinking_tokens, rounds=[usage])
                 return

@@ -14,12 +14,12 @@ from fastapi import APIRouter, Request, Response
 from vllm_messages_plugin.access.priority import request_priority
 from vllm_messages_plugin.access.request_record import RequestRecord
 from vllm_messages_plugin.http.compaction import compaction_deltas
+from vllm_messages_plugin.http.compaction_edit import start_reply
 from vllm_messages_plugin.http.diagnostics import record_prompt
 from vllm_messages_plugin.http.generation import (
     GenerationSettings,
     direct_query,
     direct_search,
-    run_rounds,
     start_round,
 )
 from vllm_messages_plugin.http.headers import beta_names, request_id_of
@@ -151,10 +151,9 @@ async def _start_generation(
     run = GenerationSettings(
         max_tokens, reply.message_id, request.headers, on_output, record.add_repair, priority
     )
-    deltas = await start_round(prepared, context, run)
     if prepared.request.compaction is not None:
-        return compaction_deltas(deltas, context.signer.sign)
-    return run_rounds(prepared, context, run, deltas) if prepared.server_tools else deltas
+        return compaction_deltas(await start_round(prepared, context, run), context.signer.sign)
+    return await start_reply(prepared, context, run)
 
 
 async def _recording(

@@ -95,6 +95,9 @@ class Collector:
                 self._block.setdefault("citations", []).append(delta["citation"])
             case "signature_delta":
                 self._block["signature"] = delta["signature"]
+            case "compaction_delta":
+                self._block["content"] = delta["content"]
+                self._block["encrypted_content"] = delta["encrypted_content"]
 
     def _close(self) -> None:
         text = "".join(self._pieces)

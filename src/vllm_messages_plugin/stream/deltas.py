@@ -94,6 +94,13 @@ class CompleteBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class CompactionSummary:
+    """The summary that replaces a conversation, as the `compaction` block that the client reads."""
+
+    block: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RoundUsage:
     """What one round of a reply used: its prompt, and the tokens that it generated."""
 
@@ -119,7 +126,8 @@ class ReplyFinished:
         output_tokens: Tokens generated, thinking included.
         thinking_tokens: How many of them were thinking; None if not counted.
         stop_sequence: The stop sequence that matched.
-        rounds: Every round of a reply that used server tools, in order; empty for any other reply.
+        rounds: Every round of a reply that used server tools or compacted its conversation, in order; empty
+            for any other reply.
         server_tool_use: How often server tools were used, by the keys of `usage.server_tool_use`.
         token_ids: The generated tokens, where the caller of the engine asked for them.
     """
@@ -150,6 +158,7 @@ EngineDelta = (
     | EngineToolCall
     | ServerToolUse
     | CompleteBlock
+    | CompactionSummary
     | ReplyFinished
     | ReplyFailed
 )

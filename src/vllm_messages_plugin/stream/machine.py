@@ -24,6 +24,7 @@ from typing import Any, Final, cast
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
     CitedTextEnd,
+    CompactionSummary,
     CompleteBlock,
     EngineCitations,
     EngineDelta,
@@ -41,7 +42,7 @@ from vllm_messages_plugin.stream.streamed_call import StreamedCall
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
 from vllm_messages_plugin.wire.events import StreamEvent
-from vllm_messages_plugin.wire.message import ContentBlock, Usage
+from vllm_messages_plugin.wire.message import CompactionBlock, ContentBlock, Usage
 
 
 class State(IntEnum):  # integers hash faster than other enums, and each delta looks its state up
@@ -202,6 +203,15 @@ class Machine:
         self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
         self._emitted.append({"type": "content_block_stop", "index": self._index})
 
+    def _send_compaction(self, delta: CompactionSummary) -> None:
+        """The summary comes in one delta, as Anthropic's documentation of compaction has it."""
+        self._flush_all()
+        block = cast(CompactionBlock, dict(delta.block))
+        self._open({**block, "content": None, "encrypted_content": None}, State.BETWEEN)
+        content, encrypted = block["content"], block["encrypted_content"]
+        self._delta({"type": "compaction_delta", "content": content, "encrypted_content": encrypted})
+        self._emitted.append({"type": "content_block_stop", "index": self._index})
+
     def _finish(self, delta: ReplyFinished) -> None:
         if delta.reason == "stop" and any(call.incomplete for call in self._calls.values()):
             delta = replace(delta, reason="incomplete_call")
@@ -334,6 +344,7 @@ TRANSITIONS: Final[Mapping[tuple[State, type], Callable[[Machine, Any], None]]] 
     (State.BEFORE, ReplyFailed): Machine._fail,
     **{(state, ServerToolUse): Machine._send_server_tool_use for state in STARTED},
     **{(state, CompleteBlock): Machine._send_complete_block for state in STARTED},
+    **{(state, CompactionSummary): Machine._send_compaction for state in STARTED},
     **{(state, ReplyFinished): Machine._finish for state in STARTED},
     **{(state, ReplyFailed): Machine._fail for state in STARTED},
 }

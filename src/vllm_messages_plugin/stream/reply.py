@@ -103,7 +103,8 @@ def add_rounds(
         breakpoints: How far the cache breakpoints reach into the first prompt.
 
     Returns:
-        The usage of the whole reply. `iterations` has one entry for each round.
+        The usage of the whole reply. `iterations` has one entry for each round; a compaction before the reply
+        stands there alone, as Anthropic's documentation of compaction has it.
     """
     if server_tool_use is not None:
         usage["server_tool_use"] = {
@@ -117,10 +118,15 @@ def add_rounds(
     if all(round_.kind == "message" for round_ in rounds) and len(rounds) < 2:
         return usage
     usage["iterations"] = iterations
-    for later in iterations[1:]:
-        usage["input_tokens"] += later["input_tokens"]
-        usage["cache_read_input_tokens"] += later["cache_read_input_tokens"]
-        usage["cache_creation_input_tokens"] += later["cache_creation_input_tokens"]
+    counted = [each for each in iterations if each["type"] == "message"] or iterations
+    usage["input_tokens"] = sum(each["input_tokens"] for each in counted)
+    usage["cache_read_input_tokens"] = sum(each["cache_read_input_tokens"] for each in counted)
+    usage["cache_creation_input_tokens"] = sum(each["cache_creation_input_tokens"] for each in counted)
+    created = [each["cache_creation"] for each in counted]
+    usage["cache_creation"] = {
+        "ephemeral_5m_input_tokens": sum(each["ephemeral_5m_input_tokens"] for each in created),
+        "ephemeral_1h_input_tokens": sum(each["ephemeral_1h_input_tokens"] for each in created),
+    }
     return usage
 
 

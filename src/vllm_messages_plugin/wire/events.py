@@ -49,7 +49,15 @@ class CitationsDelta(TypedDict):
     citation: dict[str, Any]
 
 
-ContentBlockDelta = TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta | CitationsDelta
+class CompactionDelta(TypedDict):
+    type: Literal["compaction_delta"]
+    content: str | None
+    encrypted_content: None
+
+
+ContentBlockDelta = (
+    TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta | CitationsDelta | CompactionDelta
+)
 
 
 class ContentBlockDeltaEvent(TypedDict):

@@ -61,7 +61,19 @@ class ToolResultBlock(TypedDict):
     content: Any
 
 
-ContentBlock = TextBlock | ThinkingBlock | ToolUseBlock | ServerToolUseBlock | ToolResultBlock
+class CompactionBlock(TypedDict):
+    """A summary that replaces the conversation before it; without `content` the summary failed."""
+
+    type: Literal["compaction"]
+    content: str | None
+    encrypted_content: None
+    signature: str | None
+    tool_changes: list[dict[str, Any]]
+
+
+ContentBlock = (
+    TextBlock | ThinkingBlock | ToolUseBlock | ServerToolUseBlock | ToolResultBlock | CompactionBlock
+)
 
 
 class CacheCreation(TypedDict):
@@ -79,7 +91,7 @@ class ServerToolUsage(TypedDict):
 
 
 class IterationUsage(TypedDict):
-    """What one round of a reply with server tools used (anthropic.types.beta.BetaMessageIterationUsage)."""
+    """What one round of a reply used (`anthropic.types.beta.BetaIterationsUsage`)."""
 
     type: Literal["message", "compaction"]
     input_tokens: int

@@ -59,7 +59,7 @@ def capabilities(model: ServedModel, server_tools: Set[str] = frozenset()) -> di
             **_supported(True),
             "clear_thinking_20251015": _supported(True),
             "clear_tool_uses_20250919": _supported(True),
-            "compact_20260112": _supported(False),
+            "compact_20260112": _supported(True),
         },
         "effort": {**_supported(model.effort), **effort},
         "server_tools": {

@@ -26,7 +26,7 @@ BLOCKS_OUT = entries_of(
         ("mcp_tool_result", NEVER_SENT, NO_SERVER_TOOLS),
         ("mcp_tool_listing", NEVER_SENT, NO_SERVER_TOOLS),
         ("container_upload", NEVER_SENT, "there are no containers here"),
-        ("compaction", HANDLED, "the one block of a reply to a request with `compaction`"),
+        ("compaction", HANDLED, "the summary that a request with `compaction` or its edit asks for"),
         ("fallback", NEVER_SENT, "the requested model always replies"),
     ),
 )
@@ -72,7 +72,9 @@ DELTAS = entries_of(
         ("signature_delta", HANDLED, "one, directly before the block's stop"),
         ("input_json_delta", HANDLED, "as the model generates them, one call at a time"),
         ("citations_delta", HANDLED, "before the text that it belongs to"),
-        ("compaction_delta", NEVER_SENT, "the block is sent in one piece"),
+        ("compaction_delta", HANDLED, "one, with the whole summary"),
+        ("compaction_delta.content", HANDLED, "null if the summary failed"),
+        ("compaction_delta.encrypted_content", HANDLED, "always null"),
     ),
 )
 
@@ -127,7 +129,7 @@ USAGE_FIELDS = entries_of(
         ("server_tool_use", HANDLED, "searches made; null for a reply without any"),
         ("inference_geo", HANDLED, "always null"),
         ("speed", HANDLED, "always null: there is one speed"),
-        ("iterations", HANDLED, "one entry for each round of a reply with server tools"),
+        ("iterations", HANDLED, "one entry for each round of a reply with server tools or a compaction"),
         ("fallback_credit", NEVER_SENT, "nothing is billed"),
     ),
 )

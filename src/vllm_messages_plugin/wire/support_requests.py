@@ -248,7 +248,7 @@ CONTEXT_EDITS = entries_of(
     (
         ("clear_tool_uses_20250919", HANDLED, "reported in `applied_edits`"),
         ("clear_thinking_20251015", HANDLED, "reported in `applied_edits`"),
-        ("compact_20260112", ACCEPTED, "nothing is compacted; a prompt that is too long is refused"),
+        ("compact_20260112", HANDLED, "the reply begins with the summary and goes on from it"),
     ),
 )
 
