@@ -215,7 +215,7 @@ class _OuterMiddleware:
             context = getattr(self._app.state, CONTEXT, None)
             self._outermost = self._stack if context is None else self._error_middleware(context)
             if context is not None and scope["type"] == "lifespan":  # the server does not listen yet
-                _limit_header_time(self._app.state, context.settings)
+                _harden_connections(self._app.state, context.settings)
         await self._outermost(scope, receive, send)
 
     def _error_middleware(self, context: "AppContext") -> "ASGIApp":
@@ -227,11 +227,15 @@ class _OuterMiddleware:
         return ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
 
 
-def _limit_header_time(state: Any, settings: Settings) -> None:
+def _harden_connections(state: Any, settings: Settings) -> None:
+    """Limit what connections may cost the HTTP server: the time of headers, the requests in one turn."""
+    from vllm_messages_plugin.http.arrivals import spread_arrivals
     from vllm_messages_plugin.http.header_timeout import limit_header_time
 
+    server = getattr(state, "server", None)
     if settings.slow_request_seconds:
-        limit_header_time(getattr(state, "server", None), settings.slow_request_seconds)
+        limit_header_time(server, settings.slow_request_seconds)
+    spread_arrivals(server)
 
 
 def _cors(app: "ASGIApp", args: Namespace) -> "CORSMiddleware":

@@ -10,6 +10,7 @@ import uvicorn
 import uvloop
 
 from vllm_messages_plugin.http.admission import Admission
+from vllm_messages_plugin.http.arrivals import spread_arrivals
 from vllm_messages_plugin.stream.deltas import EngineText, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, FakeModels, Pause, app_with
 
@@ -20,6 +21,8 @@ async def serve(limit: int, seconds: float) -> None:
     script = (EngineText("Hello"), Pause(seconds), ReplyFinished("stop", 1))
     app = app_with(FakeEngine(script, models=FakeModels(served=("tiny",))), admission=Admission(limit))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off", backlog=BACKLOG))
+    server.config.load()
+    spread_arrivals(server)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.01)

@@ -3,7 +3,6 @@
 from typing import Final
 
 from fastapi import Request
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from vllm_messages_plugin.access.keys import ANYBODY
@@ -12,7 +11,7 @@ from vllm_messages_plugin.http.access_control import CALLER_KEY
 from vllm_messages_plugin.wire.errors import new_request_id
 
 RECORD_KEY: Final = "messages_record"
-SESSION_HEADERS: Final = ("x-claude-code-session-id", "x-session-id")
+SESSION_HEADERS: Final = (b"x-claude-code-session-id", b"x-session-id")
 SESSION_LENGTH: Final = 128
 """The longest session id that is used, in characters; others are ignored."""
 
@@ -28,7 +27,7 @@ def begin_record(scope: Scope, path: str) -> RequestRecord:
     state = scope.setdefault("state", {})
     route = path if path in ROUTES else OTHER_ROUTE
     record = RequestRecord(new_request_id(), route, state.get(CALLER_KEY, ANYBODY))
-    record.session = session_of(Headers(scope=scope))
+    record.session = session_of(scope)
     state[RECORD_KEY] = record
     return record
 
@@ -39,10 +38,11 @@ def record_of(request: Request) -> RequestRecord:
     return found or RequestRecord("", OTHER_ROUTE)
 
 
-def session_of(headers: Headers) -> str:
+def session_of(scope: Scope) -> str:
     """Return the session id that the client names, Claude Code's before others; "" without a usable one."""
-    given = (headers.get(name, "") for name in SESSION_HEADERS)
-    return next((value for value in given if 0 < len(value) <= SESSION_LENGTH and value.isprintable()), "")
+    given = {name: value for name, value in reversed(scope["headers"]) if name in SESSION_HEADERS}
+    values = (given.get(name, b"").decode("latin-1") for name in SESSION_HEADERS)
+    return next((value for value in values if 0 < len(value) <= SESSION_LENGTH and value.isprintable()), "")
 
 
 def is_limited(method: str, path: str) -> bool:

@@ -1,0 +1,162 @@
+"""Requests that arrive at once are taken in several turns of the event loop, in order, and none is lost."""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from typing import Any
+
+import pytest
+import uvicorn
+
+from vllm_messages_plugin.http.arrivals import ARRIVALS_PER_TURN, ArrivalQueue, spread_arrivals
+
+REQUEST = b"POST / HTTP/1.1\r\nhost: server\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+CONNECTIONS = 3 * ARRIVALS_PER_TURN + 1
+
+
+class Turns:
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._next()
+
+    def _next(self) -> None:
+        self.number += 1
+        asyncio.get_running_loop().call_soon(self._next)
+
+
+async def test_no_more_than_the_limit_is_called_in_one_turn() -> None:
+    turns, called = Turns(), list[tuple[int, bytes]]()
+    queue = ArrivalQueue(per_turn=3)
+    for number in range(8):
+        queue.call(lambda data: called.append((turns.number, data)), b"%d" % number)
+    while len(called) < 8:  # noqa: ASYNC110 - turns of the loop are what is counted
+        await asyncio.sleep(0)
+    assert max(Counter(turn for turn, _ in called).values()) == 3
+    assert [data for _, data in called] == [b"%d" % number for number in range(8)]
+
+
+async def test_a_call_that_comes_later_does_not_overtake_one_that_waits() -> None:
+    called: list[bytes] = []
+    queue = ArrivalQueue(per_turn=1)
+    assert queue.call(called.append, b"first")
+    assert not queue.call(called.append, b"second")
+    await asyncio.sleep(0)
+    assert not queue.call(called.append, b"third")
+    while len(called) < 3:  # noqa: ASYNC110 - turns of the loop are what is counted
+        await asyncio.sleep(0)
+    assert called == [b"first", b"second", b"third"]
+
+
+async def test_after_a_turn_without_calls_the_next_one_is_called_at_once() -> None:
+    called: list[bytes] = []
+    queue = ArrivalQueue(per_turn=1)
+    for _ in range(3):
+        assert queue.call(called.append, b"")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert len(called) == 3
+
+
+class CountingApp:
+    """Replies with the length of the body, and counts the requests that begin in each turn."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.begun: Counter[int] = Counter()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.begun[self.turns.number] += 1
+        length, more = 0, True
+        while more:
+            message = await receive()
+            length += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"length %d" % length
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def serving(app: Any, implementation: str) -> AsyncIterator[int]:
+    config = uvicorn.Config(app, port=0, http=implementation, log_level="error", lifespan="off")
+    config.load()
+    server = uvicorn.Server(config)
+    spread_arrivals(server)
+    spread_arrivals(server)  # does nothing more
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+async def reply_of(connection: socket.socket) -> bytes:
+    loop, reply = asyncio.get_running_loop(), b""
+    while piece := await loop.sock_recv(connection, 65536):
+        reply += piece
+    return reply
+
+
+with_both = pytest.mark.parametrize("implementation", ["h11", "httptools"])
+
+
+@with_both
+async def test_requests_that_arrive_at_once_begin_in_several_turns(implementation: str) -> None:
+    app = CountingApp()
+    async with serving(app, implementation) as port:
+        connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(0.2)  # until all are accepted
+        for connection in connections:
+            connection.sendall(REQUEST % 2 + b"ab")
+            connection.setblocking(False)
+        replies = await asyncio.wait_for(asyncio.gather(*map(reply_of, connections)), 60)
+        for connection in connections:
+            connection.close()
+    assert all(reply.endswith(b"length 2") for reply in replies)
+    assert sum(app.begun.values()) == CONNECTIONS
+    assert max(app.begun.values()) <= ARRIVALS_PER_TURN
+
+
+@with_both
+async def test_bodies_that_wait_are_read_whole(implementation: str) -> None:
+    """Each body is larger than what the server reads of a connection at a time."""
+    size = 300_000
+    async with serving(CountingApp(), implementation) as port:
+        tasks = [asyncio.create_task(_upload(port, size)) for _ in range(CONNECTIONS)]
+        replies = await asyncio.wait_for(asyncio.gather(*tasks), 60)
+    assert all(reply.endswith(b"length %d" % size) for reply in replies)
+
+
+async def _upload(port: int, size: int) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with closing(writer):
+        writer.write(REQUEST % size + bytes(size))
+        return await reader.read()
+
+
+async def test_clients_that_leave_while_their_requests_wait_do_no_harm(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = CountingApp()
+    async with serving(app, "httptools") as port:
+        connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+        await asyncio.sleep(0.2)
+        for connection in connections:
+            connection.sendall(REQUEST % 2 + b"ab")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # resets at close
+            connection.close()
+        assert (await asyncio.wait_for(_upload(port, 2), 60)).endswith(b"length 2")
+    assert not caplog.records
+
+
+def test_a_server_of_another_kind_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    spread_arrivals(None)
+    assert "can't be made to spread" in caplog.text
