@@ -15,7 +15,7 @@ MB = 1_000_000
 def ask(*messages: Mapping[str, Any], **fields: Any) -> bytes:
     """A request body; without messages, that of a user who writes "Hi"."""
     turns = list(messages) or [{"role": "user", "content": "Hi"}]
-    return json.dumps({"model": "tiny", "max_tokens": 1, "messages": turns, **fields}).encode()
+    return json.dumps({"model": "tiny", "max_tokens": 1, "messages": turns} | fields).encode()
 
 
 def user(content: Any) -> dict[str, Any]:
@@ -91,8 +91,12 @@ def many_edits(count: int) -> bytes:
     return tool_session(count, context_management={"edits": edits})
 
 
-def long_text(size: int) -> bytes:
-    return ask(user("the quick brown fox jumps over it " * (size // 35)))
+def long_text(size: int, **fields: Any) -> bytes:
+    return ask(user("the quick brown fox jumps over it " * (size // 35)), **fields)
+
+
+def half_a_pair(size: int) -> bytes:
+    return long_text(size).replace(b"fox", b"f\\ud83d", 1)
 
 
 def tiny_blocks(size: int) -> bytes:
@@ -196,6 +200,8 @@ ATTACKS = (
     Attack("a prompt of 29 MB", lambda: long_text(29 * MB)),
     Attack("count_tokens of 3 MB", lambda: long_text(3 * MB), path=COUNT_TOKENS),
     Attack("count_tokens of 29 MB", lambda: long_text(29 * MB), path=COUNT_TOKENS),
+    Attack("29 MB of text and a wrong field", lambda: long_text(29 * MB, max_tokens="x")),
+    Attack("29 MB of text and half a surrogate pair", lambda: half_a_pair(29 * MB)),
     Attack("30 MB of text blocks", lambda: tiny_blocks(30 * MB)),
     Attack("1 MB of text blocks", lambda: tiny_blocks(MB)),
     Attack("100,000 messages", lambda: tiny_messages(99_998)),

@@ -4,11 +4,17 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from vllm_messages_plugin.wire import request
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import CountTokensRequest, MessagesRequest, parse
+from vllm_messages_plugin.wire.request import (
+    CountTokensRequest,
+    MessagesRequest,
+    parse,
+    replace_lone_surrogates,
+)
 from wire.bodies import Json, assistant, body, read, user
 
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
@@ -476,6 +482,41 @@ def test_half_a_surrogate_pair_in_raw_utf_8_is_read_as_the_replacement_character
 def test_a_text_with_lone_surrogates_is_accepted_and_the_rest_of_it_is_kept(text: str) -> None:
     found = read(body({"role": "user", "content": text})).messages[0].content
     assert found == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+PIECES = (
+    HIGH,
+    LOW,
+    HIGH.upper().replace("U", "u"),
+    "\\\\",
+    "\\n",
+    "\\u00e9",
+    "ud83d",
+    "a",
+    "\ud83d",
+    "\ud7ff",
+)
+
+
+@given(st.lists(st.sampled_from(PIECES)).map("".join), st.integers(1, 30))
+@example(HIGH + LOW, 1)
+@example("a" + HIGH + LOW, 8)
+@example("\\\\" + HIGH, 1)
+def test_surrogates_are_replaced_wherever_the_searched_windows_end(text: str, window: int) -> None:
+    encoded = text.encode("utf-8", "surrogatepass")
+    whole = replace_lone_surrogates(encoded)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(request, "_WINDOW", window)
+        assert replace_lone_surrogates(encoded) == whole
+
+
+def test_only_invalid_json_is_searched_for_surrogates(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(_: bytes) -> bytes:
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(request, "replace_lone_surrogates", search)
+    with pytest.raises(MessagesError, match=r"\Amax_tokens: "):
+        parse(json.dumps(body(max_tokens="x")).encode(), MessagesRequest)
 
 
 def test_invalid_json_with_half_a_surrogate_pair_is_still_refused() -> None:

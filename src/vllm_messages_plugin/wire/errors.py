@@ -116,9 +116,18 @@ def new_request_id() -> str:
 _NOT_IN_PATH: Final = frozenset({"<text>", "<blocks>", "<custom>", "<other>"})
 
 
+def _first_error(error: ValidationError) -> Any:
+    return error.errors(include_url=False, include_context=False, include_input=False)[0]
+
+
+def is_invalid_json(error: ValidationError) -> bool:
+    """Whether a body failed to parse, before anything in it was validated."""
+    return bool(_first_error(error)["type"] == "json_invalid")
+
+
 def from_validation(error: ValidationError) -> MessagesError:
     """Turn the first validation error into a 400 whose message begins with the field's path."""
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    first = _first_error(error)
     if first["type"] == "json_invalid":
         return invalid(f"The request body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
     if not first["loc"]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam, WireModel, _content_tag
-from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid
+from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid, is_invalid_json
 
 MAX_MESSAGES = 100_000
 MAX_STOP_SEQUENCES = 256
@@ -194,8 +194,8 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
 def _validate(body: bytes, request_type: type[RequestT]) -> RequestT:
     try:
         return request_type.model_validate_json(body)
-    except ValidationError:
-        repaired = replace_lone_surrogates(body)
+    except ValidationError as error:
+        repaired = replace_lone_surrogates(body) if is_invalid_json(error) else body
         if repaired == body:
             raise
         return request_type.model_validate_json(repaired)
@@ -208,6 +208,10 @@ _SURROGATES = re.compile(
     rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.|(\xed[\xa0-\xbf][\x80-\xbf])",
     re.DOTALL,
 )
+_BEGINNINGS = (b"\\ud", b"\\uD", b"\xed")  # of surrogates
+_LONGEST_MATCH = 12  # bytes
+_WINDOW = 1 << 16
+"""Bytes that are searched in one call, which holds the interpreter's lock: a body of 30 MB takes seconds."""
 
 
 def replace_lone_surrogates(body: bytes) -> bytes:
@@ -216,13 +220,22 @@ def replace_lone_surrogates(body: bytes) -> bytes:
     Clients that cut a text by UTF-16 code units send such halves. JSON parsers reject the whole body, so
     without the replacement a session with one such text in its history could never continue.
     """
-    return _SURROGATES.sub(_replacement, body)
-
-
-def _replacement(match: re.Match[bytes]) -> bytes:
-    if match[1]:
-        return b"\\ufffd"
-    return b"\xef\xbf\xbd" if match[2] else match[0]
+    if not any(beginning in body for beginning in _BEGINNINGS):
+        return body
+    repaired = bytearray()
+    start = copied = 0
+    while start < len(body):
+        end = start + _WINDOW
+        for match in _SURROGATES.finditer(body, start, end - 1 + _LONGEST_MATCH):
+            if match.start() >= end:
+                break
+            start = match.end()
+            if match.lastindex:
+                repaired += body[copied : match.start()]
+                repaired += b"\\ufffd" if match[1] else b"\xef\xbf\xbd"
+                copied = start
+        start = max(start, end)
+    return bytes(repaired + body[copied:]) if copied else body
 
 
 THREADS_UNSUPPORTED: Mapping[str, Any] = {"error_code": "thread_unsupported_request"}
