@@ -39,7 +39,7 @@ class Result:
     Attributes:
         replies: What the senders got.
         seconds: How long the attack took.
-        stall: CPU time between two turns of the server's event loop.
+        stall: Between two turns of the server's event loop; see `probe`.
         neighbour: A small request of another client.
         failed: Requests of bystanders that were not answered with 200.
         memory: The growth of the server's resident memory at its peak.
@@ -140,7 +140,7 @@ def measure(attack: Attack, server: Server) -> Result:
     return Result(
         replies=tuple(replies),
         seconds=seconds,
-        stall=stall["cpu"],
+        stall=stall["stall"],
         health=noticed["health"]["longest"],
         neighbour=noticed["neighbour"]["longest"],
         failed=noticed["neighbour"]["failed"] + noticed["health"]["failed"],
