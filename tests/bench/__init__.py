@@ -2,9 +2,9 @@
 
     make bench                                     all of it
     make bench ARGS='--quick'                      small sizes and few rounds
-    make bench ARGS='--only parsers --shapes qwen_xml,hermes_json'
+    make bench ARGS='--only parsers --formats qwen_xml,hermes_json'
     make bench ARGS='--markdown docs/performance.md'
 
-`readings` times the readers of tool calls (made in `parsers`), `servers` two servers, ours and vLLM's
-own. `verdicts` says which requirement holds; the exit status is 1 if one does not.
+`parser_timings` times the parsers of tool calls (made in `parsers`), `servers` two servers, with
+and without the plugin. `verdicts` compares with the requirements; the exit status is 1 if one is missed.
 """

@@ -27,16 +27,19 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--only", choices=PARTS, help="one part instead of all")
     parser.add_argument("--quick", action="store_true", help="small sizes, few rounds, a short cap")
     parser.add_argument(
-        "--shapes", type=_words, default=sorted(SAMPLE_WRITERS), help="shapes, parted by commas"
+        "--formats",
+        type=_words,
+        default=sorted(SAMPLE_WRITERS),
+        help="tool-call formats, separated by commas",
     )
-    parser.add_argument("--sizes", type=_numbers, help="KB of the arguments, parted by commas")
-    parser.add_argument("--cap", type=float, help="seconds that one reading of vLLM's may take")
+    parser.add_argument("--sizes", type=_numbers, help="KB of the arguments, separated by commas")
+    parser.add_argument("--cap", type=float, help="seconds that vLLM's parser may take for one reply")
     parser.add_argument("--rounds", type=int, help="rounds of the server's rows")
     parser.add_argument("--markdown", type=Path, help="write the tables to this page as well")
     asked = parser.parse_args(given)
-    if unknown := set(asked.shapes) - set(SAMPLE_WRITERS):
+    if unknown := set(asked.formats) - set(SAMPLE_WRITERS):
         parser.error(
-            f"no such shape: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SAMPLE_WRITERS))}"
+            f"no such format: {', '.join(sorted(unknown))}; there are {', '.join(sorted(SAMPLE_WRITERS))}"
         )
     asked.sizes = asked.sizes or (QUICK_SIZES if asked.quick else SIZES)
     asked.cap = asked.cap or (QUICK_CAP_SECONDS if asked.quick else CAP_SECONDS)
@@ -54,16 +57,16 @@ def _numbers(text: str) -> list[int]:
 
 
 def parsers_parts(asked: argparse.Namespace) -> list[page.Part]:
-    """The readers of tool calls, ours and vLLM's."""
-    from bench import reading_table
-    from bench.readings import measure
+    """The parsers of tool calls, this plugin's and vLLM's."""
+    from bench import parser_table
+    from bench.parser_timings import measure
 
     rows = []
-    for shape in asked.shapes:
-        rows += measure(shape, asked.sizes, asked.cap)
-        print(f"  {shape}", file=sys.stderr, flush=True)
-    table = reading_table.table(rows)
-    return [page.Part("parsers", table, reading_table.NOTES, verdicts.of_readings(rows))]
+    for call_format in asked.formats:
+        rows += measure(call_format, asked.sizes, asked.cap)
+        print(f"  {call_format}", file=sys.stderr, flush=True)
+    table = parser_table.table(rows)
+    return [page.Part("parsers", table, parser_table.NOTES, verdicts.of_parsers(rows))]
 
 
 def server_parts(asked: argparse.Namespace) -> list[page.Part]:

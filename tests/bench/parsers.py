@@ -1,6 +1,6 @@
-"""The two readers of a shape, ours and vLLM's, made as the engine room makes them for a request.
+"""The two parsers of a tool-call format, this plugin's and vLLM's, made as for a request.
 
-Used by `readings`. Importing this imports vLLM.
+Importing this imports vLLM.
 """
 
 import re
@@ -22,13 +22,13 @@ from vllm_messages_plugin.formats.probing.detectors import DETECTORS_BY_NAME
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner
 
-# vLLM's parsers of these shapes, which our choice passes over because they lose calls when they stream.
+# vLLM's parsers of these formats. The plugin never selects them, because they lose calls when they stream.
 PASSED_OVER = {
     "json_array": "xlam",
     "phi_functools": "phi4_mini_json",
     "tool_calls_array": "hunyuan_a13b",
 }
-# What models have as a token of its own: <tags>, <|marks|> and [MARKS].
+# What models have as a token of its own: <tags>, <|tags|> and [MARKS].
 _TOKENS = re.compile(r"</?[|｜]?[\w:▁/｜| ]+[|｜]?>|\[[A-Z_]{3,}\]")  # noqa: RUF001 - DeepSeek's own bar
 # A name in the tokenizer's own settings, by which vLLM's hy_v3 knows its tags.
 SUFFIX = ":opensource"
@@ -37,30 +37,30 @@ LONGEST = 1 << 20
 _ALWAYS = ("<think>", "</think>", "<|python_tag|>")
 
 Chunk = tuple[str, list[int], bool]
-"""What the engine hands over at a time: the text of one token, its id, and whether it is the last."""
+"""What the engine emits at a time: the text of one token, its id, and whether it is the last."""
 
 
 @dataclass(frozen=True)
-class Written:
-    """A reply as a model writes it. The text of a token that ends inside a character comes with the next."""
+class SampleReply:
+    """A reply in the model's tokens. The text of a token that ends inside a character comes with the next."""
 
     content: str
     chunks: list[Chunk]
 
 
-class Pair:
-    """The two readers of one shape, with a tokenizer that knows its marks."""
+class ParserPair:
+    """The two parsers of one format, with a tokenizer that has its tags as tokens."""
 
-    def __init__(self, shape: str) -> None:
-        self.shape = shape
-        self.parser_name = PASSED_OVER.get(shape) or _chosen(shape)
+    def __init__(self, call_format: str) -> None:
+        self.call_format = call_format
+        self.parser_name = PASSED_OVER.get(call_format) or _chosen(call_format)
 
     @cached_property
     def tokenizer(self) -> Any:
-        marks = set(
-            _TOKENS.findall(write_calls(self.shape, [("Write", {"file_path": "/a", "content": "b"})]))
+        tags = set(
+            _TOKENS.findall(write_calls(self.call_format, [("Write", {"file_path": "/a", "content": "b"})]))
         )
-        return _tokenizer(sorted({*marks, *_ALWAYS}))
+        return _tokenizer(sorted({*tags, *_ALWAYS}))
 
     @cached_property
     def request(self) -> Any:
@@ -79,31 +79,31 @@ class Pair:
         return found
 
     @cached_property
-    def trouble(self) -> str | None:
+    def why_not_compared(self) -> str | None:
         """Why there is nothing of vLLM's to compare with; None if there is."""
         if self.parser_name is None:
             return "vLLM has no parser"
         try:
-            self.theirs()
+            self.vllm()
         except Exception as error:  # noqa: BLE001 - whatever a parser raises is the reason
             return str(error).splitlines()[0]
         return None
 
-    def theirs(self) -> Any:
+    def vllm(self) -> Any:
         """vLLM's parser for one reply."""
         return self._parser_class(
             self.tokenizer, self.request.tools, model_config=None, chat_template_kwargs={}
         )
 
-    def ours(self) -> OutputParser:
-        """Our scanner for one reply."""
+    def plugin(self) -> OutputParser:
+        """This plugin's parser for one reply."""
         return ScannerOutputParser(
-            Scanner(FORMATS[self.shape], tools=TOOLS), reads_thinking=False, counter=None
+            Scanner(FORMATS[self.call_format], tools=TOOLS), reads_thinking=False, counter=None
         )
 
-    def write(self, content: str) -> Written:
+    def write(self, content: str) -> SampleReply:
         """One call with that argument, token by token."""
-        text = write_calls(self.shape, [("Write", {"file_path": "/a.py", "content": content})])
+        text = write_calls(self.call_format, [("Write", {"file_path": "/a.py", "content": content})])
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
         ends = [*starts[1:], len(text)]
@@ -112,11 +112,11 @@ class Pair:
         for token, following in zip(ids, ends, strict=True):
             chunks.append((text[at:following], [token], len(chunks) + 1 == len(ids)))
             at = max(at, following)
-        return Written(content, chunks)
+        return SampleReply(content, chunks)
 
 
-def _chosen(shape: str) -> str | None:
-    family = DETECTORS_BY_NAME.get(shape)
+def _chosen(call_format: str) -> str | None:
+    family = DETECTORS_BY_NAME.get(call_format)
     return family.tool_parser if family else None
 
 
@@ -127,8 +127,8 @@ def _plain_tokenizer() -> Any:
     return AutoTokenizer.from_pretrained(source, model_max_length=LONGEST, token_suffix=SUFFIX)
 
 
-def _tokenizer(marks: list[str]) -> Any:
-    """The tokenizer with the marks as tokens of their own, as vLLM hands it to its parsers."""
+def _tokenizer(tags: list[str]) -> Any:
+    """The tokenizer with the tags as tokens of their own, as vLLM hands it to its parsers."""
     own = deepcopy(_plain_tokenizer())
-    own.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in marks])
+    own.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in tags])
     return get_cached_tokenizer(own)

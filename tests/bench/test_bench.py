@@ -8,8 +8,8 @@ import pytest
 from bench import __main__ as bench
 from bench import page, prompts, server_table, servers, verdicts
 from bench.growth import extrapolated, growths
-from bench.reading_table import table
-from bench.readings import Row, Timing, measure
+from bench.parser_table import table
+from bench.parser_timings import Row, Timing, measure
 from bench.tables import Table, as_markdown, as_text
 from formats.samples import SAMPLE_WRITERS
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
@@ -17,12 +17,12 @@ from vllm_messages_plugin.formats.scanning.scanner import Scanner
 from vllm_messages_plugin.testing.script import parse_playbook
 
 ANY = "any"
-"""Reads what the other shapes write, and has no writing of its own."""
+"""Reads what the other formats write, and has no writing of its own."""
 TINY = (1, 2)
 
 
-def row(kilobytes: int, ours: float, theirs: Timing | None = None, *, right: bool = True) -> Row:
-    return Row("a_shape", "a_parser", kilobytes, Timing(ours, right=right), theirs)
+def row(kilobytes: int, plugin: float, vllm: Timing | None = None, *, right: bool = True) -> Row:
+    return Row("a_format", "a_parser", kilobytes, Timing(plugin, right=right), vllm)
 
 
 def comparison(*ratios: float, name: str = "a cost") -> servers.Comparison:
@@ -34,43 +34,43 @@ def missed(found: Sequence[verdicts.Verdict]) -> list[str]:
 
 
 def test_every_format_has_a_row_in_the_bench() -> None:
-    assert set(bench.arguments([]).shapes) == set(FORMATS) - {ANY}
+    assert set(bench.arguments([]).formats) == set(FORMATS) - {ANY}
 
 
-@pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
-def test_one_line_of_each_format_is_measured(shape: str) -> None:
-    rows = measure(shape, TINY, cap=0.2)
+@pytest.mark.parametrize("call_format", sorted(SAMPLE_WRITERS))
+def test_one_line_of_each_format_is_measured(call_format: str) -> None:
+    rows = measure(call_format, TINY, cap=0.2)
     assert [line.kilobytes for line in rows] == list(TINY)
-    assert all(line.ours.right and line.ours.seconds > 0 for line in rows)
-    assert all(line.theirs is None or line.theirs.seconds > 0 for line in rows)
+    assert all(line.plugin.right and line.plugin.seconds > 0 for line in rows)
+    assert all(line.vllm is None or line.vllm.seconds > 0 for line in rows)
     (line,) = table(rows).rows
-    assert line[0] == shape
+    assert line[0] == call_format
 
 
 def test_vllm_is_timed_wherever_it_reads_the_format() -> None:
     (hermes,) = measure("hermes_json", [1], cap=20)
-    assert hermes.theirs is not None
-    assert (hermes.parser, hermes.theirs.state, hermes.theirs.right) == ("hermes", "whole", True)
+    assert hermes.vllm is not None
+    assert (hermes.parser, hermes.vllm.state, hermes.vllm.right) == ("hermes", "whole", True)
 
 
 def test_a_reader_is_cut_off_at_the_cap_and_not_tried_on_more() -> None:
     rows = measure("qwen_xml", [4, 8], cap=0.05)
-    assert [line.theirs.state for line in rows if line.theirs] == ["cut", "cut"]
-    first, second = (line.theirs.seconds for line in rows if line.theirs)
+    assert [line.vllm.state for line in rows if line.vllm] == ["cut", "cut"]
+    first, second = (line.vllm.seconds for line in rows if line.vllm)
     assert second == 2 * first
 
 
-@pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
-def test_the_scanner_keeps_no_more_of_a_long_argument_than_of_a_short_one(shape: str) -> None:
+@pytest.mark.parametrize("call_format", sorted(SAMPLE_WRITERS))
+def test_the_scanner_keeps_no_more_of_a_long_argument_than_of_a_short_one(call_format: str) -> None:
     """Linear without a clock: what is held back at any time does not grow with the argument."""
-    assert most_held(shape, 16) <= most_held(shape, 4)
+    assert most_held(call_format, 16) <= most_held(call_format, 4)
 
 
-def most_held(shape: str, kilobytes: int) -> int:
+def most_held(call_format: str, kilobytes: int) -> int:
     content = "x < y\n" * (kilobytes * 1024 // len("x < y\n"))
-    text = SAMPLE_WRITERS[shape]([("Write", {"file_path": "/a.py", "content": content})])
+    text = SAMPLE_WRITERS[call_format]([("Write", {"file_path": "/a.py", "content": content})])
     tools = [{"type": "function", "function": {"name": "Write", "parameters": {"type": "object"}}}]
-    scanner = Scanner(FORMATS[shape], tools=tools)
+    scanner = Scanner(FORMATS[call_format], tools=tools)
     most = 0
     for at in range(0, len(text), 4):
         scanner.feed(text[at : at + 4])
@@ -86,11 +86,11 @@ def test_growth_is_given_for_each_doubling() -> None:
 
 
 def test_each_requirement_on_the_readers_can_be_missed() -> None:
-    assert missed(verdicts.of_readings([row(128, 0.2), row(256, 0.4, Timing(0.5))])) == []
-    assert missed(verdicts.of_readings([row(256, 0.1, right=False)])) == ["a_shape 256 KB"]
-    assert missed(verdicts.of_readings([row(256, 1.1)])) == ["a_shape (1.10 s)"]
-    assert missed(verdicts.of_readings([row(128, 0.1), row(256, 0.24)])) == ["a_shape (2.40)"]
-    assert missed(verdicts.of_readings([row(256, 0.4, Timing(0.3))])) == ["a_shape 256 KB (0.75)"]
+    assert missed(verdicts.of_parsers([row(128, 0.2), row(256, 0.4, Timing(0.5))])) == []
+    assert missed(verdicts.of_parsers([row(256, 0.1, right=False)])) == ["a_format 256 KB"]
+    assert missed(verdicts.of_parsers([row(256, 1.1)])) == ["a_format (1.10 s)"]
+    assert missed(verdicts.of_parsers([row(128, 0.1), row(256, 0.24)])) == ["a_format (2.40)"]
+    assert missed(verdicts.of_parsers([row(256, 0.4, Timing(0.3))])) == ["a_format 256 KB (0.75)"]
 
 
 def test_a_time_that_was_not_measured_is_no_proof() -> None:

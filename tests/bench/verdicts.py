@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.growth import growths
 
 if TYPE_CHECKING:
-    from bench.readings import Row
+    from bench.parser_timings import Row
     from bench.servers import Comparison
 
 SECONDS_OF_256_KB = 1.0
@@ -34,37 +34,46 @@ class Verdict:
         return f"{'holds ' if self.holds else 'MISSED'}  {self.requirement}: {tail}"
 
 
-def of_readings(rows: "Sequence[Row]") -> list[Verdict]:
-    """Whether ours is right, fast, linear and never slower than vLLM's."""
+def of_parsers(rows: "Sequence[Row]") -> list[Verdict]:
+    """Whether the plugin is right, fast, linear and never slower than vLLM's."""
     return [_right(rows), _fast(rows), _linear(rows), _never_slower(rows)]
 
 
 def _right(rows: "Sequence[Row]") -> Verdict:
-    wrong = [_place(row) for row in rows if not row.ours.right]
-    return Verdict("Ours reads every call as it was written", f"all {len(rows)}", wrong)
+    wrong = [_place(row) for row in rows if not row.plugin.right]
+    return Verdict("The plugin reads every call as it was written", f"all {len(rows)}", wrong)
 
 
 def _fast(rows: "Sequence[Row]") -> Verdict:
     largest = [row for row in rows if row.kilobytes == max(other.kilobytes for other in rows)]
     size = largest[0].kilobytes
     limit = SECONDS_OF_256_KB * min(size / 256, 1)
-    slow = [f"{row.shape} ({row.ours.seconds:.2f} s)" for row in largest if row.ours.seconds >= limit]
-    slowest = max(largest, key=lambda row: row.ours.seconds)
-    found = f"{slowest.ours.seconds:.2f} s at most ({slowest.shape})"
-    return Verdict(f"Ours reads {size} KB in under {limit:.4g} s", found, slow)
+    slow = [
+        f"{row.call_format} ({row.plugin.seconds:.2f} s)" for row in largest if row.plugin.seconds >= limit
+    ]
+    slowest = max(largest, key=lambda row: row.plugin.seconds)
+    found = f"{slowest.plugin.seconds:.2f} s at most ({slowest.call_format})"
+    return Verdict(f"The plugin reads {size} KB in under {limit:.4g} s", found, slow)
 
 
 def _linear(rows: "Sequence[Row]") -> Verdict:
-    worst = {shape: _worst_growth(rows, shape) for shape in dict.fromkeys(row.shape for row in rows)}
-    misses = [f"{shape} ({growth:.2f})" for shape, growth in worst.items() if growth >= GROWTH_LIMIT]
+    worst = {
+        call_format: _worst_growth(rows, call_format)
+        for call_format in dict.fromkeys(row.call_format for row in rows)
+    }
+    misses = [
+        f"{call_format} ({growth:.2f})" for call_format, growth in worst.items() if growth >= GROWTH_LIMIT
+    ]
     return Verdict(
-        f"Ours grows by less than {GROWTH_LIMIT} a doubling", f"{max(worst.values()):.2f} at most", misses
+        f"The plugin grows by less than {GROWTH_LIMIT} a doubling",
+        f"{max(worst.values()):.2f} at most",
+        misses,
     )
 
 
-def _worst_growth(rows: "Sequence[Row]", shape: str) -> float:
-    own = [row for row in rows if row.shape == shape]
-    found = growths([row.kilobytes for row in own], [row.ours.seconds for row in own])
+def _worst_growth(rows: "Sequence[Row]", call_format: str) -> float:
+    own = [row for row in rows if row.call_format == call_format]
+    found = growths([row.kilobytes for row in own], [row.plugin.seconds for row in own])
     return max((growth for growth in found if growth is not None), default=0.0)
 
 
@@ -73,11 +82,11 @@ def _never_slower(rows: "Sequence[Row]") -> Verdict:
     misses = [f"{_place(row)} ({ratio:.2f})" for ratio, row in compared if ratio < 1]
     least = min((ratio for ratio, _ in compared), default=0.0)
     found = f"{least:.1f} times faster at least, in {len(compared)} rows"
-    return Verdict("Ours is never slower than vLLM's", found, misses)
+    return Verdict("The plugin is never slower than vLLM's", found, misses)
 
 
 def _place(row: "Row") -> str:
-    return f"{row.shape} {row.kilobytes} KB"
+    return f"{row.call_format} {row.kilobytes} KB"
 
 
 def of_servers(rows: "Sequence[Comparison]") -> list[Verdict]:

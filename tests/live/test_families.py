@@ -66,12 +66,12 @@ def thought(row: Row) -> str:
 
 
 def calls(row: Row) -> Json:
-    script = f"{thought(row)}I write.\n\n{write_calls(row.shape, [READ, WRITE])}"
+    script = f"{thought(row)}I write.\n\n{write_calls(row.call_format, [READ, WRITE])}"
     return asking(script, thinks=row.thinks is not None)
 
 
 def cut_call(row: Row) -> Json:
-    script = write_calls(row.shape, [LONG])
+    script = write_calls(row.call_format, [LONG])
     cut = script[: script.index("one two") + 20]
     return asking(cut, end="none", max_tokens=len(cut.encode()) + 5)
 
@@ -82,7 +82,7 @@ def broken_call(row: Row) -> Json:
 
 def begun(row: Row) -> str:
     """Return a call's markup up to the middle of its name."""
-    script = write_calls(row.shape, [READ])
+    script = write_calls(row.call_format, [READ])
     return script[: script.index("Read") + 2]
 
 
@@ -195,7 +195,7 @@ def is_valid(called: tuple[str, Any]) -> bool:
 @families
 def test_the_probe_chooses_the_familys_parser(family_server: Server, name: str) -> None:
     row = FAMILIES[name]
-    found = f"tool calls by {row.parser or 'hermes'}, read by this plugin's scanner as {row.shape}"
+    found = f"tool calls by {row.parser or 'hermes'}, read by this plugin's scanner as {row.call_format}"
     assert found in family_server.log_text()
 
 

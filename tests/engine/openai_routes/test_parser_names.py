@@ -220,6 +220,6 @@ def test_a_model_that_drifts_into_another_dialect_is_understood(name: str, text:
 
 
 def test_a_parser_name_and_its_class_have_the_same_format() -> None:
-    for name, shape in TOOL_PARSER_FORMATS.items():
-        assert by_name(name).tool_parser.call_format == shape
+    for name, call_format in TOOL_PARSER_FORMATS.items():
+        assert by_name(name).tool_parser.call_format == call_format
     assert make("qwen_xml").tool_parser.call_format == "qwen_xml"

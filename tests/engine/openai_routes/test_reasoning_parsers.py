@@ -255,9 +255,9 @@ def test_thinking_and_calls_are_the_same_streaming_and_non_streaming(
     assert parsed == whole(make("hermes_json", reasoning=True), reply, chat(), ids)
 
 
-@pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
-def test_both_modes_agree_wherever_a_reply_is_cut(shape: str) -> None:
-    ids, text = tokenizer_of().encode(OPEN), f"Well.\n</think>\n\n{write_calls(shape, [READ, WRITE])}"
+@pytest.mark.parametrize("call_format", sorted(SAMPLE_WRITERS))
+def test_both_modes_agree_wherever_a_reply_is_cut(call_format: str) -> None:
+    ids, text = tokenizer_of().encode(OPEN), f"Well.\n</think>\n\n{write_calls(call_format, [READ, WRITE])}"
     for end in range(0, len(text), 3):
-        parsed = streamed(make(shape, reasoning=True), split(text[:end], 7) or [""], chat(), ids)
-        assert parsed == whole(make(shape, reasoning=True), text[:end], chat(), ids)
+        parsed = streamed(make(call_format, reasoning=True), split(text[:end], 7) or [""], chat(), ids)
+        assert parsed == whole(make(call_format, reasoning=True), text[:end], chat(), ids)

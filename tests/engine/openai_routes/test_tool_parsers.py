@@ -23,27 +23,27 @@ from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.testing import tiny
 
 BIG_SECONDS = 6.0  # of a processor
-shapes = pytest.mark.parametrize("shape", sorted(SAMPLE_WRITERS))
+every_format = pytest.mark.parametrize("call_format", sorted(SAMPLE_WRITERS))
 
 # The laws, through vLLM
 
 
-@shapes
+@every_format
 @pytest.mark.parametrize("size", SIZES)
-def test_streaming_and_non_streaming_give_the_same_calls(shape: str, size: int) -> None:
-    text = f"I write.\n{write_calls(shape, [WRITE, READ])}"
-    parsed = streamed(make(shape), split(text, size), chat())
-    assert parsed == whole(make(shape), text, chat())
+def test_streaming_and_non_streaming_give_the_same_calls(call_format: str, size: int) -> None:
+    text = f"I write.\n{write_calls(call_format, [WRITE, READ])}"
+    parsed = streamed(make(call_format), split(text, size), chat())
+    assert parsed == whole(make(call_format), text, chat())
     assert parsed.content == "I write."
     assert parsed.made == [WRITE, READ]
 
 
-@shapes
-def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
-    text = write_calls(shape, [WRITE])
+@every_format
+def test_a_cut_call_stays_visibly_cut_in_both_modes(call_format: str) -> None:
+    text = write_calls(call_format, [WRITE])
     cut = text[: text.index("two") + 2]
-    parsed = streamed(make(shape), split(cut, 2), chat())
-    assert parsed == whole(make(shape), cut, chat())
+    parsed = streamed(make(call_format), split(cut, 2), chat())
+    assert parsed == whole(make(call_format), cut, chat())
     ((name, arguments),) = parsed.calls
     assert name == "Write"
     assert completed(arguments)["file_path"] == "/a"
@@ -51,22 +51,22 @@ def test_a_cut_call_stays_visibly_cut_in_both_modes(shape: str) -> None:
         json.loads(arguments)
 
 
-@shapes
+@every_format
 @pytest.mark.parametrize("fields", [{"tool_choice": "none"}, {"tools": None}], ids=["none", "no tools"])
-def test_where_no_call_is_allowed_its_markup_is_text(shape: str, fields: dict[str, Any]) -> None:
-    text = write_calls(shape, [READ])
-    parsed = streamed(make(shape), split(text, 3), chat(**fields))
-    assert parsed == whole(make(shape), text, chat(**fields))
+def test_where_no_call_is_allowed_its_markup_is_text(call_format: str, fields: dict[str, Any]) -> None:
+    text = write_calls(call_format, [READ])
+    parsed = streamed(make(call_format), split(text, 3), chat(**fields))
+    assert parsed == whole(make(call_format), text, chat(**fields))
     assert (parsed.content, parsed.calls) == (text, [])
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "Read"}}])
-@shapes
-def test_a_demanded_call_is_read_in_the_models_markup_and_in_hermes(shape: str, choice: Any) -> None:
+@every_format
+def test_a_demanded_call_is_read_in_the_models_markup_and_in_hermes(call_format: str, choice: Any) -> None:
     request = chat(tool_choice=choice)
-    for text in (write_calls(shape, [READ]), write_calls("hermes_json", [READ])):
-        parsed = streamed(make(shape), split(text, 1), request)
-        assert parsed == whole(make(shape), text, request)
+    for text in (write_calls(call_format, [READ]), write_calls("hermes_json", [READ])):
+        parsed = streamed(make(call_format), split(text, 1), request)
+        assert parsed == whole(make(call_format), text, request)
         assert parsed.made == [READ]
 
 
@@ -80,10 +80,12 @@ def test_the_responses_api_reads_the_same(tools: list[Any]) -> None:
     assert parsed.made == ([READ] if tools else [])
 
 
-@pytest.mark.parametrize("shape", ["qwen_xml", "hermes_json", "glm_compact", "minimax_invoke", "python_list"])
-def test_a_long_argument_takes_time_in_proportion(shape: str) -> None:
-    text = write_calls(shape, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
-    parser, began = make(shape, reasoning=True), time.process_time()
+@pytest.mark.parametrize(
+    "call_format", ["qwen_xml", "hermes_json", "glm_compact", "minimax_invoke", "python_list"]
+)
+def test_a_long_argument_takes_time_in_proportion(call_format: str) -> None:
+    text = write_calls(call_format, [("Write", {"file_path": "/a", "content": "a line of it\n" * 20_000})])
+    parser, began = make(call_format, reasoning=True), time.process_time()
     parsed = streamed(parser, split(text, 4), chat())
     assert time.process_time() - began < BIG_SECONDS
     assert len(parsed.made[0][1]["content"]) == 260_000
@@ -136,8 +138,8 @@ SPECIAL = tuple(
     sorted(
         {
             mark
-            for shape in VLLM_PARSERS.values()
-            for mark in FORMATS[shape].markers
+            for call_format in VLLM_PARSERS.values()
+            for mark in FORMATS[call_format].markers
             if mark[:1] + mark[-1:] in ("<>", "[]")
         }
         | {"<|python_tag|>"}
@@ -173,11 +175,11 @@ def test_a_tidy_reply_is_read_as_vllms_parser_reads_it(vllm_parser: str, case: s
 
 
 @pytest.mark.parametrize(
-    ("template", "shape"),
+    ("template", "call_format"),
     [("qwen_like", "hermes_json"), ("xml_calls", "qwen_xml"), ("strict_alternation", "hermes_json")],
 )
-def test_auto_reads_what_the_template_writes(template: str, shape: str) -> None:
-    assert MessagesAuto(tokenizer_of(template)).call_format == shape
+def test_auto_reads_what_the_template_writes(template: str, call_format: str) -> None:
+    assert MessagesAuto(tokenizer_of(template)).call_format == call_format
 
 
 def test_auto_leaves_what_only_vllm_reads_to_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,29 +201,29 @@ def test_the_template_is_probed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 # Requests
 
 
-def tag_of(shape: str, **fields: Any) -> dict[str, Any] | None:
-    request = make(shape).adjust_request(chat(**fields))
+def tag_of(call_format: str, **fields: Any) -> dict[str, Any] | None:
+    request = make(call_format).adjust_request(chat(**fields))
     outputs = request.structured_outputs
     return None if outputs is None or outputs.structural_tag is None else json.loads(outputs.structural_tag)
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "Read"}}])
-@pytest.mark.parametrize("shape", sorted(FORMATS))
-def test_a_demanded_call_is_bound_by_a_grammar(shape: str, choice: Any) -> None:
-    tag = tag_of(shape, tool_choice=choice)
+@pytest.mark.parametrize("call_format", sorted(FORMATS))
+def test_a_demanded_call_is_bound_by_a_grammar(call_format: str, choice: Any) -> None:
+    tag = tag_of(call_format, tool_choice=choice)
     assert tag is not None
     text = json.dumps(tag)
     assert "Read" in text
     assert ("Write" in text) == (choice == "required")
-    if not STRUCTURAL_TAGS.get(shape, "hermes").startswith(("deepseek", "kimi")):  # those name tokens
+    if not STRUCTURAL_TAGS.get(call_format, "hermes").startswith(("deepseek", "kimi")):  # those name tokens
         Grammar.from_structural_tag(text)
 
 
 @pytest.mark.parametrize(
-    ("shape", "mark"), [("qwen_xml", "<function=Read>"), ("toolcall_array", "<tool_call>")]
+    ("call_format", "mark"), [("qwen_xml", "<function=Read>"), ("toolcall_array", "<tool_call>")]
 )
-def test_the_grammar_is_in_the_models_markup_where_vllm_has_one(shape: str, mark: str) -> None:
-    assert mark in json.dumps(tag_of(shape, tool_choice="required"))
+def test_the_grammar_is_in_the_models_markup_where_vllm_has_one(call_format: str, mark: str) -> None:
+    assert mark in json.dumps(tag_of(call_format, tool_choice="required"))
 
 
 def test_a_call_that_may_be_is_left_to_the_model() -> None:

@@ -47,9 +47,9 @@ def test_auto_may_also_be_a_setting() -> None:
 
 @pytest.mark.parametrize("name", list(TOOL_PARSER_FORMATS))
 def test_a_parser_name_of_this_plugin_selects_the_scanner_without_an_adapter(name: str) -> None:
-    shape = TOOL_PARSER_FORMATS[name]
+    call_format = TOOL_PARSER_FORMATS[name]
     selection = chosen(name, "messages_auto")
-    assert (selection.tool_parser, selection.call_format) == (name, shape)
+    assert (selection.tool_parser, selection.call_format) == (name, call_format)
     assert selection.reasoning_parser == chosen().reasoning_parser
 
 

@@ -1,6 +1,6 @@
-"""How long the readers of tool calls take for one long argument, ours and vLLM's on the same tokens.
+"""How long the parsers of tool calls take for one long argument, this plugin's and vLLM's on the same tokens.
 
-Fed token by token, each through its own streaming interface: ours as the engine room calls it, vLLM's
+Fed token by token, each through its own streaming interface: the plugin's as its backend calls it, vLLM's
 as vLLM's routes call it. CPU time of this process, and the fastest of a few runs, since what else the
 machine does can only add to it.
 """
@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.growth import extrapolated
-from bench.parsers import Chunk, Pair, Written
+from bench.parsers import Chunk, ParserPair, SampleReply
 from bench.source import source
 from vllm_messages_plugin.stream.deltas import EngineToolCall
 
 RUNS = 7
 ENOUGH_SECONDS = 3.0
-"""A reading is not repeated once its runs have taken so long."""
+"""A parser is not run again once its runs have taken so long."""
 NO_CAP = float("inf")
 CLOCK_EVERY = 32
 """Tokens between two looks at the clock."""
@@ -43,27 +43,27 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One shape and size; `theirs` is None where vLLM has nothing to time."""
+    """One format and size; `vllm` is None where vLLM has nothing to time."""
 
-    shape: str
+    call_format: str
     parser: str | None
     kilobytes: int
-    ours: Timing
-    theirs: Timing | None
+    plugin: Timing
+    vllm: Timing | None
 
     @property
     def ratio(self) -> float | None:
-        """vLLM's time by ours; where vLLM's was cut off, at least that; None where that says nothing."""
-        if self.theirs is None or self.theirs.state == "extrapolated":
+        """vLLM's time divided by the plugin's: a lower bound where vLLM's was cut off, None if unknown."""
+        if self.vllm is None or self.vllm.state == "extrapolated":
             return None
-        if self.theirs.state == "cut" and self.theirs.seconds < self.ours.seconds:
+        if self.vllm.state == "cut" and self.vllm.seconds < self.plugin.seconds:
             return None
-        return self.theirs.seconds / self.ours.seconds
+        return self.vllm.seconds / self.plugin.seconds
 
 
-def measure(shape: str, sizes: Sequence[int], cap: float) -> list[Row]:
-    """The rows of a shape, smallest size first."""
-    pair = Pair(shape)
+def measure(call_format: str, sizes: Sequence[int], cap: float) -> list[Row]:
+    """The rows of a format, smallest size first."""
+    pair = ParserPair(call_format)
     with _quiet():
         _warm_up(pair)
         rows: list[Row] = []
@@ -84,25 +84,25 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _warm_up(pair: Pair) -> None:
-    """Have both readers read a short call, so that what is made once is made."""
-    written = pair.write(WARM_UP)
-    _ours(pair, written)(NO_CAP)
-    if pair.trouble is None:
-        _theirs(pair, written)(NO_CAP)
+def _warm_up(pair: ParserPair) -> None:
+    """Have both parsers read a short call, so that what is built once is built."""
+    reply = pair.write(WARM_UP)
+    _plugin_run(pair, reply)(NO_CAP)
+    if pair.why_not_compared is None:
+        _vllm_run(pair, reply)(NO_CAP)
 
 
-def _row(pair: Pair, kilobytes: int, before: Sequence[Row], cap: float) -> Row:
-    written = pair.write(source(kilobytes * 1024))
-    foretold = _foretold(before, kilobytes, cap)
-    compares = pair.trouble is None and foretold is None
-    ours, theirs = _in_turn(pair, written, cap, compares)
-    return Row(pair.shape, pair.parser_name, kilobytes, ours, theirs or foretold)
+def _row(pair: ParserPair, kilobytes: int, before: Sequence[Row], cap: float) -> Row:
+    reply = pair.write(source(kilobytes * 1024))
+    predicted = _predicted(before, kilobytes, cap)
+    compares = pair.why_not_compared is None and predicted is None
+    plugin, vllm = _in_turn(pair, reply, cap, compares)
+    return Row(pair.call_format, pair.parser_name, kilobytes, plugin, vllm or predicted)
 
 
-def _foretold(before: Sequence[Row], kilobytes: int, cap: float) -> Timing | None:
+def _predicted(before: Sequence[Row], kilobytes: int, cap: float) -> Timing | None:
     """What vLLM's parser would surely be cut off at is not run."""
-    known = [(row.kilobytes, row.theirs) for row in before if row.theirs is not None]
+    known = [(row.kilobytes, row.vllm) for row in before if row.vllm is not None]
     if not known:
         return None
     if known[-1][1].state == "cut":
@@ -113,16 +113,18 @@ def _foretold(before: Sequence[Row], kilobytes: int, cap: float) -> Timing | Non
     return Timing(would, "extrapolated") if would is not None and would > cap else None
 
 
-def _in_turn(pair: Pair, written: Written, cap: float, compares: bool) -> tuple[Timing, Timing | None]:
-    """Time both readers by turns."""
-    ours: list[Timing] = []
-    theirs: list[Timing] = []
+def _in_turn(
+    pair: ParserPair, reply: SampleReply, cap: float, compares: bool
+) -> tuple[Timing, Timing | None]:
+    """Time both parsers in turn."""
+    plugin: list[Timing] = []
+    vllm: list[Timing] = []
     for _ in range(RUNS):
-        if _go_on(ours):
-            ours.append(_timed(_ours(pair, written), NO_CAP, written))
-        if compares and _go_on(theirs):
-            theirs.append(_timed(_theirs(pair, written), cap, written))
-    return _fastest(ours), _fastest(theirs) if theirs else None
+        if _go_on(plugin):
+            plugin.append(_timed(_plugin_run(pair, reply), NO_CAP, reply))
+        if compares and _go_on(vllm):
+            vllm.append(_timed(_vllm_run(pair, reply), cap, reply))
+    return _fastest(plugin), _fastest(vllm) if vllm else None
 
 
 def _go_on(timings: Sequence[Timing]) -> bool:
@@ -136,7 +138,7 @@ def _fastest(timings: Sequence[Timing]) -> Timing:
     return Timing(min(timing.seconds for timing in timings), right=all(timing.right for timing in timings))
 
 
-def _timed(run: Run, cap: float, written: Written) -> Timing:
+def _timed(run: Run, cap: float, reply: SampleReply) -> Timing:
     """One run."""
     gc.collect()
     began = time.process_time()
@@ -144,7 +146,7 @@ def _timed(run: Run, cap: float, written: Written) -> Timing:
     seconds = time.process_time() - began
     if arguments is None:
         return Timing(seconds, "cut", right=False)
-    return Timing(seconds, right=_is_right(arguments, written.content))
+    return Timing(seconds, right=_is_right(arguments, reply.content))
 
 
 def _is_right(arguments: str, content: str) -> bool:
@@ -154,21 +156,21 @@ def _is_right(arguments: str, content: str) -> bool:
         return False
 
 
-def _ours(pair: Pair, written: Written) -> Run:
-    """A run of our reader, fresh."""
-    reading = pair.ours()
+def _plugin_run(pair: ParserPair, reply: SampleReply) -> Run:
+    """A run of a new parser of this plugin."""
+    parser = pair.plugin()
 
     def read(chunk: Chunk) -> Iterator[str]:
         text, ids, ends = chunk
-        deltas = reading.parse(text, ids, (), ends)
+        deltas = parser.parse(text, ids, (), ends)
         return (delta.arguments for delta in deltas if isinstance(delta, EngineToolCall))
 
-    return _run(read, written)
+    return _run(read, reply)
 
 
-def _theirs(pair: Pair, written: Written) -> Run:
-    """A run of vLLM's reader, fresh."""
-    parser, request = pair.theirs(), pair.request
+def _vllm_run(pair: ParserPair, reply: SampleReply) -> Run:
+    """A run of a new parser of vLLM's."""
+    parser, request = pair.vllm(), pair.request
 
     def read(chunk: Chunk) -> Iterator[str]:
         text, ids, ends = chunk
@@ -177,16 +179,16 @@ def _theirs(pair: Pair, written: Written) -> Run:
         )
         return _arguments(message)
 
-    return _run(read, written)
+    return _run(read, reply)
 
 
-def _run(read: Callable[[Chunk], Iterator[str]], written: Written) -> Run:
+def _run(read: Callable[[Chunk], Iterator[str]], reply: SampleReply) -> Run:
     """A run that reads token by token, with an eye on the clock."""
 
     def run(cap: float) -> str | None:
         parts: list[str] = []
         until = time.process_time() + cap
-        for place, chunk in enumerate(written.chunks):
+        for place, chunk in enumerate(reply.chunks):
             parts += read(chunk)
             if not place % CLOCK_EVERY and time.process_time() > until:
                 return None
