@@ -102,6 +102,13 @@ class Settings(BaseSettings):
             "first, subagents after the main loop."
         ),
     )
+    note_repeated_calls: bool = Field(
+        False,
+        description=(
+            "Whether a note is added to the result of a tool call that the model has made four times or more "
+            "with the same result, so that it stops."
+        ),
+    )
     search: str = Field(
         "",
         description=(

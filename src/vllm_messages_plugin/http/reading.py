@@ -26,6 +26,7 @@ from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.context_edits import PlannedEdit, apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
+from vllm_messages_plugin.translate.repeated_calls import note_repeated_calls
 from vllm_messages_plugin.translate.server_tools import with_functions, with_separate_results
 from vllm_messages_plugin.translate.tools.offered_functions import deferred_functions
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -92,6 +93,8 @@ async def prepare(
     if key is not None and not (key.allows(model) or key.allows(request.model)):
         raise MessagesError("not_found_error", f"model: {request.model}")
     record_of(http_request).model = model
+    if settings.note_repeated_calls:
+        request = await call(large, note_repeated_calls, request)
     parsed, request = request, await _read_media(http_request, request, context, large)
     large = large or request is not parsed
     tools = await call(large, _server_tools, request, context)
