@@ -239,6 +239,25 @@ async def test_all_rounds_share_max_tokens(offer: ServerToolOffer) -> None:
     assert [request.sampling.max_tokens for request in engine.requests] == [100, 40]
 
 
+async def test_a_round_is_cut_by_max_tokens_and_not_by_the_window(offer: ServerToolOffer) -> None:
+    engine = FakeEngine(replies=[[*search(), stop(60)], ANSWER])
+    await post(engine, offer, ASK)
+    rounds = [request.sampling for request in engine.requests]
+    assert [sampling.asked_tokens - sampling.max_tokens for sampling in rounds] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("used", "window", "reason"), [(100, 1000, "max_tokens"), (5, 40, "model_context_window_exceeded")]
+)
+async def test_a_reply_without_room_for_another_round_says_why(
+    used: int, window: int, reason: str, offer: ServerToolOffer
+) -> None:
+    engine = FakeEngine(replies=[[*search(), stop(used)], ANSWER], window=window)
+    message = (await post(engine, offer, ASK)).json()
+    assert types(message) == ["server_tool_use", "web_search_tool_result"]
+    assert message["stop_reason"] == reason
+
+
 async def test_a_forced_search_is_forced_once(offer: ServerToolOffer) -> None:
     engine = FakeEngine(replies=[[*search(), stop()], ANSWER])
     body = {**ASK, "tool_choice": {"type": "tool", "name": "web_search"}}

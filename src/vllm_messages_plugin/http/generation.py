@@ -16,6 +16,7 @@ from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.stream.citations import read_citations
 from vllm_messages_plugin.stream.deltas import (
     CompleteBlock,
+    EndReason,
     EngineDelta,
     EngineText,
     PromptProcessed,
@@ -75,10 +76,11 @@ async def start_round(
     """
     backend, prompt = context.backend, prepared.prompt
     left = clamp_max_tokens(settings.max_tokens - generated, prompt.tokens, backend.window)
+    asked = prepared.request.max_tokens - generated
     deltas = await backend.generate(
         prompt,
         prepared.conversation,
-        sampling(prepared.request, left),
+        replace(sampling(prepared.request, left), asked_tokens=asked),
         request_id=settings.request_id if number == 0 else f"{settings.request_id}-round-{number}",
         model=prepared.model,
         headers=settings.headers,
@@ -121,22 +123,24 @@ class _FurtherRounds:
 
     async def start(
         self, content: Sequence[Mapping[str, Any]], token_ids: Sequence[int], generated: int
-    ) -> AsyncIterator[EngineDelta] | None:
-        """Start the next round; None if the window has no room for it.
+    ) -> AsyncIterator[EngineDelta] | EndReason:
+        """Start the next round, or return why there is no room for it.
 
         Args:
             content: The content of the reply so far.
             token_ids: What the last round generated.
             generated: How many tokens all rounds generated.
         """
+        if generated >= self.settings.max_tokens:
+            return "length"
         self.number += 1
         request = _with_reply(self.prepared.request, content)
         conversation = translate(request, self.context, self.prepared.server_tools)
         prompt = await self.context.backend.extend(
             self.prepared.prompt, conversation, request.extra, token_ids
         )
-        if prompt.tokens >= self.context.backend.window or generated >= self.settings.max_tokens:
-            return None
+        if prompt.tokens >= self.context.backend.window:
+            return "window"
         self.prepared = replace(self.prepared, conversation=conversation, prompt=prompt)
         return await start_round(self.prepared, self.context, self.settings, generated, self.number)
 

@@ -38,12 +38,12 @@ from vllm_messages_plugin.stream.deltas import (
 from vllm_messages_plugin.wire.message import new_id
 
 NextRound = Callable[
-    [Sequence[Mapping[str, Any]], Sequence[int], int], Awaitable[AsyncIterator[EngineDelta] | None]
+    [Sequence[Mapping[str, Any]], Sequence[int], int], Awaitable[AsyncIterator[EngineDelta] | EndReason]
 ]
 """Starts the next round.
 
 Takes the content of the reply so far, the tokens that the last round generated, and how many tokens all
-rounds have generated. Returns None if the context window is full.
+rounds have generated. Returns why the reply ends where there can be no further round.
 """
 
 
@@ -235,11 +235,14 @@ class ReplyRounds:
         following = self._ledger.end_round(
             server_calls=len(round_.server_calls), client_calls=len(round_.client_calls), seconds=seconds
         )
-        if following == "continue":
-            self._current = await self._next_round(self._content, end.token_ids, self._output_tokens)
-        if self._current is None:
-            reasons: Mapping[str, EndReason] = {"return": "stop", "pause": "pause", "continue": "window"}
-            yield self._finished(reasons[following], None)
+        if following != "continue":
+            yield self._finished("pause" if following == "pause" else "stop", None)
+            return
+        started = await self._next_round(self._content, end.token_ids, self._output_tokens)
+        if isinstance(started, str):
+            yield self._finished(started, None)
+        else:
+            self._current = started
 
     async def _result(self, call: ServerCall) -> ServerToolResult:
         tool = self._tools[call.tool]

@@ -208,8 +208,7 @@ class Machine:
         self._flush_all()
         block = cast(CompactionBlock, dict(delta.block))
         self._open({**block, "content": None, "encrypted_content": None}, State.BETWEEN)
-        content, encrypted = block["content"], block["encrypted_content"]
-        self._delta({"type": "compaction_delta", "content": content, "encrypted_content": encrypted})
+        self._delta({"type": "compaction_delta", "content": block["content"], "encrypted_content": None})
         self._emitted.append({"type": "content_block_stop", "index": self._index})
 
     def _finish(self, delta: ReplyFinished) -> None:
