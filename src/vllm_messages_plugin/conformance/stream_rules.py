@@ -13,7 +13,7 @@ from vllm_messages_plugin.conformance.structure import BLOCK, TEXT, USAGE, Templ
 # Delta type -> how the type of the block it belongs to ends, and the field it adds to.
 DELTAS_OF = {
     "text_delta": ("text", "text"),
-    "citations_delta": ("text", ""),
+    "citations_delta": ("text", "citation"),
     "input_json_delta": ("tool_use", ""),
     "thinking_delta": ("thinking", "thinking"),
     "signature_delta": ("thinking", "signature"),
@@ -222,9 +222,11 @@ def accumulate(events: Sequence[Event]) -> dict[str, Any]:
 def _append_delta(block: dict[str, Any], delta: dict[str, Any]) -> None:
     if delta["type"] == "input_json_delta":
         block["json"] = block.get("json", "") + delta["partial_json"]
+    elif delta["type"] == "citations_delta":
+        block["citations"] = [*(block.get("citations") or ()), delta["citation"]]
     elif delta["type"] == "compaction_delta":
         block["content"] = delta["content"]
-    elif field := DELTAS_OF.get(delta["type"], ("", ""))[1]:
+    elif field := DELTA_FIELDS.get(delta["type"]):
         block[field] = (block.get(field) or "") + delta[field]
 
 
