@@ -12,12 +12,12 @@ lower one is the stall:
 """
 
 import asyncio
-import faulthandler
 import json
 import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +25,23 @@ PATH = "/attack-stall"
 PAUSE = 0.005
 SAMPLE = "ATTACK_STACKS"
 """With this environment variable the server's log shows the stacks of all threads when the loop stalls."""
-SAMPLED_STALL = 0.03  # seconds
+SAMPLED_STALL = 0.05  # seconds
+SAMPLED_FRAMES = 8
 
 
 class Watchdog:
     """The longest stalls of the event loop of the thread that makes it, in milliseconds."""
 
-    def __init__(self, *, show_stacks: bool = False) -> None:
+    def __init__(self) -> None:
         self.stall = 0.0
         self.wall = 0.0
-        self._show_stacks = show_stacks
+        self.woke = time.perf_counter()
         self._schedstat = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
 
     async def run(self) -> None:
         while True:
-            if self._show_stacks:  # its own thread needs no lock of the interpreter
-                faulthandler.dump_traceback_later(PAUSE + SAMPLED_STALL, file=sys.stderr)
             cpu, wall, waited = time.process_time(), time.perf_counter(), self._waited()
+            self.woke = wall
             await asyncio.sleep(PAUSE)
             late = time.perf_counter() - wall - PAUSE
             stalled = min(time.process_time() - cpu, late - (self._waited() - waited))
@@ -57,6 +57,22 @@ class Watchdog:
         return found
 
 
+class StackSampler(threading.Thread):
+    """Prints what all threads do while the event loop stalls, to find the cause."""
+
+    def __init__(self, watchdog: Watchdog) -> None:
+        super().__init__(daemon=True)
+        self._watchdog = watchdog
+
+    def run(self) -> None:
+        while True:
+            time.sleep(PAUSE)
+            if time.perf_counter() - self._watchdog.woke > SAMPLED_STALL:
+                for frame in sys._current_frames().values():
+                    stack = traceback.format_stack(frame)
+                    print(f"STALLED {''.join(stack[-SAMPLED_FRAMES:])}", file=sys.stderr, flush=True)
+
+
 class Probe:
     """Wraps the app; the watchdog starts with the first call of its path."""
 
@@ -70,7 +86,9 @@ class Probe:
             await self._app(scope, receive, send)
             return
         if self._watchdog is None:
-            self._watchdog = Watchdog(show_stacks=bool(os.environ.get(SAMPLE)))
+            self._watchdog = Watchdog()
             self._task = asyncio.create_task(self._watchdog.run())
+            if os.environ.get(SAMPLE):
+                StackSampler(self._watchdog).start()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": self._watchdog.take()})

@@ -1,7 +1,6 @@
 """Python's garbage collector is paused while a request of many objects is prepared, and only then."""
 
 import gc
-import json
 import weakref
 from collections.abc import Iterator
 
@@ -17,7 +16,7 @@ from vllm_messages_plugin.http.collector_pause import (
     pause_for,
 )
 
-LARGE = json.dumps([{}] * (MANY_OBJECTS + 1)).encode()
+LARGE = MANY_OBJECTS + 1
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +36,7 @@ def test_a_large_request_pauses_the_collector_until_its_response_was_made() -> N
 def test_a_small_request_leaves_the_collector_on() -> None:
     scope: Scope = {}
     with pause_ended(scope):
-        pause_for(b"{}", scope)
+        pause_for(MANY_OBJECTS, scope)
         assert gc.isenabled()
 
 

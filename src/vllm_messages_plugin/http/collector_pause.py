@@ -58,9 +58,14 @@ class CollectorPause:
 _PAUSE: Final = CollectorPause()
 
 
-def pause_for(body: bytes, scope: Scope) -> None:
-    """Pause the collector if a request's body has many objects, until `pause_ended` of its scope ends."""
-    if _PREPARED in scope and body.count(b"{") > MANY_OBJECTS:
+def pause_for(objects: int, scope: Scope) -> None:
+    """Pause the collector until `pause_ended` of a request's scope ends, if its body has many objects.
+
+    Args:
+        objects: The number of JSON objects in the body, or more.
+        scope: The request's scope.
+    """
+    if _PREPARED in scope and objects > MANY_OBJECTS:
         scope[_PREPARED] = scope[_PREPARED] or _PAUSE.begin()
 
 

@@ -26,20 +26,25 @@ WINDOW = 1 << 18
 _PUNCTUATION = (b"{", b"[", b",", b":")
 
 
-def check_json_size(body: bytes) -> None:
+def check_json_size(body: bytes) -> int:
     """Refuse a body with too many JSON values. The time is linear in its length.
+
+    Returns:
+        The number of objects, or more where strings contain braces.
 
     Raises:
         MessagesError: 413, the body has more than MAX_OBJECTS objects, MAX_VALUES values or MAX_EXCESS_KEYS.
     """
-    if _exceeded_limit(_windows(body)) is None:
-        return
-    if (limit := _exceeded_limit(_outside_strings(body))) is not None:
+    objects, limit = _count(_windows(body))
+    if limit is not None:
+        objects, limit = _count(_outside_strings(body))
+    if limit is not None:
         raise MessagesError("request_too_large", f"Request has more than {limit} in its JSON")
+    return objects
 
 
-def _exceeded_limit(parts: Iterator[bytes]) -> str | None:
-    """The limit that the objects and values of some parts of a body exceed, if any."""
+def _count(parts: Iterator[bytes]) -> tuple[int, str | None]:
+    """The objects in some parts of a body, and the limit that they or its values exceed, if any."""
     objects = values = keys = 0
     for part in parts:
         more_objects, arrays, commas, colons = map(part.count, _PUNCTUATION)
@@ -47,12 +52,12 @@ def _exceeded_limit(parts: Iterator[bytes]) -> str | None:
         values += more_objects + arrays + commas
         keys += colons
         if objects > MAX_OBJECTS:
-            return f"{MAX_OBJECTS} objects"
+            return objects, f"{MAX_OBJECTS} objects"
         if values > MAX_VALUES:
-            return f"{MAX_VALUES} values"
+            return objects, f"{MAX_VALUES} values"
     if keys > MAX_EXCESS_KEYS + USUAL_KEYS * objects:
-        return f"{MAX_EXCESS_KEYS} keys beyond {USUAL_KEYS} for each object"
-    return None
+        return objects, f"{MAX_EXCESS_KEYS} keys beyond {USUAL_KEYS} for each object"
+    return objects, None
 
 
 def _windows(body: bytes) -> Iterator[bytes]:

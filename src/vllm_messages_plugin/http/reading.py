@@ -10,11 +10,13 @@ from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from vllm_messages_plugin.http.access_control import caller_of
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
 from vllm_messages_plugin.http.collector_pause import pause_for
 from vllm_messages_plugin.http.file_sources import with_file_sources
+from vllm_messages_plugin.http.gradual_release import begin_hold, hold_parts
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.owner import owner_of
@@ -85,9 +87,13 @@ async def prepare(
     settings = context.settings
     limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
     body = await read_body(http_request, limits)
-    pause_for(body, http_request.scope)
-    large = len(body) > LARGE_BODY_BYTES or body.count(b"{") > LARGE_BODY_OBJECTS
-    request = await call(large, _parse, body, body_type)
+    scope = http_request.scope
+    large = len(body) > LARGE_BODY_BYTES
+    objects = await call(large, check_json_size, body)
+    large = large or objects > LARGE_BODY_OBJECTS
+    pause_for(objects, scope)
+    begin_hold(objects, scope)
+    request = await call(large, _parse, body, body_type, scope)
     model = await served_model_name(request.model, context)
     key = caller_of(http_request).key
     if key is not None and not (key.allows(model) or key.allows(request.model)):
@@ -98,11 +104,11 @@ async def prepare(
     parsed, request = request, await _read_media(http_request, request, context, large)
     large = large or request is not parsed
     tools = await call(large, _server_tools, request, context)
-    conversation = await call(large, translate, request, context, tools)
+    conversation = await call(large, _translate_held, request, context, tools, scope)
     prompt = await context.backend.render(conversation, request.extra)
     kept = body if context.recorder is not None else b""
     prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large, tools, kept)
-    return prepared if request.context_management is None else await _apply_edits(prepared, context)
+    return prepared if request.context_management is None else await _apply_edits(prepared, context, scope)
 
 
 async def _read_media(http_request: Request, request: RequestT, context: AppContext, large: bool) -> RequestT:
@@ -130,9 +136,10 @@ async def call(in_thread: bool, function: Callable[..., Result], *arguments: Any
     return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)
 
 
-def _parse(body: bytes, body_type: type[RequestT]) -> RequestT:
-    check_json_size(body)
-    return parse(body, body_type)
+def _parse(body: bytes, body_type: type[RequestT], scope: Scope) -> RequestT:
+    request = parse(body, body_type)
+    hold_parts(scope, request.messages, request.tools)
+    return request
 
 
 def _server_tools(request: CountTokensRequest, context: AppContext) -> Mapping[int, ServerTool]:
@@ -161,11 +168,24 @@ def translate(request: RequestT, context: AppContext, tools: Mapping[int, Server
     )
 
 
-async def _apply_edits(prepared: PreparedRequest[RequestT], context: AppContext) -> PreparedRequest[RequestT]:
+def _translate_held(
+    request: RequestT, context: AppContext, tools: Mapping[int, ServerTool], scope: Scope
+) -> Conversation:
+    """`translate`; the parts of a large conversation are kept, to be freed gradually."""
+    conversation = translate(request, context, tools)
+    hold_parts(scope, conversation.messages, conversation.tools)
+    return conversation
+
+
+async def _apply_edits(
+    prepared: PreparedRequest[RequestT], context: AppContext, scope: Scope
+) -> PreparedRequest[RequestT]:
     """Apply those context edits that change the prompt by at least their `clear_at_least` tokens."""
     applied: list[Mapping[str, Any]] = []
     for path, requested_edit in requested_edits(prepared.request):
-        planned = await call(prepared.large, _plan_and_translate, path, requested_edit, prepared, context)
+        planned = await call(
+            prepared.large, _plan_and_translate, path, requested_edit, prepared, context, scope
+        )
         if planned is None:
             continue
         edit, request, conversation = planned
@@ -178,14 +198,19 @@ async def _apply_edits(prepared: PreparedRequest[RequestT], context: AppContext)
 
 
 def _plan_and_translate(
-    path: str, requested_edit: Mapping[str, Any], prepared: PreparedRequest[RequestT], context: AppContext
+    path: str,
+    requested_edit: Mapping[str, Any],
+    prepared: PreparedRequest[RequestT],
+    context: AppContext,
+    scope: Scope,
 ) -> tuple[PlannedEdit, RequestT, Conversation] | None:
     """An edit with the request and the conversation that it leads to; None if it changes nothing."""
     edit = plan_edit(path, requested_edit, prepared.request.messages, prepared.prompt.tokens)
     if edit is None:
         return None
     request = apply_edit(prepared.request, edit)
-    return edit, request, translate(request, context, prepared.server_tools)
+    hold_parts(scope, request.messages)
+    return edit, request, _translate_held(request, context, prepared.server_tools, scope)
 
 
 async def served_model_name(requested: str, context: AppContext) -> str:

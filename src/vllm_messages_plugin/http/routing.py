@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 from vllm_messages_plugin.http.admission import shutting_down
 from vllm_messages_plugin.http.collector_pause import forget_frames, pause_ended
 from vllm_messages_plugin.http.errors import error_response
+from vllm_messages_plugin.http.gradual_release import release_parts
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
@@ -44,8 +45,11 @@ class DirectRoute(MessagesRoute):
         self.app = self._call_endpoint
 
     async def _call_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await _respond(self.endpoint, Request(scope, receive, send))
-        await response(scope, receive, send)
+        try:
+            response = await _respond(self.endpoint, Request(scope, receive, send))
+            await response(scope, receive, send)
+        finally:
+            await release_parts(scope)
 
 
 async def _respond(handler: Callable[[Request], Coroutine[Any, Any, Response]], request: Request) -> Response:
@@ -56,6 +60,7 @@ async def _respond(handler: Callable[[Request], Coroutine[Any, Any, Response]], 
         except Exception as error:  # noqa: BLE001 - error_response logs it
             response = _response(error, request)
             forget_frames(error)
+            await release_parts(request.scope)  # before the collector runs again
             return response
 
 

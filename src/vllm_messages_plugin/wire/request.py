@@ -223,9 +223,10 @@ def replace_lone_surrogates(body: bytes) -> bytes:
     if not any(beginning in body for beginning in _BEGINNINGS):
         return body
     repaired = bytearray()
-    start = copied = 0
+    start = 0
     while start < len(body):
         end = start + _WINDOW
+        copied = start
         for match in _SURROGATES.finditer(body, start, end - 1 + _LONGEST_MATCH):
             if match.start() >= end:
                 break
@@ -235,7 +236,8 @@ def replace_lone_surrogates(body: bytes) -> bytes:
                 repaired += b"\\ufffd" if match[1] else b"\xef\xbf\xbd"
                 copied = start
         start = max(start, end)
-    return bytes(repaired + body[copied:]) if copied else body
+        repaired += body[copied:start]
+    return bytes(repaired)
 
 
 THREADS_UNSUPPORTED: Mapping[str, Any] = {"error_code": "thread_unsupported_request"}
