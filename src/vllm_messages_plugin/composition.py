@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from vllm_messages_plugin.settings import Settings
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from vllm_messages_plugin.access.accounting import Accounting
     from vllm_messages_plugin.access.key_file import KeyFile
     from vllm_messages_plugin.access.metrics import Metrics
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from vllm_messages_plugin.server_tools.search import SearchBackend
     from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
     from vllm_messages_plugin.store.opening import Store
+    from vllm_messages_plugin.work.worker import Worker
 
 log = logging.getLogger("vllm.messages")
 
@@ -169,7 +172,7 @@ def _search_backend(settings: Settings) -> "SearchBackend | None":
 
 
 def _store(settings: Settings) -> "Store | None":
-    """The store of files; None where it is off, lacks its packages or is set wrongly."""
+    """The store of files and batches; None where it is off, lacks its packages or is set wrongly."""
     if settings.store == STORE_OFF or not _has_store_packages():
         return None
     from vllm_messages_plugin.store.opening import StoreOptions, data_directory, open_store
@@ -182,11 +185,42 @@ def _store(settings: Settings) -> "Store | None":
                 settings.store_contents,
                 settings.max_file_mb,
                 settings.store_quota_mb,
+                settings.batch_results_days,
             )
         )
     except (ValueError, ImportError) as error:
-        log.error("The Files API is not served (VLLM_MESSAGES_STORE): %s", error)
+        log.error("Files and batches are not served (VLLM_MESSAGES_STORE): %s", error)
         return None
+
+
+def batch_worker(
+    app: "FastAPI",
+    context: "AppContext",
+    accounting: "Accounting",
+    key_file: "KeyFile | None",
+    processes: int,
+) -> "Worker | None":
+    """Return what runs the items of batches in this process; None without a store.
+
+    Args:
+        app: vLLM's app, whose state holds the context.
+        context: What the routes work with.
+        accounting: Counts what items use.
+        key_file: The named keys; None if the server has none.
+        processes: How many API processes the server has.
+    """
+    if context.storage is None:
+        return None
+    from vllm_messages_plugin.http.batch_items import ItemRunner
+    from vllm_messages_plugin.store.opening import Store
+    from vllm_messages_plugin.work.worker import Worker, WorkerOptions
+
+    store = context.storage
+    assert isinstance(store, Store), "`_store` made it"
+    items = min(context.settings.batch_concurrency, max(context.backend.max_running // 2, 1))
+    options = WorkerOptions(concurrency=-(-items // processes))
+    runner = ItemRunner(app, context, accounting, key_file)
+    return Worker(store.leases, store.retention, runner, context.batch_created, options)
 
 
 def _store_advice(settings: Settings) -> str:

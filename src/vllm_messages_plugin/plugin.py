@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vllm_messages_plugin.composition import START_KEY, build_accounting, build_context
+from vllm_messages_plugin.composition import START_KEY, batch_worker, build_accounting, build_context
 from vllm_messages_plugin.engine.openai_routes import registration
 from vllm_messages_plugin.engine.vllm import shutdown
 from vllm_messages_plugin.settings import Settings
@@ -159,12 +159,12 @@ class MessagesEndpoint:
 
     def _attach(self, app: Any) -> None:
         from vllm_messages_plugin.access.key_file import KeyFile
-        from vllm_messages_plugin.http import count_tokens, files, messages, models
+        from vllm_messages_plugin.http import batches, count_tokens, files, messages, models
 
         assert self._settings is not None
         if self._settings.keys:
             self._key_file = KeyFile(Path(self._settings.keys))
-        routers: list[Any] = [module.router for module in (messages, count_tokens, models, files)]
+        routers: list[Any] = [module.router for module in (messages, count_tokens, models, files, batches)]
         existing_routes = list(app.router.routes)
         build = app.build_middleware_stack
         self._app = app
@@ -220,11 +220,15 @@ class _OuterMiddleware:
 
     def _error_middleware(self, context: "AppContext") -> "ASGIApp":
         from vllm_messages_plugin.http.access_control import AccessControl
+        from vllm_messages_plugin.http.background import WithBackground
         from vllm_messages_plugin.http.errors import ErrorMiddleware
 
         access = AccessControl(self._key_file, lambda: _api_keys(self._app))
         accounting = build_accounting(context.settings, self._key_file)
-        return ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
+        app = ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
+        processes = getattr(self._app.state.args, "api_server_count", None) or 1
+        worker = batch_worker(self._app, context, accounting, self._key_file, processes)
+        return app if worker is None else WithBackground(app, worker.run)
 
 
 def _harden_connections(state: Any, settings: Settings) -> None:

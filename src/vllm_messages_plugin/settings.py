@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         "",
         repr=False,
         description=(
-            "Database of the Files API: empty for SQLite in the data directory, a "
+            "Database of files and batches: empty for SQLite in the data directory, a "
             "`postgresql://` URL for several replicas, or `off`. Needs the extra `store`."
         ),
     )
@@ -160,9 +160,22 @@ class Settings(BaseSettings):
     store_contents: str = Field(
         "",
         description=(
-            "fsspec URL for the bytes of files, such as `s3://bucket/prefix`, which all replicas "
+            "fsspec URL for the bytes of files and batches, such as `s3://bucket/prefix`, which all replicas "
             "must reach. Empty: the data directory."
         ),
     )
     max_file_mb: int = Field(500, ge=1, description="Largest file of the Files API in MiB.")
-    store_quota_mb: int = Field(0, ge=0, description="MiB of files that one API key may keep; 0: any number.")
+    store_quota_mb: int = Field(
+        0, ge=0, description="MiB of files and batches that one API key may keep; 0: any number."
+    )
+    batch_concurrency: int = Field(
+        16,
+        ge=0,
+        description=(
+            "Items of batches that one server runs at once, of half of the requests that its engine runs at "
+            "once at most; 0: it runs none and leaves them to other replicas."
+        ),
+    )
+    batch_results_days: float = Field(
+        29, gt=0, description="Days after its creation for which the results of a batch are kept."
+    )

@@ -36,13 +36,13 @@ def running(command: Sequence[str], port: int, log: IO[bytes]) -> Iterator[None]
             process.terminate()
 
 
-def wait_until_it_listens(port: int) -> None:
-    """Wait until something listens on a port.
+def wait_until_it_listens(port: int, seconds: float = LISTEN_SECONDS) -> None:
+    """Wait until something listens on a port, for so many seconds at most.
 
     Raises:
         AssertionError: Nothing does in time.
     """
-    deadline = time.monotonic() + LISTEN_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:

@@ -58,9 +58,28 @@ class Accounting:
             self._concurrency.end(key)
             raise
 
-    async def _count(self, key: ApiKey) -> Mapping[str, str]:
+    async def begin_item(self, record: RequestRecord) -> None:
+        """Begin an item of a batch; after it returned, `end_item` must follow.
+
+        An item waits while the tokens of its key are used up. The limits on requests don't apply to it: a
+        server decides how many items run, and they must not keep the key's other requests out.
+
+        Raises:
+            MessagesError: 429, the tokens are used up; 403, the server can't count.
+        """
+        if record.caller.key is not None:
+            await self._count(record.caller.key, cost=0)
+        self.start(record)
+
+    async def end_item(self, record: RequestRecord) -> None:
+        """Count and charge an item of a batch."""
+        await self.end(record, limited=False)
+        if record.caller.key is not None and self._limiter is not None:
+            await self._limiter.charge(record.caller.key, record.charged_tokens)
+
+    async def _count(self, key: ApiKey, cost: int = 1) -> Mapping[str, str]:
         if self._limiter is not None:
-            return await self._limiter.count_request(key)
+            return await self._limiter.count_request(key, cost)
         if key.requests_per_minute is not None or key.tokens_per_minute is not None:
             raise MessagesError(
                 "permission_error", f"The server can't hold your key to its limits: {MISSING}"

@@ -78,8 +78,12 @@ class RateLimiter:
         self._clock = clock
         self._redis_failed = -RETRY_REDIS_SECONDS
 
-    async def count_request(self, key: ApiKey) -> Mapping[str, str]:
+    async def count_request(self, key: ApiKey, cost: int = 1) -> Mapping[str, str]:
         """Count a request of a key.
+
+        Args:
+            key: The key.
+            cost: As how many requests it counts; its tokens must be left in any case.
 
         Returns:
             The response headers that tell the client its limits.
@@ -91,7 +95,7 @@ class RateLimiter:
         if key.tokens_per_minute is not None:
             windows["tokens"] = await self._window("tokens", key.name, key.tokens_per_minute, 0)
         if key.requests_per_minute is not None:
-            windows["requests"] = await self._window("requests", key.name, key.requests_per_minute, 1)
+            windows["requests"] = await self._window("requests", key.name, key.requests_per_minute, cost)
         headers = {
             name: value for kind, state in windows.items() for name, value in state.headers(kind).items()
         }

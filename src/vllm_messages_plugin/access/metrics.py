@@ -94,7 +94,7 @@ class Metrics:
         self._count_calls(record)
         if record.clamped:
             self._clamped.labels(model).inc()
-        if record.first_event_seconds is not None:
+        if record.first_event_seconds is not None and record.has_client:
             self._first_event.labels(model).observe(record.first_event_seconds)
             self._seconds.labels(model).observe(record.seconds)
 

@@ -1,8 +1,8 @@
 """The priority of a request under vLLM's `--scheduling-policy priority`; smaller goes first. Pure.
 
 An agent's short side requests (titles, safety checks) hold up its user, and so does its main loop; its
-subagents run beside it. A key's own priority shifts all of its requests, and bounds
-what they may ask for.
+subagents run beside it. Items of batches come after everything else. A key's own priority shifts all of its
+requests, and bounds what they may ask for.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from vllm_messages_plugin.wire.errors import invalid
 SIDE_REQUEST: Final = -1
 MAIN_LOOP: Final = 0
 SUBAGENT: Final = 5
+BATCH: Final = 100
 
 AGENT_HEADER: Final = "x-claude-code-agent-id"
 SESSION_HEADER: Final = "x-claude-code-session-id"
@@ -46,6 +47,11 @@ def request_priority(
     if headers.get(SESSION_HEADER) and not has_tools:
         return base + SIDE_REQUEST
     return base + MAIN_LOOP
+
+
+def batch_priority(caller: Caller) -> int:
+    """Return the priority of an item of a batch."""
+    return (caller.key.priority if caller.key is not None else 0) + BATCH
 
 
 def _requested(headers: Mapping[str, str], field: object) -> int | None:

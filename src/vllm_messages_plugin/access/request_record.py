@@ -10,6 +10,8 @@ from vllm_messages_plugin.access.keys import ANYBODY, Caller
 from vllm_messages_plugin.wire.events import StreamEvent
 
 Encoded = TypeVar("Encoded")
+BATCH_ITEM = "batch_item"
+"""The route of a record of an item of a batch."""
 CUT_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
 
 
@@ -28,7 +30,7 @@ class RequestRecord:
         stop_reason: Why the reply ended; "" if it did not end by itself.
         error: The type of an error; "" without one.
         refusal: What refused the request before it was read; "" if nothing did.
-        asked_tokens: Its `max_tokens`.
+        asked_tokens: Its `max_tokens`, from when generation begins.
         clamped: Whether `max_tokens` was lowered to what the window has left.
         input_tokens: Tokens of the prompt that were processed anew.
         cached_tokens: Tokens of the prompt that the prefix cache held.
@@ -70,6 +72,11 @@ class RequestRecord:
 
     def __post_init__(self) -> None:
         self.started = self.clock()
+
+    @property
+    def has_client(self) -> bool:
+        """Whether a client waits for the reply; for an item of a batch none does."""
+        return self.route != BATCH_ITEM
 
     @property
     def seconds(self) -> float:

@@ -32,6 +32,7 @@ from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import accepted
+from vllm_messages_plugin.engine.vllm.queue import free_slots
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -110,6 +111,16 @@ class EngineBackend:
         config = self._client.vllm_config
         ranks = getattr(config.parallel_config, "data_parallel_size", 1)
         return int(config.scheduler_config.max_num_seqs) * int(ranks)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more requests the engine would run at once; 0 while any waits, or if it has stopped."""
+        return free_slots(self._client, self.max_running) if self.is_running else 0
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine can serve requests."""
+        return not self._client.errored
 
     @property
     def has_priorities(self) -> bool:

@@ -36,7 +36,7 @@ from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
 from vllm_messages_plugin.stream.run import encoded_events
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.limits import prompt_too_long
-from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.events import StreamEvent
 from vllm_messages_plugin.wire.message import Message, new_id
 from vllm_messages_plugin.wire.request import MessagesRequest
@@ -61,8 +61,24 @@ PATH = "/v1/messages"
 @router.post(PATH, response_model=None, openapi_extra=request_body(PATH, MessagesRequest))
 async def create_message(request: Request) -> Response:
     """Reply to a conversation, as an event stream or as one message."""
+    return await reply_to(request)
+
+
+async def reply_to(request: Request, *, may_stream: bool = True) -> Response:
+    """Reply to a conversation.
+
+    Args:
+        request: The request, in which the body has not been read.
+        may_stream: Whether the reply may be an event stream.
+
+    Raises:
+        MessagesError: The request can't be served.
+        ClientDisconnect: The client closed the connection before the body was complete.
+    """
     context, request_id, record = app_context(request), request_id_of(request), record_of(request)
     prepared = await prepare(request, context, MessagesRequest)
+    if prepared.request.stream and not may_stream:
+        raise invalid("Streaming is not supported in a batch", "stream")
     if (refusal := prompt_too_long(prepared.prompt.tokens, context.backend.window)) is not None:
         raise refusal
     reply = await _reply_context(prepared, context, request, request_id)

@@ -48,7 +48,8 @@ async def probe() -> Response:
 async def _model_infos(context: AppContext) -> list[dict[str, Any]]:
     server_tools = context.server_tools.families if context.server_tools else frozenset()
     cards = await context.backend.models.cards()
-    return [model_info(model, permission, server_tools) for model, permission in cards]
+    batches = context.storage is not None
+    return [model_info(model, permission, server_tools, batches=batches) for model, permission in cards]
 
 
 def _page(models: list[dict[str, Any]], query: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What the routes need of the engine, as protocols, and the context that `plugin` hands to the routes."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.server_tools import ReadResult
 from vllm_messages_plugin.translate.signature import Signer
+from vllm_messages_plugin.wire.batches import Batch, BatchItem, BatchResult
 from vllm_messages_plugin.wire.files import PageQuery, StoredFile
 from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.resources import ServedModel
@@ -66,6 +68,16 @@ class Backend(Protocol):
     @property
     def max_running(self) -> int:
         """How many requests the engine runs at once; more of them wait."""
+        ...
+
+    @property
+    def free_slots(self) -> int:
+        """How many more requests the engine would run at once; 0 while any request waits in its queue."""
+        ...
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine can serve requests; one that has stopped never does again."""
         ...
 
     @property
@@ -235,8 +247,50 @@ class Files(Protocol):
         ...
 
 
+class Batches(Protocol):
+    """The stored batches of all owners. Every method raises MessagesError if the store fails."""
+
+    async def create(
+        self, owner: str, headers: Mapping[str, str], body: bytes | bytearray, items: Sequence[BatchItem]
+    ) -> Batch:
+        """Store a batch, whole or not at all.
+
+        Args:
+            owner: Whose batch it is.
+            headers: The headers with which its items run.
+            body: The request body.
+            items: The parts of it that are requests.
+        """
+        ...
+
+    async def get(self, owner: str, batch_id: str) -> Batch:
+        """Return a batch, or raise the 404 of one that the owner does not have."""
+        ...
+
+    async def page(self, owner: str, query: PageQuery) -> tuple[list[Batch], bool]:
+        """Return a page of an owner's batches, newest first, and whether more follow."""
+        ...
+
+    async def cancel(self, owner: str, batch_id: str) -> Batch:
+        """Cancel the items of a batch that have not begun, or raise the 400 of one that has ended."""
+        ...
+
+    async def delete(self, owner: str, batch_id: str) -> None:
+        """Delete a batch, or raise the 400 of one that has not ended."""
+        ...
+
+    async def results(self, owner: str, batch_id: str) -> AsyncIterator[BatchResult]:
+        """Return an iterator over the results of a batch, or raise the 400 of one that has not ended."""
+        ...
+
+
 class Storage(Protocol):
     """What is stored for clients between requests."""
+
+    @property
+    def batches(self) -> Batches:
+        """The stored batches."""
+        ...
 
     @property
     def files(self) -> Files:
@@ -248,7 +302,8 @@ class Storage(Protocol):
 class AppContext:
     """Everything the routes work with; stored as `app.state.messages_context`.
 
-    Without a `storage`, `storage_advice` says how the operator gets one; errors end with it.
+    Without a `storage`, `storage_advice` says how the operator gets one; errors end with it. `batch_created`
+    is set when a batch was created here, so that its items begin at once.
     """
 
     backend: Backend
@@ -262,6 +317,7 @@ class AppContext:
     recorder: Recorder | None = None
     storage: Storage | None = None
     storage_advice: str = ""
+    batch_created: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def app_context(request: Request) -> AppContext:

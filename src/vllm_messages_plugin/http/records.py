@@ -19,7 +19,13 @@ ROUTES: Final = frozenset({"/v1/messages", "/v1/messages/count_tokens", "/v1/mod
 OTHER_ROUTE: Final = "other"
 """How metrics call every further path: paths are the client's choice, and labels must not be."""
 
-UNLIMITED_PATHS: Final = ("/v1/messages/count_tokens", "/v1/files", "/tokenize", "/detokenize")
+UNLIMITED_PATHS: Final = (
+    "/v1/messages/count_tokens",
+    "/v1/messages/batches",
+    "/v1/files",
+    "/tokenize",
+    "/detokenize",
+)
 
 
 def begin_record(scope: Scope, path: str) -> RequestRecord:

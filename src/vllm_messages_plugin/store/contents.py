@@ -218,6 +218,14 @@ class ContentWriter:
         self._file = None
 
 
+async def delete_content(contents: Contents, key: str) -> None:
+    """Delete a content that no row names any more. Never fails: what can't be deleted is logged."""
+    try:
+        await asyncio.to_thread(contents.delete, key)
+    except OSError as error:
+        log.warning("The bytes of the deleted %s can't be removed now: %s", key, error)
+
+
 async def read_blocks(contents: Contents, key: str, start: int, length: int) -> AsyncIterator[bytes]:
     """Yield a part of a content in blocks.
 

@@ -27,9 +27,9 @@ LOCK_SECONDS: Final = 10.0
 """How long a transaction waits for another writer of a SQLite database."""
 RETRY_SECONDS: Final = 2
 
-UNAVAILABLE: Final = "The store of files is not available"
-BUSY: Final = "The store of files is busy"
-FULL: Final = "The store of files is full"
+UNAVAILABLE: Final = "The store of files and batches is not available"
+BUSY: Final = "The store of files and batches is busy"
+FULL: Final = "The store of files and batches is full"
 NEWER: Final = "The store was made by a newer version of the server"
 
 _FULL_TEXTS: Final = ("database or disk is full", "no space left", "disk quota exceeded", "disk full")
@@ -68,6 +68,12 @@ class Database:
         self._opened = False
         self._opening = asyncio.Lock()
         self._clock_offset = 0.0
+        self._failure = ""  # what the log has a line of; "" while the database works
+
+    @property
+    def exists(self) -> bool:
+        """Whether there can be anything in it: a SQLite file that no transaction has made yet is empty."""
+        return self.path is None or self._opened or self.path.exists()
 
     def now(self) -> float:
         """Return the time in Unix seconds, by the clock of the database, which all replicas share."""
@@ -105,7 +111,19 @@ class Database:
                     async with connection.begin():
                         yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            raise _logged(error) from error
+            raise self._reported(error) from error
+        if self._failure:
+            log.info("The store works again")
+            self._failure = ""
+
+    def _reported(self, error: Exception) -> MessagesError:
+        """The error for the client. Failures of one kind are logged once, until a transaction succeeds."""
+        translated = store_error(error)
+        if translated.message != self._failure:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            log.warning("%s: %s: %s", translated.message, type(cause).__name__, cause)
+            self._failure = translated.message
+        return translated
 
     async def _open(self) -> None:
         """Migrate the tables and compare the clocks, before the first transaction."""
@@ -136,13 +154,6 @@ class Database:
 async def _clock_offset(connection: AsyncConnection) -> float:
     found = await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())::float8"))
     return float(found.scalar_one()) - time.time()
-
-
-def _logged(error: Exception) -> MessagesError:
-    translated = store_error(error)
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    log.warning("%s: %s: %s", translated.message, type(cause).__name__, cause)
-    return translated
 
 
 def _engine(location: str | Path) -> AsyncEngine:

@@ -7,12 +7,12 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import insert, select, update
 
-from vllm_messages_plugin.store.contents import Contents, ContentWriter, read_blocks
+from vllm_messages_plugin.store.contents import Contents, ContentWriter, delete_content, read_blocks
 from vllm_messages_plugin.store.database import Database, store_error
 from vllm_messages_plugin.store.pages import page
+from vllm_messages_plugin.store.quota import bytes_of, lock_owner, quota_exceeded
 from vllm_messages_plugin.store.schema import files
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.files import PageQuery, StoredFile, mime_type, safe_filename
@@ -22,7 +22,6 @@ log = logging.getLogger("vllm.messages.store")
 MiB: Final = 1 << 20
 REMOVED_AT_ONCE: Final = 100
 """How many expired files an upload removes at most."""
-QUOTA_EXCEEDED: Final = {"error_code": "storage_quota_exceeded"}
 FILE_EXPIRED: Final = {"error_code": "file_expired"}
 
 
@@ -95,7 +94,7 @@ class FileStore:
             database: Holds the rows.
             contents: Holds the bytes.
             max_bytes: The largest file.
-            quota: How many bytes one owner may keep; None for any number.
+            quota: How many bytes one owner may keep, batches included; None for any number.
         """
         self.database = database
         self.contents = contents
@@ -104,7 +103,7 @@ class FileStore:
 
     async def upload(self, owner: str) -> FileUpload:
         """Begin an upload. The owner's expired files are removed first."""
-        await self._remove_expired(owner)
+        await self.remove_expired(owner)
         left = None
         if self._quota is not None:
             async with self.database.read() as connection:
@@ -174,26 +173,31 @@ class FileStore:
             MessagesError: 404, the owner has no such file.
         """
         file = await self.get(owner, file_id)
-        await self._remove(owner, [file.id])
+        await self._remove([file.id])
 
-    async def _remove_expired(self, owner: str) -> None:
+    async def remove_expired(self, owner: str | None = None) -> int:
+        """Remove expired files of an owner, or of all; at most REMOVED_AT_ONCE. Returns how many it removed.
+
+        Raises:
+            MessagesError: The database failed.
+        """
         expired = select(files.c.id).where(
-            files.c.owner == owner, files.c.deleted_at.is_(None), files.c.expires_at <= self.database.now()
+            files.c.deleted_at.is_(None), files.c.expires_at <= self.database.now()
         )
+        if owner is not None:
+            expired = expired.where(files.c.owner == owner)
         async with self.database.read() as connection:
             ids = (await connection.execute(expired.limit(REMOVED_AT_ONCE))).scalars().all()
         if ids:
-            await self._remove(owner, ids)
+            await self._remove(ids)
+        return len(ids)
 
-    async def _remove(self, owner: str, ids: Sequence[str]) -> None:
+    async def _remove(self, ids: Sequence[str]) -> None:
         async with self.database.write() as connection:
-            rows = update(files).where(files.c.id.in_(ids), files.c.owner == owner)
+            rows = update(files).where(files.c.id.in_(ids))
             await connection.execute(rows.values(deleted_at=self.database.now()))
         for id_ in ids:
-            try:
-                await asyncio.to_thread(self.contents.delete, id_)
-            except OSError as error:
-                log.warning("The bytes of the deleted file %s can't be removed now: %s", id_, error)
+            await delete_content(self.contents, id_)
 
     async def blocks(self, file: StoredFile, start: int, length: int) -> AsyncIterator[bytes]:
         """Return an iterator over a part of a file's bytes.
@@ -231,26 +235,3 @@ def _file(row: Any) -> StoredFile:
 def corrupt(file: StoredFile) -> MessagesError:
     """Return the error of a file whose stored bytes were lost or changed."""
     return MessagesError("api_error", f"The stored bytes of {file.id} are damaged; upload the file again")
-
-
-def quota_exceeded() -> MessagesError:
-    """Return the error of an owner who may store no more bytes."""
-    message = "Storage quota exceeded: delete files first"
-    return MessagesError("invalid_request_error", message, details=QUOTA_EXCEEDED)
-
-
-async def lock_owner(connection: AsyncConnection, owner: str) -> None:
-    """Make other transactions that lock an owner wait for the end of this one, so that a quota holds.
-
-    SQLite has one writer at a time anyway.
-    """
-    if connection.dialect.name == "postgresql":
-        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(owner))))
-
-
-async def bytes_of(connection: AsyncConnection, owner: str) -> int:
-    """Return how many bytes an owner's files have."""
-    kept = select(func.coalesce(func.sum(files.c.size), 0)).where(
-        files.c.owner == owner, files.c.deleted_at.is_(None)
-    )
-    return int((await connection.execute(kept)).scalar_one())

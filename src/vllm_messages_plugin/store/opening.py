@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from vllm_messages_plugin.store.batches import DAY, BatchStore
 from vllm_messages_plugin.store.contents import Contents, open_contents
 from vllm_messages_plugin.store.database import Database
 from vllm_messages_plugin.store.files import FileStore, MiB
+from vllm_messages_plugin.store.leases import LeaseStore
+from vllm_messages_plugin.store.retention import Retention
 
 DATABASE_NAME: Final = "messages.db"
 CONTENTS_NAME: Final = "contents"
@@ -24,6 +27,8 @@ class StoreOptions:
         contents: An fsspec URL for the bytes; empty for a directory.
         max_file_mb: The largest file, in MiB.
         quota_mb: How many MiB one owner may keep; 0 for any number.
+        results_days: For how many days after its creation a batch's results are kept.
+        expire_seconds: After how long the items of a batch that have not begun expire.
     """
 
     database: str
@@ -31,6 +36,8 @@ class StoreOptions:
     contents: str = ""
     max_file_mb: int = 500
     quota_mb: int = 0
+    results_days: float = 29
+    expire_seconds: float = DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,9 @@ class Store:
     database: Database
     contents: Contents
     files: FileStore
+    batches: BatchStore
+    leases: LeaseStore
+    retention: Retention
 
     async def close(self) -> None:
         """Close the database."""
@@ -58,7 +68,10 @@ def open_store(options: StoreOptions) -> Store:
     contents = open_contents(options.contents or options.directory / CONTENTS_NAME)
     quota = options.quota_mb * MiB or None
     files = FileStore(database, contents, max_bytes=options.max_file_mb * MiB, quota=quota)
-    return Store(database, contents, files)
+    batches = BatchStore(database, contents, quota=quota, expire_seconds=options.expire_seconds)
+    leases = LeaseStore(database, contents)
+    retention = Retention(files, options.results_days * DAY)
+    return Store(database, contents, files, batches, leases, retention)
 
 
 def data_directory(configured: str) -> Path:

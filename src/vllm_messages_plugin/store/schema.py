@@ -7,7 +7,18 @@ list still finds its place.
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata: Final = MetaData()
 
@@ -28,4 +39,57 @@ files: Final = Table(
     Column("expires_at", Float),
     Column("deleted_at", Float),
     Index("files_of_owner", "owner", "number"),
+)
+
+batches: Final = Table(
+    "batches",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("owner", String(128), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("items", Integer, nullable=False),
+    Column("remaining", Integer, nullable=False),
+    Column("succeeded", Integer, nullable=False, default=0),
+    Column("errored", Integer, nullable=False, default=0),
+    Column("canceled", Integer, nullable=False, default=0),
+    Column("expired", Integer, nullable=False, default=0),
+    Column("body_size", BigInteger, nullable=False),
+    Column("results_size", BigInteger, nullable=False, default=0),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("served_at", Float, nullable=False),
+    Column("cancel_initiated_at", Float),
+    Column("ended_at", Float),
+    Column("archived_at", Float),
+    Column("deleted_at", Float),
+    Index("batches_of_owner", "owner", "number"),
+    Index("batches_by_status", "status", "served_at"),
+)
+"""`body_size` and `results_size` are the bytes that are kept; 0 once they are removed. `served_at` is when
+items were last leased: the batch that waited longest is served next."""
+
+batch_items: Final = Table(
+    "batch_items",
+    metadata,
+    Column("batch", Number, ForeignKey("batches.number", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("custom_id", String(64), nullable=False),
+    Column("start", BigInteger, nullable=False),
+    Column("length", Integer, nullable=False),
+    Column("worker", String(64)),
+    Column("leased_until", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("kind", String(16)),
+    Column("body", Text),
+)
+"""One row for each item. `kind` and `body` are its result, set once; `kind` is null while it is open."""
+
+Index(
+    "open_batch_items",
+    batch_items.c.batch,
+    batch_items.c.number,
+    sqlite_where=batch_items.c.kind.is_(None),
+    postgresql_where=batch_items.c.kind.is_(None),
 )

@@ -21,19 +21,23 @@ from fastapi import FastAPI
 from vllm_messages_plugin.access.accounting import Accounting
 from vllm_messages_plugin.access.key_file import KeyFile
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
-from vllm_messages_plugin.http import count_tokens, files, messages, models
+from vllm_messages_plugin.http import batches, count_tokens, files, messages, models
 from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
+from vllm_messages_plugin.http.background import WithBackground
+from vllm_messages_plugin.http.batch_items import ItemRunner
 from vllm_messages_plugin.http.errors import ErrorMiddleware
 from vllm_messages_plugin.http.ports import AppContext, ServerTools, Storage
 from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.store.opening import Store
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.signature import signer
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.resources import ServedModel
+from vllm_messages_plugin.work.worker import Worker, WorkerOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,11 @@ class FakeEngine:
         traits: What the model's chat template can do.
         window: The context window, in tokens.
         most_output: The server's limit on output tokens, or None.
+        max_running: How many requests the engine would run at once; more are played all the same.
+        max_in_flight: The server's limit on requests in flight, or None.
+        has_priorities: Whether priorities have an effect.
+        is_running: Whether the engine works.
+        busy: How many replies are being played.
         models: The models served.
         requests: Every request that reached the engine, in order.
         closed: Set when the iterator of a reply was closed, which is where a real engine aborts the request.
@@ -110,9 +119,16 @@ class FakeEngine:
     max_running: int = 8
     max_in_flight: int | None = None
     has_priorities: bool = True
+    is_running: bool = True
+    busy: int = 0
     models: FakeModels = field(default_factory=FakeModels)
     requests: list[EngineRequest] = field(default_factory=list)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def free_slots(self) -> int:
+        """How many more requests the engine would run at once."""
+        return max(self.max_running - self.busy, 0)
 
     async def render(self, conversation: Conversation, extra: Mapping[str, Any]) -> FakePrompt:  # noqa: ARG002
         """Return a prompt with one token for each word of the messages."""
@@ -168,6 +184,7 @@ class FakeEngine:
 
     async def _play(self, reply: Reply, prompt: FakePrompt) -> AsyncIterator[EngineDelta]:
         started = False
+        self.busy += 1
         try:
             for step in reply:
                 if isinstance(step, Pause):
@@ -180,6 +197,7 @@ class FakeEngine:
                 started = True
                 yield step
         finally:
+            self.busy -= 1
             self.closed.set()
 
 
@@ -193,6 +211,7 @@ def app_with(
     server_tools: ServerTools | None = None,
     recorder: Recorder | None = None,
     storage: Storage | None = None,
+    worker: WorkerOptions | None = None,
     **settings: Any,
 ) -> Any:
     """Return the plugin's routes and error handling around a fake engine, as an ASGI app.
@@ -206,13 +225,15 @@ def app_with(
         server_tools: The tools that the server runs.
         recorder: Writes requests and replies to files.
         storage: What is stored for clients between requests.
+        worker: How items of batches are run, for a `storage` that is a `Store`: from the start of the app's
+            lifespan to its end, or while its `run` runs. Without it they wait.
         settings: Values of `vllm_messages_plugin.settings.Settings`, by field name.
     """
     app = FastAPI()
-    for part in (messages, count_tokens, models, files):
+    for part in (messages, count_tokens, models, files, batches):
         app.include_router(part.router)
     admission = admission or Admission()
-    app.state.messages_context = AppContext(
+    context = app.state.messages_context = AppContext(
         engine,
         Settings(**settings),
         signer("test"),
@@ -221,4 +242,10 @@ def app_with(
         recorder=recorder,
         storage=storage,
     )
-    return ErrorMiddleware(app, AccessControl(key_file, lambda: keys), admission, accounting=accounting)
+    accounting = accounting or Accounting()
+    served = ErrorMiddleware(app, AccessControl(key_file, lambda: keys), admission, accounting=accounting)
+    if worker is None or not isinstance(storage, Store):
+        return served
+    runner = ItemRunner(app, context, accounting, key_file)
+    work = Worker(storage.leases, storage.retention, runner, context.batch_created, worker)
+    return WithBackground(served, work.run)

@@ -40,16 +40,19 @@ def _supported(value: bool) -> dict[str, bool]:
     return {"supported": value}
 
 
-def capabilities(model: ServedModel, server_tools: Set[str] = frozenset()) -> dict[str, Any]:
+def capabilities(
+    model: ServedModel, server_tools: Set[str] = frozenset(), *, batches: bool = False
+) -> dict[str, Any]:
     """The model's capabilities, as in `anthropic.types.ModelCapabilities`.
 
     Args:
         model: The served model.
         server_tools: The names of the tools that the server runs.
+        batches: Whether the server has Message Batches.
     """
     effort = {level: _supported(model.effort) for level in ("low", "medium", "high", "xhigh", "max")}
     return {
-        "batch": _supported(False),
+        "batch": _supported(batches),
         "citations": _supported(True),
         "code_execution": _supported(False),
         "image_input": _supported(model.images),
@@ -81,9 +84,20 @@ def capabilities(model: ServedModel, server_tools: Set[str] = frozenset()) -> di
 
 
 def model_info(
-    model: ServedModel, permission: list[Any] | None = None, server_tools: Set[str] = frozenset()
+    model: ServedModel,
+    permission: list[Any] | None = None,
+    server_tools: Set[str] = frozenset(),
+    *,
+    batches: bool = False,
 ) -> dict[str, Any]:
-    """The description of one model, with both APIs' fields."""
+    """The description of one model, with both APIs' fields.
+
+    Args:
+        model: The served model.
+        permission: vLLM's own list for it.
+        server_tools: The names of the tools that the server runs.
+        batches: Whether the server has Message Batches.
+    """
     return {
         "id": model.id,
         "type": "model",
@@ -95,7 +109,7 @@ def model_info(
         "line": None,
         "max_input_tokens": model.window,
         "max_tokens": model.window,
-        "capabilities": capabilities(model, server_tools),
+        "capabilities": capabilities(model, server_tools, batches=batches),
         "object": "model",
         "created": model.created,
         "owned_by": "vllm",
