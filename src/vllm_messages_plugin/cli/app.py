@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vllm_messages_plugin import __version__
+from vllm_messages_plugin.cli.batch.command import batch
 from vllm_messages_plugin.cli.bench.command import bench
 from vllm_messages_plugin.cli.claude.command import PassArgumentsToClaude, claude
 from vllm_messages_plugin.cli.claude_config.command import claude_config
@@ -17,6 +18,7 @@ from vllm_messages_plugin.cli.parse.command import parse
 from vllm_messages_plugin.cli.render.command import render
 from vllm_messages_plugin.cli.serve import PASS_ALL_ARGUMENTS, serve
 from vllm_messages_plugin.cli.smoke_test.command import smoke_test
+from vllm_messages_plugin.cli.store.command import store
 from vllm_messages_plugin.cli.top.command import top
 
 EPILOG = """
@@ -34,6 +36,8 @@ EPILOG = """
 - `vllm-messages doctor`: what is installed, configured and running, and what to do
 - `vllm-messages keys add alice`: a named API key, for a server with VLLM_MESSAGES_KEYS
 - `vllm-messages top`: keys, queue, prefix cache and tokens per second of a server, live
+- `vllm-messages batch run requests.jsonl -o results.jsonl`: runs a file of requests as a batch
+- `vllm-messages store status`: what is stored, and how much is free
 - `vllm-messages demo`: a small model, a real server, one reply
 
 **Exit status**: 0 success; 1 a check failed; 2 wrong usage, or no server responds.
@@ -88,6 +92,8 @@ app.command("render")(render)
 app.command("doctor")(doctor)
 app.command("keys")(keys)
 app.command("top")(top)
+app.command("batch")(batch)
+app.command("store")(store)
 app.command("bench")(bench)
 app.command("demo")(demo)
 

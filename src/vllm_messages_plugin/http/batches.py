@@ -29,6 +29,7 @@ from vllm_messages_plugin.wire.sse import dump
 
 NO_BATCHES: Final = "Message Batches are not available on this server"
 PATH: Final = "/v1/messages/batches"
+DONE_HEADER: Final = "x-batch-items-done"
 JSON_LINES: Final = "application/x-jsonl"
 
 router = APIRouter(route_class=MessagesRoute)
@@ -104,7 +105,10 @@ def _description(batch: Batch, request: Request) -> dict[str, Any]:
 
 
 def _described(batch: Batch, request: Request) -> Response:
-    return _json(_description(batch, request), request)
+    """The description of a batch. A header has its progress: the API's counts don't change before its end."""
+    response = _json(_description(batch, request), request)
+    response.headers[DONE_HEADER] = str(sum(batch.counts.values()))
+    return response
 
 
 def _json(value: Any, request: Request) -> Response:

@@ -110,7 +110,7 @@ class BatchStore:
             MessagesError: 404, the owner has no such batch.
         """
         async with self.database.read() as connection:
-            return _batch(await _row(connection, owner, batch_id))
+            return batch_of(await _row(connection, owner, batch_id))
 
     async def page(self, owner: str, query: PageQuery) -> tuple[list[Batch], bool]:
         """Return a page of an owner's batches, newest first, and whether more follow.
@@ -120,7 +120,7 @@ class BatchStore:
         """
         async with self.database.read() as connection:
             rows, has_more = await page(connection, batches, owner, query, batches.c.deleted_at.is_(None))
-        return [_batch(row) for row in rows], has_more
+        return [batch_of(row) for row in rows], has_more
 
     async def cancel(self, owner: str, batch_id: str) -> Batch:
         """Cancel the items of a batch that no server works on; the others end by themselves.
@@ -139,7 +139,7 @@ class BatchStore:
             if row.status == "in_progress":
                 canceled = update(batches).where(batches.c.number == row.number)
                 await connection.execute(canceled.values(status="canceling", cancel_initiated_at=now))
-            canceling = _batch(await _row(connection, owner, batch_id))
+            canceling = batch_of(await _row(connection, owner, batch_id))
             await close_open_items(connection, row.number, "canceled", now)
         return canceling
 
@@ -215,7 +215,8 @@ async def _row(connection: AsyncConnection, owner: str, batch_id: str, *, lock: 
     return row
 
 
-def _batch(row: Any) -> Batch:
+def batch_of(row: Any) -> Batch:
+    """Return the batch of a row."""
     counts: dict[str, int] = {kind: getattr(row, kind) for kind in RESULT_KINDS}
     fields = {name: getattr(row, name) for name in Batch.__dataclass_fields__ if name != "counts"}
     return Batch(**fields, counts=counts)

@@ -99,6 +99,26 @@ class Database:
         async with self._transaction(write=True, seconds=seconds) as connection:
             yield connection
 
+    @property
+    def name(self) -> str:
+        """Where it is, without a password."""
+        return (
+            str(self.path) if self.path is not None else self._engine.url.render_as_string(hide_password=True)
+        )
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes nothing, on tables of any version.
+
+        Raises:
+            SQLAlchemyError: The database failed.
+            OSError: The database can't be reached.
+        """
+        async with asyncio.timeout(TRANSACTION_SECONDS), self._engine.connect() as connection:
+            await connection.execution_options(messages_write=False)
+            async with connection.begin():
+                yield connection
+
     @asynccontextmanager
     async def _transaction(
         self, *, write: bool, seconds: float = TRANSACTION_SECONDS

@@ -140,7 +140,7 @@ class FileStore:
             ).first()
         if row is None:
             raise MessagesError("not_found_error", f"File not found: {file_id[:80]}")
-        file = _file(row)
+        file = file_of(row)
         if file.expires_at is not None and file.expires_at <= self.database.now():
             raise MessagesError("not_found_error", f"File has expired: {file.id}", details=FILE_EXPIRED)
         return file
@@ -153,14 +153,14 @@ class FileStore:
         """
         async with self.database.read() as connection:
             rows, has_more = await page(connection, files, owner, query, *self._visible())
-        return [_file(row) for row in rows], has_more
+        return [file_of(row) for row in rows], has_more
 
     async def find(self, owner: str, ids: Sequence[str]) -> list[StoredFile]:
         """Return those of an owner's files that have one of the ids, newest first."""
         rows = select(files).where(files.c.owner == owner, files.c.id.in_(ids), *self._visible())
         async with self.database.read() as connection:
             found = (await connection.execute(rows.order_by(files.c.number.desc()))).all()
-        return [_file(row) for row in found]
+        return [file_of(row) for row in found]
 
     def _visible(self) -> Any:
         now = self.database.now()
@@ -228,7 +228,8 @@ class FileStore:
         return data
 
 
-def _file(row: Any) -> StoredFile:
+def file_of(row: Any) -> StoredFile:
+    """Return the file of a row."""
     return StoredFile(**{name: getattr(row, name) for name in StoredFile.__dataclass_fields__})
 
 

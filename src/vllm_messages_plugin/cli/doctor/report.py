@@ -14,6 +14,7 @@ from vllm_messages_plugin.cli.doctor.installation import installation
 from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.search import search
 from vllm_messages_plugin.cli.doctor.server import Examined, examine_server
+from vllm_messages_plugin.cli.doctor.store import store
 from vllm_messages_plugin.conformance.client import base_url
 
 STATUS_LABELS = {"ok": "[green]ok  [/]", "warn": "[yellow]warn[/]", "fail": "[bold red]fail[/]"}
@@ -37,6 +38,7 @@ def diagnose(
     parts = {
         "Installation": list(installation()),
         "Environment": list(environment(environ, base_url(url))),
+        "Store": list(store(environ)),
         "Web search": list(search(environ)) if seconds is not None else [],
         "Server": list(examined.lines),
         "Claude Code": list(claude(environ, project, url, served=examined.served)),

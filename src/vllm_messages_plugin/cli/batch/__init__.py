@@ -1,0 +1,1 @@
+"""`vllm-messages batch`: runs a file of requests as a batch on a server."""
