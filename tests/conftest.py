@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anthropic
 import httpx
@@ -15,6 +16,9 @@ from support.search_services import SearchServices, search_services
 from support.server import Server, start_server
 from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.testing import tiny
+
+if TYPE_CHECKING:
+    from support.mcp_server import McpSite
 
 LOG_TAIL_LINES = 40
 STRICT_KEY = "a-secret-key"
@@ -61,8 +65,17 @@ def pages() -> Iterator[PageSite]:
 
 
 @pytest.fixture(scope="session")
+def station() -> Iterator["McpSite"]:
+    """The MCP server on loopback that `server` connects."""
+    from support.mcp_server import mcp_site  # imports the MCP package, which takes a second or two
+
+    with mcp_site() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def server(
-    tmp_path_factory: pytest.TempPathFactory, services: SearchServices, pages: PageSite
+    tmp_path_factory: pytest.TempPathFactory, services: SearchServices, pages: PageSite, station: "McpSite"
 ) -> Iterator[Server]:
     """The tiny scripted model, served as `tiny` and `tiny-alias` with a window of 131072 tokens.
 
@@ -73,6 +86,8 @@ def server(
         "VLLM_MESSAGES_SEARCH": f"searxng:{services.url}",
         "VLLM_MESSAGES_FETCH": "on",
         "VLLM_MESSAGES_FETCH_DOMAINS": pages.host,
+        "VLLM_MESSAGES_MCP": "listed",
+        "VLLM_MESSAGES_MCP_URLS": station.url,
     }
     with start_server(tiny.model_directory(), "--dtype", "float32", env=env, home=home) as running:
         yield running

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vllm_messages_plugin.access.metrics import Metrics
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
     from vllm_messages_plugin.media.reader import MediaReader
+    from vllm_messages_plugin.server_tools.offer import Connector
     from vllm_messages_plugin.server_tools.search import SearchBackend
     from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
     from vllm_messages_plugin.store.opening import Store
@@ -37,6 +38,8 @@ It lacks the VLLM_ prefix because vLLM warns of every VLLM_ variable that it doe
 """
 QUEUED_PER_RUNNING = 3
 """The default bound on waiting requests, for each request that the engine runs at once."""
+MCP_PACKAGES = ("mcp", "mcp_types", "httpx2")
+MCP_MISSING = "connecting MCP servers needs `pip install 'vllm-messages-plugin[mcp]'`"
 STORE_OFF = "off"
 STORE_PACKAGES = ("sqlalchemy", "aiosqlite", "alembic", "asyncpg", "fsspec", "python_multipart")
 
@@ -112,7 +115,7 @@ def build_context(engine_client: Any, state: Any, args: Namespace, settings: Set
         media,
         PromptHistory(complete=processes == 1),
         admission,
-        server_tools=_server_tools(settings, key, _page_fetcher(settings, media, backend.window)),
+        server_tools=_server_tools(settings, key, media, backend.window),
         recorder=Recorder(Path(settings.record)) if settings.record else None,
         storage=_store(settings),
         storage_advice=_store_advice(settings),
@@ -135,12 +138,47 @@ def admission_limit(backend: "Backend", settings: Settings, processes: int) -> i
     return max(1, -(-total // processes))
 
 
-def _server_tools(settings: Settings, key: str, fetcher: "PageFetcher | None") -> "ServerTools":
+def _server_tools(settings: Settings, key: str, media: "MediaReader", window: int) -> "ServerTools":
     from vllm_messages_plugin.server_tools.offer import ServerToolOffer
     from vllm_messages_plugin.translate.signature import SEARCH_RESULT, signer
 
     sealer = signer(key, SEARCH_RESULT)
-    return ServerToolOffer(sealer.sign, sealer.restore, _search_backend(settings), fetcher)
+    return ServerToolOffer(
+        sealer.sign,
+        sealer.restore,
+        _search_backend(settings),
+        _page_fetcher(settings, media, window),
+        _connector(settings, media, window),
+    )
+
+
+def _connector(settings: Settings, media: "MediaReader", window: int) -> "Connector":
+    """Connects MCP servers, each result cut to a quarter of the context window at most."""
+    from vllm_messages_plugin.server_tools.mcp.addresses import AllowedServers, place_of, url_list
+    from vllm_messages_plugin.server_tools.offer import NoConnector
+
+    if settings.mcp == "off":
+        return NoConnector()
+    urls = url_list(settings.mcp_urls)
+    for url in urls:
+        if place_of(url) is None:
+            log.error("VLLM_MESSAGES_MCP_URLS: %r is no http or https URL", url)
+    if not _has_mcp_package():
+        log.error("MCP servers are not connected: %s", MCP_MISSING)
+        return NoConnector(MCP_MISSING)
+    from vllm_messages_plugin.server_tools.mcp.connector import McpConnector
+    from vllm_messages_plugin.server_tools.mcp.results import MAX_RESULT_TOKENS
+
+    log.info(
+        "MCP servers are connected: %s", ", ".join(urls) if settings.mcp == "listed" else "any public one"
+    )
+    most = max(min(MAX_RESULT_TOKENS, window // 4), 1)
+    return McpConnector(AllowedServers(settings.mcp, urls), most, media.resolve)
+
+
+def _has_mcp_package() -> bool:
+    """Whether the MCP client library is there in a version with the transport that this plugin guards."""
+    return all(find_spec(name) for name in MCP_PACKAGES)
 
 
 def _page_fetcher(settings: Settings, media: "MediaReader", window: int) -> "PageFetcher | None":

@@ -128,6 +128,20 @@ class Settings(BaseSettings):
             "an entry with a port may have a private address. Empty: any public address."
         ),
     )
+    mcp: Literal["off", "listed", "any"] = Field(
+        "off",
+        description=(
+            "Which MCP servers the server connects for `mcp_servers`: none; `listed`, those of "
+            "`VLLM_MESSAGES_MCP_URLS`; `any`, every public https URL besides."
+        ),
+    )
+    mcp_urls: str = Field(
+        "",
+        description=(
+            "URLs of MCP servers, comma-separated (`https://mcp.example.com,http://tools.lan:8080/mcp`). An "
+            "entry covers what lies below its path, and may have a private address."
+        ),
+    )
     signature_key: str = Field(
         "",
         description=(

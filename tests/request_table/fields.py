@@ -429,7 +429,7 @@ OTHERS = [
     Row(
         "an MCP server",
         ask("Hi.", mcp_servers=[{"type": "url", "name": "wiki", "url": "https://w.invalid"}]),
-        refused=Refused("mcp_servers: "),
+        refused=Refused("mcp_servers"),
     ),
     Row(
         "a container with skills",

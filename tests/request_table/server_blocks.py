@@ -22,6 +22,13 @@ from request_table.row import (
 
 NO_RESULT = "The call was not run."
 SEARCH = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "Oslo"}}
+MCP_CALL = {
+    "type": "mcp_tool_use",
+    "id": "mcptoolu_1",
+    "name": "read_page",
+    "server_name": "wiki",
+    "input": {"page": "Oslo"},
+}
 SEALED = "RXZpbCBi" * 700  # what a page looks like to everybody but its maker
 
 
@@ -178,19 +185,23 @@ SERVER_BLOCKS = [
     history("no advisor", failed("advisor_tool_result", "overloaded"), contains=["overloaded"]),
     history(
         "a call of an MCP tool",
-        {
-            "type": "mcp_tool_use",
-            "id": "mcptoolu_1",
-            "name": "read_page",
-            "server_name": "wiki",
-            "input": {"page": "Oslo"},
-        },
-        of("mcp_tool_result", [text("A city.")], is_error=False),
-        contains=["read_page", "wiki", "Oslo", "A city."],
+        MCP_CALL,
+        {**of("mcp_tool_result", [text("A city.")], is_error=False), "tool_use_id": "mcptoolu_1"},
+        contains=["read_page", "Oslo", "A city."],
+        lacks=["mcp_tool_result"],
     ),
     history(
-        "an MCP tool that failed", of("mcp_tool_result", "No page.", is_error=True), contains=["No page."]
+        "a call of an MCP tool that failed",
+        MCP_CALL,
+        {**of("mcp_tool_result", "No page.", is_error=True), "tool_use_id": "mcptoolu_1"},
+        contains=["read_page", "No page."],
     ),
+    history(
+        "a result of an MCP tool without its call",
+        of("mcp_tool_result", "No page.", is_error=True),
+        contains=["No page."],
+    ),
+    history("a call of an MCP tool that was not run", MCP_CALL, contains=["read_page", NO_RESULT]),
     history(
         "the tools of an MCP server",
         {
@@ -198,7 +209,8 @@ SERVER_BLOCKS = [
             "mcp_server_name": "wiki",
             "tools": [{"name": "read_page", "description": "Reads.", "input_schema": {"type": "object"}}],
         },
-        contains=["wiki", "read_page"],
+        contains=[],
+        lacks=["wiki", "read_page"],
     ),
     history(
         "a fallback",

@@ -10,6 +10,8 @@ DELTAS = {
     "server_tool_use": {"input_json_delta"},
     "web_search_tool_result": set(),
     "compaction": {"compaction_delta"},
+    "mcp_tool_use": {"input_json_delta"},
+    "mcp_tool_result": set(),
 }
 
 

@@ -27,6 +27,10 @@ from vllm_messages_plugin.http.reading import translate
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.rounds.ledger import ServerCall
 from vllm_messages_plugin.server_tools import web_fetch
+from vllm_messages_plugin.server_tools.mcp.addresses import AllowedServers
+from vllm_messages_plugin.server_tools.mcp.connector import McpConnector
+from vllm_messages_plugin.server_tools.mcp.listings import Listings
+from vllm_messages_plugin.server_tools.mcp.sessions import McpServer
 from vllm_messages_plugin.server_tools.offer import ServerToolOffer
 from vllm_messages_plugin.server_tools.search import SearchHit, SearchQuery
 from vllm_messages_plugin.server_tools.tool_search import BM25_NAME, ToolSearch
@@ -43,6 +47,7 @@ from vllm_messages_plugin.stream.deltas import (
     PromptProcessed,
     ReplyFinished,
     RoundUsage,
+    ServerToolUse,
 )
 from vllm_messages_plugin.testing.fake_engine import FakeEngine
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
@@ -51,6 +56,7 @@ from vllm_messages_plugin.translate.context_edits import plan_edit, requested_ed
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.errors import ErrorKind, MessagesError
 from vllm_messages_plugin.wire.events import PING
+from vllm_messages_plugin.wire.mcp import LISTING_BETA, MCPToolParam
 from vllm_messages_plugin.wire.request import CountTokensRequest
 from vllm_messages_plugin.wire.support import SUPPORT, VERDICTS, entries
 from vllm_messages_plugin.wire.support_entry import (
@@ -168,15 +174,24 @@ class Searching:
         return [SearchHit("https://a.example", "A")]
 
 
-OFFER = ServerToolOffer(SIGNER.sign, SIGNER.restore, Searching(), PageFetcher(MediaReader().pdfs))
+class Listed(Listings):
+    """Gives every MCP server one tool, without asking it."""
+
+    async def tools_of(self, server: McpServer) -> tuple[MCPToolParam, ...]:
+        return (MCPToolParam(name="read", input_schema={"type": "object"}),)
+
+
+CONNECTOR = McpConnector(AllowedServers("any"), listings=Listed())
+OFFER = ServerToolOffer(SIGNER.sign, SIGNER.restore, Searching(), PageFetcher(MediaReader().pdfs), CONNECTOR)
 CONTEXT = AppContext(FakeEngine(traits=VISION), Settings(), SIGNER, server_tools=OFFER)
 
 
 def effects(body: Json) -> Any:
     """All that a request leads to before its prompt is rendered."""
-    request = asyncio.run(MediaReader().read(read(body), images=True))
+    connected = asyncio.run(OFFER.connect(read(body), frozenset()))
+    request = asyncio.run(MediaReader().read(connected.request, images=True))
     return (
-        translate(request, CONTEXT, OFFER.for_request(request, [])),
+        translate(request, CONTEXT, OFFER.for_request(request, [], connected.tools)),
         replace(sampling(request, request.max_tokens), extra={}),
         cache_breakpoints(request),
         [plan_edit(path, edit, request.messages, MANY_TOKENS) for path, edit in requested_edits(request)],
@@ -204,9 +219,8 @@ def placed(block: Json) -> list[Json]:
     if kind in USERS_BLOCKS:
         return [USER, {"role": "user", "content": [block]}]
     call = CALLS.get(kind)
-    before = (
-        [{"type": "server_tool_use", "id": block["tool_use_id"], "name": call, "input": {}}] if call else []
-    )
+    use = "mcp_tool_use" if kind == "mcp_tool_result" else "server_tool_use"
+    before = [{"type": use, "id": block["tool_use_id"], "name": call, "input": {}}] if call else []
     return [USER, {"role": "assistant", "content": [*before, block]}, BYE]
 
 
@@ -214,6 +228,7 @@ CALLS = {
     "web_search_tool_result": "web_search",
     "web_fetch_tool_result": "web_fetch",
     "tool_search_tool_result": "tool_search_tool_bm25",
+    "mcp_tool_result": "read",
 }
 """The tools whose results are read behind their call."""
 
@@ -222,6 +237,7 @@ VISIBLE_BLOCKS: dict[str, Json] = {
     "image": {"source": {"type": "base64", "media_type": "image/png", "data": PNG_DATA}},
     "document": {"source": {"type": "text", "media_type": "text/plain", "data": MARK}},
     "tool_result": {"content": MARK},
+    "mcp_tool_result": {"content": MARK},
     "compaction": {"content": MARK},
     "web_fetch_tool_result": {"content": {"type": "web_fetch_result", "url": MARK}},
     "tool_search_tool_result": {
@@ -285,6 +301,8 @@ def test_a_source_is_read_or_refused_as_the_list_states(entry: Support):
 def test_a_tool_is_offered_or_refused_as_the_list_states(entry: Support):
     tool = {**minimal(sdk_facts.tool_types()[entry.name]), "type": entry.name}
     body = {**BASE, "tools": [tool]}
+    if entry.name == "mcp_toolset":
+        body["mcp_servers"] = [{**MCP_SERVER, "name": tool["mcp_server_name"]}]
     if entry.verdict == REFUSED:
         with pytest.raises(MessagesError, match=re.escape(f"'{entry.name}'")):
             effects(body)
@@ -332,6 +350,8 @@ PARENTS: dict[str, Json] = {"thinking": {"type": "enabled"}, "output_config": {}
 
 NOTHING = {"type": "thinking_turns", "value": 0}
 
+MCP_SERVER = {"type": "url", "name": "a", "url": "https://a.example/mcp"}
+
 VISIBLE_FIELDS: dict[str, Any] = {
     "model": "other",
     "max_tokens": 11,
@@ -340,6 +360,7 @@ VISIBLE_FIELDS: dict[str, Any] = {
     "stream": True,
     "tools": [TOOL],
     "tool_choice": {"type": "any"},
+    "mcp_servers": [{**MCP_SERVER, "tool_configuration": {}}],
     "thinking.display": "omitted",
     "output_config": {"effort": "low"},
     "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": NOTHING}]},
@@ -449,6 +470,20 @@ async def compacted() -> list[EngineDelta]:
     return [delta for delta in deltas if isinstance(delta, CompactionSummary)]
 
 
+async def mcp_deltas() -> list[EngineDelta]:
+    """The blocks of an MCP server, as the server makes them."""
+    toolset = {"type": "mcp_toolset", "mcp_server_name": "a"}
+    request = read({**BASE, "mcp_servers": [MCP_SERVER], "tools": [toolset]})
+    connected = await OFFER.connect(request, frozenset({LISTING_BETA}))
+    (tool,) = connected.tools.values()
+    call = tool.new_call({})
+    return [
+        *map(CompleteBlock, connected.listings),
+        ServerToolUse(tool.use_block(call), "{}"),
+        CompleteBlock(tool.refused("invalid_tool_input").block_for(call)),
+    ]
+
+
 async def server_tool_deltas() -> list[EngineDelta]:
     """A web search and a tool search, as the server makes them."""
     tools = OFFER.for_request(
@@ -466,6 +501,7 @@ async def server_tool_deltas() -> list[EngineDelta]:
         *[delta async for delta in direct_search("a", tools)][:-1],
         CompleteBlock(found.block),
         CompleteBlock(web_fetch.failed("unavailable").block),
+        *await mcp_deltas(),
         *await compacted(),
         CitedText("a", [{"type": "char_location"}]),
         CitedTextEnd(),

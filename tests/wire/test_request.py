@@ -197,9 +197,25 @@ REFUSED: dict[str, tuple[Json, str]] = {
         body(thread={"type": "create"}),
         "thread: message threads are not supported by this server",
     ),
-    "MCP servers": (
-        body(mcp_servers=[{"type": "url", "name": "a", "url": "https://a.invalid"}]),
-        "mcp_servers: not supported by this server; connect MCP servers in the client",
+    "MCP server without url": (
+        body(mcp_servers=[{"type": "url", "name": "a"}]),
+        f"mcp_servers.0.url: {FIELD}",
+    ),
+    "MCP server without name": (
+        body(mcp_servers=[{"type": "url", "url": "https://a.invalid"}]),
+        f"mcp_servers.0.name: {FIELD}",
+    ),
+    "MCP server of another type": (
+        body(mcp_servers=[{"type": "stdio", "name": "a", "url": "https://a.invalid"}]),
+        "mcp_servers.0.type: Input should be 'url'",
+    ),
+    "MCP tools that are no list": (
+        body(
+            mcp_servers=[
+                {"type": "url", "name": "a", "url": "b", "tool_configuration": {"allowed_tools": "all"}}
+            ]
+        ),
+        "mcp_servers.0.tool_configuration.allowed_tools: Input should be a valid array",
     ),
     "edit without type": (
         body(context_management={"edits": [{"keep": "all"}]}),

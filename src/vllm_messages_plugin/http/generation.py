@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import PreparedRequest, translate
-from vllm_messages_plugin.http.reply_rounds import ReplyRounds, use_block
-from vllm_messages_plugin.rounds.ledger import ServerCall
+from vllm_messages_plugin.http.reply_rounds import ReplyRounds
 from vllm_messages_plugin.rounds.server_tool import ServerTool
 from vllm_messages_plugin.stream.citations import read_citations
 from vllm_messages_plugin.stream.deltas import (
@@ -26,7 +25,6 @@ from vllm_messages_plugin.stream.deltas import (
 from vllm_messages_plugin.translate.limits import clamp_max_tokens
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.blocks import TextBlockParam
-from vllm_messages_plugin.wire.message import new_id
 from vllm_messages_plugin.wire.request import MessageParam, MessagesRequest, ToolChoiceParam
 from vllm_messages_plugin.wire.sse import dump
 
@@ -109,7 +107,7 @@ def run_rounds(
     """
     rounds = _FurtherRounds(prepared, context, settings)
     tools = {tool.name: tool for tool in prepared.server_tools.values()}
-    return ReplyRounds(tools, first, rounds.start).deltas()
+    return ReplyRounds(tools, first, rounds.start, leading=prepared.listings).deltas()
 
 
 @dataclass(slots=True)
@@ -175,9 +173,9 @@ async def direct_search(query: str, tools: Mapping[int, ServerTool]) -> AsyncIte
     their titles and addresses.
     """
     (tool,) = tools.values()
-    call = ServerCall(new_id("srvtoolu"), tool.name, {"query": query})
+    call = tool.new_call({"query": query})
     yield PromptProcessed(0, 0)
-    yield ServerToolUse(use_block(call), dump({"query": query}).decode())
+    yield ServerToolUse(tool.use_block(call), dump({"query": query}).decode())
     result = await tool.run(call)
     yield CompleteBlock(result.block_for(call))
     yield EngineText(f"{result.text}\n")

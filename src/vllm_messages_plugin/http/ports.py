@@ -1,7 +1,7 @@
 """What the routes need of the engine, as protocols, and the context that `plugin` hands to the routes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.diagnostics import PromptHistory
 from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.media.reader import MediaReader
-from vllm_messages_plugin.rounds.server_tool import ServerTool
+from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -22,7 +22,7 @@ from vllm_messages_plugin.translate.server_tools import ReadResult
 from vllm_messages_plugin.translate.signature import Signer
 from vllm_messages_plugin.wire.batches import Batch, BatchItem, BatchResult
 from vllm_messages_plugin.wire.files import PageQuery, StoredFile
-from vllm_messages_plugin.wire.request import CountTokensRequest
+from vllm_messages_plugin.wire.request import CountTokensRequest, RequestT
 from vllm_messages_plugin.wire.resources import ServedModel
 
 
@@ -174,14 +174,30 @@ class ServerTools(Protocol):
         """How the model reads results in a history, by the type of their block."""
         ...
 
+    async def connect(self, request: RequestT, betas: Set[str]) -> McpTools[RequestT]:
+        """Replace the toolsets of a request by the tools of its MCP servers.
+
+        Args:
+            request: The request.
+            betas: The values of its `anthropic-beta` headers.
+
+        Raises:
+            MessagesError: 400, the servers may not or can't be asked, or a field makes no sense.
+        """
+        ...
+
     def for_request(
-        self, request: CountTokensRequest, deferred: Sequence[Mapping[str, Any]]
+        self,
+        request: CountTokensRequest,
+        deferred: Sequence[Mapping[str, Any]],
+        connected: Mapping[int, ServerTool] = ...,
     ) -> Mapping[int, ServerTool]:
         """The tools of a request that run here, by their place in `tools`.
 
         Args:
-            request: The request.
+            request: The request, after `connect`.
             deferred: The functions of its deferred tools.
+            connected: The tools of its MCP servers, by their place.
 
         Raises:
             MessagesError: 400, a field of such a tool makes no sense.

@@ -4,7 +4,7 @@ Everything that can be refused before generation is refused here, before the fir
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
@@ -17,22 +17,28 @@ from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
 from vllm_messages_plugin.http.collector_pause import pause_for
 from vllm_messages_plugin.http.file_sources import with_file_sources
 from vllm_messages_plugin.http.gradual_release import begin_hold, hold_parts
+from vllm_messages_plugin.http.headers import beta_names
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.owner import owner_of
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.media.visitor import media_blocks
-from vllm_messages_plugin.rounds.server_tool import ServerTool
+from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
 from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.context_edits import PlannedEdit, apply_edit, plan_edit, requested_edits
 from vllm_messages_plugin.translate.conversation import Conversation, translate_request
 from vllm_messages_plugin.translate.model_names import resolve
 from vllm_messages_plugin.translate.repeated_calls import note_repeated_calls
-from vllm_messages_plugin.translate.server_tools import with_functions, with_separate_results
+from vllm_messages_plugin.translate.server_tools import (
+    with_functions,
+    with_mcp_names,
+    with_separate_results,
+)
 from vllm_messages_plugin.translate.tools.offered_functions import deferred_functions
-from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.request import CountTokensRequest, RequestT, parse
+from vllm_messages_plugin.wire.errors import MessagesError, invalid
+from vllm_messages_plugin.wire.mcp import MCP_TOOLSET
+from vllm_messages_plugin.wire.request import RequestT, parse
 
 Result = TypeVar("Result")
 
@@ -58,6 +64,7 @@ class PreparedRequest(Generic[RequestT]):
         large: Whether work in proportion to the request must be done in a thread.
         server_tools: The tools of the request that this server runs, by their place in `tools`.
         body: The body as it came, where requests are recorded; else empty.
+        listings: The tool listings that the reply begins with.
     """
 
     request: RequestT
@@ -69,6 +76,7 @@ class PreparedRequest(Generic[RequestT]):
     large: bool
     server_tools: Mapping[int, ServerTool] = field(default_factory=dict)
     body: bytes = b""
+    listings: Sequence[Mapping[str, Any]] = ()
 
 
 async def prepare(
@@ -103,11 +111,15 @@ async def prepare(
         request = await call(large, note_repeated_calls, request)
     parsed, request = request, await _read_media(http_request, request, context, large)
     large = large or request is not parsed
-    tools = await call(large, _server_tools, request, context)
+    connected = await _connect(http_request, request, context)
+    large, request = large or bool(connected.tools), connected.request
+    tools = await call(large, _server_tools, connected, context)
     conversation = await call(large, _translate_held, request, context, tools, scope)
     prompt = await context.backend.render(conversation, request.extra)
     kept = body if context.recorder is not None else b""
-    prepared = PreparedRequest(request, model, conversation, prompt, prompt.tokens, None, large, tools, kept)
+    prepared = PreparedRequest(
+        request, model, conversation, prompt, prompt.tokens, None, large, tools, kept, connected.listings
+    )
     return prepared if request.context_management is None else await _apply_edits(prepared, context, scope)
 
 
@@ -142,10 +154,29 @@ def _parse(body: bytes, body_type: type[RequestT], scope: Scope) -> RequestT:
     return request
 
 
-def _server_tools(request: CountTokensRequest, context: AppContext) -> Mapping[int, ServerTool]:
-    if not request.tools or context.server_tools is None:
+async def _connect(http_request: Request, request: RequestT, context: AppContext) -> McpTools[RequestT]:
+    """Put the tools of the request's MCP servers in the place of its toolsets, while its client stays.
+
+    Raises:
+        ClientDisconnect: The client closed the connection.
+        MessagesError: 400, the servers may not or can't be asked.
+    """
+    if not request.mcp_servers and not any(tool.type == MCP_TOOLSET for tool in request.tools or ()):
+        return McpTools(request)
+    if context.server_tools is None:
+        raise invalid("this server connects no MCP servers", "mcp_servers")
+    work = context.server_tools.connect(request, beta_names(http_request))
+    connected = await cancel_on_disconnect(work, http_request.receive)
+    if connected is None:
+        raise ClientDisconnect
+    return connected
+
+
+def _server_tools(connected: McpTools[RequestT], context: AppContext) -> Mapping[int, ServerTool]:
+    tools = connected.request.tools
+    if not tools or context.server_tools is None:
         return {}
-    return context.server_tools.for_request(request, deferred_functions(request.tools))
+    return context.server_tools.for_request(connected.request, deferred_functions(tools), connected.tools)
 
 
 def translate(request: RequestT, context: AppContext, tools: Mapping[int, ServerTool]) -> Conversation:
@@ -161,7 +192,10 @@ def translate(request: RequestT, context: AppContext, tools: Mapping[int, Server
     """
     request = with_compaction(request)
     if context.server_tools is not None:
-        request = with_functions(request, {place: tool.definition for place, tool in tools.items()})
+        definitions = {place: tool.definition for place, tool in tools.items() if tool.definition is not None}
+        request = with_functions(request, definitions)
+        names = {(tool.mcp.server, tool.mcp.tool): tool.name for tool in tools.values() if tool.mcp}
+        request = with_mcp_names(request, names)
         request = with_separate_results(request, context.server_tools.readers)
     return translate_request(
         request, context.backend.traits, context.signer.restore, context.settings.default_thinking

@@ -35,7 +35,6 @@ from vllm_messages_plugin.stream.deltas import (
     RoundUsage,
     ServerToolUse,
 )
-from vllm_messages_plugin.wire.message import new_id
 
 NextRound = Callable[
     [Sequence[Mapping[str, Any]], Sequence[int], int], Awaitable[AsyncIterator[EngineDelta] | EndReason]
@@ -51,17 +50,6 @@ class Clock(Protocol):
     """Tells the time in seconds."""
 
     def __call__(self) -> float: ...
-
-
-def use_block(call: ServerCall) -> dict[str, Any]:
-    """The block of a call, as it starts: its input follows as a delta."""
-    return {
-        "type": "server_tool_use",
-        "id": call.id,
-        "name": call.tool,
-        "input": {},
-        "caller": {"type": "direct"},
-    }
 
 
 @dataclass(slots=True)
@@ -142,9 +130,9 @@ class _Round:
     def complete_calls(self) -> Iterator[EngineDelta]:
         """Pass on the calls of server tools that are under way: nothing can be added to them any more."""
         for name, pieces in self._open.values():
-            text = "".join(pieces)
-            call = ServerCall(new_id("srvtoolu"), self.tools[name].name, parse_arguments(text))
-            block = use_block(call)
+            text, tool = "".join(pieces), self.tools[name]
+            call = tool.new_call(parse_arguments(text))
+            block = tool.use_block(call)
             self.server_calls.append(call)
             self.content.append({**block, "input": dict(call.input or {})})
             yield ServerToolUse(block, text if call.input is not None else "{}")
@@ -160,6 +148,7 @@ class ReplyRounds:
         first: AsyncIterator[EngineDelta],
         next_round: NextRound,
         clock: Clock = time.monotonic,
+        leading: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Prepare the rounds.
 
@@ -168,13 +157,16 @@ class ReplyRounds:
             first: The deltas of the first round.
             next_round: Starts each further one.
             clock: Measures how long the reply takes.
+            leading: Content blocks that the reply begins with.
         """
         self._tools = tools
         self._current: AsyncIterator[EngineDelta] | None = first
         self._next_round = next_round
         self._clock = clock
+        self._leading = leading
         limits = {name: tool.max_uses for name, tool in tools.items() if tool.max_uses is not None}
-        self._ledger = RoundLedger(limits)
+        repeating = {name for name, tool in tools.items() if tool.repeats}
+        self._ledger = RoundLedger(limits, repeating=repeating)
         self._content: list[dict[str, Any]] = []
         self._usages: list[RoundUsage] = []
         self._prompt = PromptProcessed(0, 0)
@@ -207,6 +199,8 @@ class ReplyRounds:
                 async for out in self._after(round_, end, self._clock() - started):
                     yield out
         finally:
+            for tool in self._tools.values():
+                tool.close()
             await self._close()
 
     def _passed_on(self, round_: _Round, delta: EngineDelta) -> Iterator[EngineDelta]:
@@ -214,6 +208,7 @@ class ReplyRounds:
             self._prompt = delta
             if not self._usages:
                 yield delta
+                yield from map(CompleteBlock, self._leading)
             return
         yield from round_.feed(delta)
 

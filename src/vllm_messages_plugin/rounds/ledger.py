@@ -4,11 +4,12 @@ A reply is a sequence of rounds. In each round the model generates until it stop
 tools, they run, their results are appended to the prompt, and the next round begins; the client sees one
 message. `RoundLedger` decides what happens with each call and after each round. It holds the limits that
 keep a model from searching for ever: the `max_uses` of a tool, a number of rounds, a time, and a call that
-is repeated word for word, which gets the earlier result instead of a second search.
+is repeated word for word, which gets the earlier result instead of a second search, unless its tool may
+answer otherwise the second time.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -23,8 +24,8 @@ class ServerCall:
     """A complete call of a server tool.
 
     Attributes:
-        id: The id of its block, `srvtoolu_...`.
-        tool: The name of the tool on the wire, such as `web_search`.
+        id: The id of its block, `srvtoolu_...` or `mcptoolu_...`.
+        tool: The name of the tool in the prompt, such as `web_search`.
         input: The arguments, or None where the model wrote no JSON object.
     """
 
@@ -96,11 +97,13 @@ class RoundLedger:
         max_uses: How often each tool may run in this reply; a tool without an entry has no limit.
         max_rounds: After so many rounds the reply pauses.
         max_seconds: After so long it pauses, too.
+        repeating: The tools whose calls run again when they are repeated.
     """
 
     max_uses: Mapping[str, int] = field(default_factory=dict)
     max_rounds: int = MAX_ROUNDS
     max_seconds: float = MAX_SECONDS
+    repeating: Set[str] = frozenset()
     rounds: int = 0
     usage: dict[str, int] = field(default_factory=dict)
     _uses: dict[str, int] = field(default_factory=dict)
@@ -110,7 +113,7 @@ class RoundLedger:
         """What is to happen with a call."""
         if call.input is None:
             return Refuse("invalid_tool_input")
-        if self._last is not None and self._last[0] == call.key:
+        if self._last is not None and self._last[0] == call.key and call.tool not in self.repeating:
             return Repeat(self._last[1])
         limit = self.max_uses.get(call.tool)
         if limit is not None and self._uses.get(call.tool, 0) >= limit:

@@ -5,29 +5,67 @@ entries of `tools` it runs, checks their fields, and gives the functions that ru
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from vllm_messages_plugin.rounds.ledger import ServerCall, ServerToolResult
-from vllm_messages_plugin.rounds.server_tool import ServerTool
+from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
 from vllm_messages_plugin.server_tools import tool_search, web_fetch, web_search
 from vllm_messages_plugin.server_tools.known_urls import KnownUrls, url_sources
+from vllm_messages_plugin.server_tools.mcp import history as mcp_history
 from vllm_messages_plugin.server_tools.search import SearchBackend
 from vllm_messages_plugin.server_tools.tool_search import ToolSearch, deferred_tool
 from vllm_messages_plugin.server_tools.web_fetch import Fetcher, WebFetch
 from vllm_messages_plugin.server_tools.web_search import WebSearch
 from vllm_messages_plugin.wire.blocks import WebResultBlockParam
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import CountTokensRequest, ToolParam
+from vllm_messages_plugin.wire.mcp import MCP_TOOLSET
+from vllm_messages_plugin.wire.request import CountTokensRequest, RequestT, ToolParam
 
 _TYPE: Final = re.compile(r"(web_search|web_fetch|tool_search_tool_regex|tool_search_tool_bm25)(_\d{8})?")
 """The types of the tools that are run here; every dated version of one is the same tool."""
+
+NOTHING_CONNECTED: Final[Mapping[int, ServerTool]] = MappingProxyType({})
 
 ReadResult = Callable[[Any], str | Sequence[Mapping[str, Any] | WebResultBlockParam]]
 """Reads the `content` of a result block for the model, as text or as content blocks."""
 
 MAX_DOMAINS: Final = 100
+NO_MCP: Final = "this server connects no MCP servers (VLLM_MESSAGES_MCP is off); connect them in the client"
+
+
+class Connector(Protocol):
+    """Connects the MCP servers of requests."""
+
+    async def connect(self, request: RequestT, betas: Set[str]) -> McpTools[RequestT]:
+        """Replace the toolsets of a request by the tools of its servers, as `McpConnector.connect` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NoConnector:
+    """Stands for the connector of a server that connects no MCP servers.
+
+    Attributes:
+        reason: Why it does not, for the client.
+    """
+
+    reason: str = NO_MCP
+
+    async def connect(self, request: RequestT, betas: Set[str]) -> McpTools[RequestT]:  # noqa: ARG002
+        """Refuse the request.
+
+        Raises:
+            MessagesError: 400.
+        """
+        if request.mcp_servers:
+            raise invalid(self.reason, "mcp_servers")
+        place = next(place for place, tool in enumerate(request.tools or ()) if tool.type == MCP_TOOLSET)
+        raise invalid(
+            f"tool type '{MCP_TOOLSET}' is not supported by this server: {self.reason}", f"tools.{place}"
+        )
 
 
 def tool_family(tool: ToolParam) -> str | None:
@@ -45,12 +83,14 @@ class ServerToolOffer:
         restore: Decrypts it; None for a text that is not this server's.
         search: The search service; None if the operator named none.
         fetcher: Fetches pages; None if the operator did not turn that on.
+        connector: Connects MCP servers.
     """
 
     seal: Callable[[str], str]
     restore: Callable[[str], str | None]
     search: SearchBackend | None = None
     fetcher: Fetcher | None = None
+    connector: Connector = field(default_factory=NoConnector)
 
     @property
     def readers(
@@ -61,6 +101,7 @@ class ServerToolOffer:
             web_search.RESULT_TYPE: lambda content: web_search.restored_content(content, self.restore),
             web_fetch.RESULT_TYPE: web_fetch.restored_text,
             tool_search.RESULT_TYPE: tool_search.restored_content,
+            mcp_history.RESULT_TYPE: mcp_history.restored_content,
         }
 
     @property
@@ -73,20 +114,36 @@ class ServerToolOffer:
             found.add(web_fetch.NAME)
         return frozenset(found)
 
+    async def connect(self, request: RequestT, betas: Set[str]) -> McpTools[RequestT]:
+        """Replace the toolsets of a request by the tools of its MCP servers.
+
+        Args:
+            request: The request.
+            betas: The values of its `anthropic-beta` headers.
+
+        Raises:
+            MessagesError: 400, the servers may not or can't be asked, or a field makes no sense.
+        """
+        return await self.connector.connect(request, betas)
+
     def for_request(
-        self, request: CountTokensRequest, deferred: Sequence[Mapping[str, Any]]
+        self,
+        request: CountTokensRequest,
+        deferred: Sequence[Mapping[str, Any]],
+        connected: Mapping[int, ServerTool] = NOTHING_CONNECTED,
     ) -> dict[int, ServerTool]:
         """The tools of a request that run here, by their place in `tools`.
 
         Args:
-            request: The request.
+            request: The request, after `connect`.
             deferred: The functions of its deferred tools, in OpenAI's form.
+            connected: The tools of its MCP servers, by their place.
 
         Raises:
             MessagesError: 400, a field of such a tool makes no sense; names the field.
         """
         known: list[KnownUrls] = []
-        found = {}
+        found = dict(connected)
         for place, tool in enumerate(request.tools or ()):
             family, path = tool_family(tool), f"tools.{place}"
             if family not in self.families:
@@ -134,7 +191,7 @@ def noting_urls(tool: ServerTool, known: Sequence[KnownUrls]) -> ServerTool:
     async def run(call: ServerCall) -> ServerToolResult:
         result = await tool.run(call)
         for urls in known:
-            urls.add_result(tool.name, result.text)
+            urls.add_result(tool.mcp.tool if tool.mcp else tool.name, result.text)
         return result
 
     return replace(tool, run=run)

@@ -12,11 +12,15 @@ from typing import Any
 from vllm_messages_plugin.wire.blocks import (
     Block,
     OtherBlockParam,
+    ToolChangeBlockParam,
     ToolResultBlockParam,
     ToolUseBlockParam,
     WebResultBlockParam,
 )
 from vllm_messages_plugin.wire.request import MessageParam, RequestT, ToolParam
+
+MCP_TOOL_REFERENCE = "mcp_tool_reference"
+MCP_TOOLSET_REFERENCE = "mcp_toolset_reference"
 
 NO_RESULT = "The call was not run."
 """What the model reads for a call of a server tool that stands in the history without a result."""
@@ -43,6 +47,58 @@ def with_functions(request: RequestT, definitions: Mapping[int, Mapping[str, Any
 
 def _as_function(tool: ToolParam, definition: Mapping[str, Any] | None) -> ToolParam:
     return tool if definition is None else ToolParam.model_validate({"type": "custom", **definition})
+
+
+McpNames = Mapping[tuple[str, str], str]
+"""The names in the prompt of the tools of MCP servers, by the names of server and tool on the wire."""
+
+
+def with_mcp_names(request: RequestT, names: McpNames) -> RequestT:
+    """The request with the tools of MCP servers in its history under the names of the prompt.
+
+    This holds for calls, and for system messages that add or remove such tools. Listings are left out: their
+    tools stand at the head of the prompt.
+
+    Args:
+        request: The request.
+        names: The tools that it offers.
+    """
+    if not any(_is_of_mcp(block) for message in request.messages for block in _blocks(message)):
+        return request
+    messages = [_with_mcp_names(message, names) for message in request.messages]
+    return request.model_copy(update={"messages": messages})
+
+
+def _is_of_mcp(block: Block) -> bool:
+    if isinstance(block, ToolChangeBlockParam):
+        return block.tool.get("type") in (MCP_TOOL_REFERENCE, MCP_TOOLSET_REFERENCE)
+    return isinstance(block, OtherBlockParam) and block.type in ("mcp_tool_use", "mcp_tool_listing")
+
+
+def _with_mcp_names(message: MessageParam, names: McpNames) -> MessageParam:
+    if not any(map(_is_of_mcp, _blocks(message))):
+        return message
+    blocks = [new for block in _blocks(message) for new in _named(block, names)]
+    return message.model_copy(update={"content": blocks})
+
+
+def _named(block: Block, names: McpNames) -> Iterator[Block]:
+    """What stands for a block in the prompt."""
+    if not _is_of_mcp(block):
+        yield block
+    elif isinstance(block, ToolChangeBlockParam):
+        changed = [
+            ToolChangeBlockParam(type=block.type, tool={"type": "tool_reference", "name": name})
+            for (server, tool), name in names.items()
+            if server == block.tool.get("server_name")
+            and (block.tool.get("type") == MCP_TOOLSET_REFERENCE or tool == block.tool.get("name"))
+        ]
+        yield from changed or [block]
+    elif block.type == "mcp_tool_use":
+        fields = _extra(block)
+        plain = str(fields.get("name") or "tool")
+        name = names.get((str(fields.get("server_name")), plain), plain)
+        yield OtherBlockParam.model_validate({**block.model_dump(), "name": name})
 
 
 def with_separate_results(request: RequestT, readers: Mapping[str, ReadResult]) -> RequestT:
@@ -153,6 +209,7 @@ def _result_id(block: Block) -> str:
 def _result(block: Block, readers: Mapping[str, ReadResult]) -> ToolResultBlockParam:
     read = readers[block.type](_extra(block).get("content"))
     content = read if isinstance(read, str) else list(read)
+    failed = _extra(block).get("is_error") is True or None
     return ToolResultBlockParam.model_validate(
-        {"type": "tool_result", "tool_use_id": _result_id(block), "content": content}
+        {"type": "tool_result", "tool_use_id": _result_id(block), "content": content, "is_error": failed}
     )

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, mod
 
 from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam, WireModel, _content_tag
 from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid, is_invalid_json
+from vllm_messages_plugin.wire.mcp import MCPServerURLDefinitionParam
 
 MAX_MESSAGES = 100_000
 MAX_STOP_SEQUENCES = 256
@@ -140,7 +141,7 @@ class CountTokensRequest(WireModel):
     cache_control: Any = None
     context_management: ContextManagementConfigParam | None = None
     thread: dict[str, Any] | None = None
-    mcp_servers: list[Any] | None = None
+    mcp_servers: Annotated[list[MCPServerURLDefinitionParam], FirstError()] | None = None
     compaction: CompactionConfigParam | None = None
     container: str | dict[str, Any] | None = None
 
@@ -252,8 +253,6 @@ def _refuse_unsupported(request: CountTokensRequest) -> None:
             param="thread",
             details=THREADS_UNSUPPORTED,
         )
-    if request.mcp_servers:
-        raise invalid("not supported by this server; connect MCP servers in the client", "mcp_servers")
     if isinstance(request.container, dict) and request.container.get("skills"):
         raise invalid("skills are not supported by this server", "container.skills")
 

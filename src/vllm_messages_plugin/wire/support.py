@@ -134,7 +134,8 @@ FEATURES: Final[Mapping[str, Sequence[Selector]]] = {
         ("request field", "mcp_servers"),
         ("content block in", "server_tool_use"),
         ("content block in", "*_tool_result"),
-        ("content block in", "mcp_*"),
+        ("content block in", "mcp_tool_use"),
+        ("content block in", "mcp_tool_listing"),
     ),
     "Structured outputs": (
         ("request field", "output_config.format"),

@@ -9,6 +9,7 @@ AS_JSON = "shown to the model as short JSON text, up to 4,000 characters"
 NOT_RUN = "400 that names the type: this server does not run it"
 SEARCH = "runs here, where `VLLM_MESSAGES_SEARCH` names a search service; else 400 that names the type"
 FETCH = "runs here, where `VLLM_MESSAGES_FETCH` is `on`; else 400 that names the type"
+MCP = "the tools of the server run here, where `VLLM_MESSAGES_MCP` allows it; else 400 that names the setting"
 RESTORED = "a call and its result, with the text of the results"
 NOT_BILLED = "this server neither bills nor routes"
 ROUTE_404 = "404"
@@ -55,9 +56,9 @@ BLOCKS_IN = entries_of(
         ("text_editor_code_execution_tool_result", STAND_IN, AS_JSON),
         ("tool_search_tool_result", HANDLED, "a result with the definitions of the tools found"),
         ("advisor_tool_result", STAND_IN, AS_JSON),
-        ("mcp_tool_use", STAND_IN, AS_JSON),
-        ("mcp_tool_result", STAND_IN, AS_JSON),
-        ("mcp_tool_listing", STAND_IN, AS_JSON),
+        ("mcp_tool_use", HANDLED, "a call"),
+        ("mcp_tool_result", HANDLED, "the result of the call, errors included"),
+        ("mcp_tool_listing", ACCEPTED, "the toolset's tools are read from it; the model is not shown it"),
         ("browser_state", STAND_IN, AS_JSON),
         ("container_upload", STAND_IN, AS_JSON),
         ("compaction", HANDLED, "its summary replaces everything before it"),
@@ -135,7 +136,7 @@ TOOL_TYPES = entries_of(
         ("tool_search_tool_bm25", HANDLED, "runs here, over the deferred tools"),
         ("tool_search_tool_bm25_20251119", HANDLED, "runs here, over the deferred tools"),
         ("advisor_20260301", REFUSED, NOT_RUN),
-        ("mcp_toolset", REFUSED, "400 that names the type: connect MCP servers in the client"),
+        ("mcp_toolset", HANDLED, MCP),
     ),
 )
 
@@ -217,7 +218,7 @@ REQUEST_FIELDS = entries_of(
         ("container.skills", REFUSED, "400 that names the field"),
         ("thread", REFUSED, "400 `thread_unsupported_request`; the SDKs then resend the whole conversation"),
         ("compaction", HANDLED, "the reply is a summary of the conversation, in a signed `compaction` block"),
-        ("mcp_servers", REFUSED, "400 that names the field, unless the list is empty"),
+        ("mcp_servers", HANDLED, MCP),
         ("metadata", ACCEPTED, "ignored"),
         ("service_tier", ACCEPTED, "there is one tier"),
         ("speed", ACCEPTED, "there is one speed"),
@@ -268,6 +269,9 @@ BETA_HEADERS = entries_of(
         ("cache-diagnosis-2026-04-07", ACCEPTED, "the body field decides"),
         ("compact-2026-01-12", ACCEPTED, "the body field decides"),
         ("compact-2026-09-04", ACCEPTED, "the body field decides"),
+        ("mcp-client-2025-04-04", HANDLED, "a server needs no toolset"),
+        ("mcp-client-2025-11-20", ACCEPTED, "the body fields decide"),
+        ("mcp-client-2026-09-15", HANDLED, "the reply begins with the listings that were asked for"),
         ("message-threads-2026-08-12", ACCEPTED, "the body field decides"),
         ("files-api-2025-04-14", HANDLED, "selects the older list"),
     ),
