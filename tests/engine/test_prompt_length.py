@@ -1,13 +1,20 @@
 """Prompts far above the window are refused by their characters, all others are counted."""
 
 import re
+import threading
 from typing import Any
 
 import pytest
 
 from engine.parsing import tokenizer_of
-from translate.conversations import conversation, user
-from vllm_messages_plugin.engine.prompt_length import SAMPLE_CHARACTERS, SAMPLES, PromptLengthLimit
+from translate.conversations import assistant, conversation, user
+from vllm_messages_plugin.engine import prompt_length
+from vllm_messages_plugin.engine.prompt_length import (
+    INLINE_MESSAGES,
+    SAMPLE_CHARACTERS,
+    SAMPLES,
+    PromptLengthLimit,
+)
 from vllm_messages_plugin.wire.errors import MessagesError
 
 WINDOW = 1_000
@@ -72,3 +79,20 @@ async def test_the_schemas_of_tools_do_not_count() -> None:
     schema = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(5_000)}}
     tools = [{"name": "t", "input_schema": schema}]
     await PromptLengthLimit(Counting(64), WINDOW).check(conversation(user("Hi"), tools=tools))
+
+
+async def test_many_messages_are_measured_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+    measured = prompt_length._measured
+
+    def recorded(found: Any) -> tuple[list[str], int]:
+        threads.append(threading.get_ident())
+        return measured(found)
+
+    monkeypatch.setattr(prompt_length, "_measured", recorded)
+    limit = PromptLengthLimit(Counting(64), WINDOW)
+    turns = [user("Hi"), assistant("Yes")]
+    for messages in (turns, turns * INLINE_MESSAGES):
+        await limit.check(conversation(*messages))
+    assert threads[0] == threading.get_ident()
+    assert threads[1] != threading.get_ident()

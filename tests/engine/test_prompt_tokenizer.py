@@ -1,5 +1,6 @@
 """Prompts have the same tokens with and without the token cache, through vLLM's own renderer."""
 
+import copy
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -109,3 +110,19 @@ async def test_many_parts_are_rendered_off_the_event_loop(
     await PromptTokenizer(renderer, cache).engine_input(CONVERSATIONS[name], chat_params(), {})
     assert len(threads) == 1
     assert threads[0] != threading.get_ident()
+
+
+async def test_what_vllm_does_to_messages_does_not_change_the_conversation(
+    renderer: Any, cache: TokenCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    render = renderer.render_messages
+
+    def changed(messages: list[dict[str, Any]], params: Any) -> Any:
+        for message in messages:
+            message["content"] = "changed"
+        return render(messages, params)
+
+    monkeypatch.setattr(renderer, "render_messages", changed)
+    before = copy.deepcopy(MANY_TURNS)
+    await PromptTokenizer(renderer, cache).engine_input(MANY_TURNS, chat_params(), {})
+    assert before == MANY_TURNS

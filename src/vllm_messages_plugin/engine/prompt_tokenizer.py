@@ -42,7 +42,7 @@ class PromptTokenizer:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prompt-tokens")
 
     async def engine_input(
-        self, messages: list[dict[str, Any]], chat_params: Any, extras: Mapping[str, Any]
+        self, messages: Sequence[Mapping[str, Any]], chat_params: Any, extras: Mapping[str, Any]
     ) -> Any:
         """Render and tokenize one conversation.
 
@@ -54,7 +54,7 @@ class PromptTokenizer:
         params = compat.TokenizeParams(max_total_tokens=None, add_special_tokens=False)
         if self._cache is None:
             _, (engine_input,) = await self._renderer.render_chat_async(
-                [messages], chat_params, params, prompt_extras=dict(extras)
+                [_copies(messages)], chat_params, params, prompt_extras=dict(extras)
             )
             return engine_input
         arrival_time = time.time()
@@ -66,16 +66,21 @@ class PromptTokenizer:
         process = self._renderer.process_for_engine_async
         return await process(tokens, arrival_time, **accepted(process, {"tok_params": params}))
 
-    async def _render(self, messages: list[dict[str, Any]], chat_params: Any) -> Any:
+    async def _render(self, messages: Sequence[Mapping[str, Any]], chat_params: Any) -> Any:
         """Apply the chat template. vLLM prepares messages for it on the event loop, so many go to a thread.
 
         Media are left to vLLM's own way, which loads them concurrently.
         """
-        if _is_small(messages) or _has_media(messages) or not hasattr(self._renderer, "render_messages"):
-            return await self._renderer.render_messages_async(messages, chat_params)
-        render = self._renderer.render_messages
-        rendered = asyncio.get_running_loop().run_in_executor(self._threads, render, messages, chat_params)
+        if _is_small(messages) or not hasattr(self._renderer, "render_messages"):
+            return await self._renderer.render_messages_async(_copies(messages), chat_params)
+        loop = asyncio.get_running_loop()
+        if await loop.run_in_executor(self._threads, _has_media, messages):
+            return await self._renderer.render_messages_async(_copies(messages), chat_params)
+        rendered = loop.run_in_executor(self._threads, self._render_copies, messages, chat_params)
         return await asyncio.wait_for(rendered, RENDER_SECONDS)
+
+    def _render_copies(self, messages: Sequence[Mapping[str, Any]], chat_params: Any) -> Any:
+        return self._renderer.render_messages(_copies(messages), chat_params)
 
     async def count(self, text: str) -> int:
         """Return the number of tokens of a text, without tokens that a tokenizer adds of its own."""
@@ -90,6 +95,11 @@ class PromptTokenizer:
         if len(text) <= INLINE_CHARACTERS:
             return function(text)
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, text)
+
+
+def _copies(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The messages as vLLM may change them."""
+    return [dict(message) for message in messages]
 
 
 def _is_text(prompt: Mapping[str, Any]) -> bool:

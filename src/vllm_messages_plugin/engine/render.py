@@ -173,11 +173,10 @@ class PromptRenderer:
         extra: Mapping[str, Any],
         template: str | None,
     ) -> Any:
-        messages = [dict(message) for message in conversation.messages]
         if self._model_config.hf_config.model_type == "gpt_oss":
-            return await self._render_harmony(conversation, messages, kwargs)
+            return await self._render_harmony(conversation, kwargs)
         return await self._prompts.engine_input(
-            messages,
+            conversation.messages,
             compat.ChatParams(
                 chat_template=template,
                 chat_template_content_format=self._online.chat_template_content_format,
@@ -192,12 +191,10 @@ class PromptRenderer:
             },
         )
 
-    async def _render_harmony(
-        self, conversation: Conversation, messages: list[dict[str, Any]], kwargs: Mapping[str, Any]
-    ) -> Any:
+    async def _render_harmony(self, conversation: Conversation, kwargs: Mapping[str, Any]) -> Any:
         """Render with Harmony: vLLM builds the prompt of gpt-oss from a chat request, without a template."""
         request = compat.ChatCompletionRequest(
-            messages=messages,
+            messages=[dict(message) for message in conversation.messages],
             tools=list(conversation.tools) or None,
             reasoning_effort=kwargs.get("reasoning_effort"),
         )

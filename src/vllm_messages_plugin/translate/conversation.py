@@ -130,8 +130,11 @@ def _schema(request: CountTokensRequest) -> dict[str, Any] | None:
     return schema
 
 
-def _body(in_order: Sequence[Turn], context: TranslationContext) -> Iterator[ChatMessage]:
-    for turn in in_order:
+def _body(in_order: list[Turn], context: TranslationContext) -> Iterator[ChatMessage]:
+    """The turns as messages. Empties the list: 100,000 turns freed at once would take 30 ms in one step."""
+    in_order.reverse()
+    while in_order:
+        turn = in_order.pop()
         uses = [block for block in turn.blocks if isinstance(block, ToolUseBlockParam)]
         context.calls.add_turn([(use.id, context.prompt_name(use)) for use in uses])
         yield from _MESSAGES_OF[turn.role](turn, context)
