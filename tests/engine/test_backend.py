@@ -154,6 +154,13 @@ async def test_a_dead_engine_refuses(qwen: Served, monkeypatch: pytest.MonkeyPat
     assert refused.value.status == 500
 
 
+async def test_a_dead_engine_has_no_free_slots(qwen: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, client = qwen
+    assert (backend.is_running, backend.free_slots) == (True, backend.max_running)
+    monkeypatch.setattr(client, "errored", True)
+    assert (backend.is_running, backend.free_slots) == (False, 0)
+
+
 async def test_the_raw_output_is_handed_to_an_observer(qwen: Served) -> None:
     written: list[str] = []
     qwen[1].texts = [f"<think>\nTwo.\n</think>\n\n{CALL}"]

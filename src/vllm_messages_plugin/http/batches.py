@@ -57,29 +57,29 @@ async def list_batches(request: Request) -> Response:
     return _json(id_page([_description(batch, request) for batch in found], has_more), request)
 
 
-@router.get(PATH + "/{batch_id}", response_model=None)
-async def retrieve_batch(batch_id: str, request: Request) -> Response:
+@router.get(PATH + "/{message_batch_id}", response_model=None)
+async def retrieve_batch(message_batch_id: str, request: Request) -> Response:
     """Return the description of a batch."""
-    return _described(await _batches(request).get(owner_of(request), batch_id), request)
+    return _described(await _batches(request).get(owner_of(request), message_batch_id), request)
 
 
-@router.post(PATH + "/{batch_id}/cancel", response_model=None)
-async def cancel_batch(batch_id: str, request: Request) -> Response:
+@router.post(PATH + "/{message_batch_id}/cancel", response_model=None)
+async def cancel_batch(message_batch_id: str, request: Request) -> Response:
     """Cancel the items of a batch that have not begun."""
-    return _described(await _batches(request).cancel(owner_of(request), batch_id), request)
+    return _described(await _batches(request).cancel(owner_of(request), message_batch_id), request)
 
 
-@router.delete(PATH + "/{batch_id}", response_model=None)
-async def delete_batch(batch_id: str, request: Request) -> Response:
+@router.delete(PATH + "/{message_batch_id}", response_model=None)
+async def delete_batch(message_batch_id: str, request: Request) -> Response:
     """Delete a batch that has ended."""
-    await _batches(request).delete(owner_of(request), batch_id)
-    return _json({"id": batch_id, "type": "message_batch_deleted"}, request)
+    await _batches(request).delete(owner_of(request), message_batch_id)
+    return _json({"id": message_batch_id, "type": "message_batch_deleted"}, request)
 
 
-@router.get(PATH + "/{batch_id}/results", response_model=None)
-async def batch_results(batch_id: str, request: Request) -> Response:
+@router.get(PATH + "/{message_batch_id}/results", response_model=None)
+async def batch_results(message_batch_id: str, request: Request) -> Response:
     """Stream the results of a batch that has ended, one line for each item."""
-    results = await _batches(request).results(owner_of(request), batch_id)
+    results = await _batches(request).results(owner_of(request), message_batch_id)
     headers = {"request-id": request_id_of(request)}
     return StreamingResponse(_lines(results), headers=headers, media_type=JSON_LINES)
 
