@@ -98,6 +98,27 @@ def test_the_tools_in_javascript_are_called_one_after_the_other(server: Server, 
     ]
 
 
+GEOGRAPHER = [
+    {"when": "capital of France", "say": "It is Paris."},
+    {"when": "capital of Peru", "say": "It is Quito."},
+    {"when": "17 . 25", "say": "42"},
+]
+GRADES = ["right\tcapital-1", "right\tsum-1", "2 of 3 right"]
+
+
+def test_the_nightly_evaluation_grades_the_results_of_a_batch(server: Server) -> None:
+    with server.playbook(GEOGRAPHER):
+        lines = printed(python_example("nightly_evaluation.py"), server, POLL_SECONDS="0.2").splitlines()
+    assert lines == [GRADES[0], "wrong ('It is Quito.')\tcapital-2", *GRADES[1:]]
+
+
+def test_the_nightly_evaluation_in_javascript_grades_the_same(server: Server, tmp_path: Path) -> None:
+    program = npm.program(EXAMPLES / "nightly_evaluation.mjs", tmp_path, TYPESCRIPT_SDK)
+    with server.playbook(GEOGRAPHER):
+        lines = printed(["node", program], server, POLL_SECONDS="0.2").splitlines()
+    assert lines == [GRADES[0], 'wrong ("It is Quito.")\tcapital-2', *GRADES[1:]]
+
+
 def test_thinking_is_shown_in_grey_and_sent_back(server: Server) -> None:
     thought = "<think>\nLetter by letter.\n</think>\n\n"
     rules = [
