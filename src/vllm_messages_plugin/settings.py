@@ -112,8 +112,8 @@ class Settings(BaseSettings):
     search: str = Field(
         "",
         description=(
-            "Search service behind the `web_search` tool: `searxng:http://HOST:PORT`, `brave`, `tavily` or "
-            "`exa`. Empty: the tool is refused."
+            "Search service behind the `web_search` tool: `searxng:http://HOST:PORT`, `brave`, `tavily`, "
+            "`exa`, or `mcp:URL#TOOL`, a tool of an MCP server. Empty: the tool is refused."
         ),
     )
     search_key: str = Field("", repr=False, description="Key of that search service.")

@@ -20,6 +20,11 @@ HUGE_CHARACTERS = 3_000_000
 LONG_CHARACTERS = 400_000
 WEATHER = "It is 7 degrees in {city}, with a westerly wind."
 
+FOUND = [
+    {"url": "https://docs.example.com/guide", "title": "Guide", "content": "Run pip install."},
+    {"url": "https://blog.example.org/release", "title": "Release notes", "content": "Version 2 is out."},
+]
+
 
 @dataclass
 class McpSite:
@@ -90,6 +95,26 @@ def _server(site: McpSite) -> MCPServer:
         image = ImageContent(type="image", data="aGk=", mime_type="image/png")
         return CallToolResult(content=[TextContent(type="text", text="A chart:"), image])
 
+    def find(query: str) -> list[dict[str, str]]:
+        """Search the web."""
+        site.calls.append(("find", {"query": query}))
+        return FOUND
+
+    def run_python(code: str) -> dict[str, Any]:
+        """Run Python code in a sandbox that keeps nothing."""
+        site.calls.append(("run_python", {"code": code}))
+        if "sleep" in code:
+            return {"timed_out": True}
+        return {"stdout": "42\n", "stderr": "", "return_code": 0}
+
+    def run_bash(command: str) -> str:
+        """Run a shell command."""
+        site.calls.append(("run_bash", {"command": command}))
+        return "a.txt"
+
+    for tool in (find, run_python):
+        server.add_tool(tool)
+    server.add_tool(run_bash, structured_output=False)
     for tool in (weather, count, fail, slow, huge, long, picture):
         server.add_tool(tool, structured_output=False)
     server.add_tool(weather, name="weather.read", structured_output=False)

@@ -125,3 +125,10 @@ def hit_of(row: Any, *, url: str, title: str, text: str, date: str) -> SearchHit
         str(row.get(text) or "")[:MAX_TEXT_CHARACTERS],
         age if isinstance(age, str) and age else None,
     )
+
+
+def query_with_sites(query: SearchQuery) -> str:
+    """The query with its domains as `site:` operators, for services that have no field for them."""
+    only = " OR ".join(f"site:{domain}" for domain in query.allowed_domains)
+    without = "".join(f" -site:{domain}" for domain in query.blocked_domains)
+    return f"{query.text} ({only})" if only else query.text + without

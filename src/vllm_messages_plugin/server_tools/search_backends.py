@@ -1,7 +1,8 @@
 """Search services, each as a `SearchBackend` on httpx.
 
 The operator names one with `VLLM_MESSAGES_SEARCH`: `searxng:http://search:8080`, `brave`, `tavily`,
-`exa`; a URL behind the name replaces the public address of the service. Keys come from the environment
+`exa`; a URL behind the name replaces the public address of the service. `mcp:URL#TOOL` names a tool of an MCP
+server instead. Keys come from the environment
 of the server and are sent to that service alone. Clients can name neither.
 """
 
@@ -19,6 +20,7 @@ from vllm_messages_plugin.server_tools.search import (
     SearchHit,
     SearchQuery,
     hit_of,
+    query_with_sites,
 )
 
 TIMEOUT_SECONDS: Final = 15.0
@@ -98,20 +100,13 @@ def _hits(rows: Sequence[Any], *, title: str, text: str, date: str) -> list[Sear
     return [hit for hit in found if hit is not None]
 
 
-def _with_sites(query: SearchQuery) -> str:
-    """The query with its domains as `site:` operators, for services that have no field for them."""
-    only = " OR ".join(f"site:{domain}" for domain in query.allowed_domains)
-    without = "".join(f" -site:{domain}" for domain in query.blocked_domains)
-    return f"{query.text} ({only})" if only else query.text + without
-
-
 class SearXNG(_Service):
     """SearXNG, asked through its JSON format, which an instance must allow in its settings."""
 
     name = "searxng"
 
     async def search(self, query: SearchQuery) -> list[SearchHit]:
-        parameters = {"q": _with_sites(query), "format": "json"}
+        parameters = {"q": query_with_sites(query), "format": "json"}
         headers = {"authorization": f"Bearer {self.key}"} if self.key else {}
         answer = await self._ask("GET", "/search", params=parameters, headers=headers)
         return _hits(_rows(answer, "results"), title="title", text="content", date="publishedDate")
@@ -126,7 +121,7 @@ class Brave(_Service):
     name = "brave"
 
     async def search(self, query: SearchQuery) -> list[SearchHit]:
-        parameters = {"q": _with_sites(query), "count": str(MAX_RESULTS)}
+        parameters = {"q": query_with_sites(query), "count": str(MAX_RESULTS)}
         if query.country:
             parameters["country"] = query.country
         headers = {"x-subscription-token": self.key}
@@ -183,17 +178,19 @@ def search_backend(setting: str, key: str, client: httpx.AsyncClient) -> SearchB
     """The back end that `VLLM_MESSAGES_SEARCH` names.
 
     Args:
-        setting: `NAME` or `NAME:URL`.
+        setting: `NAME`, `NAME:URL` or `mcp:URL#TOOL`.
         key: The key of `VLLM_MESSAGES_SEARCH_KEY`; empty for none.
         client: The HTTP client to use.
 
     Raises:
         ValueError: The setting names no service, or an address or key is missing.
     """
+    if setting.strip().startswith("mcp:"):
+        return _mcp_search(setting, key)
     name, _, url = setting.strip().partition(":")
     service = SERVICES.get(name.strip().lower())
     if service is None:
-        known = ", ".join(SERVICES)
+        known = ", ".join((*SERVICES, "mcp"))
         raise ValueError(f"VLLM_MESSAGES_SEARCH: unknown service {name!r}; known are {known}")
     base_url = url.strip() or PUBLIC_URLS.get(service.name, "")
     if not base_url.startswith(("http://", "https://")):
@@ -201,3 +198,14 @@ def search_backend(setting: str, key: str, client: httpx.AsyncClient) -> SearchB
     if service.name in NEEDS_KEY and not key:
         raise ValueError(f"VLLM_MESSAGES_SEARCH_KEY: {service.name} needs a key")
     return service(base_url, key, client)
+
+
+def _mcp_search(setting: str, key: str) -> SearchBackend:
+    # Not at the top: the package is optional, and importing it takes a second or two.
+    try:
+        from vllm_messages_plugin.server_tools.mcp.operator_tool import operator_tool
+        from vllm_messages_plugin.server_tools.mcp.search import McpSearch
+    except ImportError as error:
+        message = "VLLM_MESSAGES_SEARCH: mcp needs `pip install 'vllm-messages-plugin[mcp]'`"
+        raise ValueError(message) from error
+    return McpSearch(operator_tool(setting, "VLLM_MESSAGES_SEARCH", key))

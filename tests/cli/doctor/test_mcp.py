@@ -22,7 +22,7 @@ def lines(urls: str, mode: str = "listed") -> list[Line]:
 
 def test_a_server_that_answers_is_ok(site: McpSite) -> None:
     (found,) = lines(site.url)
-    assert (found.status, found.found) == ("ok", f"{site.url} has 8 tools")
+    assert (found.status, found.found) == ("ok", f"{site.url} has 11 tools")
 
 
 def test_a_server_that_wants_a_token_is_ok(site: McpSite) -> None:

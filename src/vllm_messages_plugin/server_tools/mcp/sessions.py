@@ -40,6 +40,10 @@ class McpFailedError(Exception):
     """A server did not answer as it should; the text is for the client and says nothing of the network."""
 
 
+class McpTimeoutError(McpFailedError):
+    """A call took too long."""
+
+
 @dataclass(frozen=True, slots=True)
 class McpServer:
     """Where a server is, and how this server introduces itself.
@@ -181,7 +185,7 @@ class McpSession:
                 return await call.result
         except TimeoutError as error:
             self._task.cancel()
-            raise McpFailedError(f"no result within {self._call_seconds:g} seconds") from error
+            raise McpTimeoutError(f"no result within {self._call_seconds:g} seconds") from error
 
     def close(self) -> None:
         """End the session, in its own task."""
