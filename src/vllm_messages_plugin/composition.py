@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vllm_messages_plugin.access.accounting import Accounting
     from vllm_messages_plugin.access.key_file import KeyFile
     from vllm_messages_plugin.access.metrics import Metrics
+    from vllm_messages_plugin.access.traces import Traces
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
     from vllm_messages_plugin.media.reader import MediaReader
     from vllm_messages_plugin.server_tools.offer import Connector
@@ -44,12 +45,13 @@ STORE_OFF = "off"
 STORE_PACKAGES = ("sqlalchemy", "aiosqlite", "alembic", "asyncpg", "fsspec", "python_multipart")
 
 
-def build_accounting(settings: Settings, key_file: "KeyFile | None") -> "Accounting":
+def build_accounting(settings: Settings, key_file: "KeyFile | None", args: Namespace) -> "Accounting":
     """Return what holds named keys to their limits, and writes metrics and the request log.
 
     Args:
         settings: The settings.
         key_file: The named keys; None if the server has none.
+        args: The arguments that vLLM was started with.
     """
     from vllm_messages_plugin.access.accounting import Accounting
     from vllm_messages_plugin.access.limits import MISSING, RateLimiter
@@ -60,7 +62,7 @@ def build_accounting(settings: Settings, key_file: "KeyFile | None") -> "Account
             limiter = RateLimiter(settings.limits_redis)
         except ImportError:
             log.warning("Keys with limits will be refused: %s", MISSING)
-    return Accounting(limiter, _metrics())
+    return Accounting(limiter, _metrics(), _traces(args))
 
 
 def _metrics() -> "Metrics | None":
@@ -72,6 +74,13 @@ def _metrics() -> "Metrics | None":
     except (ImportError, ValueError) as error:
         log.warning("The Messages routes have no metrics: %s", error)
         return None
+
+
+def _traces(args: Namespace) -> "Traces | None":
+    """Writes a span for each request; None where vLLM was started without an endpoint for traces."""
+    from vllm_messages_plugin.access.traces import Traces
+
+    return Traces() if getattr(args, "otlp_traces_endpoint", None) else None
 
 
 def build_context(engine_client: Any, state: Any, args: Namespace, settings: Settings) -> "AppContext":

@@ -224,7 +224,7 @@ class _OuterMiddleware:
         from vllm_messages_plugin.http.errors import ErrorMiddleware
 
         access = AccessControl(self._key_file, lambda: _api_keys(self._app))
-        accounting = build_accounting(context.settings, self._key_file)
+        accounting = build_accounting(context.settings, self._key_file, self._app.state.args)
         app = ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
         processes = getattr(self._app.state.args, "api_server_count", None) or 1
         worker = batch_worker(self._app, context, accounting, self._key_file, processes)

@@ -144,6 +144,19 @@ async def test_the_request_log_has_one_line_of_numbers_and_no_content(
     assert all(word not in caplog.text for word in ("secret word", "private thing", "key-a"))
 
 
+async def test_the_request_log_names_the_error_of_a_refused_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vllm.messages.requests")
+    team = Team(tmp_path, FakeEngine(HELLO))
+    async with team.client("key-a") as alice:
+        with pytest.raises(anthropic.NotFoundError):
+            await alice.messages.create(**ASK | {"model": "unknown"})
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "vllm.messages.requests"]
+    logged = json.loads(line)
+    assert (logged["status"], logged["error"], logged["stop_reason"]) == (404, "not_found_error", "")
+
+
 async def test_metrics_count_calls_clamps_refusals_and_no_session(tmp_path: Path) -> None:
     call = (EngineToolCall(0, "f", '{"a": '), ReplyFinished("length", 5))
     team = Team(tmp_path, FakeEngine(call), admission=Admission(1))

@@ -1,20 +1,43 @@
-"""A real server with named keys under vLLM's priority policy: keys, order in the queue, metrics, the log."""
+"""A real server with named keys under vLLM's priority policy: keys, queue, metrics, log, traces."""
 
+import gzip
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from http.server import BaseHTTPRequestHandler
+from typing import Any, ClassVar
 
 import anthropic
 import httpx
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from support.loopback import serving
 from support.server import Server, start_server
 from vllm_messages_plugin.access.key_editing import with_key
 from vllm_messages_plugin.access.keys import digest_of
 from vllm_messages_plugin.testing import tiny
 
 KEYS = {"alice": {"requests_per_minute": 1}, "bob": {}, "night": {"priority": 50}}
+
+
+class TraceCollector(BaseHTTPRequestHandler):
+    """An OpenTelemetry collector that keeps the spans it gets."""
+
+    spans: ClassVar[list[Span]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers["content-encoding"] == "gzip":
+            body = gzip.decompress(body)
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for scope in resource.scope_spans:
+                self.spans.extend(scope.spans)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +49,16 @@ def team_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         text = with_key(text, {"name": name, "sha256": digest_of(f"key-{name}").hex(), **fields})
     (home / "keys.toml").write_text(text)
     options = ("--scheduling-policy", "priority", "--max-num-seqs", "1", "--no-async-scheduling")
-    env = {"VLLM_MESSAGES_KEYS": str(home / "keys.toml"), "VLLM_MESSAGES_MAX_QUEUED_REQUESTS": "50"}
-    with start_server(tiny.model_directory(), *options, env=env, home=home) as running:
-        yield running
+    env = {
+        "VLLM_MESSAGES_KEYS": str(home / "keys.toml"),
+        "VLLM_MESSAGES_MAX_QUEUED_REQUESTS": "50",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    with serving(TraceCollector) as collector:
+        options += ("--otlp-traces-endpoint", f"{collector}/v1/traces")
+        with start_server(tiny.model_directory(), *options, env=env, home=home) as running:
+            yield running
 
 
 def client(server: Server, name: str) -> anthropic.Anthropic:
@@ -88,3 +118,19 @@ def test_an_interactive_request_overtakes_subagents_and_a_background_key(team_se
         ]
         assert first.result() < order[0]
     assert order == sorted(order)
+
+
+def test_a_trace_has_the_span_of_the_request_and_the_engines_below_it(team_server: Server) -> None:
+    trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    ask(team_server, "bob", traceparent=f"00-{trace}-{parent}-01")
+    spans: dict[str, Span] = {}
+    deadline = time.monotonic() + 60
+    while len(spans) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+        spans = {span.name: span for span in TraceCollector.spans if span.trace_id.hex() == trace}
+    assert spans["chat tiny"].parent_span_id.hex() == parent
+    assert spans["llm_request"].parent_span_id == spans["chat tiny"].span_id
+    attributes = {each.key: each.value for each in spans["chat tiny"].attributes}
+    assert attributes["gen_ai.request.model"].string_value == "tiny"
+    assert attributes["gen_ai.usage.output_tokens"].int_value >= 2
+    assert attributes["vllm_messages.key"].string_value == "bob"

@@ -9,6 +9,7 @@ from vllm_messages_plugin.access.keys import ApiKey
 from vllm_messages_plugin.access.limits import MISSING, Concurrency, RateLimiter
 from vllm_messages_plugin.access.metrics import Metrics
 from vllm_messages_plugin.access.request_record import RequestRecord
+from vllm_messages_plugin.access.traces import Traces
 from vllm_messages_plugin.wire.errors import MessagesError
 
 request_log = logging.getLogger("vllm.messages.requests")
@@ -19,15 +20,22 @@ LOGGED_ROUTES: Final = frozenset({"/v1/messages"})
 class Accounting:
     """What happens before a request is read and after its reply has ended."""
 
-    def __init__(self, limiter: RateLimiter | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        limiter: RateLimiter | None = None,
+        metrics: Metrics | None = None,
+        traces: Traces | None = None,
+    ) -> None:
         """Join the parts.
 
         Args:
             limiter: Counts requests and tokens; None where the `limits` package is missing.
             metrics: Counts for /metrics; None where prometheus_client is missing.
+            traces: Writes OpenTelemetry spans; None where vLLM writes none.
         """
         self._limiter = limiter
         self._metrics = metrics
+        self._traces = traces
         self._concurrency = Concurrency()
 
     async def begin(self, record: RequestRecord, *, limited: bool) -> Mapping[str, str]:
@@ -90,12 +98,16 @@ class Accounting:
         """Note that an admitted request runs; `end` must follow."""
         if self._metrics is not None:
             self._metrics.begin(record)
+        if self._traces is not None:
+            self._traces.begin(record)
 
     async def end(self, record: RequestRecord, *, limited: bool) -> None:
         """Count and charge a request that ran."""
         key = record.caller.key
         if self._metrics is not None:
             self._metrics.end(record)
+        if self._traces is not None:
+            self._traces.end(record)
         self.write(record)
         if key is not None and limited:
             self._concurrency.end(key)

@@ -41,6 +41,8 @@ class RequestRecord:
         repaired_calls: Calls whose text had to be repaired.
         cut_calls: Calls that a limit cut off.
         server_tools: Calls of server tools, by tool.
+        trace_headers: The `traceparent` and `tracestate` of the span that the engine's spans belong to.
+        span: The OpenTelemetry span of the request; None without one.
     """
 
     request_id: str
@@ -65,6 +67,8 @@ class RequestRecord:
     cut_calls: int = 0
     server_tools: Counter[str] = field(default_factory=Counter)
     repair_notes: int = 0
+    trace_headers: Mapping[str, str] = field(default_factory=dict)
+    span: Any = None
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
     _last_block: str = ""

@@ -164,9 +164,8 @@ async def _start_generation(
         priority = request_priority(record.caller, request.headers, has_tools=has_tools, field=field)
     record.stream, record.asked_tokens = bool(prepared.request.stream), prepared.request.max_tokens
     record.clamped = backend.window - prepared.prompt.tokens < prepared.request.max_tokens
-    run = GenerationSettings(
-        max_tokens, reply.message_id, request.headers, on_output, record.add_repair, priority
-    )
+    headers = {**request.headers, **record.trace_headers}
+    run = GenerationSettings(max_tokens, reply.message_id, headers, on_output, record.add_repair, priority)
     if prepared.request.compaction is not None:
         return compaction_deltas(await start_round(prepared, context, run), context.signer.sign)
     return await start_reply(prepared, context, run)

@@ -12,6 +12,8 @@ from vllm_messages_plugin.wire.errors import new_request_id
 
 RECORD_KEY: Final = "messages_record"
 SESSION_HEADERS: Final = (b"x-claude-code-session-id", b"x-session-id")
+TRACE_HEADERS: Final = (b"traceparent", b"tracestate")
+"""W3C's headers, by which a client names the span that a request belongs to."""
 SESSION_LENGTH: Final = 128
 """The longest session id that is used, in characters; others are ignored."""
 
@@ -34,6 +36,9 @@ def begin_record(scope: Scope, path: str) -> RequestRecord:
     route = path if path in ROUTES else OTHER_ROUTE
     record = RequestRecord(new_request_id(), route, state.get(CALLER_KEY, ANYBODY))
     record.session = session_of(scope)
+    record.trace_headers = {
+        name.decode(): value.decode("latin-1") for name, value in scope["headers"] if name in TRACE_HEADERS
+    }
     state[RECORD_KEY] = record
     return record
 

@@ -14,6 +14,7 @@ from vllm_messages_plugin.http.errors import error_response
 from vllm_messages_plugin.http.gradual_release import release_parts
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.ports import app_context
+from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
 
 CLIENT_CLOSED_REQUEST = 499
@@ -68,6 +69,7 @@ def _response(error: Exception, request: Request) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     reported = error if isinstance(error, MessagesError) else _unexpected(error, request)
+    record_of(request).error = reported.kind
     return error_response(reported, request_id_of(request))
 
 
