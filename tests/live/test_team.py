@@ -19,6 +19,7 @@ from vllm_messages_plugin.access.key_editing import with_key
 from vllm_messages_plugin.access.keys import digest_of
 from vllm_messages_plugin.testing import tiny
 
+STREAM_INTERVAL = 8
 KEYS = {"alice": {"requests_per_minute": 1}, "bob": {}, "night": {"priority": 50}}
 
 
@@ -49,6 +50,7 @@ def team_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         text = with_key(text, {"name": name, "sha256": digest_of(f"key-{name}").hex(), **fields})
     (home / "keys.toml").write_text(text)
     options = ("--scheduling-policy", "priority", "--max-num-seqs", "1", "--no-async-scheduling")
+    options += ("--stream-interval", str(STREAM_INTERVAL))
     env = {
         "VLLM_MESSAGES_KEYS": str(home / "keys.toml"),
         "VLLM_MESSAGES_MAX_QUEUED_REQUESTS": "50",
@@ -99,17 +101,29 @@ def test_vllms_own_routes_need_a_key_too(team_server: Server) -> None:
     assert httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60).status_code == 200
 
 
+def wait_until(server: Server, gauge: str, number: int) -> None:
+    """Wait until a gauge of vLLM's has a value; it is renewed with every step of the engine."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        page = httpx.get(f"{server.url}/metrics", trust_env=False, timeout=60).text
+        if f"{number}.0" in (line.split()[-1] for line in page.splitlines() if line.startswith(f"{gauge}{{")):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{gauge} was never {number}")
+
+
 def test_an_interactive_request_overtakes_subagents_and_a_background_key(team_server: Server) -> None:
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(ask, team_server, "bob", 40)
-        time.sleep(0.3)  # so that everything below waits behind it
+        first = pool.submit(ask, team_server, "bob", 400)
+        wait_until(team_server, "vllm:num_requests_running", 1)
         background = [pool.submit(ask, team_server, "night", 10) for _ in range(2)]
         agents: list[Future[float]] = [
             pool.submit(ask, team_server, "bob", 10, x_claude_code_agent_id="a") for _ in range(2)
         ]
-        time.sleep(0.2)
+        wait_until(team_server, "vllm:num_requests_waiting", 4)
         main = pool.submit(ask, team_server, "bob", 10)
         side = pool.submit(ask, team_server, "bob", 2, x_claude_code_session_id="s")
+        wait_until(team_server, "vllm:num_requests_waiting", 6)
         order = [
             side.result(),
             main.result(),
@@ -134,3 +148,17 @@ def test_a_trace_has_the_span_of_the_request_and_the_engines_below_it(team_serve
     assert attributes["gen_ai.request.model"].string_value == "tiny"
     assert attributes["gen_ai.usage.output_tokens"].int_value >= 2
     assert attributes["vllm_messages.key"].string_value == "bob"
+
+
+def test_events_come_as_seldom_as_the_operator_says(team_server: Server) -> None:
+    with client(team_server, "bob") as sdk:
+        events = list(
+            sdk.messages.create(
+                model="tiny", max_tokens=400, messages=[{"role": "user", "content": "Go."}], stream=True,
+                extra_body={"vllm_xargs": {"script": "word " * 40}},
+            )
+        )  # fmt: skip
+    texts = [event.delta.text for event in events if event.type == "content_block_delta"]
+    tokens = next(event.usage.output_tokens for event in events if event.type == "message_delta")
+    assert "".join(texts).strip() == ("word " * 40).strip()
+    assert len(texts) <= tokens / STREAM_INTERVAL + 2
