@@ -34,6 +34,7 @@ def serving() -> Iterator[Server]:
     paths = (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", ""))
     environment = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+        "VLLM_MESSAGES_SLOW_REQUEST_SECONDS": "120",  # clients share the cores and may stand still
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "60",  # the default of 5 s is that of the clients, which race with it
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }

@@ -14,6 +14,7 @@ import httpx2
 from soak.actions import ACTIONS, Action, Client, ViolationError
 from soak.probe import PATH
 
+BEAT_SECONDS = 0.2
 SETTLE_SECONDS = 20.0
 """How long the server may take to end what its clients have left."""
 
@@ -26,6 +27,16 @@ class Counts:
     violations: Counter[str] = field(default_factory=Counter)
     broken: Counter[str] = field(default_factory=Counter)
     """Requests that ended because the server was stopped, by the exception."""
+    standstill: float = 0.0
+    """The longest time in seconds for which this process was not run. Its clients are slow for as long."""
+
+
+async def watch_standstills(counts: Counts) -> None:
+    """Measure how late the event loop is, until cancelled."""
+    while True:
+        begun = time.monotonic()
+        await asyncio.sleep(BEAT_SECONDS)
+        counts.standstill = max(counts.standstill, time.monotonic() - begun - BEAT_SECONDS)
 
 
 async def act(client: Client, action: Action, counts: Counts, *, stopping: asyncio.Event) -> None:
@@ -80,7 +91,11 @@ class Load:
                 Client(sdk, plain, self.model, random.Random(self.seed + number))
                 for number in range(self.streams)
             ]
-            await asyncio.gather(*(work(client, until, self.counts, self.stopping) for client in clients))
+            watch = asyncio.create_task(watch_standstills(self.counts))
+            try:
+                await asyncio.gather(*(work(client, until, self.counts, self.stopping) for client in clients))
+            finally:
+                watch.cancel()
 
     async def held(self) -> dict[str, int]:
         """Return what the idle server holds: the smallest number of tasks seen within a few seconds."""

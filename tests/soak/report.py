@@ -55,6 +55,7 @@ class Outcome:
             *((name.replace("_", " "), f"{number:,}") for name, number in sorted(done.items())),
             ("requests in all", f"{sum(done.values()):,}"),
             ("protocol violations", str(sum(self.counts.violations.values()))),
+            ("longest standstill of the clients' process", f"{self.counts.standstill:.1f} s"),
             ("restarts under load", str(len(self.segments) - 1)),
             ("requests ended by a restart, none left open", f"{sum(self.counts.broken.values())}"),
             *self._held_rows(),
@@ -81,15 +82,15 @@ class Outcome:
         ]
 
 
-def write(table: str, page: Path) -> None:
+def write(table: str, page: Path, begin: str = BEGIN, end: str = END) -> None:
     """Put the table between its markers in a page.
 
     Raises:
         ValueError: The page has no markers.
     """
     text = page.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no {BEGIN} ... {END}")
-    page.write_text(f"{head}{BEGIN}\n{table}\n{END}{tail}", encoding="utf-8")
+    head, found, rest = text.partition(begin)
+    _, found_end, tail = rest.partition(end)
+    if not found or not found_end:
+        raise ValueError(f"{page} has no {begin} ... {end}")
+    page.write_text(f"{head}{begin}\n{table}\n{end}{tail}", encoding="utf-8")

@@ -1,6 +1,7 @@
 """The verdict of a soak run, and the counting of what clients do."""
 
 import asyncio
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import httpx2
 import pytest
 
 from soak.actions import ViolationError
-from soak.load import Counts, act, settled
+from soak.load import Counts, act, settled, watch_standstills
 from soak.report import BEGIN, END, Outcome, Segment, write
 
 IDLE = {"rss_kib": 600_000, "tasks": 12, "descriptors": 40, "threads": 20}
@@ -83,3 +84,14 @@ def test_the_table_replaces_the_old_one_in_the_page(tmp_path: Path) -> None:
     page.write_text("no markers", encoding="utf-8")
     with pytest.raises(ValueError, match="soak:begin"):
         write("| new |", page)
+
+
+async def test_a_standstill_of_the_clients_process_is_measured() -> None:
+    counts = Counts()
+    watch = asyncio.create_task(watch_standstills(counts))
+    await asyncio.sleep(0)
+    time.sleep(0.3)  # noqa: ASYNC251 - this is the standstill
+    await asyncio.sleep(0.3)
+    watch.cancel()
+    assert counts.standstill > 0.05
+    assert "| longest standstill of the clients' process | 0." in Outcome(30, 64, counts, [], 0).table()
