@@ -19,7 +19,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES) $(TOKENIZE
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build fuzz test tests-without-server tests-with-server clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build fuzz team test tests-without-server tests-with-server clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ fuzz: env ## Fuzz requests and texts, run property tests with new examples; MINU
 
 soak: env ## Put many clients on one server, look for violations and leaks; MINUTES=30, ARGS=--write
 	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),30) $(ARGS)
+
+team: env ## Simulate developers who share one server with keys; ARGS='--minutes 1 --developers 20'
+	PYTHONPATH=tests $(BIN)/python -m team $(ARGS)
 
 bench: env ## Measure the plugin beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)

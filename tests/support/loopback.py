@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import IO
 
 HOST = "127.0.0.1"
-LISTEN_SECONDS = 10.0
+LISTEN_SECONDS = 60.0
 
 
 def free_port() -> int:
@@ -22,13 +22,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, log: IO[bytes]) -> Iterator[None]:
+def running(
+    command: Sequence[str], port: int, log: IO[bytes], env: Mapping[str, str] | None = None
+) -> Iterator[None]:
     """Run a program that listens on a port, and end it after the block.
 
     Raises:
         AssertionError: It does not listen in time.
     """
-    with subprocess.Popen(command, stdout=log, stderr=log) as process:
+    with subprocess.Popen(command, stdout=log, stderr=log, env=env) as process:
         try:
             wait_until_it_listens(port)
             yield
