@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vllm_messages_plugin.access.traces import Traces
     from vllm_messages_plugin.http.ports import AppContext, Backend, ServerTools
     from vllm_messages_plugin.media.reader import MediaReader
+    from vllm_messages_plugin.server_tools.code_execution import Sandbox
     from vllm_messages_plugin.server_tools.offer import Connector
     from vllm_messages_plugin.server_tools.search import SearchBackend
     from vllm_messages_plugin.server_tools.web_fetch import PageFetcher
@@ -158,7 +159,28 @@ def _server_tools(settings: Settings, key: str, media: "MediaReader", window: in
         _search_backend(settings),
         _page_fetcher(settings, media, window),
         _connector(settings, media, window),
+        _sandbox(settings, window),
     )
+
+
+def _sandbox(settings: Settings, window: int) -> "Sandbox | None":
+    """The sandbox for code; a setting that names none is logged, and the server goes on."""
+    if not settings.code:
+        return None
+    if not _has_mcp_package():
+        log.error("The code_execution tool is not served: %s", MCP_MISSING)
+        return None
+    from vllm_messages_plugin.server_tools.mcp.operator_tool import operator_tool
+    from vllm_messages_plugin.server_tools.mcp.results import MAX_RESULT_TOKENS
+    from vllm_messages_plugin.server_tools.mcp.sandbox import McpSandbox
+
+    try:
+        tool = operator_tool(settings.code, "VLLM_MESSAGES_CODE", settings.code_key)
+    except ValueError as error:
+        log.error("The code_execution tool is not served: %s", error)
+        return None
+    log.info("The code_execution tool runs in %s of %s", tool.name, tool.server.log_name)
+    return McpSandbox(tool, max(min(MAX_RESULT_TOKENS, window // 8), 1))
 
 
 def _connector(settings: Settings, media: "MediaReader", window: int) -> "Connector":

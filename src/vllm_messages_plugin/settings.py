@@ -142,6 +142,14 @@ class Settings(BaseSettings):
             "entry covers what lies below its path, and may have a private address."
         ),
     )
+    code: str = Field(
+        "",
+        description=(
+            "Sandbox behind the `code_execution` tool: `mcp:URL#TOOL`, a tool of an MCP server that takes "
+            "`code` or a `command`. Empty: the tool is refused."
+        ),
+    )
+    code_key: str = Field("", repr=False, description="Bearer token for that MCP server.")
     signature_key: str = Field(
         "",
         description=(

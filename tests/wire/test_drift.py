@@ -26,7 +26,8 @@ from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import translate
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.rounds.ledger import ServerCall
-from vllm_messages_plugin.server_tools import web_fetch
+from vllm_messages_plugin.server_tools import code_execution, web_fetch
+from vllm_messages_plugin.server_tools.code_execution import VERSIONS, CodeOutput, CodeVersion
 from vllm_messages_plugin.server_tools.mcp.addresses import AllowedServers
 from vllm_messages_plugin.server_tools.mcp.connector import McpConnector
 from vllm_messages_plugin.server_tools.mcp.listings import Listings
@@ -182,7 +183,21 @@ class Listed(Listings):
 
 
 CONNECTOR = McpConnector(AllowedServers("any"), listings=Listed())
-OFFER = ServerToolOffer(SIGNER.sign, SIGNER.restore, Searching(), PageFetcher(MediaReader().pdfs), CONNECTOR)
+
+
+class Running:
+    """A sandbox that serves every version that a sandbox can."""
+
+    async def serves(self, version: CodeVersion) -> str:
+        return ""
+
+    async def run(self, version: CodeVersion, code: str) -> CodeOutput:
+        return CodeOutput("", "", 0)
+
+
+OFFER = ServerToolOffer(
+    SIGNER.sign, SIGNER.restore, Searching(), PageFetcher(MediaReader().pdfs), CONNECTOR, Running()
+)
 CONTEXT = AppContext(FakeEngine(traits=VISION), Settings(), SIGNER, server_tools=OFFER)
 
 
@@ -229,6 +244,8 @@ CALLS = {
     "web_fetch_tool_result": "web_fetch",
     "tool_search_tool_result": "tool_search_tool_bm25",
     "mcp_tool_result": "read",
+    "code_execution_tool_result": "code_execution",
+    "bash_code_execution_tool_result": "bash_code_execution",
 }
 """The tools whose results are read behind their call."""
 
@@ -238,6 +255,8 @@ VISIBLE_BLOCKS: dict[str, Json] = {
     "document": {"source": {"type": "text", "media_type": "text/plain", "data": MARK}},
     "tool_result": {"content": MARK},
     "mcp_tool_result": {"content": MARK},
+    "code_execution_tool_result": {"content": {"stdout": MARK, "stderr": "", "return_code": 0}},
+    "bash_code_execution_tool_result": {"content": {"stdout": MARK, "stderr": "", "return_code": 0}},
     "compaction": {"content": MARK},
     "web_fetch_tool_result": {"content": {"type": "web_fetch_result", "url": MARK}},
     "tool_search_tool_result": {
@@ -502,6 +521,7 @@ async def server_tool_deltas() -> list[EngineDelta]:
         CompleteBlock(found.block),
         CompleteBlock(web_fetch.failed("unavailable").block),
         *await mcp_deltas(),
+        *(CompleteBlock(code_execution.failed(each, "unavailable").block) for each in VERSIONS.values()),
         *await compacted(),
         CitedText("a", [{"type": "char_location"}]),
         CitedTextEnd(),

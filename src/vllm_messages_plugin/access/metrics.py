@@ -17,7 +17,14 @@ FIRST_EVENT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 1
 REQUEST_BUCKETS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
 OTHER_TOOL: Final = "other"
 SERVER_TOOLS: Final = frozenset(
-    {"web_search", "web_fetch", "tool_search_tool_regex", "tool_search_tool_bm25", "code_execution"}
+    {
+        "web_search",
+        "web_fetch",
+        "tool_search_tool_regex",
+        "tool_search_tool_bm25",
+        "code_execution",
+        "bash_code_execution",
+    }
 )
 
 

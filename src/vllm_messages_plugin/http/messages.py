@@ -184,20 +184,8 @@ async def _recording(
         "tools": [dict(tool) for tool in conversation.callable_tools],
         "thinking_open": getattr(prompt, "thinking_state", None) == "open",
     }
-    body = await call(prepared.large, _recorded_body, prepared.body)
+    body = await call(prepared.large, json.loads, prepared.body)
     return Recording(context.recorder, reply.message_id, body, fields)
-
-
-NOT_RECORDED = "(not recorded)"
-
-
-def _recorded_body(body: bytes) -> Any:
-    """The body of a request as it is recorded: without the tokens for MCP servers."""
-    fields = json.loads(body)
-    for server in fields.get("mcp_servers") or ():
-        if server.get("authorization_token") is not None:
-            server["authorization_token"] = NOT_RECORDED
-    return fields
 
 
 async def _collect_message(

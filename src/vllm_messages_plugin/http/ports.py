@@ -175,7 +175,7 @@ class ServerTools(Protocol):
         ...
 
     async def connect(self, request: RequestT, betas: Set[str]) -> McpTools[RequestT]:
-        """Replace the toolsets of a request by the tools of its MCP servers.
+        """Replace the toolsets of a request by the tools of its MCP servers, and ask the sandbox for code.
 
         Args:
             request: The request.
@@ -197,7 +197,7 @@ class ServerTools(Protocol):
         Args:
             request: The request, after `connect`.
             deferred: The functions of its deferred tools.
-            connected: The tools of its MCP servers, by their place.
+            connected: The tools that `connect` found, by their place.
 
         Raises:
             MessagesError: 400, a field of such a tool makes no sense.

@@ -38,7 +38,7 @@ from vllm_messages_plugin.translate.server_tools import (
 from vllm_messages_plugin.translate.tools.offered_functions import deferred_functions
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.mcp import MCP_TOOLSET
-from vllm_messages_plugin.wire.request import RequestT, parse
+from vllm_messages_plugin.wire.request import RequestT, ToolParam, parse
 
 Result = TypeVar("Result")
 
@@ -161,15 +161,22 @@ async def _connect(http_request: Request, request: RequestT, context: AppContext
         ClientDisconnect: The client closed the connection.
         MessagesError: 400, the servers may not or can't be asked.
     """
-    if not request.mcp_servers and not any(tool.type == MCP_TOOLSET for tool in request.tools or ()):
+    if not request.mcp_servers and not any(_needs_a_server(tool) for tool in request.tools or ()):
         return McpTools(request)
     if context.server_tools is None:
-        raise invalid("this server connects no MCP servers", "mcp_servers")
+        if request.mcp_servers:
+            raise invalid("this server connects no MCP servers", "mcp_servers")
+        return McpTools(request)
     work = context.server_tools.connect(request, beta_names(http_request))
     connected = await cancel_on_disconnect(work, http_request.receive)
     if connected is None:
         raise ClientDisconnect
     return connected
+
+
+def _needs_a_server(tool: ToolParam) -> bool:
+    """Whether another server must be asked before a tool can be offered."""
+    return tool.type == MCP_TOOLSET or (tool.type or "").startswith("code_execution_")
 
 
 def _server_tools(connected: McpTools[RequestT], context: AppContext) -> Mapping[int, ServerTool]:

@@ -12,7 +12,8 @@ from typing import Any, Final, Protocol
 
 from vllm_messages_plugin.rounds.ledger import ServerCall, ServerToolResult
 from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
-from vllm_messages_plugin.server_tools import tool_search, web_fetch, web_search
+from vllm_messages_plugin.server_tools import code_execution, tool_search, web_fetch, web_search
+from vllm_messages_plugin.server_tools.code_execution import Sandbox
 from vllm_messages_plugin.server_tools.known_urls import KnownUrls, url_sources
 from vllm_messages_plugin.server_tools.mcp import history as mcp_history
 from vllm_messages_plugin.server_tools.search import SearchBackend
@@ -84,6 +85,7 @@ class ServerToolOffer:
         search: The search service; None if the operator named none.
         fetcher: Fetches pages; None if the operator did not turn that on.
         connector: Connects MCP servers.
+        sandbox: Runs code; None if the operator named none.
     """
 
     seal: Callable[[str], str]
@@ -91,6 +93,7 @@ class ServerToolOffer:
     search: SearchBackend | None = None
     fetcher: Fetcher | None = None
     connector: Connector = field(default_factory=NoConnector)
+    sandbox: Sandbox | None = None
 
     @property
     def readers(
@@ -102,6 +105,7 @@ class ServerToolOffer:
             web_fetch.RESULT_TYPE: web_fetch.restored_text,
             tool_search.RESULT_TYPE: tool_search.restored_content,
             mcp_history.RESULT_TYPE: mcp_history.restored_content,
+            **dict.fromkeys(code_execution.RESULT_TYPES, code_execution.restored_text),
         }
 
     @property
@@ -112,19 +116,35 @@ class ServerToolOffer:
             found.add(web_search.NAME)
         if self.fetcher is not None:
             found.add(web_fetch.NAME)
+        if self.sandbox is not None:
+            found.add(code_execution.FAMILY)
         return frozenset(found)
 
     async def connect(self, request: RequestT, betas: Set[str]) -> McpTools[RequestT]:
-        """Replace the toolsets of a request by the tools of its MCP servers.
+        """Ask the servers that a request needs: those of its toolsets, and the sandbox for its code.
 
         Args:
             request: The request.
             betas: The values of its `anthropic-beta` headers.
 
+        Returns:
+            The request with the tools of its MCP servers in place of its toolsets, and what runs them and its
+            `code_execution` tools.
+
         Raises:
             MessagesError: 400, the servers may not or can't be asked, or a field makes no sense.
         """
-        return await self.connector.connect(request, betas)
+        connected = McpTools(request)
+        if request.mcp_servers or any(tool.type == MCP_TOOLSET for tool in request.tools or ()):
+            connected = await self.connector.connect(request, betas)
+        if self.sandbox is None:
+            return connected
+        code = {
+            place: await code_execution.tool_of_type(str(tool.type), place, self.sandbox)
+            for place, tool in enumerate(connected.request.tools or ())
+            if code_execution.is_code_execution(tool.type)
+        }
+        return replace(connected, tools={**connected.tools, **code})
 
     def for_request(
         self,

@@ -42,7 +42,11 @@ def with_functions(request: RequestT, definitions: Mapping[int, Mapping[str, Any
     if not definitions or request.tools is None:
         return request
     tools = [_as_function(tool, definitions.get(place)) for place, tool in enumerate(request.tools)]
-    return request.model_copy(update={"tools": tools})
+    names = {request.tools[place].name: new["name"] for place, new in definitions.items()}
+    choice = request.tool_choice
+    if choice is not None and choice.name in names:
+        choice = choice.model_copy(update={"name": names[choice.name]})
+    return request.model_copy(update={"tools": tools, "tool_choice": choice})
 
 
 def _as_function(tool: ToolParam, definition: Mapping[str, Any] | None) -> ToolParam:

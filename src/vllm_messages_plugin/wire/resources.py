@@ -54,7 +54,7 @@ def capabilities(
     return {
         "batch": _supported(batches),
         "citations": _supported(True),
-        "code_execution": _supported(False),
+        "code_execution": _supported("code_execution" in server_tools),
         "image_input": _supported(model.images),
         "pdf_input": _supported(True),
         "structured_outputs": _supported(True),
@@ -69,7 +69,7 @@ def capabilities(
             **_supported(bool(server_tools)),
             "web_search": _supported("web_search" in server_tools),
             "web_fetch": _supported("web_fetch" in server_tools),
-            "code_execution": _supported(False),
+            "code_execution": _supported("code_execution" in server_tools),
         },
         "thinking": {
             **_supported(model.thinking),

@@ -10,6 +10,7 @@ NOT_RUN = "400 that names the type: this server does not run it"
 SEARCH = "runs here, where `VLLM_MESSAGES_SEARCH` names a search service; else 400 that names the type"
 FETCH = "runs here, where `VLLM_MESSAGES_FETCH` is `on`; else 400 that names the type"
 MCP = "the tools of the server run here, where `VLLM_MESSAGES_MCP` allows it; else 400 that names the setting"
+SANDBOX = "runs in the sandbox of `VLLM_MESSAGES_CODE`, if that takes it; else 400 that names the type"
 RESTORED = "a call and its result, with the text of the results"
 NOT_BILLED = "this server neither bills nor routes"
 ROUTE_404 = "404"
@@ -51,8 +52,8 @@ BLOCKS_IN = entries_of(
         ("server_tool_use", HANDLED, "a call, if its tool can run here; else short JSON text"),
         ("web_search_tool_result", HANDLED, RESTORED),
         ("web_fetch_tool_result", HANDLED, "a result with the text of the page"),
-        ("code_execution_tool_result", STAND_IN, AS_JSON),
-        ("bash_code_execution_tool_result", STAND_IN, AS_JSON),
+        ("code_execution_tool_result", HANDLED, "a call and its output"),
+        ("bash_code_execution_tool_result", HANDLED, "a call and its output"),
         ("text_editor_code_execution_tool_result", STAND_IN, AS_JSON),
         ("tool_search_tool_result", HANDLED, "a result with the definitions of the tools found"),
         ("advisor_tool_result", STAND_IN, AS_JSON),
@@ -127,8 +128,8 @@ TOOL_TYPES = entries_of(
         ("web_fetch_20260209", HANDLED, FETCH),
         ("web_fetch_20260309", HANDLED, FETCH),
         ("web_fetch_20260318", HANDLED, FETCH),
-        ("code_execution_20250522", REFUSED, NOT_RUN),
-        ("code_execution_20250825", REFUSED, NOT_RUN),
+        ("code_execution_20250522", HANDLED, f"Python code {SANDBOX}"),
+        ("code_execution_20250825", HANDLED, f"its shell alone {SANDBOX}"),
         ("code_execution_20260120", REFUSED, NOT_RUN),
         ("code_execution_20260521", REFUSED, NOT_RUN),
         ("tool_search_tool_regex", HANDLED, "runs here, over the deferred tools"),

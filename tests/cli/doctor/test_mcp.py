@@ -7,7 +7,7 @@ import pytest
 from support.loopback import HOST, free_port
 from support.mcp_server import McpSite, mcp_site
 from vllm_messages_plugin.cli.doctor.line import Line
-from vllm_messages_plugin.cli.doctor.mcp import mcp
+from vllm_messages_plugin.cli.doctor.mcp import code, mcp
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +47,26 @@ def test_a_setting_without_sense_fails(mode: str, urls: str) -> None:
 def test_without_a_setting_nothing_is_reported() -> None:
     assert list(mcp({})) == []
     assert lines("http://a.lan", "off") == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "status", "says"),
+    [
+        ("run_python", "ok", "serves code_execution_20250522"),
+        ("run_bash", "ok", "serves code_execution_20250825"),
+        ("count", "fail", "neither code nor a command"),
+        ("absent", "fail", "has no tool 'absent'"),
+    ],
+)
+def test_a_sandbox_is_asked_what_it_serves(tool: str, status: str, says: str, site: McpSite) -> None:
+    (found,) = code({"VLLM_MESSAGES_CODE": f"mcp:{site.url}#{tool}"})
+    assert found.status == status
+    assert says in found.found
+
+
+def test_a_sandbox_that_is_not_there_fails() -> None:
+    (dead,) = code({"VLLM_MESSAGES_CODE": f"mcp:http://{HOST}:{free_port()}/mcp#run"})
+    assert "the connection failed" in dead.found
+    (odd,) = code({"VLLM_MESSAGES_CODE": "docker"})
+    assert odd.found.startswith("VLLM_MESSAGES_CODE: the value must be mcp:URL#TOOL")
+    assert list(code({})) == []

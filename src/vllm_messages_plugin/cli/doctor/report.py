@@ -12,7 +12,7 @@ from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.environment import environment
 from vllm_messages_plugin.cli.doctor.installation import installation
 from vllm_messages_plugin.cli.doctor.line import Line
-from vllm_messages_plugin.cli.doctor.mcp import mcp
+from vllm_messages_plugin.cli.doctor.mcp import code, mcp
 from vllm_messages_plugin.cli.doctor.search import search
 from vllm_messages_plugin.cli.doctor.server import Examined, examine_server
 from vllm_messages_plugin.cli.doctor.store import store
@@ -41,7 +41,7 @@ def diagnose(
         "Environment": list(environment(environ, base_url(url))),
         "Store": list(store(environ)),
         "Web search": list(search(environ)) if seconds is not None else [],
-        "MCP servers": list(mcp(environ)) if seconds is not None else [],
+        "MCP servers": [*mcp(environ), *code(environ)] if seconds is not None else [],
         "Server": list(examined.lines),
         "Claude Code": list(claude(environ, project, url, served=examined.served)),
     }
