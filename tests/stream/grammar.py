@@ -9,6 +9,7 @@ DELTAS = {
     "tool_use": {"input_json_delta"},
     "server_tool_use": {"input_json_delta"},
     "web_search_tool_result": set(),
+    "tool_search_tool_result": set(),
     "compaction": {"compaction_delta"},
     "mcp_tool_use": {"input_json_delta"},
     "mcp_tool_result": set(),
