@@ -1,5 +1,6 @@
 """The web_fetch tool against a real site on loopback: pages, refusals, failures, and what comes back."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from support.page_site import PageSite, page_site
+from vllm_messages_plugin.media import guard
+from vllm_messages_plugin.media.guard import FetchRules
 from vllm_messages_plugin.media.pdf import PdfReader
 from vllm_messages_plugin.rounds.ledger import ServerCall, ServerToolResult
 from vllm_messages_plugin.server_tools import web_fetch
@@ -140,6 +143,70 @@ async def test_without_the_operators_word_no_private_address_is_fetched(
 async def test_domain_lists_hold_for_redirects(site: PageSite, pdfs: PdfReader) -> None:
     result = await fetched(f"{site.url}/moved", site, pdfs, blocked_domains=("127.0.0.1/heron",))
     assert code(result) == "url_not_allowed"
+
+
+@pytest.fixture(scope="module")
+def other_site() -> Iterator[PageSite]:
+    """A second origin."""
+    with page_site() as running:
+        yield running
+
+
+async def test_the_requests_allowed_domains_hold_for_redirects(site: PageSite, pdfs: PdfReader) -> None:
+    result = await fetched(f"{site.url}/moved", site, pdfs, allowed_domains=("127.0.0.1/moved",))
+    assert code(result) == "url_not_allowed"
+    result = await fetched(f"{site.url}/moved", site, pdfs, allowed_domains=("127.0.0.1",))
+    assert result.block["content"]["url"] == f"{site.url}/heron"
+
+
+async def test_the_operators_domains_hold_for_redirects(
+    site: PageSite, other_site: PageSite, pdfs: PdfReader
+) -> None:
+    url = f"{site.url}/to?{other_site.url}/heron"
+    assert code(await fetched(url, site, pdfs)) == "url_not_allowed"
+    assert "/heron" not in other_site.asked
+    result = await fetched(url, site, pdfs, domains=(site.host, other_site.host))
+    assert result.block["content"]["url"] == f"{other_site.url}/heron"
+
+
+async def test_a_name_that_is_bound_to_another_address_after_a_redirect_is_refused(
+    site: PageSite, pdfs: PdfReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "is_public", lambda address: str(address) == "127.0.0.1")
+    addresses = iter(["127.0.0.1", "10.0.0.1"])
+    asked = []
+
+    async def rebinding(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return [next(addresses)]
+
+    port = site.host.partition(":")[2]
+    url = f"http://rebinding.example:{port}/moved"
+    fetcher = PageFetcher(pdfs, rules=FetchRules(allow_private=False), resolve=rebinding)
+    monkeypatch.setattr(PageFetcher, "_permits", lambda _self, _url: True)  # of the port alone
+    result = await WebFetch(fetcher, known(url)).run(ServerCall("srvtoolu_1", "web_fetch", {"url": url}))
+    assert code(result) == "url_not_allowed"
+    assert asked == ["rebinding.example", "rebinding.example"]
+
+
+async def test_a_page_of_five_megabytes_is_read_without_blocking_the_event_loop(
+    site: PageSite, pdfs: PdfReader
+) -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.001)
+
+    counting = asyncio.create_task(count())
+    result = await fetched(f"{site.url}/5mb", site, pdfs)
+    counting.cancel()
+    text = result.block["content"]["content"]["source"]["data"]
+    assert text.startswith("The heron waits.")
+    assert len(text.encode()) <= web_fetch.MAX_CONTENT_TOKENS * web_fetch.BYTES_PER_TOKEN + 100
+    assert turns > 10
 
 
 async def test_only_urls_that_were_named_are_fetched(site: PageSite, pdfs: PdfReader) -> None:

@@ -37,6 +37,7 @@ class PageSite:
 def _replies() -> dict[str, Reply]:
     html = {"content-type": "text/html; charset=utf-8"}
     return {
+        "/": (200, {"content-type": "text/plain"}, b"A pond with birds."),
         "/heron": (200, html, ARTICLE.encode()),
         "/reeds": (200, {"content-type": "text/plain"}, b"The reeds stand in water."),
         "/data.json": (200, {"content-type": "application/json"}, b'{"legs": 2}'),
@@ -45,6 +46,7 @@ def _replies() -> dict[str, Reply]:
         "/image": (200, {"content-type": "image/png"}, b"\x89PNG"),
         "/latin": (200, {"content-type": "text/html"}, b"<meta charset=iso-8859-1><p>caf\xe9</p>"),
         "/long": (200, {"content-type": "text/plain"}, b"word " * 100_000),
+        "/5mb": (200, html, b"<p>The heron waits.</p>" * (5 * MiB // 23)),
         "/huge": (200, html, b"a" * (11 * MiB)),
         "/bomb": (200, html | {"content-encoding": "gzip"}, gzip.compress(b" " * (40 * MiB))),
         "/403": (403, {}, b"no"),
@@ -65,7 +67,9 @@ def _handler(site: PageSite) -> type[BaseHTTPRequestHandler]:
             site.asked.append(self.path)
             if self.path == "/slow":
                 site.released.wait(10)
-            status, headers, body = replies.get(self.path, (404, {}, b""))
+            path, _, target = self.path.partition("?")
+            redirected = (302, {"location": target}, b"")
+            status, headers, body = redirected if path == "/to" else replies.get(self.path, (404, {}, b""))
             self.reply(status, headers, body)
 
     return Handler
