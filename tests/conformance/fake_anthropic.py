@@ -218,6 +218,8 @@ def refuse(body: dict[str, Any], *, sees: bool) -> None:
     if not isinstance(limit, int) or limit < 0:
         raise RefusedError("max_tokens: Input should be a valid integer, 0 or more")
     refuse_tools(body)
+    if body.get("compaction"):
+        raise RefusedError("compaction: not supported by this server")
     text = json.dumps(messages)
     if '"image"' in text and not sees:
         raise RefusedError("messages.0.content.0: Could not process image")
@@ -234,7 +236,7 @@ def refuse_tools(body: dict[str, Any]) -> None:
     if len(set(names)) < len(names):
         raise RefusedError("tools: Tool names must be unique.")
     for tool in body.get("tools") or []:
-        if str(tool.get("type")).startswith("web_search"):
+        if str(tool.get("type")).startswith(("web_search", "web_fetch", "tool_search")):
             raise RefusedError(f"tools.0: tool type '{tool['type']}' is not supported by this server")
     choice = body.get("tool_choice") or {}
     if choice.get("type") == "tool" and choice["name"] not in names:

@@ -193,6 +193,22 @@ def has_list_result(sent: dict[str, Any], _request: httpx.Request) -> bool:
 NOT_FOUND = {"detail": "Not Found"}
 OPENAI_ERROR = {"error": {"message": "No", "type": "BadRequestError", "code": 400}}
 
+UNSEARCHED = {"content": [{"type": "text", "text": "I know that."}], "usage": {}, "stop_reason": "end_turn"}
+
+
+def searched(call: str = "srvtoolu_1") -> dict[str, Any]:
+    """A reply with a call of web_search, and a result that belongs to the call `srvtoolu_1`."""
+    use = {"type": "server_tool_use", "id": call, "name": "web_search", "input": {"query": "vLLM"}}
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    return {"content": [use, result], "usage": {}, "stop_reason": "end_turn"}
+
+
+def cited(start: int, end: int) -> dict[str, Any]:
+    """A citation of a text that the document has elsewhere."""
+    place = {"start_char_index": start, "end_char_index": end}
+    return {"type": "char_location", "cited_text": "It eats", **place}
+
+
 BROKEN: list[tuple[str, Break, str]] = [
     ("models", entry(type=None), "no `type: model`"),
     ("models", entry(display_name=None), "no display_name"),
@@ -489,6 +505,31 @@ BROKEN += [
     ("client-tools", refuse(mentions("bash_20250124")), "bash_20250124: HTTP 400"),
     ("server-tools", field("error.message", "bad request", 400), "does not name web_search_20250305"),
     ("server-tools", instead(400, status_code=200, json={"content": [], "usage": {}}), "makes things up"),
+    *(
+        (name, instead(400, status_code=200, json=UNSEARCHED), "without a call and its result")
+        for name in ("web-search", "web-fetch", "tool-search")
+    ),
+    (
+        "web-search",
+        instead(400, status_code=200, json=searched("srvtoolu_2")),
+        "the result names the call",
+    ),
+    ("web-search", instead(400, status_code=200, json=searched()), "the content-type is 'application/json'"),
+    ("web-fetch", field("error.message", "bad request", 400), "does not name web_fetch_20250910"),
+    ("citations", block(citations=[cited(52, 60)]), "which is not in the document there"),
+    ("citations", block(citations=[cited(0, 10)]), "which is not in the document there"),
+    ("compaction", instead(400, status_code=200, json=UNSEARCHED), "the reply is no compaction block"),
+    ("compaction", field("error.message", "bad request", 400), "does not name compaction"),
+    (
+        "compact-edit",
+        field("content", [{"type": "compaction", "content": "x"}]),
+        "the stop_reason is end_turn, not compaction",
+    ),
+    (
+        "compact-edit",
+        instead(200, json={"content": [{"type": "compaction", "content": ""}], "stop_reason": "compaction"}),
+        "the summary is ''",
+    ),
     ("budgets", refuse(lambda sent, _: sent["max_tokens"] <= 1024), "a budget of 1024 within 200"),
     ("thinking", refuse(mentions("between_tools")), "between_tools"),
     ("thought", blocks(no_thoughts), "plain: the thinking is empty"),

@@ -22,6 +22,37 @@ def test_thinking_is_checked_on_a_model_that_thinks(server: Server) -> None:
     )
 
 
+def called(name: str, **arguments: str) -> str:
+    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+SERVER_RULES = [
+    {"when": "summary of this conversation", "say": "A heron waits in the reeds."},
+    {"when": "Run pip install", "say": "It serves models."},
+    {"when": "may not be fetched|get_weather", "say": "I see."},
+    {"when": "Search the web for vLLM", "say": called("web_search", query="vLLM")},
+    {"when": "Fetch https", "say": called("web_fetch", url="https://example.com/")},
+    {"when": "Find the tool", "say": called("tool_search_tool_bm25", query="weather in a city")},
+    {"when": "What does the heron eat", "say": '<cite n="2">Fish and frogs.</cite>'},
+]
+
+
+@pytest.mark.live
+def test_the_servers_own_tools_are_checked(server: Server) -> None:
+    with server.playbook(SERVER_RULES):
+        result = CliRunner().invoke(app, ["smoke-test", server.url, "--group", "server", "--json"])
+    checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert {name: check["reason"] for name, check in checks.items()} == {
+        "web-search": "3 results, also streamed, and sent back",
+        "web-fetch": "the fetch was tried: url_not_allowed",
+        "tool-search": "found: get_weather",
+        "citations": "1 citations",
+        "compaction": "a summary",
+        "compact-edit": "a summary",
+    }
+    assert {check["result"] for check in checks.values()} == {"pass"}
+
+
 @pytest.mark.live
 def test_a_session_is_found_in_the_cache(server: Server) -> None:
     result = CliRunner().invoke(app, ["bench", server.url, "--runs", "1", "--tokens", "4", "--json"])

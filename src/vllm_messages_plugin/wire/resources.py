@@ -64,6 +64,7 @@ def capabilities(
             "clear_tool_uses_20250919": _supported(True),
             "compact_20260112": _supported(True),
         },
+        "compaction": {**_supported(True), "summarize": _supported(True)},
         "effort": {**_supported(model.effort), **effort},
         "server_tools": {
             **_supported(bool(server_tools)),

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from vllm_messages_plugin.cli.doctor.claude_code import claude
 from vllm_messages_plugin.cli.doctor.environment import environment
+from vllm_messages_plugin.cli.doctor.fetch import fetch
 from vllm_messages_plugin.cli.doctor.installation import installation
 from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.mcp import code, mcp
@@ -42,6 +43,7 @@ def diagnose(
         "Store": list(store(environ)),
         "Web search": list(search(environ)) if seconds is not None else [],
         "MCP servers": [*mcp(environ), *code(environ)] if seconds is not None else [],
+        "Web fetch": list(fetch(environ)) if seconds is not None else [],
         "Server": list(examined.lines),
         "Claude Code": list(claude(environ, project, url, served=examined.served)),
     }

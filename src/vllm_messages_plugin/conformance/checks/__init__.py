@@ -9,6 +9,7 @@ from vllm_messages_plugin.conformance.checks import (
     limits,
     messages,
     refusals,
+    server_tools,
     sessions,
     streams,
     structured,
@@ -75,6 +76,14 @@ GROUPED: dict[str, tuple[Check, ...]] = {
             "client-tools", "Anthropic's client tools have their schema", toolsets.client_tools, beyond=True
         ),
         Check("server-tools", "server tools run or are refused", toolsets.server_tools),
+    ),
+    "server": (
+        Check("web-search", "a web search gives results or an error", server_tools.web_search),
+        Check("web-fetch", "a page is fetched, or the error is typed", server_tools.web_fetch),
+        Check("tool-search", "deferred tools are found", server_tools.tool_search),
+        Check("citations", "citations quote the document", server_tools.citations),
+        Check("compaction", "a conversation is summarised on demand", server_tools.compaction),
+        Check("compact-edit", "a long conversation is summarised", server_tools.compact_edit, beyond=True),
     ),
     "thinking": (
         Check("thinking", "every type of thinking is accepted", thinking.thinking, beyond=True),
