@@ -1,5 +1,6 @@
 // The official TypeScript SDK: `stream` puts one answer together, `runner` lets it run a loop of two tools,
-// `replies` asks for each body whole and streamed, `parse` does so with a schema of zod's.
+// `replies` asks for each body whole and streamed, `turns` sends the content back as well, `compaction` lets a
+// runner compact its conversation, `parse` asks with a schema of zod's.
 import { readFileSync } from "node:fs";
 import Anthropic from "@anthropic-ai/sdk";
 import { betaTool } from "@anthropic-ai/sdk/helpers/beta/json-schema";
@@ -51,6 +52,37 @@ async function replies() {
   return results;
 }
 
+// Each body whole and streamed, and the streamed content sent back in a next turn.
+async function turns() {
+  const results = [];
+  for (const { asked, headers, next } of body) {
+    const whole = await client.beta.messages.create(asked, { headers });
+    const streamed = await client.beta.messages.stream(asked, { headers }).finalMessage();
+    const toolResults = streamed.content
+      .filter((block) => block.type === "tool_use")
+      .map((block) => ({ type: "tool_result", tool_use_id: block.id, content: "Done." }));
+    const { compaction, ...again } = asked;
+    const following = { role: "user", content: [...toolResults, { type: "text", text: next }] };
+    const messages = [...asked.messages, { role: "assistant", content: streamed.content }, following];
+    const second = await client.beta.messages.create({ ...again, messages }, { headers });
+    results.push({ whole, streamed, second });
+  }
+  return results;
+}
+
+// A runner whose conversation is compacted: by the caller before the second turn, or by the request's edit.
+async function compaction() {
+  const { streamed, onDemand, ...asked } = body;
+  const tools = [tool("look", "place", "There is a heron.")];
+  const runner = client.beta.messages.toolRunner({ ...asked, tools, stream: streamed });
+  const messages = [];
+  for await (const step of runner) {
+    messages.push(streamed ? await step.finalMessage() : step);
+    if (onDemand && messages.length === 1) runner.compactBeforeNextTurn();
+  }
+  return messages;
+}
+
 const Nest = z.object({ place: z.string(), eggs: z.number().int() });
 const Bird = z.object({
   name: z.string(),
@@ -73,4 +105,5 @@ async function parse() {
   return results;
 }
 
-process.stdout.write(JSON.stringify(await { stream, runner, replies, parse }[task]()));
+const tasks = { stream, runner, replies, turns, compaction, parse };
+process.stdout.write(JSON.stringify(await tasks[task]()));
