@@ -24,7 +24,8 @@ from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.files import PageQuery
 
 ROWS_AT_ONCE: Final = 1000
-RESULTS_AT_ONCE: Final = 100
+RESULTS_BYTES: Final = 1 << 20
+"""About how many bytes of results are read in one transaction."""
 LONG_SECONDS: Final = 120.0
 """A batch of the largest size is written or canceled in a few seconds; a slow database gets more time."""
 DAY: Final = 86_400.0
@@ -170,20 +171,21 @@ class BatchStore:
             raise invalid(f"Batch {row.id} has no results yet: its status is {row.status}")
         if row.archived_at is not None:
             raise MessagesError("not_found_error", f"The results of batch {row.id} are no longer kept")
-        return self._results(row.number)
+        average = row.results_size // row.items + 1
+        return self._results(row.number, min(max(RESULTS_BYTES // average, 1), ROWS_AT_ONCE))
 
-    async def _results(self, batch: int) -> AsyncIterator[BatchResult]:
+    async def _results(self, batch: int, at_once: int) -> AsyncIterator[BatchResult]:
         """The results in short transactions: a client may take hours to read them."""
         columns = (batch_items.c.number, batch_items.c.custom_id, batch_items.c.kind, batch_items.c.body)
         last = -1
         while True:
             rows = select(*columns).where(batch_items.c.batch == batch, batch_items.c.number > last)
             async with self.database.read() as connection:
-                ordered = rows.order_by(batch_items.c.number).limit(RESULTS_AT_ONCE)
+                ordered = rows.order_by(batch_items.c.number).limit(at_once)
                 found = (await connection.execute(ordered)).all()
             for row in found:
                 yield BatchResult(row.custom_id, row.kind, row.body)
-            if len(found) < RESULTS_AT_ONCE:
+            if len(found) < at_once:
                 return
             last = found[-1].number
 

@@ -86,8 +86,9 @@ class Spans:
             self._expect(b",")
 
     def _key(self, span: Span) -> str:
+        key = self._text[span[0] + 1 : span[1] - 1]
         try:
-            return str(json.loads(self._text[span[0] : span[1]]))
+            return str(json.loads(b'"%b"' % bytes(key))) if b"\\" in key else key.decode()
         except ValueError:
             raise JsonSyntaxError(span[0]) from None
 
@@ -111,7 +112,9 @@ class Spans:
         """The position behind the quote that closes the string whose content begins at a position."""
         text = self._text
         while (quote := text.find(b'"', at)) >= 0:
-            before = quote - 1
+            if text[quote - 1] != _BACKSLASH:
+                return quote + 1
+            before = quote - 2
             while before >= at and text[before] == _BACKSLASH:
                 before -= 1
             if (quote - 1 - before) % 2 == 0:
