@@ -81,7 +81,7 @@ def test_an_alert_says_what_is_wrong_and_for_how_long() -> None:
         assert {"alert", "expr", "for", "labels", "annotations"} <= rule.keys()
 
 
-@pytest.mark.parametrize("path", ["kubernetes/fleet.yaml", "fleet/envoy.yaml"])
+@pytest.mark.parametrize("path", ["kubernetes/fleet.yaml", "kubernetes/batches.yaml", "fleet/envoy.yaml"])
 def test_manifests_are_valid_yaml(path: str) -> None:
     documents = list(yaml.safe_load_all((EXAMPLES / path).read_text(encoding="utf-8")))
     assert all(isinstance(document, dict) for document in documents)

@@ -24,7 +24,7 @@ from vllm_messages_plugin.settings import Settings
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FILES = [path for path in sorted(EXAMPLES.rglob("*")) if path.is_file() and path.name != "README.md"]
 TYPESCRIPT_SDK = "@anthropic-ai/sdk@1.14.0"
-PORTS = {"redis": "redis"}
+PORTS = {"redis": "redis", "postgres": "postgres"}
 WORKLOADS = ("Deployment", "StatefulSet")
 MANIFESTS = sorted((EXAMPLES / "kubernetes").glob("*.yaml"))
 
@@ -212,11 +212,12 @@ def test_every_container_has_an_image_a_port_and_mounts_that_exist(path: Path) -
     for deployment in (doc for doc in documents(path) if doc["kind"] in WORKLOADS):
         pod = deployment["spec"]["template"]["spec"]
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
+        volumes |= {claim["metadata"]["name"] for claim in deployment["spec"].get("volumeClaimTemplates", ())}
         for container in pod["containers"]:
             assert ":" in container["image"]
             assert [port["name"] for port in container["ports"]] == [PORTS.get(container["name"], "http")]
             assert {mount["name"] for mount in container.get("volumeMounts", ())} == volumes
-            assert all(isinstance(argument, str) for argument in container["args"])
+            assert all(isinstance(argument, str) for argument in container.get("args", ()))
 
 
 def test_all_replicas_share_the_signature_key() -> None:
