@@ -246,6 +246,22 @@ def test_the_search_example_names_a_service_that_answers_in_json() -> None:
     assert "json" in settings["search"]["formats"]
 
 
+def test_claude_code_in_compose_uses_the_server_and_the_script_of_the_examples() -> None:
+    (base,), (compose,) = (
+        documents(EXAMPLES / "docker" / name) for name in ("compose.yaml", "compose.search.yaml")
+    )
+    service, server = compose["services"]["claude"], base["services"]["vllm"]
+    mounted, target, _ = service["volumes"][0].split(":")
+    script = (EXAMPLES / "docker" / mounted).read_text(encoding="utf-8")
+    assert service["entrypoint"] == ["bash", target]
+    assert all(f"${{{name}:" in script for name in service["environment"])
+    assert urlsplit(service["environment"]["ANTHROPIC_BASE_URL"]).hostname in base["services"]
+    assert f"--served-model-name={service['environment']['MODEL']}" in server["command"]
+    assert f"--max-model-len={service['environment']['WINDOW']}" in server["command"]
+    text = (EXAMPLES / "docker" / service["build"]["dockerfile"]).read_text(encoding="utf-8")
+    assert dict(instructions(text))["ARG"] == f"CLAUDE_CODE_VERSION={claude_code.VERSION}"
+
+
 def instructions(text: str) -> list[tuple[str, str]]:
     """Each instruction of a Dockerfile with its argument, continued lines joined."""
     joined = re.sub(r"\\\n\s*", "", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE))
