@@ -15,6 +15,7 @@ from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSynt
 
 OBJECT_BODY: Final = MarkupPattern("{gap}{")
 FENCED_BODY: Final = MarkupPattern("{gap}```{word}{gap}{")
+FENCED_TEXT_BODY: Final = MarkupPattern('{gap}```{word}{gap}"')
 TEXT_BODY: Final = MarkupPattern('{gap}"')
 PYTHON_BODY: Final = MarkupPattern(" (")
 LIST: Final = MarkupPattern("{gap}[")
@@ -23,11 +24,14 @@ FENCE: Final = MarkupPattern("{gap}```{word}")
 FENCE_AT_END: Final = MarkupPattern("{gap}```")
 COMMA: Final = MarkupPattern("{gap},")
 SEMICOLON: Final = MarkupPattern(" ;")
+BRACE_END: Final = MarkupPattern("{gap}}")
 # Punctuation that may stand around and between calls.
-PUNCTUATION: Final = (LIST, LIST_END, FENCE, FENCE_AT_END, COMMA, SEMICOLON)
+PUNCTUATION: Final = (LIST, LIST_END, FENCE, FENCE_AT_END, COMMA, SEMICOLON, BRACE_END)
 # With what a section without an opening tag may begin.
 UNTAGGED_STARTS: Final = ("{", "[", "```")
 CLOSING: Final = "</"
+# A closing tag, right or wrong; DeepSeek V4.1 writes a space behind the prefix of its tags.
+CLOSING_TAG: Final = r"</((?:\uff5c\w{1,20}\uff5c )?[^<>\s/]{0,40})\s?/?>?"
 # Stand for the end of a section and of a call whose closing tags are missing or mangled.
 BROKEN_SECTION_END: Final = MarkupPattern("")
 BROKEN_CALL_END: Final = MarkupPattern("")
@@ -73,9 +77,11 @@ class CompiledCallSyntax:
         "value_finder",
     )
 
-    def __init__(self, source: CallSyntax, section: SectionSyntax) -> None:
+    def __init__(
+        self, source: CallSyntax, section: SectionSyntax, odd_names: frozenset[str] = frozenset()
+    ) -> None:
         self.source = source
-        self.open = MarkupPattern("{gap}" + source.open)
+        self.open = MarkupPattern("{gap}" + source.open, odd_names)
         self.name = re.compile(source.name)
         openings = (source.arg_open, *source.arg_open_variants) if source.arg_open else ()
         args = tuple(MarkupPattern("{gap}" + opening) for opening in openings)
@@ -92,7 +98,9 @@ class CompiledCallSyntax:
         self.arg_end = MarkupPattern(source.arg_close) if source.arg_close else None
         self.closings = closing_words(section)
         untagged = (
-            (PYTHON_BODY,) if source.only_python else (OBJECT_BODY, FENCED_BODY, PYTHON_BODY, TEXT_BODY)
+            (PYTHON_BODY,)
+            if source.only_python
+            else (OBJECT_BODY, FENCED_BODY, PYTHON_BODY, TEXT_BODY, FENCED_TEXT_BODY)
         )
         closings = bodies if args else bodies[1:2]
         self.bodies = (*args, *_present(closings), *untagged)
@@ -119,7 +127,7 @@ def _value_literals(syntax: CompiledCallSyntax) -> list[str]:
     """The literals at which a value may end. "</" stands for all closing tags, also wrong ones."""
     patterns = (*syntax.value_ends, *syntax.open_ends)
     literals = {pattern.first_literal for pattern in patterns}
-    if not syntax.source.arg_close.startswith(CLOSING):
+    if not syntax.source.arg_close:
         return sorted(literals)
     return [CLOSING, *sorted(literal for literal in literals if not literal.startswith(CLOSING))]
 
@@ -129,11 +137,11 @@ def _closing_start(syntax: CompiledCallSyntax) -> re.Pattern[str] | None:
 
     It decides at once on most closing tags in source code, such as `</b>` in a line of HTML.
     """
-    if syntax.value_finder.first_char != CLOSING[0] or not syntax.source.arg_close.startswith(CLOSING):
+    if syntax.value_finder.first_char != CLOSING[0]:
         return None
     closings = {pattern.first_literal for pattern in syntax.open_ends}
     words = [re.escape(word) for word in sorted(closings) if word.startswith(CLOSING)]
-    return re.compile("|".join((*words, r"</[^<>\s/]{0,40}\s?/?>?(?:\s|\\[nrt]){0,64}(?:<|\\?\Z)")))
+    return re.compile("|".join((*words, rf"{CLOSING_TAG}(?:\s|\\[nrt]){{0,64}}(?:<|\\?\Z)")))
 
 
 def _pattern(source: str, before: str = "") -> MarkupPattern | None:
@@ -172,14 +180,14 @@ class CompiledSection:
         "syntaxes",
     )
 
-    def __init__(self, source: SectionSyntax) -> None:
+    def __init__(self, source: SectionSyntax, odd_names: frozenset[str]) -> None:
         self.source = source
         self.open = MarkupPattern(source.open) if source.open else None
         self.close = _pattern(source.close, "{gap}")
         self.closings = closing_words(source)
-        syntaxes = [CompiledCallSyntax(call, source) for call in source.calls]
+        syntaxes = [CompiledCallSyntax(call, source, odd_names) for call in source.calls]
         self.syntaxes = {syntax.open: syntax for syntax in syntaxes}
-        call_starts = tuple(_call_starts(source))
+        call_starts = tuple(_call_starts(source, odd_names))
         for syntax in syntaxes:
             syntax.add_call_starts(call_starts)
         tags = dict.fromkeys((*(call.close for call in source.calls), *source.between))
@@ -190,14 +198,14 @@ class CompiledSection:
         self.patterns = (*_present([self.close]), *self.call_closings, *PUNCTUATION, *self.syntaxes)
 
 
-def _call_starts(section: SectionSyntax) -> Iterable[MarkupPattern]:
+def _call_starts(section: SectionSyntax, odd_names: frozenset[str]) -> Iterable[MarkupPattern]:
     """What begins a call in text: the section's opening tag with a call's, or a call's alone."""
     for call in section.calls:
         opening = call.open if call.kind == "call" else '{ "name" : "{name}"'
         if section.open:
-            yield MarkupPattern(f"{section.open}{{gap}}{opening}")
+            yield MarkupPattern(f"{section.open}{{gap}}{opening}", odd_names)
         if call.alone:
-            yield MarkupPattern(opening)
+            yield MarkupPattern(opening, odd_names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +233,13 @@ class CompiledFormat:
         closing_tags: All closing tags, of sections and of calls, by the literal with which each begins.
     """
 
-    def __init__(self, call_format: ToolCallFormat) -> None:
+    def __init__(self, call_format: ToolCallFormat, odd_names: frozenset[str]) -> None:
         self.triggers: dict[str, SectionStart] = {}
         self.closings: set[str] = set()
         self.own_literals: tuple[str, ...] = call_format.markers
         self.closing_tags: dict[str, list[MarkupPattern]] = {}
         for source in call_format.sections:
-            section = CompiledSection(source)
+            section = CompiledSection(source, odd_names)
             self._add_triggers(section)
             self.closings |= {pattern.literals[0] for pattern in _present([section.close])}
             for tag in dict.fromkeys((source.close, *(call.close for call in source.calls), *source.between)):
@@ -266,6 +274,11 @@ def _plain_tags(tags: Iterable[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
-def compiled_format(call_format: ToolCallFormat) -> CompiledFormat:
-    """Compile a format, once."""
-    return CompiledFormat(call_format)
+def compiled_format(call_format: ToolCallFormat, odd_names: frozenset[str] = frozenset()) -> CompiledFormat:
+    """Compile a format, once.
+
+    Args:
+        call_format: The format.
+        odd_names: Names of offered tools that have spaces, brackets or other characters unusual in names.
+    """
+    return CompiledFormat(call_format, odd_names)

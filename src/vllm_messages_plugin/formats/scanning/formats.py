@@ -226,7 +226,7 @@ _ALL: Final = (
     _format("mistral", MISTRAL, drafts="always"),
     _format(
         "call_start",
-        SectionSyntax((CallSyntax(open="function {name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>"),
+        SectionSyntax((CallSyntax(open="function{gap}{name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>"),
     ),
     _format(
         "gemma_call",

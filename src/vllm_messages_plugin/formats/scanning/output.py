@@ -7,15 +7,25 @@ longer than `SPACE_LIMIT` characters is emitted as it comes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer
-from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
+from vllm_messages_plugin.formats.scanning.patterns import PLAIN_NAME, SPACE_LIMIT
 from vllm_messages_plugin.formats.scanning.pieces import Piece, Pieces, TextPiece, ThinkingPiece
-from vllm_messages_plugin.formats.scanning.schema import SchemaNode, fits, parameters_of, similar_name
+from vllm_messages_plugin.formats.scanning.readers.unnamed import find_tool
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode, parameters_of, similar_name
 
+# Whitespace, or the two characters \\n that a model wrote in its place; the last one may still be coming.
+_ESCAPED_SPACE: Final = re.compile(r"(?:\s|\\[nrt])*\\?")
+# An id that a model wrote in the place of the tool's name.
+_CALL_ID: Final = re.compile(
+    r"(?:functions?\.)?(?:(?:toolu|chatcmpl)[-_]\S+|call[-_](?=\S*(?:\d|[a-z][A-Z]|[A-Z][a-z]))\S+|\d+)"
+)
+ODD_NAMES_LIMIT: Final = 8_000
+"""The most characters of all beginnings of the names for which patterns are compiled, times two."""
 NAME_PREFIXES: Final = ("functions.", "function.", "tools.", "tool.")
 
 
@@ -62,6 +72,7 @@ class ScanOutput:
         self._repairs: dict[str, None] = {}
         self._index = 0
         self._name = ""
+        self._unnamed: list[str] | None = None  # arguments of a call under an id, until its tool is known
         self._pending_space = ""
         self._long_space = False  # inside a run of whitespace that is too long to hold back
         self._template_space = False  # line ends at the head belong to the template
@@ -70,7 +81,7 @@ class ScanOutput:
 
     def add_text(self, text: str) -> None:
         """Add to the reply text, or to the thinking if that is open."""
-        if not text:
+        if not text or (self.behind_call and self._is_escaped_space(text)):
             return
         self.last_char = text[-1]
         if not (self._pending_space or self._long_space or self._template_space or self.last_char.isspace()):
@@ -87,6 +98,14 @@ class ScanOutput:
         if body:
             self._emit_body(body)
         self._hold_back(text[len(body) :])
+
+    def _is_escaped_space(self, text: str) -> bool:
+        """True if a text behind a call is whitespace, also escaped; then it is held back."""
+        space = self._pending_space + text
+        if len(space) > SPACE_LIMIT or not _ESCAPED_SPACE.fullmatch(space):
+            return False
+        self._pending_space = space
+        return True
 
     def _add_words(self, text: str) -> None:
         """Add text that no whitespace held back precedes and that ends with none: the most common case."""
@@ -182,9 +201,21 @@ class ScanOutput:
         """True if the name of an offered tool begins so."""
         return text[:1] in self._name_starts and any(name.startswith(text) for name in self._tools)
 
-    def tools_that_fit(self, arguments: object) -> list[str]:
-        """Return the offered tools whose schemas the arguments satisfy."""
-        return [name for name, node in self._tools.items() if fits(arguments, node)]
+    @property
+    def odd_names(self) -> frozenset[str]:
+        """The names of offered tools that have other characters than names in markup are expected to have.
+
+        Patterns are compiled for them, with each of their beginnings. Names beyond `ODD_NAMES_LIMIT` are left
+        out, so that no request makes that expensive.
+        """
+        found: list[str] = []
+        left = ODD_NAMES_LIMIT
+        for name in filter(None, self._tools):
+            cost = len(name) ** 2
+            if cost <= left and not PLAIN_NAME.fullmatch(name):
+                left -= cost
+                found.append(name)
+        return frozenset(found)
 
     def schema_of(self, name: str) -> SchemaNode | None:
         """Return the schema of a tool's arguments; None for an unknown tool."""
@@ -203,14 +234,22 @@ class ScanOutput:
         self.interrupted = self.interrupted or self.thinking
         self.boundary()
         self._name = name
-        self._pieces.begin_call(self._index, name)
+        if offered is None and self._tools and _CALL_ID.fullmatch(name):
+            self._unnamed = []
+        else:
+            self._pieces.begin_call(self._index, name)
 
     def add_arguments(self, json_text: str) -> None:
         """Add to the arguments of the call that is open."""
-        self._pieces.add_arguments(self._index, json_text)
+        if self._unnamed is not None:
+            self._unnamed.append(json_text)
+        else:
+            self._pieces.add_arguments(self._index, json_text)
 
     def end_call(self, complete: bool) -> None:
         """End the call that is open and report its repairs."""
+        if self._unnamed is not None:
+            self._name_call("".join(self._unnamed), complete)
         self._pieces.end_call(self._index, complete)
         self.is_broken = not complete
         self.behind_call = True
@@ -219,6 +258,14 @@ class ScanOutput:
                 self._on_repair(f"call {self._index} ({self._name}): {note}")
         self._repairs.clear()
         self._index += 1
+
+    def _name_call(self, arguments: str, complete: bool) -> None:
+        """Emit a call whose tool is known only by its arguments."""
+        self._unnamed = None
+        if complete:
+            self._name, arguments = find_tool(self._name, arguments, self._tools, self.note_repair)
+        self._pieces.begin_call(self._index, self._name)
+        self._pieces.add_arguments(self._index, arguments)
 
     def note_repair(self, note: str) -> None:
         """Note a repair of the call being read, to be reported once when it ends."""

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
@@ -37,7 +38,23 @@ SPACE_LIMIT: Final = 64
 _PART: Final = re.compile(r"( |\{\w+\})")
 _PLACEHOLDERS: Final = {f"{{{field}}}": (field, re.compile(regex)) for field, regex in FIELDS.items()}
 _PLACEHOLDERS["{tagged_name}"] = ("name", re.compile(FIELDS["tagged_name"]))
+# The fields in which a tool's name may stand, and the names under which they are returned.
+_NAME_FIELDS: Final = {"{name}": "name", "{tagged_name}": "name", "{identifier}": "identifier"}
 _PLACEHOLDERS[" "] = ("", re.compile(rf"\s{{0,{SPACE_LIMIT}}}"))
+
+
+@lru_cache(maxsize=256)
+def _placeholder(piece: str, odd_names: frozenset[str]) -> str | tuple[str, re.Pattern[str]]:
+    """The field or the literal that a piece of a pattern stands for."""
+    found = _PLACEHOLDERS.get(piece, piece)
+    if not odd_names or piece not in _NAME_FIELDS:
+        return found
+    names = sorted(odd_names, key=lambda name: (-len(name), name))
+    beginnings = (name[:length] for name in names for length in range(len(name), 0, -1))
+    partial = "|".join(re.escape(each) for each in dict.fromkeys(beginnings))
+    whole = "|".join(map(re.escape, names))
+    field = _NAME_FIELDS[piece]
+    return field, re.compile(rf"(?:{partial})\Z|(?:{whole})|{FIELDS[piece[1:-1]]}")
 
 
 class NoMatch(Enum):
@@ -67,11 +84,17 @@ class MarkupPattern:
 
     __slots__ = ("first_literal", "parts", "source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, odd_names: frozenset[str] = frozenset()) -> None:
+        """Compile a pattern.
+
+        Args:
+            source: The pattern.
+            odd_names: Names of tools that a field for names would not match, and must.
+        """
         self.source = source
         pieces = [piece for piece in _PART.split(source) if piece]
         self.parts: tuple[str | tuple[str, re.Pattern[str]], ...] = tuple(
-            _PLACEHOLDERS.get(piece, piece) for piece in pieces
+            _placeholder(piece, odd_names) for piece in pieces
         )
         # The literal with which every match begins; "" if the pattern begins with a field.
         self.first_literal = next((part for part in self.parts[:1] if isinstance(part, str)), "")

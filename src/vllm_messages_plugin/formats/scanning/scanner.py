@@ -22,29 +22,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.scanning.buffer import (
     InputBuffer,
     PlainText,
     ReadGenerator,
-    next_char,
+    next_token,
 )
 from vllm_messages_plugin.formats.scanning.compiled import (
+    UNTAGGED_STARTS,
     CompiledFormat,
     SectionStart,
     compiled_format,
     section_tags,
 )
+from vllm_messages_plugin.formats.scanning.early_names import EarlyNames
 from vllm_messages_plugin.formats.scanning.fragments import Fragments
 from vllm_messages_plugin.formats.scanning.literal_finder import literal_finder
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
+    PatternMatch,
     expect,
 )
 from vllm_messages_plugin.formats.scanning.pieces import CallEnd, CallPiece, Piece, TextPiece, ThinkingPiece
-from vllm_messages_plugin.formats.scanning.sections import read_call_of, read_section
+from vllm_messages_plugin.formats.scanning.sections import SectionProgress, read_section
 from vllm_messages_plugin.formats.scanning.stray_tags import StrayTags, is_special_token
 from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 from vllm_messages_plugin.formats.scanning.thinking_tags import Drafts, ThinkingTags
@@ -86,17 +90,16 @@ class Scanner:
         if thinking is None and call_format.thinking:
             thinking = ThinkingTags(*call_format.thinking)
         self._thinking = thinking
-        self._compiled: CompiledFormat | None = compiled_format(call_format) if calls else None
+        self._compiled: CompiledFormat | None = (
+            compiled_format(call_format, self._output.odd_names) if calls else None
+        )
         self._triggers = self._compiled.triggers if self._compiled else {}
         self._wrappers: frozenset[str] = frozenset()
         if calls and drop_stray_tags:
             own = tuple(self._triggers)
             self._wrappers = frozenset(tag for tag in section_tags()[0] if not tag.startswith(own))
         self._reply_end = REPLY_ENDS.get(thinking.close, "") if thinking else ""
-        # The section tags before which a tool's name may stand.
-        self._names_before = [
-            literal for literal, start in self._triggers.items() if start.section.source.bare_names
-        ]
+        self._early_names = EarlyNames(self._output, self._triggers)
         dropped = self._compiled if drop_stray_tags else None
         tags_format = call_format if drop_stray_tags else replace(call_format, noise=(), envelopes=())
         self._stray_tags = StrayTags(tags_format, dropped, self._output)
@@ -104,8 +107,9 @@ class Scanner:
         # The closing tag of a section that text interrupted: still markup when it comes.
         self._pending_close: MarkupPattern | None = None
         thinking_tags = (thinking.open, thinking.close) if thinking else ()
-        tags = (*thinking_tags, *call_format.noise, *(call_format.markers if calls else ()))
-        self._fragments = Fragments(self._output, tags)
+        tags = (*thinking_tags, *tags_format.noise, *chain.from_iterable(tags_format.envelopes))
+        markers = (*call_format.markers, *self._triggers) if calls else ()
+        self._fragments = Fragments(self._output, (*tags, *markers))
         self._drafts = Drafts(self._buffer, call_format.drafts, thinking.close if thinking else "")
         if thinking and thinking.starts_open:
             self._output.boundary(thinking=True)
@@ -164,12 +168,9 @@ class Scanner:
         plain = PlainText(self._finder.start, self._output.add_text)
         while True:
             place, literal = find(buffer.text, buffer.at)
-            if buffer.ended and not literal:
-                place, literal = self._finder.find_at_end(buffer.text, buffer.at)
-                if not literal:
-                    place = self._fragments.before(find(buffer.text, buffer.at)[0])
-            word = self._names_before and self._name_before(place)
-            if word and (yield from self._read_name_before(word, place, literal)):
+            if buffer.ended and (not literal or literal in UNTAGGED_STARTS):
+                place, literal = self._find_at_end(place)
+            if self._early_names.tags and (yield from self._early_names.read(place, literal)):
                 continue
             self._output.add_text(buffer.take(place))
             if literal:
@@ -177,49 +178,23 @@ class Scanner:
             elif buffer.ended:
                 break
             else:
-                buffer.plain = plain if buffer.exhausted and not self._names_before else None
+                buffer.plain = plain if buffer.exhausted and not self._early_names.tags else None
                 yield
                 buffer.plain = None
         if not buffer.exhausted:
             self._fragments.drop(buffer.take(len(buffer.text)))
         self._output.finish()
 
-    def _name_before(self, place: int) -> str:
-        """The word before a place, if the name of an offered tool begins so; otherwise ""."""
-        buffer, output = self._buffer, self._output
-        text, at = buffer.text, buffer.at
-        start = max(text.rfind(" ", at, place), text.rfind("\n", at, place)) + 1
-        if start == place or not (start or output.at_word_start):
-            return ""
-        word = text[start or at : place]
-        return word if output.begins_name(word) and not output.thinking else ""
-
-    def _read_name_before(self, word: str, place: int, literal: str) -> ReadGenerator[bool]:
-        """Read a call whose name stands before its section's tag, `f[TOOL_CALLS]{...}`.
+    def _find_at_end(self, place: int) -> tuple[int, str]:
+        """Find where the text ends once no more will arrive: at a literal, or before a fragment of a tag.
 
         Args:
-            word: The word that may be the name.
-            place: The end of the text that has no markup.
-            literal: The markup there; "" if more text may follow.
-
-        Returns:
-            False if there is none: then the text is read as usual.
+            place: Where markup may begin.
         """
-        buffer, output = self._buffer, self._output
-        is_name = literal in self._names_before and output.offers(word)
-        if not is_name and (literal or buffer.ended):
-            return False
-        output.add_text(buffer.take(place - len(word)))
-        if not is_name:
-            yield
-            return True
-        buffer.mark()
-        output.attempt = buffer.position
-        buffer.at += len(word) + len(literal)
-        if not (yield from read_call_of(output, word)):
-            buffer.rewind()
-            output.add_text(buffer.take(buffer.at + len(word)))
-        return True
+        text, at = self._buffer.text, self._buffer.at
+        end = self._fragments.before(place)
+        found = self._finder.find_at_end(text, at)
+        return (end, "") if end < len(text) and end <= found[0] else found
 
     def _read_markup(self, literal: str) -> ReadGenerator[None]:
         """Read what a literal begins or ends; if that is nothing, its first character is text."""
@@ -237,16 +212,21 @@ class Scanner:
         if trigger and (yield from self._may_start(trigger)):
             yield from self._try_section(trigger)
         elif literal in self._wrappers and not self._output.thinking and not trigger:
-            yield from self._try_wrapped(literal)
+            if not (yield from self._try_wrapped(len(literal))):
+                self._add_opening()
         else:
             self._output.add_text(self._buffer.take(self._buffer.at + 1))
 
-    def _try_wrapped(self, literal: str) -> ReadGenerator[None]:
-        """Drop another format's section tag if a call of this format follows it; else it is text."""
+    def _try_wrapped(self, length: int) -> ReadGenerator[bool]:
+        """Drop a section tag before a call of this format; False, with nothing read, if none follows.
+
+        Args:
+            length: The length of the tag.
+        """
         buffer = self._buffer
         buffer.mark()
-        buffer.at += len(literal)
-        yield from next_char(buffer)
+        buffer.at += length
+        yield from next_token(buffer)
         while True:
             place, found = self._finder.find(buffer.text, buffer.at)
             if place > buffer.at or found or buffer.ended:
@@ -254,12 +234,14 @@ class Scanner:
             yield
         trigger = self._triggers.get(found) if place == buffer.at else None
         if trigger and not trigger.bare:
-            calls = self._output.calls
-            yield from self._try_section(trigger, keep_mark=True)
-            if self._output.calls > calls:
-                return
-        else:
-            self._undo(has_call=False)
+            return (yield from self._try_section(trigger, is_wrapped=True))
+        buffer.rewind()
+        return False
+
+    def _add_opening(self) -> None:
+        """Add the first character of an opening tag that opens nothing to the text."""
+        self._stray_tags.note_unread_opening()
+        self._output.add_text(self._buffer.take(self._buffer.at + 1))
 
     def _read_pending_close(self, literal: str) -> ReadGenerator[bool]:
         """Read the closing tag of a section that text interrupted; False if it is not here."""
@@ -302,43 +284,61 @@ class Scanner:
             return False
         return not trigger.bare or self._output.line_start or not trigger.section.source.foreign
 
-    def _try_section(self, trigger: SectionStart, *, keep_mark: bool = False) -> ReadGenerator[None]:
-        """Try to read calls; what is part of none is read again as text, from the bookmark on."""
+    def _try_section(self, trigger: SectionStart, *, is_wrapped: bool = False) -> ReadGenerator[bool]:
+        """Try to read calls; what is part of none is read again as text, from the bookmark on.
+
+        Args:
+            trigger: How the section begins.
+            is_wrapped: Another section's tag stands before it, at the bookmark.
+
+        Returns:
+            False if there is no call. Then nothing was read, if the section is wrapped.
+        """
         buffer, output = self._buffer, self._output
-        if not keep_mark:
+        if not is_wrapped:
             buffer.mark()
         output.attempt, output.in_section = buffer.position, not trigger.alone
+        progress = SectionProgress()
         opening = () if trigger.alone or trigger.section.open is None else (trigger.section.open,)
-        if opening and (yield from expect(buffer, opening)) is None:
-            self._undo(has_call=False, is_fragment=self._fragments.ends_in(trigger.section, has_call=False))
-            return
-        progress = yield from read_section(output, trigger.section)
+        if not opening or (yield from expect(buffer, opening)) is not None:
+            progress = yield from read_section(output, trigger.section)
+            is_open = progress.has_call and not progress.closed
+            self._pending_close = trigger.section.close if is_open else None
         output.forget_repairs()
-        self._pending_close = None if progress.closed or not progress.has_call else trigger.section.close
         if progress.closed:
             buffer.forget()
+        elif self._fragments.ends_in(trigger.section, progress):
+            raw = buffer.marked() + buffer.take(len(buffer.text))
+            buffer.forget()
+            self._fragments.drop(raw)
         else:
-            self._undo(progress.has_call, self._fragments.ends_in(trigger.section, progress.has_call))
+            return (yield from self._undo(trigger, progress.has_call, is_wrapped))
+        return True
 
-    def _undo(self, has_call: bool, is_fragment: bool = False) -> None:
+    def _undo(self, trigger: SectionStart, has_call: bool, is_wrapped: bool) -> ReadGenerator[bool]:
         """Return what was read since the last call to the search for text and markup.
 
         Args:
+            trigger: How the section began.
             has_call: A call was read before.
-            is_fragment: The output ended inside markup, which is dropped.
+            is_wrapped: As for `_try_section`.
+
+        Returns:
+            True if something was read after all.
         """
-        if is_fragment:
-            raw = self._buffer.marked() + self._buffer.take(len(self._buffer.text))
-            self._buffer.forget()
-            self._fragments.drop(raw)
-            return
-        if not has_call:
-            self._stray_tags.note_unread_opening()
         raw = self._buffer.marked()
         if len(raw) > RESCAN_LIMIT:
+            if not has_call:
+                self._stray_tags.note_unread_opening()
             self._buffer.forget()
             self._output.add_text(raw)
-            return
+            return True
         self._buffer.rewind()
-        if not has_call:
-            self._output.add_text(self._buffer.take(self._buffer.at + 1))
+        if has_call or is_wrapped:
+            return has_call
+        opening = None if trigger.alone or self._output.thinking else trigger.section.open
+        found = opening.match(self._buffer.text, self._buffer.at) if opening else None
+        length = found.end - self._buffer.at if isinstance(found, PatternMatch) else 0
+        if not length or not (yield from self._try_wrapped(length)):
+            self._add_opening()
+        return True

@@ -13,10 +13,12 @@ from functools import partial
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, next_token
 from vllm_messages_plugin.formats.scanning.compiled import (
+    BRACE_END,
     COMMA,
     FENCE,
     FENCE_AT_END,
     FENCED_BODY,
+    FENCED_TEXT_BODY,
     LIST,
     LIST_END,
     OBJECT_BODY,
@@ -41,15 +43,12 @@ from vllm_messages_plugin.formats.scanning.readers.json_call import JsonCallRead
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.readers.tagged import read_tagged
-from vllm_messages_plugin.formats.scanning.readers.unnamed import read_unnamed
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax
 
 BRACKETS_LIMIT = 4
 NOISE_LIMIT = 400  # characters of text between a section's opening tag and a call
-# An id that a model wrote in the place of the tool's name.
 _NAMED = CompiledCallSyntax(CallSyntax(open="{name}"), SectionSyntax(()))
 _LINE_END = re.compile(r"(?:\\[nrt])+\Z")  # two characters that a model wrote for a line end
-_CALL_ID = re.compile(r"(?:call|toolu|chatcmpl)[-_]|\d+\Z")
 
 
 @dataclass(slots=True)
@@ -89,6 +88,8 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
             progress.has_call = True
             if output.is_broken and not output.buffer.ended:
                 progress.closed = yield from skip_broken_call(output, section)
+            if output.is_broken and not progress.closed:
+                yield from _close_brackets(output, progress)
             output.buffer.mark()
             if output.is_broken and not progress.closed:
                 break
@@ -102,11 +103,17 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
     return progress
 
 
+def _close_brackets(output: ScanOutput, progress: SectionProgress) -> ReadGenerator[None]:
+    """Read what closes the lists and fences around a broken call: it is no text either."""
+    while progress.brackets and (yield from expect(output.buffer, (LIST_END, FENCE_AT_END))):
+        progress.brackets.pop()
+
+
 def _read_mangled_close(
     output: ScanOutput, section: CompiledSection, progress: SectionProgress
 ) -> ReadGenerator[bool]:
     """Read a mangled closing tag behind a call; False if there is none."""
-    ends = yield from read_mangled(output.buffer, section.closings, output.in_section)
+    ends = yield from read_mangled(output.buffer, section.closings, output.in_section, section.starts)
     if ends is None:
         return False
     progress.closed = ends
@@ -176,7 +183,7 @@ def _read_punctuation(output: ScanOutput, found: PatternMatch, progress: Section
         progress.brackets.remove(closing)
         output.buffer.mark()
         return True
-    if found.pattern in (COMMA, SEMICOLON):
+    if found.pattern in (COMMA, SEMICOLON, BRACE_END):
         return progress.has_call
     progress.brackets.append("]" if found.pattern is LIST else "```")
     return len(progress.brackets) <= BRACKETS_LIMIT
@@ -193,17 +200,17 @@ def _read_call(
     guarded = section.source.foreign or section.open is None
     if syntax.source.kind != "call":
         return (yield from JsonCallReader(output, syntax, guarded).read())
-    name = _name_of(syntax, opening)
+    name = called_name(syntax, opening.fields.get("name") or opening.fields["identifier"])
     if not output.offers(name) and (guarded or not PLAIN_NAME.fullmatch(name)):
         return False
     body = yield from expect(output.buffer, syntax.bodies)
     if body is None:
         return False
+    if body.pattern in (FENCED_BODY, FENCED_TEXT_BODY):
+        progress.brackets.append("```")
     if body.pattern is OBJECT_BODY or body.pattern is FENCED_BODY:
-        if body.pattern is FENCED_BODY:
-            progress.brackets.append("```")
         return (yield from _read_object(output, syntax, name))
-    if body.pattern is TEXT_BODY:
+    if body.pattern is TEXT_BODY or body.pattern is FENCED_TEXT_BODY:
         return (yield from read_text_arguments(output, name))
     if body.pattern is PYTHON_BODY:
         return _may_be_python(output, syntax, name) and (yield from read_python(output, name))
@@ -213,9 +220,9 @@ def _read_call(
     return True
 
 
-def _name_of(syntax: CompiledCallSyntax, opening: PatternMatch) -> str:
+def called_name(syntax: CompiledCallSyntax, written: str) -> str:
     """The tool's name without what the template writes around it."""
-    name = _LINE_END.sub("", (opening.fields.get("name") or opening.fields["identifier"]).strip())
+    name = _LINE_END.sub("", written.strip())
     found = syntax.name.fullmatch(name)
     return found[found.lastindex or 0] if found else name
 
@@ -241,8 +248,6 @@ def _read_object(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> R
     char = yield from next_token(output.buffer)
     if char not in ('"', "}", "\\") and not (quote and char):
         return False
-    if _CALL_ID.match(name) and not output.may_be_called(name):
-        return (yield from read_unnamed(output, name))
     output.begin_call(name)
     output.add_arguments("{")
     arguments = ArgumentsWriter(output.add_arguments, output.note_repair, output.schema_of(name), name)

@@ -54,6 +54,8 @@ class StrayTags:
         self._foreign = frozenset(tag for tag in foreign if not own or not tag.startswith(own))
         self._section_ends = self._foreign | (compiled.closings if compiled else frozenset())
         self._envelopes = dict(call_format.envelopes)
+        triggers = compiled.triggers.items() if compiled else ()
+        self._openings = tuple(literal for literal, start in triggers if not start.bare)
         self._envelope_end = ""  # the closing tag of the envelope that is open
         self._unread_openings = 0  # opening tags that are text, so that their closing tags are text, too
 
@@ -77,7 +79,7 @@ class StrayTags:
         length = len(literal)
         if literal in self._envelopes and output.at_head and not output.thinking:
             self._envelope_end = self._envelopes[literal]
-        elif literal and literal == self._envelope_end and (yield from self._is_last(length)):
+        elif literal and literal == self._envelope_end and (yield from self._ends_text(length)):
             self._envelope_end = ""
         elif literal not in self._format.noise:
             length = yield from self._closing_length(literal)
@@ -108,6 +110,19 @@ class StrayTags:
         is_own = bool(patterns) and literal in self._own
         is_dropped = is_own and (is_special_token(literal) or (yield from self._is_last(length)))
         return length if is_dropped else 0
+
+    def _ends_text(self, length: int) -> ReadGenerator[bool]:
+        """True if nothing but whitespace, or a section of calls, follows a tag of this length."""
+        buffer = self._buffer
+        while True:
+            rest = buffer.text[buffer.at + length :].lstrip()
+            if rest.startswith(self._openings):
+                return True
+            if buffer.ended or (rest and not any(tag.startswith(rest) for tag in self._openings)):
+                return not rest
+            if len(buffer.text) - buffer.at - length - len(rest) > SPACE_LIMIT:
+                return False
+            yield
 
     def _is_last(self, length: int) -> ReadGenerator[bool]:
         """True if nothing but whitespace follows a tag of this length."""

@@ -17,6 +17,8 @@ from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenera
 from vllm_messages_plugin.formats.scanning.compiled import (
     BROKEN_CALL_END,
     BROKEN_SECTION_END,
+    CLOSING,
+    CLOSING_TAG,
     CompiledCallSyntax,
 )
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
@@ -24,8 +26,7 @@ from vllm_messages_plugin.formats.scanning.patterns import NoMatch, PatternMatch
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 
 _SPACE: Final = re.compile(r"\s{0,64}")
-_CLOSING_TAG: Final = re.compile(r"</(?:\uff5c\w{1,20}\uff5c )?[^<>\s/]{0,40} ?/?>?")
-_CLOSING: Final = "</"
+_CLOSING_TAG: Final = re.compile(CLOSING_TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,8 @@ def match_mangled(
         ended: True if no more text will arrive.
     """
     at = skip_space(text, at)
-    if not text.startswith(_CLOSING, at):
-        return NoMatch.PARTIAL if not ended and _CLOSING.startswith(text[at:]) else NoMatch.NO
+    if not text.startswith(CLOSING, at):
+        return NoMatch.PARTIAL if not ended and CLOSING.startswith(text[at:]) else NoMatch.NO
     tag = _CLOSING_TAG.match(text, at)
     if tag is None:
         return NoMatch.NO
@@ -95,7 +96,10 @@ def match_mangled(
 
 
 def read_mangled(
-    buffer: InputBuffer, closings: tuple[tuple[str, bool], ...], in_section: bool
+    buffer: InputBuffer,
+    closings: tuple[tuple[str, bool], ...],
+    in_section: bool,
+    starts: frozenset[str],
 ) -> ReadGenerator[bool | None]:
     """Read a mangled closing tag behind a complete call.
 
@@ -103,6 +107,8 @@ def read_mangled(
         buffer: The input.
         closings: As for `match_mangled`.
         in_section: The section's opening tag was read, so that any closing tag is meant for it.
+        starts: The literals with which another call may begin. Without an opening tag, a closing tag that is
+            like none of the section's ends the call only before one of these, or at the end of the output.
 
     Returns:
         Whether the section ended; None, with nothing read, if there is no such tag.
@@ -110,8 +116,18 @@ def read_mangled(
     while True:
         found = match_mangled(closings, buffer.text, buffer.at, buffer.ended) if closings else NoMatch.NO
         if isinstance(found, MangledTag):
+            place = skip_space(buffer.text, found.end)
             if found.ends_section is None and not in_section:
-                return None
+                is_open = place == len(buffer.text) and not buffer.ended
+                if is_open or any(
+                    start.startswith(buffer.text[place:]) for start in starts if not buffer.ended
+                ):
+                    yield
+                    continue
+                if place < len(buffer.text) and not buffer.text.startswith(tuple(starts), place):
+                    return None
+                buffer.at = found.end
+                return False
             buffer.at = found.end
             return found.ends_section is not False
         if found is NoMatch.NO:

@@ -13,6 +13,7 @@ from typing import Final
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_char, safe_end
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, NoMatch, PatternMatch, match_first
+from vllm_messages_plugin.formats.scanning.readers.json_scalar import literal_of
 from vllm_messages_plugin.formats.scanning.readers.json_string import Write
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.values import string_value
@@ -51,8 +52,11 @@ class GemmaObjectReader(JsonReader):
     def _begins_key(self, char: str) -> bool:
         return bool(char) and (char in ('"', _APOSTROPHE, self._delimiter[0]) or bool(_KEY.match(char)))
 
-    def _may_lack_comma(self, char: str) -> bool:
-        return self._begins_key(char) and char != self._delimiter[0]
+    def _may_lack_comma(self, char: str, closing: str) -> bool:  # noqa: ARG002 - the same in both
+        found = self._begins_key(char) and char != self._delimiter[0]
+        if found:
+            self._on_repair(repair.MISSING_COMMA)
+        return found
 
     def _read_key(self) -> ReadGenerator[str | None]:
         buffer = self._buffer
@@ -132,12 +136,9 @@ class GemmaObjectReader(JsonReader):
                 return None
             yield
         buffer.at = word.end()
-        self._write(self._literal(word[0].strip()))
-        return self._after
-
-    def _literal(self, token: str) -> str:
-        literal = super()._literal(token)
+        token = word[0].strip()
+        literal = literal_of(token, self._node, self._on_repair)
         if literal is None:
             self._on_repair(repair.BARE_WORD)
-            return repair.quote(token)
-        return literal
+        self._write(literal or repair.quote(token))
+        return self._after

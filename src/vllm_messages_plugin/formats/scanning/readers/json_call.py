@@ -22,6 +22,7 @@ from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 NAME_KEYS: Final = ("name", "tool_name", "function")
 ARGUMENT_KEYS: Final = ("arguments", "parameters")
 OTHER_KEYS: Final = ("type", "id", "tool_call_id", "call_id", "index")
+CALL_KEYS: Final = (*NAME_KEYS, *ARGUMENT_KEYS, *OTHER_KEYS)
 NESTED_KEY: Final = "function"  # OpenAI's format puts name and arguments into an inner object
 
 
@@ -74,9 +75,8 @@ class JsonCallReader:
 
     def _member(self) -> ReadGenerator[bool]:
         key = yield from read_string(self._buffer, self._output.note_repair)
-        if key is None or (yield from next_token(self._buffer)) != ":":
+        if key is None or not (yield from self._colon(key)):
             return False
-        self._buffer.at += 1
         char = yield from next_token(self._buffer)
         if self._began:
             return (yield from self._skip())
@@ -99,6 +99,17 @@ class JsonCallReader:
             return (yield from self._arguments(char))
         self._other_keys |= key not in OTHER_KEYS
         return not (self._guarded and self._other_keys) and (yield from self._skip())
+
+    def _colon(self, key: str) -> ReadGenerator[bool]:
+        """Read the colon behind a key, which may be missing behind a key that calls have."""
+        char = yield from next_token(self._buffer)
+        if char == ":":
+            self._buffer.at += 1
+            return True
+        if not char or char not in '"{' or key not in (*NAME_KEYS, *ARGUMENT_KEYS):
+            return False
+        self._output.note_repair(repair.MISSING_COLON)
+        return True
 
     def _skip(self) -> ReadGenerator[bool]:
         return (yield from JsonReader(self._buffer, _drop).read_value(None))

@@ -18,9 +18,8 @@ Each character is matched by one regular expression in one state, so the work is
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import (
@@ -30,6 +29,8 @@ from vllm_messages_plugin.formats.scanning.buffer import (
     run,
 )
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, looking_at
+from vllm_messages_plugin.formats.scanning.readers.json_frames import Frame, Members
+from vllm_messages_plugin.formats.scanning.readers.json_scalar import read_scalar, read_single_quoted
 from vllm_messages_plugin.formats.scanning.readers.json_string import (
     Write,
     copy_string,
@@ -42,43 +43,15 @@ from vllm_messages_plugin.formats.scanning.schema import (
     ANY,
     SchemaNode,
     accepts_string,
-    coerce_literal,
     scalar_from_text,
     schema_key,
 )
 
 State = Callable[[], ReadGenerator[object]]  # returns the next State, or None at the end
 
-SCALAR_LIMIT: Final = 400
-_TOKEN: Final = re.compile(rf"[^\s,:\"\[\]{{}}<]{{1,{SCALAR_LIMIT}}}")
-
-
-class Members(Protocol):
-    """Writes the members of an arguments object: see `ArgumentsWriter`."""
-
-    node: SchemaNode | None
-    write: Write
-
-    def begin(self, key: str) -> SchemaNode | None:
-        """Begin a member and return the schema of its value."""
-
-    def end(self) -> None:
-        """End the value of the member."""
-
-    def cut(self) -> None:
-        """End the output inside the value."""
-
-
-class _Frame:
-    """An object or array that is open."""
-
-    __slots__ = ("closing", "empty", "keys", "node")
-
-    def __init__(self, closing: str, node: SchemaNode | None) -> None:
-        self.closing = closing
-        self.node = node
-        self.empty = True
-        self.keys: set[str] = set()
+# With what a value may begin behind a key without its colon.
+_VALUE_STARTS: Final = frozenset('"{[-0123456789tfnTFN')
+UNWRAP_LIMIT: Final = 3  # how often a value may be encoded as a JSON string
 
 
 class JsonReader:
@@ -102,10 +75,11 @@ class JsonReader:
         self._write = write
         self._on_repair = on_repair
         self._closing_tags = closing_tags
-        self._frames: list[_Frame] = []
+        self._frames: list[Frame] = []
         self._node: SchemaNode | None = None
         self._complete = False
         self._arguments: Members | None = None
+        self._lacks_comma = False  # no comma stood before the key that is read
         self._in_object = False  # the parse began behind an object's opening brace
 
     def read_value(self, node: SchemaNode | None) -> ReadGenerator[bool]:
@@ -115,7 +89,7 @@ class JsonReader:
 
     def read_members(self, arguments: Members) -> ReadGenerator[bool]:
         """Read an object from behind its opening brace; its closing brace is read but not written."""
-        self._frames, self._in_object = [_Frame("}", arguments.node)], True
+        self._frames, self._in_object = [Frame("}", arguments.node)], True
         self._arguments = arguments
         complete = yield from self._run(self._key)
         if not complete:
@@ -139,8 +113,10 @@ class JsonReader:
         if char == "{" or char == "[":
             self._buffer.at += 1
             self._write(char)
-            self._frames.append(_Frame("}" if char == "{" else "]", self._node))
+            self._frames.append(Frame("}" if char == "{" else "]", self._node))
             return self._key if char == "{" else self._item
+        if char == "'":
+            return (yield from self._single_quoted())
         return (yield from self._scalar())
 
     def _key(self) -> ReadGenerator[object]:
@@ -151,13 +127,8 @@ class JsonReader:
         if not self._begins_key(char):
             return (yield from self._accept_missing_brace())
         key = yield from self._read_key()
-        char = "" if key is None else (yield from next_token(self._buffer))
-        if key is None or char not in (":", '"'):
+        if key is None or not (yield from self._read_colon(key)):
             return None
-        if char == ":":
-            self._buffer.at += 1
-        else:
-            self._on_repair(repair.MISSING_COLON)
         if self._arguments and len(self._frames) == 1:
             self._node = self._arguments.begin(key)
             self._write = self._arguments.write
@@ -168,6 +139,23 @@ class JsonReader:
         frame.empty = False
         self._node = frame.node.property(key) if frame.node else None
         return self._value
+
+    def _read_colon(self, key: str) -> ReadGenerator[bool]:
+        """Read the colon behind a key, which may be missing; False if something else follows."""
+        char = yield from next_token(self._buffer)
+        lacks_comma, self._lacks_comma = self._lacks_comma, False
+        if lacks_comma:
+            node = self._frames[-1].node
+            if char != ":" or (node is not None and node.names and key not in node.names):
+                return False
+            self._on_repair(repair.MISSING_COMMA)
+        if char == ":":
+            self._buffer.at += 1
+        elif char in _VALUE_STARTS:
+            self._on_repair(repair.MISSING_COLON)
+        else:
+            return False
+        return True
 
     def _begins_key(self, char: str) -> bool:
         return char in ('"', "\\")
@@ -201,9 +189,8 @@ class JsonReader:
         if char == closing:
             return self._close()
         if char != ",":
-            if not self._may_lack_comma(char):
+            if not self._may_lack_comma(char, closing):
                 return (yield from self._accept_missing_brace())
-            self._on_repair(repair.MISSING_COMMA)
             return self._key if closing == "}" else self._item
         self._buffer.at += 1
         while (char := (yield from next_token(self._buffer))) == ",":
@@ -213,9 +200,13 @@ class JsonReader:
             self._on_repair(repair.TRAILING_COMMA)
         return self._key if closing == "}" else self._item
 
-    def _may_lack_comma(self, char: str) -> bool:  # noqa: ARG002
-        """True if a member or an item may begin here although no comma came."""
-        return False
+    def _may_lack_comma(self, char: str, closing: str) -> bool:
+        """True if a member, or an object of an array, may begin here although no comma came."""
+        self._lacks_comma = closing == "}" and char == '"'
+        if closing == "]" and char in ("{", "["):
+            self._on_repair(repair.MISSING_COMMA)
+            return True
+        return self._lacks_comma
 
     def _close(self) -> object:
         self._buffer.at += 1
@@ -259,42 +250,37 @@ class JsonReader:
         self._write(typed or written)
         return self._after
 
-    def _scalar(self) -> ReadGenerator[object]:
-        while True:
-            token = _TOKEN.match(self._buffer.text, self._buffer.at)
-            if token is None:
-                return None
-            if token.end() < len(self._buffer.text):
-                break
-            if self._buffer.ended and self._in_object:  # the token may have been cut
-                self._buffer.at = len(self._buffer.text)
-                return None
-            if self._buffer.ended or len(token[0]) == SCALAR_LIMIT:
-                break
-            yield
-        written = self._literal(token[0])
+    def _single_quoted(self) -> ReadGenerator[object]:
+        """Read text in single quotes, as Python writes it."""
+        text = yield from read_single_quoted(self._buffer)
+        written = None
+        if text is not None:
+            is_text = accepts_string(self._node)
+            written = repair.quote(text) if is_text else coerce_text(text, self._node, self._on_repair)
         if written is None:
             return None
-        self._buffer.at = token.end()
+        self._on_repair(repair.PYTHON_LITERAL)
         self._write(written)
         return self._after
 
-    def _literal(self, token: str) -> str | None:
-        literal = repair.to_literal(token)
-        if literal is None:
+    def _scalar(self) -> ReadGenerator[object]:
+        written = yield from read_scalar(self._buffer, self._node, self._in_object, self._on_repair)
+        if written is None:
             return None
-        if token != literal:
-            self._on_repair(repair.PYTHON_LITERAL)
-        return coerce_literal(literal, token, self._node.types if self._node else None)
+        self._write(written)
+        return self._after
 
 
-def coerce_text(text: str, node: SchemaNode | None, on_repair: Write = ignore_repair) -> str | None:
+def coerce_text(
+    text: str, node: SchemaNode | None, on_repair: Write = ignore_repair, depth: int = UNWRAP_LIMIT
+) -> str | None:
     """Return the JSON value that a text stands for, in the schema's types.
 
     Args:
         text: The text of a complete value.
         node: The schema; None for any type.
         on_repair: Receives the name of each repair.
+        depth: How often the text may be JSON within a string.
 
     Returns:
         The value as JSON; None if the text can only be a string.
@@ -304,6 +290,8 @@ def coerce_text(text: str, node: SchemaNode | None, on_repair: Write = ignore_re
     if scalar is not None:
         return scalar
     text = text.strip()
+    if text.startswith('"') and "string" not in types:
+        return _coerce_inner_text(text, node, on_repair, depth)
     if not (text.startswith("[") and "array" in types) and not (text.startswith("{") and "object" in types):
         return None
     found, repairs = convert_json(text, node)
@@ -316,6 +304,15 @@ def coerce_text(text: str, node: SchemaNode | None, on_repair: Write = ignore_re
     if found is not None:
         for name in repairs:
             on_repair(name)
+    return found
+
+
+def _coerce_inner_text(text: str, node: SchemaNode | None, on_repair: Write, depth: int) -> str | None:
+    """Return the JSON value that a text in quotes stands for, `"5"` for 5; None if there is none."""
+    inner = unescape(text[1:-1]) if text.endswith('"') else None
+    found = coerce_text(inner, node, on_repair, depth - 1) if inner is not None and depth else None
+    if found is not None:
+        on_repair(repair.ESCAPED_VALUE)
     return found
 
 

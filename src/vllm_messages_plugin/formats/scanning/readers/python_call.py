@@ -54,6 +54,8 @@ _LAST_CODE: Final = 0x10FFFF
 _SURROGATES: Final = range(0xD800, 0xE000)
 # What may follow a call: the end of a list, another call, or markup.
 _BEHIND_CALL: Final = re.compile(r"[ \t]*[\],;<`\n]")
+_ESCAPED_LINE_END: Final = re.compile(r"[ \t]*\\(?:[nrt](?:\s|\\[nrt]|\\\Z)*|\Z)")
+_CALLED_NAME: Final = re.compile(r"([\w.:/@$-]{1,200})(\(?)")
 _LEADING_ZEROS: Final = re.compile(r"(-?)0+(\d+)")
 _OUTSIDE: Final = re.compile(r"[^'\"\[\](){},]+")
 
@@ -104,6 +106,7 @@ class _String:
     """Parser of a string, from behind its opening quote."""
 
     def __init__(self, output: ScanOutput, quote: str, raw: bool, value: ValueWriter) -> None:
+        self._output = output
         self._buffer = output.buffer
         self._on_repair = output.note_repair
         self._raw = raw
@@ -155,7 +158,7 @@ class _String:
         buffer = self._buffer
         found = match_first(self._after, buffer.text, buffer.at, buffer.ended)
         if isinstance(found, PatternMatch) and "argument" not in found.fields:
-            found = _behind_call(found, buffer)
+            found = _behind_call(found, self._output)
         if found is NoMatch.PARTIAL:
             return False
         if isinstance(found, PatternMatch):
@@ -168,14 +171,32 @@ class _String:
         return True
 
 
-def _behind_call(end: PatternMatch, buffer: InputBuffer) -> PatternMatch | NoMatch:
+def _behind_call(end: PatternMatch, output: ScanOutput) -> PatternMatch | NoMatch:
     """Check what follows a call's closing bracket: a quote and a bracket inside a string look the same."""
+    buffer = output.buffer
     rest = _BEHIND_CALL.match(buffer.text, end.end)
     if rest:
         return end
+    line_end = _ESCAPED_LINE_END.match(buffer.text, end.end)
+    if line_end:
+        return _behind_line_end(end, line_end.end(), output)
     if not buffer.text[end.end :].strip():
         return end if buffer.ended else NoMatch.PARTIAL
     return NoMatch.NO
+
+
+def _behind_line_end(end: PatternMatch, place: int, output: ScanOutput) -> PatternMatch | NoMatch:
+    """Check what follows a line end that was written as two characters: markup or a call ends the call."""
+    text, ended = output.buffer.text, output.buffer.ended
+    if text.startswith(("```", "<"), place):
+        return end
+    word = _CALLED_NAME.match(text, place)
+    if word and word[2]:
+        return end if output.offers(word[1]) else NoMatch.NO
+    is_open = place == len(text) or "```".startswith(text[place:]) or (word and word.end() == len(text))
+    if is_open and not ended:
+        return NoMatch.PARTIAL
+    return end if place == len(text) else NoMatch.NO
 
 
 def _unescaped(inside: str) -> str:

@@ -20,10 +20,7 @@ import re
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning.buffer import PlainText, ReadGenerator, safe_end
-from vllm_messages_plugin.formats.scanning.compiled import (
-    CLOSING,
-    CompiledCallSyntax,
-)
+from vllm_messages_plugin.formats.scanning.compiled import CLOSING, CLOSING_TAG, CompiledCallSyntax
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
@@ -35,14 +32,19 @@ from vllm_messages_plugin.formats.scanning.patterns import (
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 from vllm_messages_plugin.formats.scanning.readers.broken_ends import ValueEnd, match_broken_end
-from vllm_messages_plugin.formats.scanning.readers.values import ValueWriter, text_value, typed_by_attribute
+from vllm_messages_plugin.formats.scanning.readers.values import (
+    EscapedLinesValue,
+    ValueWriter,
+    text_value,
+    typed_by_attribute,
+)
 
 LOOKAHEAD_LIMIT: Final = 4096  # characters behind a candidate that may settle whether a value ends there
 MENTION_STARTS: Final = " \t`'\"("  # behind one of these a tag is mentioned in text
 TAIL_LIMIT: Final = 4096  # characters of a value that are searched for the opening of a wrong closing tag
 _CDATA: Final = MarkupPattern(" <![CDATA[")
 _CDATA_END: Final = "]]>"
-_WRONG_TAG: Final = re.compile(r"</([^<>\s/]{0,40})\s?/?>?\s{0,64}")
+_WRONG_TAG: Final = re.compile(CLOSING_TAG + r"\s{0,64}")
 
 
 def read_tagged(
@@ -66,6 +68,8 @@ def read_tagged(
     while found and found.pattern in syntax.args:
         node = arguments.begin(found.fields["key"].strip())
         value = text_value(arguments.write, typed_by_attribute(node, found.fields), output.note_repair)
+        if syntax.source.lines and "\\" in found.fields.get("gap", ""):
+            value = EscapedLinesValue(value)
         found = yield from _TaggedValue(output, syntax, arguments, value).read()
         if found:
             arguments.end()

@@ -1,55 +1,62 @@
-"""Reads a call under an id instead of a tool's name: the tool is found by the call's arguments.
+"""Finds the tool of a call under an id, where the tool's name belongs: `call_9f8e` for `get_weather`.
 
-Some models write the call's id where its name belongs, `call_abc` for `get_weather`. Then the name stands
-among the arguments, or only one of the offered tools takes them. The arguments are read completely before the
-call is emitted, since its name comes first.
+Models that saw ids in the place of names imitate them. Then the tool's name stands among the arguments, or
+only one of the offered tools takes them.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, run
-from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.readers.arguments import NAME, WRAPPERS, ArgumentsWriter
-from vllm_messages_plugin.formats.scanning.readers.json_call import read_arguments
-from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
+from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, run
+from vllm_messages_plugin.formats.scanning.readers.arguments import NAME, ArgumentsWriter
+from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader, convert_json
+from vllm_messages_plugin.formats.scanning.schema import SchemaNode, fits, similar_name
 
 
-def read_unnamed(output: ScanOutput, name: str) -> ReadGenerator[bool]:
-    """Read a call whose tool is not known by its name.
+def find_tool(
+    call_id: str, written: str, tools: Mapping[str, SchemaNode], note_repair: Callable[[str], None]
+) -> tuple[str, str]:
+    """Find the tool that a call means.
 
     Args:
-        output: Receives the call.
-        name: What the model wrote in the place of the tool's name.
+        call_id: What the model wrote in the place of the tool's name.
+        written: The call's arguments as JSON.
+        tools: The schema of each offered tool's arguments.
+        note_repair: Receives the name of each repair.
 
     Returns:
-        False, with nothing emitted, if the arguments are broken or cut.
+        The tool's name and its arguments as JSON, in the types of its schema; the id and the arguments as
+        they are, unless exactly one tool can be meant.
     """
-    parts: list[str] = []
-    captured = ArgumentsWriter(parts.append, output.note_repair, None, name)
-    reader = JsonReader(output.buffer, captured.write, output.note_repair)
-    if not (yield from reader.read_members(captured)):
-        return False
-    found, arguments = _tool_of(output, name, json.loads(f"{{{''.join(parts)}}}"))
-    if found != name:
-        output.note_repair(repair.NAME_FOUND)
-    output.begin_call(found)
-    output.add_arguments("{")
-    run(read_arguments(output, InputBuffer(repair.dump(arguments)[1:], ended=True), found))
-    output.add_arguments("}")
-    output.end_call(complete=True)
-    return True
-
-
-def _tool_of(output: ScanOutput, name: str, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The tool and its arguments, where exactly one tool can be meant; otherwise what the model wrote."""
+    arguments = json.loads(written)
     named = arguments.get(NAME)
-    if isinstance(named, str) and output.offers(named):
-        rest = {key: value for key, value in arguments.items() if key != NAME}
-        wrapped = next(iter(rest.values())) if len(rest) == 1 and next(iter(rest)) in WRAPPERS else None
-        return named, wrapped if isinstance(wrapped, dict) else rest
-    fitting = output.tools_that_fit(arguments)
-    return (fitting[0] if len(fitting) == 1 else name), arguments
+    name = named if named in tools else similar_name(named, tools) if isinstance(named, str) else None
+    if name is None:
+        fitting = [name for name, node in tools.items() if _takes(node, written)]
+        name = fitting[0] if len(fitting) == 1 else None
+    elif not _takes(tools[name], written):
+        arguments.pop(NAME)
+    if name is None:
+        return call_id, written
+    note_repair(repair.NAME_FOUND)
+    return name, _arguments_of(name, arguments, tools[name], note_repair)
+
+
+def _takes(node: SchemaNode, written: str) -> bool:
+    """True if arguments, converted to a schema's types, satisfy it."""
+    converted, _ = convert_json(written, node)
+    return converted is not None and fits(json.loads(converted), node)
+
+
+def _arguments_of(
+    name: str, arguments: Mapping[str, object], node: SchemaNode, note_repair: Callable[[str], None]
+) -> str:
+    """The arguments as JSON under the keys and in the types of a schema."""
+    parts: list[str] = []
+    writer = ArgumentsWriter(parts.append, note_repair, node, name)
+    buffer = InputBuffer(repair.dump(arguments)[1:], ended=True)
+    run(JsonReader(buffer, writer.write, note_repair).read_members(writer))
+    return f"{{{''.join(parts)}}}"

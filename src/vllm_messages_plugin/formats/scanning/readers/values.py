@@ -16,6 +16,7 @@ from vllm_messages_plugin.formats.scanning.repair import escaped, quote
 from vllm_messages_plugin.formats.scanning.schema import FIRST_CHARS, SchemaNode, Types, accepts_string
 
 SCALAR_LIMIT: Final = 32  # a longer text is no number
+_LINE_END: Final = "\\n"
 CHECKS_LIMIT: Final = 8  # how often a value is parsed to see whether it is complete
 
 # DeepSeek writes in an attribute whether a value is text or JSON. It decides where the schema names no type.
@@ -128,6 +129,44 @@ class BufferedValue:
         """True if the text is a value of the schema's types."""
         self._checks += 1
         return self._checks <= CHECKS_LIMIT and coerce_text("".join(self._parts), self._node) is not None
+
+
+class EscapedLinesValue:
+    """A value on lines of its own, whose line ends a model wrote as the two characters \\n.
+
+    Args:
+        value: Writes the value without the first and the last of them.
+    """
+
+    def __init__(self, value: ValueWriter) -> None:
+        self._value = value
+        self._held = ""
+        self._has_begun = False
+
+    def add(self, text: str) -> None:
+        """Add a piece of the text."""
+        text = self._held + text
+        if not self._has_begun and text == _LINE_END[0]:
+            self._held = text
+            return
+        if not self._has_begun:
+            text, self._has_begun = text.removeprefix(_LINE_END), bool(text)
+        held = len(_LINE_END) if text.endswith(_LINE_END) else int(text.endswith(_LINE_END[0]))
+        self._held = text[len(text) - held :]
+        self._value.add(text[: len(text) - held])
+
+    def close(self) -> None:
+        """End the value."""
+        self._value.add(self._held.removesuffix(_LINE_END))
+        self._value.close()
+
+    def cut(self) -> None:
+        """End the output inside the value, which stays unfinished JSON."""
+        self._value.cut()
+
+    def is_settled(self) -> bool:
+        """True if the text without the line end is a value of the schema, and no text that may go on."""
+        return self._value.is_settled()
 
 
 class DeferredValue:
