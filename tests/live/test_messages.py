@@ -278,7 +278,7 @@ def test_a_body_over_the_limit_is_a_413(http: httpx.Client) -> None:
     [
         ("GET", "/v1/messages", 405),
         ("GET", "/v1/messages/nothing", 404),
-        ("POST", "/v1/messages/batches", 404),
+        ("POST", "/v1/messages/nothing", 404),
     ],
 )
 def test_routes_that_are_not_there_answer_in_the_envelope(
