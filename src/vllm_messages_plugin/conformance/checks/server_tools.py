@@ -34,6 +34,8 @@ TALK: list[dict[str, Any]] = [
     {"role": "user", "content": "Remember: the heron waits in the reeds."},
     {"role": "assistant", "content": "I will."},
 ]
+BRIEF = "Say in one short sentence what you were told to remember."
+"""Instructions that also a slow server follows in time: the edit gives a summary thousands of tokens."""
 COMPACT_BETAS = "compact-2026-01-12,compact-2026-09-04"
 
 
@@ -155,7 +157,8 @@ def citations(client: Client) -> Outcome:
 
 def compaction(client: Client) -> Outcome:
     """A conversation is summarised in one block, which a later request may send in its place."""
-    body = {"max_tokens": 300, "messages": TALK, "compaction": {"type": "summarize"}}
+    demanded = {"type": "summarize", "instructions": BRIEF}
+    body = {"max_tokens": 300, "temperature": 0, "messages": TALK, "compaction": demanded}
     message = _reply(client, body, "compaction", anthropic_beta=COMPACT_BETAS)
     if message is None:
         return passed(REFUSED)
@@ -172,9 +175,14 @@ def compact_edit(client: Client) -> Outcome:
         "type": "compact_20260112",
         "trigger": {"type": "input_tokens", "value": 1},
         "pause_after_compaction": True,
+        "instructions": BRIEF,
     }
-    question = {"role": "user", "content": "Where does it wait?"}
-    body = {"max_tokens": 300, "messages": [*TALK, question], "context_management": {"edits": [edit]}}
+    body = {
+        "max_tokens": 300,
+        "temperature": 0,
+        "messages": [*TALK, {"role": "user", "content": "Where does it wait?"}],
+        "context_management": {"edits": [edit]},
+    }
     message = _reply(client, body, edit["type"], anthropic_beta=COMPACT_BETAS)
     if message is None:
         return passed(REFUSED)
