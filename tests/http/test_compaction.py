@@ -56,6 +56,12 @@ async def test_the_reply_is_one_signed_compaction_block() -> None:
     assert [entry.type for entry in parsed.usage.iterations] == ["compaction"]
 
 
+async def test_stop_sequences_do_not_cut_the_summary() -> None:
+    engine = FakeEngine(SUMMARY)
+    await post(engine, ASK | {"stop_sequences": ["reeds"]})
+    assert not engine.requests[0].sampling.stop_sequences
+
+
 async def test_the_model_reads_the_conversation_and_then_the_instructions() -> None:
     engine = FakeEngine(SUMMARY)
     await post(engine, ASK)

@@ -68,9 +68,7 @@ async def _summary_prompt(
     prepared: PreparedRequest[MessagesRequest], edit: CompactionEdit, context: AppContext
 ) -> PreparedRequest[MessagesRequest]:
     """The request whose reply is the summary."""
-    request = summary_request(prepared.request, edit.instructions)
-    request = request.model_copy(update={"stop_sequences": None})
-    return await _rendered(prepared, request, context)
+    return await _rendered(prepared, summary_request(prepared.request, edit.instructions), context)
 
 
 async def _rendered(

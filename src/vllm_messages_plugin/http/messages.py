@@ -7,6 +7,7 @@ events (`stream.run`): written as they come (`wire.sse`), or collected into one 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -35,6 +36,7 @@ from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
 from vllm_messages_plugin.stream.run import encoded_events
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
+from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.limits import prompt_too_long
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.events import StreamEvent
@@ -167,7 +169,8 @@ async def _start_generation(
     headers = {**request.headers, **record.trace_headers}
     run = GenerationSettings(max_tokens, reply.message_id, headers, on_output, record.add_repair, priority)
     if prepared.request.compaction is not None:
-        return compaction_deltas(await start_round(prepared, context, run), context.signer.sign)
+        summary = replace(prepared, request=with_compaction(prepared.request))
+        return compaction_deltas(await start_round(summary, context, run), context.signer.sign)
     return await start_reply(prepared, context, run)
 
 

@@ -11,7 +11,13 @@ from typing import Any, Final
 
 from vllm_messages_plugin.wire.blocks import ToolUseBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-from vllm_messages_plugin.wire.request import CountTokensRequest, MessageParam, RequestT, ToolChoiceParam
+from vllm_messages_plugin.wire.request import (
+    CountTokensRequest,
+    MessageParam,
+    MessagesRequest,
+    RequestT,
+    ToolChoiceParam,
+)
 
 COMPACT: Final = "compact_20260112"
 DEFAULT_TRIGGER: Final = 150_000
@@ -107,17 +113,21 @@ def with_compaction(request: RequestT) -> RequestT:
 def summary_request(request: RequestT, instructions: str | None) -> RequestT:
     """Return the request whose reply is the summary of a request's conversation.
 
+    Stop sequences are for the reply's text. A summary that one of them cut would be no summary.
+
     Args:
         request: The request.
         instructions: What the summary is to be like; None or blank for `INSTRUCTIONS`.
     """
     text = (instructions or "").strip() or INSTRUCTIONS
-    update = {
+    update: dict[str, Any] = {
         "messages": [*request.messages, MessageParam(role="user", content=text)],
         "tool_choice": ToolChoiceParam(type="none") if request.tools else None,
         "output_format": None,
         "output_config": request.output_config and request.output_config.model_copy(update={"format": None}),
     }
+    if isinstance(request, MessagesRequest):
+        update["stop_sequences"] = None
     return request.model_copy(update=update)
 
 
