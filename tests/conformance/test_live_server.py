@@ -27,7 +27,7 @@ def called(name: str, **arguments: str) -> str:
 
 
 SERVER_RULES = [
-    {"when": "summary of this conversation", "say": "A heron waits in the reeds."},
+    {"when": "one short sentence what you were told to remember", "say": "A heron waits in the reeds."},
     {"when": "Run pip install", "say": "It serves models."},
     {"when": "may not be fetched|get_weather", "say": "I see."},
     {"when": "Search the web for vLLM", "say": called("web_search", query="vLLM")},
