@@ -18,7 +18,7 @@ from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.testing import tiny
 
 if TYPE_CHECKING:
-    from support.mcp_server import McpSite
+    from support.mcp_server import McpSite, OddSite
 
 LOG_TAIL_LINES = 40
 STRICT_KEY = "a-secret-key"
@@ -70,6 +70,22 @@ def station() -> Iterator["McpSite"]:
     from support.mcp_server import mcp_site  # imports the MCP package, which takes a second or two
 
     with mcp_site() as running:
+        yield running
+
+
+@pytest.fixture
+def site(station: "McpSite") -> "McpSite":
+    """The same MCP server, as new."""
+    station.reset()
+    return station
+
+
+@pytest.fixture
+def odd() -> Iterator["OddSite"]:
+    """An MCP server that answers in odd ways."""
+    from support.mcp_server import odd_site
+
+    with odd_site() as running:
         yield running
 
 

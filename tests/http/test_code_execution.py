@@ -1,7 +1,7 @@
 """Code execution through the routes: the code runs in the tool of an MCP server on loopback."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import anthropic.types.beta
@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from support.loopback import HOST, free_port
-from support.mcp_server import McpSite, mcp_site
+from support.mcp_server import McpSite
 from vllm_messages_plugin.server_tools.mcp.operator_tool import operator_tool
 from vllm_messages_plugin.server_tools.mcp.sandbox import McpSandbox
 from vllm_messages_plugin.server_tools.mcp.sessions import sessions_ended
@@ -22,19 +22,6 @@ Round = Sequence[EngineDelta]
 STOP = ReplyFinished("stop", 5, token_ids=(1, 2))
 ANSWER: Round = [EngineText("It is 42."), STOP]
 PYTHON, SHELL = "code_execution_20250522", "code_execution_20250825"
-
-
-@pytest.fixture(scope="module")
-def _running_site() -> Iterator[McpSite]:
-    with mcp_site() as running:
-        yield running
-
-
-@pytest.fixture
-def site(_running_site: McpSite) -> McpSite:
-    """A server of the official package, as new."""
-    _running_site.reset()
-    return _running_site
 
 
 def call(name: str, **arguments: Any) -> Round:

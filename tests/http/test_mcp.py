@@ -1,7 +1,7 @@
 """MCP servers through the routes: their tools run in one message, over a real server on loopback."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from stream import grammar
 from support.loopback import HOST, free_port
-from support.mcp_server import WEATHER, McpSite, OddSite, mcp_site, odd_site
+from support.mcp_server import WEATHER, McpSite, OddSite
 from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.server_tools.mcp.addresses import AllowedServers
 from vllm_messages_plugin.server_tools.mcp.connector import McpConnector
@@ -40,19 +40,6 @@ def call(tool: str, number: int = 0, **arguments: Any) -> Round:
 
 ANSWER: Round = [EngineText("Take a coat."), stop(7)]
 ASKED: Round = [EngineText("Let me look."), *call("weather", city="Oslo")]
-
-
-@pytest.fixture(scope="module")
-def _running_site() -> Iterator[McpSite]:
-    with mcp_site() as running:
-        yield running
-
-
-@pytest.fixture
-def site(_running_site: McpSite) -> McpSite:
-    """A server of the official package, as new."""
-    _running_site.reset()
-    return _running_site
 
 
 def offer(*urls: str, mode: Any = "listed", **fields: Any) -> ServerToolOffer:
@@ -413,13 +400,6 @@ async def test_a_server_that_may_not_be_asked_is_refused_by_its_field(
     assert answer.status_code == 400
     assert says in answer.json()["error"]["message"]
     assert "tools/list" not in site.methods
-
-
-@pytest.fixture
-def odd() -> Iterator[OddSite]:
-    """A server that answers in odd ways."""
-    with odd_site() as running:
-        yield running
 
 
 @pytest.mark.parametrize("mode", ["html", "broken", "forbidden", "huge", "bomb", "redirect inward"])

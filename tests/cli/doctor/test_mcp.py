@@ -1,19 +1,11 @@
 """What doctor says about MCP servers."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from support.loopback import HOST, free_port
-from support.mcp_server import McpSite, mcp_site
+from support.mcp_server import McpSite
 from vllm_messages_plugin.cli.doctor.line import Line
 from vllm_messages_plugin.cli.doctor.mcp import code, mcp
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[McpSite]:
-    with mcp_site() as running:
-        yield running
 
 
 def lines(urls: str, mode: str = "listed") -> list[Line]:
