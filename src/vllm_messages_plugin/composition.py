@@ -255,6 +255,7 @@ def _store(settings: Settings) -> "Store | None":
                 settings.max_file_mb,
                 settings.store_quota_mb,
                 settings.batch_results_days,
+                thread_seconds=60 * settings.thread_minutes,
             )
         )
     except (ValueError, ImportError) as error:

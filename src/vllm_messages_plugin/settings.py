@@ -168,7 +168,7 @@ class Settings(BaseSettings):
         "",
         repr=False,
         description=(
-            "Database of files and batches: empty for SQLite in the data directory, a "
+            "Database of files, batches and message threads: empty for SQLite in the data directory, a "
             "`postgresql://` URL for several replicas, or `off`. Needs the extra `store`."
         ),
     )
@@ -188,7 +188,15 @@ class Settings(BaseSettings):
     )
     max_file_mb: int = Field(500, ge=1, description="Largest file of the Files API in MiB.")
     store_quota_mb: int = Field(
-        0, ge=0, description="MiB of files and batches that one API key may keep; 0: any number."
+        0, ge=0, description="MiB of files, batches and threads that one API key may keep; 0: any number."
+    )
+    thread_minutes: float = Field(
+        5,
+        ge=0,
+        description=(
+            "Minutes after its last request for which a message thread is kept; 0: threads are refused, and "
+            "clients send whole conversations."
+        ),
     )
     batch_concurrency: int = Field(
         16,

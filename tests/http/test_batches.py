@@ -13,10 +13,8 @@ import httpx
 import httpx2
 import pytest
 
+from support.keys import key_file
 from support.stores import store
-from vllm_messages_plugin.access.key_editing import with_key
-from vllm_messages_plugin.access.key_file import KeyFile
-from vllm_messages_plugin.access.keys import digest_of
 from vllm_messages_plugin.http.batches import NO_BATCHES
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
@@ -189,12 +187,13 @@ async def test_the_sdk_reports_a_batch_without_results(
 async def test_each_item_ends_as_a_message_of_its_own_would(
     http: httpx.AsyncClient, engine: FakeEngine
 ) -> None:
-    direct = [params(), params(model="none"), params(max_tokens=-1), params(thread={"type": "create"})]
+    direct = [params(), params(model="none"), params(max_tokens=-1)]
     found = await run(
         http,
         *({"custom_id": f"n{number}", "params": body} for number, body in enumerate(direct)),
         {"custom_id": "streamed", "params": params(stream=True)},
         {"custom_id": "whole", "params": params(stream=False)},
+        {"custom_id": "thread", "params": params(thread={"type": "create"})},
         {"custom_id": "empty", "params": {}},
     )
     assert len(found) == 7
@@ -208,6 +207,7 @@ async def test_each_item_ends_as_a_message_of_its_own_would(
             assert result["message"] | {"id": reply["id"]} == reply
     assert found["streamed"]["error"]["error"]["message"].startswith("stream: ")
     assert found["whole"]["type"] == "succeeded"
+    assert found["thread"]["error"]["error"]["details"] == {"error_code": "thread_unsupported_request"}
     assert found["empty"]["error"]["error"]["type"] == "invalid_request_error"
 
 
@@ -367,14 +367,6 @@ async def test_items_that_have_not_begun_in_time_expire(engine: FakeEngine, tmp_
         assert batch["request_counts"]["expired"] == 2
         assert {result["type"] for result in (await results(http, batch)).values()} == {"expired"}
     await expiring.close()
-
-
-def key_file(tmp_path: Path, **keys: dict[str, Any]) -> KeyFile:
-    text = ""
-    for name, fields in keys.items():
-        text = with_key(text, {"name": name, "sha256": digest_of(f"key-{name}").hex(), **fields})
-    (tmp_path / "keys.toml").write_text(text)
-    return KeyFile(tmp_path / "keys.toml")
 
 
 async def test_a_batch_of_another_key_is_like_an_unknown_one(

@@ -260,7 +260,7 @@ BAD: list[tuple[Any, str]] = [
         body(output_config={"format": {"type": "json_schema", "schema": {"$ref": "#"}}}),
         "output_config.format.schema: ",
     ),
-    (body(thread={"type": "create"}), "thread: "),
+    (body(thread={"type": "continue"}), "thread.previous_message_id: "),
 ]
 
 

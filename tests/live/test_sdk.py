@@ -140,7 +140,6 @@ def test_raw_events_are_typed(anthropic_client: anthropic.Anthropic) -> None:
 def test_the_tool_runner_finishes_a_two_step_loop(
     server: Server, anthropic_client: anthropic.Anthropic, stream: bool
 ) -> None:
-    """The runner first requests message threads and continues without them when they are refused."""
     with server.playbook(PLAY):
         runner = anthropic_client.beta.messages.tool_runner(
             model="tiny", max_tokens=100, tools=[get_weather], messages=USER, stream=stream

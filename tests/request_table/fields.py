@@ -412,14 +412,14 @@ OTHERS = [
         refused=Refused("messages.0.content.0.text.text: Field required"),
     ),
     Row(
-        "a thread begun",
-        ask("Hi.", thread={"type": "create"}),
-        refused=Refused("thread: message threads are not supported"),
+        "a thread of an unknown type",
+        ask("Hi.", thread={"type": "fork"}),
+        refused=Refused("thread.type: "),
     ),
     Row(
-        "a thread continued",
-        ask("Hi.", thread={"type": "continue", "previous_message_id": "msg_1"}),
-        refused=Refused("thread: message threads are not supported"),
+        "a thread continued from nowhere",
+        ask("Hi.", thread={"type": "continue"}),
+        refused=Refused("thread.previous_message_id: "),
     ),
     Row(
         "a compaction of an unknown type",

@@ -211,7 +211,7 @@ def effects(body: Json) -> Any:
         cache_breakpoints(request),
         [plan_edit(path, edit, request.messages, MANY_TOKENS) for path, edit in requested_edits(request)],
         compaction_edit(request, MANY_TOKENS, MANY_TOKENS),
-        (request.model, request.stream, request.diagnostics),
+        (request.model, request.stream, request.diagnostics, request.thread),
     )
 
 

@@ -193,9 +193,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
     ),
     "nameless choice": (body(tools=[TOOL], tool_choice={"type": "tool"}), f"tool_choice.name: {FIELD}"),
     # What this server can't do, and must not pretend to do.
-    "a new thread": (
-        body(thread={"type": "create"}),
-        "thread: message threads are not supported by this server",
+    "unknown thread": (body(thread={"type": "fork"}), "thread.type: Input should be 'create' or 'continue'"),
+    "a thread continued from nowhere": (
+        body(thread={"type": "continue"}),
+        f"thread.previous_message_id: {FIELD}",
     ),
     "MCP server without url": (
         body(mcp_servers=[{"type": "url", "name": "a"}]),
@@ -245,11 +246,11 @@ def test_a_bad_body_is_refused_by_the_path_of_the_field(request_body: Json, mess
     assert (refused.value.kind, refused.value.status) == ("invalid_request_error", 400)
 
 
-@pytest.mark.parametrize("thread", [{"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}])
-def test_a_thread_is_refused_with_the_code_that_makes_sdks_resend(thread: Json) -> None:
-    with pytest.raises(MessagesError) as refused:
-        read(body(thread=thread))
-    assert refused.value.details == {"error_code": "thread_unsupported_request"}
+def test_only_a_continued_thread_may_have_no_messages() -> None:
+    thread = {"type": "continue", "previous_message_id": "msg_1"}
+    assert read(body(thread=thread) | {"messages": []}).continued_message == "msg_1"
+    with pytest.raises(MessagesError, match=r"^messages: List should have at least 1 item"):
+        read(body(thread={"type": "create"}) | {"messages": []})
 
 
 def test_skills_are_refused_by_name() -> None:

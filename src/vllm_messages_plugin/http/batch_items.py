@@ -92,7 +92,7 @@ class ItemRunner:
         request = self._request(item, record)
         try:
             with pause_ended(request.scope):
-                response = await reply_to(request, may_stream=False)
+                response = await reply_to(request, in_batch=True)
         except MessagesError as error:
             return self._failed(item, record, error)
         except Exception as error:  # noqa: BLE001 - log_api_error logs it

@@ -12,9 +12,10 @@ from vllm_messages_plugin.http.body import BodyLimits, MiB, read_buffer
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.owner import owner_of
-from vllm_messages_plugin.http.ports import Batches, app_context
+from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.http.queries import page_query
 from vllm_messages_plugin.http.routing import MessagesRoute
+from vllm_messages_plugin.http.storage import Batches
 from vllm_messages_plugin.wire.batches import (
     MAX_BODY_MB,
     Batch,

@@ -8,10 +8,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from vllm_messages_plugin.http.blocking import call
 from vllm_messages_plugin.http.compaction import compaction_deltas
 from vllm_messages_plugin.http.generation import GenerationSettings, run_rounds, start_round
 from vllm_messages_plugin.http.ports import AppContext
-from vllm_messages_plugin.http.reading import PreparedRequest, call, translate
+from vllm_messages_plugin.http.reading import PreparedRequest, translate
 from vllm_messages_plugin.stream.deltas import (
     CompactionSummary,
     EngineDelta,

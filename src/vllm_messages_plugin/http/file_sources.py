@@ -9,7 +9,8 @@ import base64
 from collections.abc import Mapping
 from typing import Final
 
-from vllm_messages_plugin.http.ports import AppContext, Files
+from vllm_messages_plugin.http.ports import AppContext
+from vllm_messages_plugin.http.storage import Files
 from vllm_messages_plugin.media.visitor import MediaBlock, media_blocks, replace_media
 from vllm_messages_plugin.wire.blocks import Base64Source, Block, FileSource, ImageBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError, invalid

@@ -11,9 +11,10 @@ from starlette.responses import StreamingResponse
 from vllm_messages_plugin.http.headers import beta_names, request_id_of
 from vllm_messages_plugin.http.multipart import NOT_MULTIPART, PartData, PartStart, parts
 from vllm_messages_plugin.http.owner import owner_of
-from vllm_messages_plugin.http.ports import Files, FileUpload, app_context
+from vllm_messages_plugin.http.ports import app_context
 from vllm_messages_plugin.http.queries import page_query
 from vllm_messages_plugin.http.routing import MessagesRoute
+from vllm_messages_plugin.http.storage import Files, FileUpload
 from vllm_messages_plugin.media.reader import NO_FILES
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.files import (

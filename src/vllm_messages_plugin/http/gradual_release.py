@@ -31,7 +31,7 @@ def begin_hold(objects: int, scope: Scope) -> None:
         scope: The request's scope.
     """
     if objects > MANY_OBJECTS:
-        scope[_HELD] = []
+        scope.setdefault(_HELD, [])
 
 
 def hold_parts(scope: Scope, *collections: Iterable[object] | None) -> None:

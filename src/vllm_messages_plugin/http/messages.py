@@ -6,14 +6,15 @@ events (`stream.run`): written as they come (`wire.sse`), or collected into one 
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from dataclasses import replace
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
 
 from vllm_messages_plugin.access.priority import request_priority
 from vllm_messages_plugin.access.request_record import RequestRecord
+from vllm_messages_plugin.http.blocking import call
 from vllm_messages_plugin.http.compaction import compaction_deltas
 from vllm_messages_plugin.http.compaction_edit import start_reply
 from vllm_messages_plugin.http.diagnostics import record_prompt
@@ -27,10 +28,11 @@ from vllm_messages_plugin.http.headers import beta_names, request_id_of
 from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, cancel_on_disconnect
 from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import AppContext, app_context
-from vllm_messages_plugin.http.reading import PreparedRequest, call, prepare
+from vllm_messages_plugin.http.reading import PreparedRequest, prepare
 from vllm_messages_plugin.http.recorder import Recording, written_after
 from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.http.routing import DirectRoute
+from vllm_messages_plugin.http.threads import ThreadReply
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
@@ -54,6 +56,8 @@ and pings cover the time the engine takes to process the prompt.
 COUNT_THINKING_BETA = "thinking-token-count-2026-05-13"
 """The beta under which each thinking delta carries its number of tokens."""
 
+Encoded = TypeVar("Encoded")
+
 router = APIRouter(route_class=DirectRoute)
 
 
@@ -66,37 +70,78 @@ async def create_message(request: Request) -> Response:
     return await reply_to(request)
 
 
-async def reply_to(request: Request, *, may_stream: bool = True) -> Response:
+async def reply_to(request: Request, *, in_batch: bool = False) -> Response:
     """Reply to a conversation.
 
     Args:
         request: The request, in which the body has not been read.
-        may_stream: Whether the reply may be an event stream.
+        in_batch: Whether it is an item of a batch, which has no stream and no message thread.
 
     Raises:
         MessagesError: The request can't be served.
         ClientDisconnect: The client closed the connection before the body was complete.
     """
-    context, request_id, record = app_context(request), request_id_of(request), record_of(request)
-    prepared = await prepare(request, context, MessagesRequest)
-    if prepared.request.stream and not may_stream:
+    context, request_id = app_context(request), request_id_of(request)
+    prepared = await prepare(request, context, MessagesRequest, in_thread=not in_batch)
+    if prepared.request.stream and in_batch:
         raise invalid("Streaming is not supported in a batch", "stream")
     if (refusal := prompt_too_long(prepared.prompt.tokens, context.backend.window)) is not None:
         raise refusal
     reply = await _reply_context(prepared, context, request, request_id)
-    recording = await _recording(prepared, context, reply)
-    deltas = await _start_generation(prepared, context, reply, request, recording)
+    observers = _Observers(record_of(request), await _recording(prepared, context, reply))
+    if prepared.thread is None or context.storage is None:
+        return await _reply(prepared, context, reply, request, observers)
+    thread = observers.thread = ThreadReply(context.storage.threads, prepared.thread)
+    await thread.claim()
+    response: Response | None = None
+    try:
+        response = await _reply(prepared, context, reply, request, observers)
+        return response
+    finally:
+        if not isinstance(response, EventStream):  # whose events release the thread at their end
+            await thread.release()
+
+
+async def _reply(
+    prepared: PreparedRequest[MessagesRequest],
+    context: AppContext,
+    reply: ReplyContext,
+    request: Request,
+    observers: "_Observers",
+) -> Response:
+    deltas = await _start_generation(prepared, context, reply, request, observers.recording)
     if prepared.request.stream:
         deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
         intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
-        encode = frames if recording is None else recording.observing(frames)
-        events = encoded_events(reply, deltas, record.observing(encode))
-        if recording is not None:
-            events = written_after(events, recording)
-        return EventStream(events, intervals, request_id, context.admission.engine_stopped)
-    work = _collect_message(reply, deltas, recording, record)
+        events = observers.events(reply, deltas, frames)
+        return EventStream(events, intervals, reply.request_id, context.admission.engine_stopped)
+    work = _collect_message(reply, deltas, observers)
     message = await cancel_on_disconnect(work, request.receive, context.admission.engine_stopped)
-    return Response(dump(message), media_type="application/json", headers={"request-id": request_id})
+    return Response(dump(message), media_type="application/json", headers={"request-id": reply.request_id})
+
+
+@dataclass(slots=True)
+class _Observers:
+    """What sees the events of a reply before its client does."""
+
+    record: RequestRecord
+    recording: Recording | None
+    thread: ThreadReply | None = None
+
+    def events(
+        self,
+        reply: ReplyContext,
+        deltas: AsyncIterator[EngineDelta],
+        encode: Callable[[list[StreamEvent]], Encoded],
+    ) -> AsyncIterator[Encoded]:
+        """The events of a reply, encoded."""
+        for observer in (self.recording, self.record, self.thread):
+            if observer is not None:
+                encode = observer.observing(encode)
+        events = encoded_events(reply, deltas, encode)
+        if self.recording is not None:
+            events = written_after(events, self.recording)
+        return events if self.thread is None else self.thread.stored(events)
 
 
 async def _reply_context(
@@ -194,16 +239,11 @@ async def _recording(
 async def _collect_message(
     reply: ReplyContext,
     deltas: AsyncIterator[EngineDelta],
-    recording: Recording | None,
-    record: RequestRecord,
+    observers: _Observers,
 ) -> Message:
     admitted = await _wait_for_admission(deltas, None)
-    encode = _keep_events if recording is None else recording.observing(_keep_events)
-    events = encoded_events(reply, admitted, record.observing(encode))
-    if recording is not None:
-        events = written_after(events, recording)
     try:
-        return await collect(events)
+        return await collect(observers.events(reply, admitted, _keep_events))
     except MessagesError as error:
         error.logged = True  # by `stream_events`, with the traceback of its cause
         raise

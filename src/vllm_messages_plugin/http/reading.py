@@ -3,17 +3,17 @@
 Everything that can be refused before generation is refused here, before the first byte of the reply.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from vllm_messages_plugin.http.access_control import caller_of
-from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body
+from vllm_messages_plugin.http.blocking import call
+from vllm_messages_plugin.http.body import BodyLimits, MiB, read_body, too_large
 from vllm_messages_plugin.http.collector_pause import pause_for
 from vllm_messages_plugin.http.file_sources import with_file_sources
 from vllm_messages_plugin.http.gradual_release import begin_hold, hold_parts
@@ -23,6 +23,7 @@ from vllm_messages_plugin.http.keep_alive import cancel_on_disconnect
 from vllm_messages_plugin.http.owner import owner_of
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.records import record_of
+from vllm_messages_plugin.http.threads import NOT_HERE, ThreadRequest, read_thread
 from vllm_messages_plugin.media.visitor import media_blocks
 from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
 from vllm_messages_plugin.translate.compaction import with_compaction
@@ -39,8 +40,7 @@ from vllm_messages_plugin.translate.tools.offered_functions import deferred_func
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.mcp import MCP_TOOLSET
 from vllm_messages_plugin.wire.request import RequestT, ToolParam, parse
-
-Result = TypeVar("Result")
+from vllm_messages_plugin.wire.threads import unsupported
 
 LARGE_BODY_BYTES = 64 * 1024
 LARGE_BODY_OBJECTS = 256
@@ -65,6 +65,7 @@ class PreparedRequest(Generic[RequestT]):
         server_tools: The tools of the request that this server runs, by their place in `tools`.
         body: The body as it came, where requests are recorded; else empty.
         listings: The tool listings that the reply begins with.
+        thread: What it adds to a message thread; None outside of one.
     """
 
     request: RequestT
@@ -77,10 +78,20 @@ class PreparedRequest(Generic[RequestT]):
     server_tools: Mapping[int, ServerTool] = field(default_factory=dict)
     body: bytes = b""
     listings: Sequence[Mapping[str, Any]] = ()
+    thread: ThreadRequest | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedBody(Generic[RequestT]):
+    """A body and what it says. Work in proportion to a large one is done in a thread of the interpreter."""
+
+    body: bytes
+    request: RequestT
+    large: bool
 
 
 async def prepare(
-    http_request: Request, context: AppContext, body_type: type[RequestT]
+    http_request: Request, context: AppContext, body_type: type[RequestT], *, in_thread: bool = False
 ) -> PreparedRequest[RequestT]:
     """Parse, translate and render a request, and apply its context edits.
 
@@ -88,20 +99,20 @@ async def prepare(
         http_request: The request as it came in.
         context: The app's context.
         body_type: The class to parse the body as.
+        in_thread: Whether it may be a request of a message thread.
 
     Raises:
         MessagesError: The request can't be served.
     """
-    settings = context.settings
+    settings, scope = context.settings, http_request.scope
     limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
-    body = await read_body(http_request, limits)
-    scope = http_request.scope
-    large = len(body) > LARGE_BODY_BYTES
-    objects = await call(large, check_json_size, body)
-    large = large or objects > LARGE_BODY_OBJECTS
-    pause_for(objects, scope)
-    begin_hold(objects, scope)
-    request = await call(large, _parse, body, body_type, scope)
+    parsed_body = await _parse_body(await read_body(http_request, limits), body_type, scope)
+    thread = None
+    if parsed_body.request.thread is not None:
+        if not in_thread:
+            raise unsupported(NOT_HERE)
+        thread, parsed_body = await _whole_conversation(http_request, context, parsed_body)
+    body, request, large = parsed_body.body, parsed_body.request, parsed_body.large
     model = await served_model_name(request.model, context)
     key = caller_of(http_request).key
     if key is not None and not (key.allows(model) or key.allows(request.model)):
@@ -118,9 +129,41 @@ async def prepare(
     prompt = await context.backend.render(conversation, request.extra)
     kept = body if context.recorder is not None else b""
     prepared = PreparedRequest(
-        request, model, conversation, prompt, prompt.tokens, None, large, tools, kept, connected.listings
+        request,
+        model,
+        conversation,
+        prompt,
+        prompt.tokens,
+        None,
+        large,
+        tools,
+        kept,
+        connected.listings,
+        thread,
     )
     return prepared if request.context_management is None else await _apply_edits(prepared, context, scope)
+
+
+async def _parse_body(body: bytes, body_type: type[RequestT], scope: Scope) -> _ParsedBody[RequestT]:
+    large = len(body) > LARGE_BODY_BYTES
+    objects = await call(large, check_json_size, body)
+    large = large or objects > LARGE_BODY_OBJECTS
+    pause_for(objects, scope)
+    begin_hold(objects, scope)
+    return _ParsedBody(body, await call(large, _parse, body, body_type, scope), large)
+
+
+async def _whole_conversation(
+    http_request: Request, context: AppContext, sent: _ParsedBody[RequestT]
+) -> tuple[ThreadRequest, _ParsedBody[RequestT]]:
+    """The thread of a request, and the request with the whole conversation."""
+    thread, whole = await read_thread(http_request, context, sent.body, sent.request, sent.large)
+    if thread.continued is None:
+        return thread, sent
+    limit = context.settings.max_body_mb * MiB
+    if len(whole) > limit:
+        raise too_large(limit)
+    return thread, await _parse_body(whole, type(sent.request), http_request.scope)
 
 
 async def _read_media(http_request: Request, request: RequestT, context: AppContext, large: bool) -> RequestT:
@@ -141,11 +184,6 @@ async def _read_media(http_request: Request, request: RequestT, context: AppCont
 async def _read_sources(request: RequestT, context: AppContext, owner: str, large: bool) -> RequestT:
     request = await with_file_sources(request, context, owner, large)
     return await context.media.read(request, images=context.backend.traits.images, large=large)
-
-
-async def call(in_thread: bool, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function, in a thread if its work would block the event loop."""
-    return await asyncio.to_thread(function, *arguments) if in_thread else function(*arguments)
 
 
 def _parse(body: bytes, body_type: type[RequestT], scope: Scope) -> RequestT:

@@ -84,7 +84,7 @@ class BatchStore:
         async with self.database.write(LONG_SECONDS) as connection:
             if self._quota is not None:
                 await lock_owner(connection, owner)
-                if await bytes_of(connection, owner) + size > self._quota:
+                if await bytes_of(connection, owner, self.database.now()) + size > self._quota:
                     raise quota_exceeded()
             now = self.database.now()
             batch = Batch(id_, "in_progress", len(items), now, now + self._expire_seconds)

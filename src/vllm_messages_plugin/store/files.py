@@ -107,7 +107,7 @@ class FileStore:
         left = None
         if self._quota is not None:
             async with self.database.read() as connection:
-                left = self._quota - await bytes_of(connection, owner)
+                left = self._quota - await bytes_of(connection, owner, self.database.now())
         return FileUpload(self, owner, self._max_bytes, left)
 
     async def add(self, owner: str, file: StoredFile) -> None:
@@ -120,8 +120,8 @@ class FileStore:
         async with self.database.write() as connection:
             if self._quota is not None:
                 await lock_owner(connection, owner)
-            if self._quota is not None and await bytes_of(connection, owner) + file.size > self._quota:
-                raise quota_exceeded()
+                if await bytes_of(connection, owner, self.database.now()) + file.size > self._quota:
+                    raise quota_exceeded()
             await connection.execute(insert(files).values(owner=owner, **fields))
 
     async def get(self, owner: str, file_id: str) -> StoredFile:

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from vllm_messages_plugin.store.leases import item_counts
 from vllm_messages_plugin.store.migrate import LATEST, current_revision
 from vllm_messages_plugin.store.opening import Store
-from vllm_messages_plugin.store.schema import batches, files
+from vllm_messages_plugin.store.schema import batches, files, threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class StoreStatus:
         file_bytes: How many bytes they have.
         batches: How many batches there are, by status.
         batch_bytes: How many bytes their bodies and results have.
+        threads: How many message threads are kept.
+        thread_bytes: How many bytes they have.
         open_items: How many items have no result yet.
         leased_items: How many of those are leased by a server.
     """
@@ -35,6 +37,8 @@ class StoreStatus:
     file_bytes: int = 0
     batches: Mapping[str, int] = field(default_factory=dict)
     batch_bytes: int = 0
+    threads: int = 0
+    thread_bytes: int = 0
     open_items: int = 0
     leased_items: int = 0
 
@@ -70,6 +74,10 @@ async def _counted(connection: AsyncConnection, name: str, now: float) -> StoreS
     by_status = select(batches.c.status, func.count().label("total")).where(kept).group_by(batches.c.status)
     statuses = {row.status: row.total for row in await connection.execute(by_status)}
     total = func.coalesce(func.sum(batches.c.body_size + batches.c.results_size), 0)
+    of_threads = select(func.count(), func.coalesce(func.sum(threads.c.size), 0)).where(
+        threads.c.expires_at > now
+    )
+    thread_number, thread_size = (await connection.execute(of_threads)).one()
     open_items, leased = await item_counts(connection, now)
     return StoreStatus(
         database=name,
@@ -78,6 +86,8 @@ async def _counted(connection: AsyncConnection, name: str, now: float) -> StoreS
         file_bytes=int(size),
         batches=statuses,
         batch_bytes=int((await connection.execute(select(total).where(kept))).scalar_one()),
+        threads=int(thread_number),
+        thread_bytes=int(thread_size),
         open_items=open_items,
         leased_items=leased,
     )

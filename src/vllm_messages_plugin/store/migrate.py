@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, inspect, text
 
-LATEST: Final = "0002"
+LATEST: Final = "0003"
 """The newest migration. A store that has it needs none of Alembic's work."""
 
 _ADVISORY_LOCK: Final = 7_305_808_869

@@ -11,6 +11,7 @@ from vllm_messages_plugin.store.database import Database
 from vllm_messages_plugin.store.files import FileStore, MiB
 from vllm_messages_plugin.store.leases import LeaseStore
 from vllm_messages_plugin.store.retention import Retention
+from vllm_messages_plugin.store.threads import ThreadStore
 
 DATABASE_NAME: Final = "messages.db"
 CONTENTS_NAME: Final = "contents"
@@ -29,6 +30,7 @@ class StoreOptions:
         quota_mb: How many MiB one owner may keep; 0 for any number.
         results_days: For how many days after its creation a batch's results are kept.
         expire_seconds: After how long the items of a batch that have not begun expire.
+        thread_seconds: How long a message thread is kept after its last request.
     """
 
     database: str
@@ -38,6 +40,7 @@ class StoreOptions:
     quota_mb: int = 0
     results_days: float = 29
     expire_seconds: float = DAY
+    thread_seconds: float = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Store:
     files: FileStore
     batches: BatchStore
     leases: LeaseStore
+    threads: ThreadStore
     retention: Retention
 
     async def close(self) -> None:
@@ -70,8 +74,9 @@ def open_store(options: StoreOptions) -> Store:
     files = FileStore(database, contents, max_bytes=options.max_file_mb * MiB, quota=quota)
     batches = BatchStore(database, contents, quota=quota, expire_seconds=options.expire_seconds)
     leases = LeaseStore(database, contents)
-    retention = Retention(files, options.results_days * DAY)
-    return Store(database, contents, files, batches, leases, retention)
+    threads = ThreadStore(database, quota=quota, keep_seconds=options.thread_seconds)
+    retention = Retention(files, threads, options.results_days * DAY)
+    return Store(database, contents, files, batches, leases, threads, retention)
 
 
 def data_directory(configured: str) -> Path:

@@ -1,11 +1,11 @@
-"""How many bytes each owner keeps: files, and the bodies and results of batches."""
+"""How many bytes each owner keeps: files, the bodies and results of batches, and threads."""
 
 from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from vllm_messages_plugin.store.schema import batches, files
+from vllm_messages_plugin.store.schema import batches, files, threads
 from vllm_messages_plugin.wire.errors import MessagesError
 
 QUOTA_EXCEEDED: Final = {"error_code": "storage_quota_exceeded"}
@@ -26,11 +26,15 @@ async def lock_owner(connection: AsyncConnection, owner: str) -> None:
         await connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(owner))))
 
 
-async def bytes_of(connection: AsyncConnection, owner: str) -> int:
-    """Return how many bytes an owner keeps."""
+async def bytes_of(connection: AsyncConnection, owner: str, now: float) -> int:
+    """Return how many bytes an owner keeps at a time."""
     of_files = select(func.coalesce(func.sum(files.c.size), 0)).where(
         files.c.owner == owner, files.c.deleted_at.is_(None)
     )
     kept = func.sum(batches.c.body_size + batches.c.results_size)
     of_batches = select(func.coalesce(kept, 0)).where(batches.c.owner == owner)
-    return sum([int((await connection.execute(query)).scalar_one()) for query in (of_files, of_batches)])
+    of_threads = select(func.coalesce(func.sum(threads.c.size), 0)).where(
+        threads.c.owner == owner, threads.c.expires_at > now
+    )
+    queries = (of_files, of_batches, of_threads)
+    return sum([int((await connection.execute(query)).scalar_one()) for query in queries])

@@ -1,4 +1,5 @@
-"""Removes what is no longer kept: expired files, bodies of ended batches, old results, rows of the deleted.
+"""Removes what is no longer kept: expired files, bodies of ended batches, old results, expired threads,
+rows of the deleted.
 
 Each call of `prune` does a bounded amount of work in short transactions, so that a server can call it beside
 its requests; `more` tells that another call has something to do.
@@ -12,6 +13,7 @@ from sqlalchemy import Table, delete, exists, select, tuple_, update
 from vllm_messages_plugin.store.contents import delete_content
 from vllm_messages_plugin.store.files import REMOVED_AT_ONCE, FileStore
 from vllm_messages_plugin.store.schema import batch_items, batches, files
+from vllm_messages_plugin.store.threads import ThreadStore
 
 ROWS_AT_ONCE: Final = 5000
 CURSOR_SECONDS: Final = 86_400.0
@@ -20,30 +22,36 @@ CURSOR_SECONDS: Final = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What one call removed: files, bodies of ended batches, batches' results, and rows of deleted things."""
+    """What one call removed: files, bodies of ended batches, their results, threads, rows of the deleted."""
 
     files: int = 0
     bodies: int = 0
     results: int = 0
+    threads: int = 0
     rows: int = 0
 
     @property
     def more(self) -> bool:
         """Whether a limit was reached, so that there may be more."""
-        return max(self.files, self.bodies, self.results) >= REMOVED_AT_ONCE or self.rows >= ROWS_AT_ONCE
+        return (
+            max(self.files, self.bodies, self.results, self.threads) >= REMOVED_AT_ONCE
+            or self.rows >= ROWS_AT_ONCE
+        )
 
 
 class Retention:
     """Removes what a store no longer keeps."""
 
-    def __init__(self, file_store: FileStore, results_seconds: float) -> None:
+    def __init__(self, file_store: FileStore, thread_store: ThreadStore, results_seconds: float) -> None:
         """Make it.
 
         Args:
             file_store: Removes expired files; the batches are in its database and contents.
+            thread_store: Removes expired threads.
             results_seconds: For how long after its creation a batch's results are kept.
         """
         self._files = file_store
+        self._threads = thread_store
         self._database = file_store.database
         self._contents = file_store.contents
         self._results_seconds = results_seconds
@@ -58,6 +66,7 @@ class Retention:
             await self._files.remove_expired(),
             await self._remove_bodies(),
             await self._archive(),
+            await self._threads.remove_expired(),
             await self._remove_items() + await self._remove_tombstones(),
         )
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -93,3 +94,31 @@ Index(
     sqlite_where=batch_items.c.kind.is_(None),
     postgresql_where=batch_items.c.kind.is_(None),
 )
+
+threads: Final = Table(
+    "threads",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("owner", String(128), nullable=False),
+    Column("start", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("claim", String(16)),
+    Column("claimed_until", Float, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Index("threads_of_owner", "owner", "expires_at"),
+    Index("threads_by_expiry", "expires_at"),
+)
+"""`claim` is the request that continues the thread; the claim holds until `claimed_until`."""
+
+thread_turns: Final = Table(
+    "thread_turns",
+    metadata,
+    Column("thread", Number, ForeignKey("threads.number", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("message_id", String(64), nullable=False, unique=True),
+    Column("messages", LargeBinary, nullable=False),
+    Column("reply", LargeBinary, nullable=False),
+)
+"""What each request added to a thread: its messages and its reply, as JSON text."""

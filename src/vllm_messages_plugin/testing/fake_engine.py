@@ -27,8 +27,9 @@ from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.background import WithBackground
 from vllm_messages_plugin.http.batch_items import ItemRunner
 from vllm_messages_plugin.http.errors import ErrorMiddleware
-from vllm_messages_plugin.http.ports import AppContext, ServerTools, Storage
+from vllm_messages_plugin.http.ports import AppContext, ServerTools
 from vllm_messages_plugin.http.recorder import Recorder
+from vllm_messages_plugin.http.storage import Storage
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.store.opening import Store
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed

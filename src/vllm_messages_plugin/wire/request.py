@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam, WireModel, _content_tag
-from vllm_messages_plugin.wire.errors import MessagesError, from_validation, invalid, is_invalid_json
+from vllm_messages_plugin.wire.errors import from_validation, invalid, is_invalid_json
 from vllm_messages_plugin.wire.mcp import MCPServerURLDefinitionParam
 
 MAX_MESSAGES = 100_000
@@ -111,6 +111,19 @@ class CompactionConfigParam(WireModel):
     instructions: str | None = None
 
 
+class ThreadParam(WireModel):
+    """Begins a message thread, or continues the one whose last reply has an id."""
+
+    type: Literal["create", "continue"]
+    previous_message_id: str | None = None
+
+    @model_validator(mode="after")
+    def _continues_a_message(self) -> Self:
+        if self.type == "continue" and self.previous_message_id is None:
+            raise ValueError("previous_message_id: Field required")
+        return self
+
+
 class DiagnosticsParam(WireModel):
     previous_message_id: str | None = None
 
@@ -131,7 +144,7 @@ class CountTokensRequest(WireModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     model: str = Field(min_length=1)
-    messages: list[MessageParam] = Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)
+    messages: list[MessageParam] = Field(max_length=MAX_MESSAGES, fail_fast=True)
     system: System | None = None
     tools: Annotated[list[ToolParam], FirstError()] | None = None
     tool_choice: ToolChoiceParam | None = None
@@ -140,10 +153,15 @@ class CountTokensRequest(WireModel):
     output_format: JSONOutputFormatParam | None = None
     cache_control: Any = None
     context_management: ContextManagementConfigParam | None = None
-    thread: dict[str, Any] | None = None
+    thread: ThreadParam | None = None
     mcp_servers: Annotated[list[MCPServerURLDefinitionParam], FirstError()] | None = None
     compaction: CompactionConfigParam | None = None
     container: str | dict[str, Any] | None = None
+
+    @property
+    def continued_message(self) -> str | None:
+        """The id of the reply behind which a thread goes on; None if the whole conversation was sent."""
+        return self.thread.previous_message_id if self.thread and self.thread.type == "continue" else None
 
     @property
     def requested_schema(self) -> dict[str, Any] | None:
@@ -186,7 +204,10 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
         request = _validate(body, request_type)
     except ValidationError as error:
         raise from_validation(error) from None
-    _refuse_unsupported(request)
+    if not request.messages and request.continued_message is None:
+        raise invalid("List should have at least 1 item after validation, not 0", "messages")
+    if isinstance(request.container, dict) and request.container.get("skills"):
+        raise invalid("skills are not supported by this server", "container.skills")
     _check_unique_names(request.tools or [])
     _check_vllm_fields(request.extra)
     return request
@@ -239,22 +260,6 @@ def replace_lone_surrogates(body: bytes) -> bytes:
         start = max(start, end)
         repaired += body[copied:start]
     return bytes(repaired)
-
-
-THREADS_UNSUPPORTED: Mapping[str, Any] = {"error_code": "thread_unsupported_request"}
-"""With this error code the SDKs' tool runners resend the whole conversation on their own."""
-
-
-def _refuse_unsupported(request: CountTokensRequest) -> None:
-    if request.thread is not None:
-        raise MessagesError(
-            "invalid_request_error",
-            "message threads are not supported by this server",
-            param="thread",
-            details=THREADS_UNSUPPORTED,
-        )
-    if isinstance(request.container, dict) and request.container.get("skills"):
-        raise invalid("skills are not supported by this server", "container.skills")
 
 
 def _check_unique_names(tools: list[ToolParam]) -> None:

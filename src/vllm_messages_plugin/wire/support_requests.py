@@ -217,7 +217,11 @@ REQUEST_FIELDS = entries_of(
         ("container", ACCEPTED, "there are no containers here"),
         ("container.id", ACCEPTED, "there are no containers here"),
         ("container.skills", REFUSED, "400 that names the field"),
-        ("thread", REFUSED, "400 `thread_unsupported_request`; the SDKs then resend the whole conversation"),
+        (
+            "thread",
+            HANDLED,
+            "with the extra `store`; else 400 `thread_unsupported_request`: SDKs resend all",
+        ),
         ("compaction", HANDLED, "the reply is a summary of the conversation, in a signed `compaction` block"),
         ("mcp_servers", HANDLED, MCP),
         ("metadata", ACCEPTED, "ignored"),

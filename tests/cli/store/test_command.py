@@ -58,9 +58,9 @@ def test_the_status_counts_files_batches_and_leases(tmp_path: Path, ids: tuple[s
 
 def test_pruning_removes_what_is_no_longer_kept(tmp_path: Path, ids: tuple[str, str]) -> None:
     pruned = run(tmp_path / "data", "prune", "--json")
-    assert json.loads(pruned.stdout) == {"files": 0, "bodies": 1, "results": 0, "rows": 0}
+    assert json.loads(pruned.stdout) == {"files": 0, "bodies": 1, "results": 0, "threads": 0, "rows": 0}
     pruned = run(tmp_path / "data", "prune", "--json", "--results-days", "0")
-    assert json.loads(pruned.stdout) == {"files": 0, "bodies": 0, "results": 1, "rows": 1}
+    assert json.loads(pruned.stdout) == {"files": 0, "bodies": 0, "results": 1, "threads": 0, "rows": 1}
 
 
 def test_an_export_has_everything_and_names_damaged_files(tmp_path: Path, ids: tuple[str, str]) -> None:

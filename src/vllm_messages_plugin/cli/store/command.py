@@ -54,11 +54,12 @@ def store(
     ] = 29.0,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the store of files and batches, remove what is no longer kept, or copy everything out of it.
+    """Look at the store of files, batches and threads, remove what is no longer kept, or copy it.
 
     The settings are the server's own; it may run meanwhile. `status` changes nothing. `prune` removes expired
-    files, old results and what was deleted, as a server does every ten minutes. `export` writes each owner's
-    files, batches and results into a new DIRECTORY: bytes as they are, the rest as JSON lines.
+    files and threads, old results and what was deleted, as a server does every ten minutes. `export` writes
+    each owner's files, batches and results into a new DIRECTORY: bytes as they are, the rest as JSON lines.
+    Threads, which live for minutes, are left out.
 
     Exit status: 0 done; 1 the store does not work; 2 wrong usage, or the extra `store` is not installed.
     """

@@ -113,6 +113,7 @@ def _status_table(found: "StoreStatus", free: int) -> Table:
         table.add_row("files", f"{found.files:,}, {_size(found.file_bytes)}")
         batches = ", ".join(f"{count:,} {name}" for name, count in found.batches.items()) or "none"
         table.add_row("batches", f"{batches}, {_size(found.batch_bytes)}")
+        table.add_row("threads", f"{found.threads:,}, {_size(found.thread_bytes)}")
         table.add_row("open items", f"{found.open_items:,}, {found.leased_items:,} of them leased")
     table.add_row("free", _size(free))
     return table

@@ -1,0 +1,45 @@
+"""A thread goes on behind another server on the same store, and after the one that held it was killed."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.batch_server import BatchServer, batch_server
+from support.stores import options, postgres_url
+from vllm_messages_plugin.store.opening import StoreOptions
+
+__all__ = ["options", "postgres_url"]
+
+
+async def post(http: httpx.AsyncClient, server: BatchServer, text: str, after: Any = None) -> Any:
+    """Begin a thread, or continue it behind a message."""
+    thread = {"type": "continue", "previous_message_id": after["id"]} if after else {"type": "create"}
+    message = {"role": "user", "content": text}
+    asked = {"model": "fake", "max_tokens": 9, "messages": [message], "thread": thread}
+    return (await http.post(f"{server.url}/v1/messages", json=asked)).json()
+
+
+async def test_a_thread_goes_on_behind_another_server_and_after_a_kill(
+    options: StoreOptions, tmp_path: Path
+) -> None:
+    with ExitStack() as servers:
+        first = servers.enter_context(batch_server(options, tmp_path / "log"))
+        second = servers.enter_context(batch_server(options, tmp_path / "log"))
+        first.wait()
+        second.wait()
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+            one = await post(http, first, "a b")
+            two = await post(http, second, "c", one)
+            assert [each["usage"]["input_tokens"] for each in (one, two)] == [2, 5]
+            assert (await post(http, first, "c", one))["error"]["details"] == {
+                "error_code": "thread_already_continued"
+            }
+            second.kill()
+            three = await post(http, first, "d", two)
+            first.kill()
+            third = servers.enter_context(batch_server(options, tmp_path / "log"))
+            third.wait()
+            four = await post(http, third, "e", three)
+            assert [each["usage"]["input_tokens"] for each in (three, four)] == [7, 9]
