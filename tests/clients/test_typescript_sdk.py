@@ -1,7 +1,7 @@
 """The official TypeScript SDK against the live server: accumulated messages and the tool runner."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from clients.replies import (
     table,
     without_ids,
 )
-from support.server import Server
+from support.server import Server, start_server
+from vllm_messages_plugin.testing import tiny
 
 PACKAGES = ("@anthropic-ai/sdk@1.14.0", "zod@4.6.7")
 WEATHER = {"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -66,12 +67,30 @@ def test_a_streamed_reply_is_accumulated(program: Path, server: Server) -> None:
     assert reply["events"][-1] == "message_stop"
 
 
+@pytest.fixture(scope="module")
+def storeless() -> Iterator[Server]:
+    """A server that keeps nothing, as one without the extra `store`."""
+    with start_server(tiny.model_directory(), env={"VLLM_MESSAGES_STORE": "off"}) as running:
+        yield running
+
+
+THREADED = [["create", 1], ["continue", 1], ["continue", 1]]
+WHOLE = [["create", 1], [None, 1], [None, 3], [None, 5]]
+"""What its tool runner sends in the loop: the type of the thread, and how many messages."""
+
+
+@pytest.mark.parametrize(("of", "sent"), [("server", THREADED), ("storeless", WHOLE)])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_its_tool_runner_finishes_the_loop(program: Path, server: Server, streamed: bool) -> None:
+def test_its_tool_runner_finishes_the_loop(
+    program: Path, request: pytest.FixtureRequest, of: str, sent: Any, streamed: bool
+) -> None:
+    server: Server = request.getfixturevalue(of)
     with server.playbook(play.loop()):
-        messages = do(program, server, "runner", play.QUESTION, stream=streamed)
-    assert [message["stop_reason"] for message in messages] == ["tool_use", "tool_use", "end_turn"]
-    assert messages[-1]["content"][0]["text"] == play.ANSWER
+        done = do(program, server, "runner", play.QUESTION, stream=streamed)
+    stops = [message["stop_reason"] for message in done["messages"]]
+    assert stops == ["tool_use", "tool_use", "end_turn"]
+    assert done["messages"][-1]["content"][0]["text"] == play.ANSWER
+    assert done["sent"] == sent
 
 
 def test_a_reply_cut_by_max_tokens_has_that_stop_reason(program: Path, server: Server) -> None:

@@ -1,6 +1,7 @@
 """One server with two API server processes: what they share, and what they say of what they don't."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -35,6 +36,20 @@ def test_thinking_of_one_process_is_restored_by_the_other(two_processes: Server)
     history = [*MESSAGES, {"role": "assistant", "content": first["content"]}, *MESSAGES]
     for _ in range(6):
         assert post(two_processes, messages=history, vllm_xargs={"script": "Hi."})["content"]
+
+
+def test_a_thread_goes_on_in_any_process(two_processes: Server) -> None:
+    script = {"script": "Hello."}
+    reply = post(two_processes, thread={"type": "create"}, vllm_xargs=script)
+    lengths = [reply["usage"]["input_tokens"] + reply["usage"]["cache_read_input_tokens"]]
+    for _ in range(8):
+        thread = {"type": "continue", "previous_message_id": reply["id"]}
+        reply = post(two_processes, thread=thread, vllm_xargs=script)
+        usage = reply["usage"]
+        lengths.append(usage["input_tokens"] + usage["cache_read_input_tokens"])
+    added = {later - earlier for earlier, later in pairwise(lengths)}
+    assert len(added) == 1
+    assert min(added) > 0
 
 
 def test_diagnostics_never_say_that_an_earlier_reply_does_not_exist(two_processes: Server) -> None:

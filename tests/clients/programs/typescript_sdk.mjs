@@ -1,4 +1,5 @@
-// The official TypeScript SDK: `stream` puts one answer together, `runner` lets it run a loop of two tools,
+// The official TypeScript SDK: `stream` puts one answer together, `runner` lets it run a loop of two tools and tells
+// which threads and how many messages it sent,
 // `replies` asks for each body whole and streamed, `turns` sends the content back as well, `compaction` lets a
 // runner compact its conversation, `parse` asks with a schema of zod's.
 import { readFileSync } from "node:fs";
@@ -8,7 +9,16 @@ import { betaZodOutputFormat } from "@anthropic-ai/sdk/helpers/beta/zod";
 import { zodOutputFormat } from "@anthropic-ai/sdk/helpers/zod";
 import * as z from "zod";
 
-const client = new Anthropic({ baseURL: process.env.ANTHROPIC_BASE_URL, maxRetries: 0 });
+const sent = [];
+const client = new Anthropic({
+  baseURL: process.env.ANTHROPIC_BASE_URL,
+  maxRetries: 0,
+  fetch: (url, init) => {
+    const { thread, messages } = JSON.parse(init.body);
+    sent.push([thread?.type ?? null, messages.length]);
+    return fetch(url, init);
+  },
+});
 const [task, body] = JSON.parse(readFileSync(0, "utf8"));
 
 async function stream() {
@@ -37,7 +47,7 @@ async function runner() {
   for await (const step of client.beta.messages.toolRunner({ ...body, tools })) {
     messages.push(body.stream ? await step.finalMessage() : step);
   }
-  return messages;
+  return { messages, sent };
 }
 
 const apis = { messages: client.messages, beta: client.beta.messages };
