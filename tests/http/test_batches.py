@@ -1,6 +1,7 @@
 """Message Batches through the SDK, stable and beta, and by hand where the SDK can't go wrong."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -292,6 +293,22 @@ async def test_a_batch_above_the_limit_is_refused(
     reply = await idle.post(PATH, content=body)
     assert (reply.status_code, reply.json()["error"]["type"]) == (413, "request_too_large")
     assert (await idle.get(PATH)).json()["data"] == []
+
+
+async def test_the_collector_of_cycles_rests_while_a_large_batch_is_created(
+    idle: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running, create_ = [], store.batches.create
+
+    async def observed(*arguments: Any) -> Any:
+        running.append(gc.isenabled())
+        return await create_(*arguments)
+
+    monkeypatch.setattr(store.batches, "create", observed)
+    for count in (3000, 1):
+        assert (await idle.post(PATH, json={"requests": requests(count)})).status_code == 200
+        assert gc.isenabled()
+    assert running == [False, True]
 
 
 async def test_a_surrogate_half_and_escaped_names_are_read_as_in_a_message(http: httpx.AsyncClient) -> None:

@@ -9,6 +9,8 @@ from starlette.responses import StreamingResponse
 
 from vllm_messages_plugin.http.batch_items import KEPT_HEADERS
 from vllm_messages_plugin.http.body import BodyLimits, MiB, read_buffer
+from vllm_messages_plugin.http.collector_pause import pause_for
+from vllm_messages_plugin.http.gradual_release import free
 from vllm_messages_plugin.http.headers import request_id_of
 from vllm_messages_plugin.http.json_size import check_json_size
 from vllm_messages_plugin.http.owner import owner_of
@@ -32,6 +34,8 @@ NO_BATCHES: Final = "Message Batches are not available on this server"
 PATH: Final = "/v1/messages/batches"
 DONE_HEADER: Final = "x-batch-items-done"
 JSON_LINES: Final = "application/x-jsonl"
+SHORTEST_ITEM: Final = 28
+"""The bytes of an item with empty `params`: a body has no more items than such ones would fit into it."""
 
 router = APIRouter(route_class=MessagesRoute)
 
@@ -42,10 +46,14 @@ async def create_batch(request: Request) -> Response:
     batches, context = _batches(request), app_context(request)
     limits = BodyLimits(MAX_BODY_MB * MiB, grace_seconds=context.settings.slow_request_seconds)
     body = await read_buffer(request, limits)
+    pause_for(len(body) // SHORTEST_ITEM, request.scope)
     items = await asyncio.to_thread(batch_items, body, check_json_size)
     headers = {name: ",".join(request.headers.getlist(name)) for name in KEPT_HEADERS}
     kept = {name: value for name, value in headers.items() if value}
-    batch = await batches.create(owner_of(request), kept, body, items)
+    try:
+        batch = await batches.create(owner_of(request), kept, body, items)
+    finally:
+        await asyncio.to_thread(free, items)
     context.batch_created.set()
     return _described(batch, request)
 

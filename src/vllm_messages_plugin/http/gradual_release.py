@@ -59,7 +59,7 @@ async def release_parts(scope: Scope) -> None:
         await asyncio.to_thread(free, held)
 
 
-def free(items: list[object]) -> None:
+def free(items: list[Any]) -> None:
     """Empty a list slice by slice, so that each step frees few objects."""
     while items:
         del items[-SLICE:]

@@ -191,20 +191,13 @@ class BatchStore:
 
 
 async def _add_items(connection: AsyncConnection, batch: int, items: Sequence[BatchItem]) -> None:
+    """Add rows as the driver takes them: SQLAlchemy's work on each would block the event loop for long."""
+    columns = ["batch", "number", "custom_id", "start", "length", "leased_until", "attempts"]
+    statement = str(insert(batch_items).compile(dialect=connection.dialect, column_keys=columns))
     for start in range(0, len(items), ROWS_AT_ONCE):
-        rows = [
-            {
-                "batch": batch,
-                "number": start + offset,
-                "custom_id": item.custom_id,
-                "start": item.start,
-                "length": item.length,
-                "leased_until": 0.0,
-                "attempts": 0,
-            }
-            for offset, item in enumerate(items[start : start + ROWS_AT_ONCE])
-        ]
-        await connection.execute(insert(batch_items), rows)
+        part = enumerate(items[start : start + ROWS_AT_ONCE], start)
+        rows = [(batch, number, item.custom_id, item.start, item.length, 0.0, 0) for number, item in part]
+        await connection.exec_driver_sql(statement, rows)
 
 
 async def _row(connection: AsyncConnection, owner: str, batch_id: str, *, lock: bool = False) -> Any:

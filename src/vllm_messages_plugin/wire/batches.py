@@ -5,6 +5,7 @@ The fields are those of `anthropic.types.messages.MessageBatch` and of `MessageB
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -24,6 +25,11 @@ RESULT_KINDS: Final[tuple[ResultKind, ...]] = ("succeeded", "errored", "canceled
 _BODY_NAME: Final[Mapping[ResultKind, str]] = {"succeeded": "message", "errored": "error"}
 
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_USUAL_ITEM = re.compile(rb'\{\s*"custom_id"\s*:\s*"([a-zA-Z0-9_-]{1,64})"\s*,\s*"params"\s*:\s*(?=\{)')
+"""The begin of an item as SDKs write it, which is found in half the time of any other."""
+_END = re.compile(rb"\s*\}")
+_TURN: Final = 64
+"""After so many items, about a millisecond, other threads of the interpreter get a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +173,8 @@ def _items(cursor: Spans, body: bytes | bytearray, check: Callable[[bytes], obje
     for number, _ in enumerate(cursor.elements()):
         if number >= MAX_ITEMS:
             raise invalid(f"List should have at most {MAX_ITEMS} items", "requests")
+        if number % _TURN == 0:
+            time.sleep(0)
         item = _item(cursor, body, f"requests.{number}", check)
         if (first := numbers.setdefault(item.custom_id, number)) != number:
             quoted = json.dumps(item.custom_id)
@@ -178,6 +186,14 @@ def _items(cursor: Spans, body: bytes | bytearray, check: Callable[[bytes], obje
 def _item(cursor: Spans, body: bytes | bytearray, path: str, check: Callable[[bytes], object]) -> BatchItem:
     """The item at the cursor."""
     begin, params = cursor.at, None
+    if (usual := _USUAL_ITEM.match(body, begin)) is not None:
+        cursor.at = usual.end()
+        start, stop = cursor.value()
+        if (end := _END.match(body, stop)) is not None:
+            cursor.at = end.end()
+            _parsed(bytes(body[start:stop]), path, check)
+            return BatchItem(usual[1].decode(), start, stop - start)
+        cursor.at = begin
     if body[begin : begin + 1] == b"{":
         for key in cursor.members():
             span = cursor.value()
