@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from starlette.middleware.cors import CORSMiddleware
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from vllm_messages_plugin.access.accounting import Accounting
     from vllm_messages_plugin.access.key_file import KeyFile
+    from vllm_messages_plugin.http.early_refusal import EarlyRefusal
     from vllm_messages_plugin.http.ports import AppContext
 
 log = logging.getLogger("vllm.messages")
@@ -213,25 +215,38 @@ class _OuterMiddleware:
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if self._outermost is None:
             context = getattr(self._app.state, CONTEXT, None)
-            self._outermost = self._stack if context is None else self._error_middleware(context)
-            if context is not None and scope["type"] == "lifespan":  # the server does not listen yet
-                _harden_connections(self._app.state, context.settings)
+            self._outermost = self._stack if context is None else self._around(self._stack, context, scope)
         await self._outermost(scope, receive, send)
 
-    def _error_middleware(self, context: "AppContext") -> "ASGIApp":
+    def _around(self, stack: "ASGIApp", context: "AppContext", scope: "Scope") -> "ASGIApp":
+        accounting = build_accounting(context.settings, self._key_file, self._app.state.args)
+        if scope["type"] == "lifespan":  # the server does not listen yet
+            refuse = None if self._key_file is not None else _early_refusal(context, accounting)
+            _harden_connections(self._app.state, context.settings, refuse)
+        return self._error_middleware(stack, context, accounting)
+
+    def _error_middleware(
+        self, stack: "ASGIApp", context: "AppContext", accounting: "Accounting"
+    ) -> "ASGIApp":
         from vllm_messages_plugin.http.access_control import AccessControl
         from vllm_messages_plugin.http.background import WithBackground
         from vllm_messages_plugin.http.errors import ErrorMiddleware
 
         access = AccessControl(self._key_file, lambda: _api_keys(self._app))
-        accounting = build_accounting(context.settings, self._key_file, self._app.state.args)
-        app = ErrorMiddleware(self._stack, access, context.admission, context.cors, accounting)
+        app = ErrorMiddleware(stack, access, context.admission, context.cors, accounting)
         processes = getattr(self._app.state.args, "api_server_count", None) or 1
         worker = batch_worker(self._app, context, accounting, self._key_file, processes)
         return app if worker is None else WithBackground(app, worker.run)
 
 
-def _harden_connections(state: Any, settings: Settings) -> None:
+def _early_refusal(context: "AppContext", accounting: "Accounting") -> "EarlyRefusal":
+    """What refuses requests without named keys, which need no look at who sends them."""
+    from vllm_messages_plugin.http.early_refusal import EarlyRefusal
+
+    return EarlyRefusal(context.admission, accounting)
+
+
+def _harden_connections(state: Any, settings: Settings, refuse: "EarlyRefusal | None") -> None:
     """Limit what connections may cost the HTTP server: the time of headers, the requests in one turn."""
     from vllm_messages_plugin.http.arrivals import spread_arrivals
     from vllm_messages_plugin.http.header_timeout import limit_header_time
@@ -239,7 +254,7 @@ def _harden_connections(state: Any, settings: Settings) -> None:
     server = getattr(state, "server", None)
     if settings.slow_request_seconds:
         limit_header_time(server, settings.slow_request_seconds)
-    spread_arrivals(server)
+    spread_arrivals(server, refuse)
 
 
 def _cors(app: "ASGIApp", args: Namespace) -> "CORSMiddleware":

@@ -3,16 +3,17 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
 import uvicorn
 
-from vllm_messages_plugin.http.arrivals import ARRIVALS_PER_TURN, ArrivalQueue, spread_arrivals
+from vllm_messages_plugin.http.arrivals import COST, COST_PER_TURN, ArrivalQueue, spread_arrivals
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: server\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+ARRIVALS_PER_TURN = COST_PER_TURN // COST
 CONNECTIONS = 3 * ARRIVALS_PER_TURN + 1
 
 
@@ -28,24 +29,40 @@ class Turns:
         asyncio.get_running_loop().call_soon(self._next)
 
 
-async def test_no_more_than_the_limit_is_called_in_one_turn() -> None:
+@pytest.mark.parametrize(("cost", "in_one_turn"), [(1, 6), (2, 3), (4, 2), (7, 1)])
+async def test_no_more_is_called_in_one_turn_than_the_costs_allow(cost: int, in_one_turn: int) -> None:
     turns, called = Turns(), list[tuple[int, bytes]]()
-    queue = ArrivalQueue(per_turn=3)
-    for number in range(8):
-        queue.call(lambda data: called.append((turns.number, data)), b"%d" % number)
-    while len(called) < 8:  # noqa: ASYNC110 - turns of the loop are what is counted
+
+    def call(data: bytes) -> int:
+        called.append((turns.number, data))
+        return cost
+
+    queue = ArrivalQueue(cost_per_turn=6)
+    for number in range(20):
+        queue.call(call, b"%d" % number)
+    while len(called) < 20:  # noqa: ASYNC110 - turns of the loop are what is counted
         await asyncio.sleep(0)
-    assert max(Counter(turn for turn, _ in called).values()) == 3
-    assert [data for _, data in called] == [b"%d" % number for number in range(8)]
+    assert max(Counter(turn for turn, _ in called).values()) == in_one_turn
+    assert [data for _, data in called] == [b"%d" % number for number in range(20)]
+
+
+def recorder(called: list[bytes]) -> Callable[[bytes], int]:
+    """A function for the queue that keeps its data and costs 1."""
+
+    def call(data: bytes) -> int:
+        called.append(data)
+        return 1
+
+    return call
 
 
 async def test_a_call_that_comes_later_does_not_overtake_one_that_waits() -> None:
     called: list[bytes] = []
-    queue = ArrivalQueue(per_turn=1)
-    assert queue.call(called.append, b"first")
-    assert not queue.call(called.append, b"second")
+    queue = ArrivalQueue(cost_per_turn=1)
+    assert queue.call(recorder(called), b"first")
+    assert not queue.call(recorder(called), b"second")
     await asyncio.sleep(0)
-    assert not queue.call(called.append, b"third")
+    assert not queue.call(recorder(called), b"third")
     while len(called) < 3:  # noqa: ASYNC110 - turns of the loop are what is counted
         await asyncio.sleep(0)
     assert called == [b"first", b"second", b"third"]
@@ -53,9 +70,9 @@ async def test_a_call_that_comes_later_does_not_overtake_one_that_waits() -> Non
 
 async def test_after_a_turn_without_calls_the_next_one_is_called_at_once() -> None:
     called: list[bytes] = []
-    queue = ArrivalQueue(per_turn=1)
+    queue = ArrivalQueue(cost_per_turn=1)
     for _ in range(3):
-        assert queue.call(called.append, b"")
+        assert queue.call(recorder(called), b"")
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     assert len(called) == 3

@@ -47,6 +47,11 @@ class Admission:
             return _overloaded("Overloaded: too many requests are waiting")
         return None
 
+    @property
+    def cause(self) -> str:
+        """Why requests are refused at present, in the word of the metrics."""
+        return "shutdown" if self.is_shutting_down else "queue"
+
     @contextmanager
     def in_flight(self, path: str) -> Iterator[None]:
         """Count a request to a bounded path for the length of the block."""

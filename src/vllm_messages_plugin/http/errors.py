@@ -169,7 +169,7 @@ class ErrorMiddleware:
     async def _admit(self, record: RequestRecord, method: str, path: str, limited: bool) -> Mapping[str, str]:
         """Admit a request; return the response headers that tell the client its limits."""
         if method == "POST" and (refusal := self._admission.refusal(path)) is not None:
-            record.refusal = "shutdown" if self._admission.is_shutting_down else "queue"
+            record.refusal = self._admission.cause
             raise refusal
         return await self._accounting.begin(record, limited=limited)
 
