@@ -1,13 +1,11 @@
 """The media of a request: read, refused in the newest user turn, replaced by a text in an earlier one."""
 
 import base64
-import struct
-import zlib
 from typing import Any
 
 import pytest
 
-from request_table.image_file import image_file
+from request_table.image_file import bomb, image_file
 from request_table.pdf_file import pdf
 from translate.conversations import PNG_DATA, Json, assistant, image, result, system, text, use, user
 from vllm_messages_plugin.media import pdf as pdf_reader
@@ -35,16 +33,6 @@ def base64_document(data: str, media_type: str = "application/pdf", **fields: An
 
 def at_url(url: str) -> Json:
     return {"type": "image", "source": {"type": "url", "url": url}}
-
-
-def bomb() -> str:
-    """A PNG of 109 bytes that says it is 30000 pixels wide and high: 3.6 GB."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 6, 0, 0, 0))
-    return encoded(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b""))
 
 
 async def read(*messages: Json, images: bool = True) -> list[Json]:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 
+from request_table.image_file import image_bytes
 from request_table.pdf_file import pdf
 from support.loopback import QuietHandler, serving
 
@@ -44,6 +45,7 @@ def _replies() -> dict[str, Reply]:
         "/report.pdf": (200, {"content-type": "application/pdf"}, base64.b64decode(pdf("Revenue rose."))),
         "/broken.pdf": (200, {"content-type": "application/pdf"}, b"%PDF-1.7 nothing"),
         "/image": (200, {"content-type": "image/png"}, b"\x89PNG"),
+        "/heron.png": (200, {"content-type": "image/png"}, image_bytes("PNG")),
         "/latin": (200, {"content-type": "text/html"}, b"<meta charset=iso-8859-1><p>caf\xe9</p>"),
         "/long": (200, {"content-type": "text/plain"}, b"word " * 100_000),
         "/5mb": (200, html, b"<p>The heron waits.</p>" * (5 * MiB // 23)),
