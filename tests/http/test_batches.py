@@ -19,6 +19,7 @@ from support.stores import store
 from vllm_messages_plugin.http.batches import NO_BATCHES
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
+from vllm_messages_plugin.stream.deltas import EngineText
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, Pause, app_with
 from vllm_messages_plugin.testing.replies import text_reply, tool_call_reply
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -337,6 +338,37 @@ async def test_items_wait_while_the_engine_is_busy(http: httpx.AsyncClient, engi
     assert engine.requests == []
     engine.max_running = 8
     assert (await ended(http, made["id"]))["request_counts"]["succeeded"] == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_no_item_begins_while_a_client_waits_for_its_first_token(
+    http: httpx.AsyncClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    monkeypatch.setattr("vllm_messages_plugin.http.batch_items.HOLD_SECONDS", 60.0)
+    engine.replies = [(Pause(60),), (EngineText("H"), Pause(60)), text_reply("Hello.")]
+    silent, answered = (
+        asyncio.create_task(http.post("/v1/messages", json=params(stream=stream))) for _ in range(2)
+    )
+    await until(lambda: len(engine.requests) == 2)
+    made = await create(http, *requests(3))
+    await asyncio.sleep(0.3)
+    assert len(engine.requests) == 2
+    silent.cancel()
+    assert (await ended(http, made["id"]))["request_counts"]["succeeded"] == 3
+    answered.cancel()
+
+
+async def test_items_begin_one_by_one_where_a_client_always_waits(
+    http: httpx.AsyncClient, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vllm_messages_plugin.http.batch_items.HOLD_SECONDS", 0.1)
+    engine.replies = [(Pause(60), *text_reply("Hello.")), text_reply("Hello.")]
+    waiting = asyncio.create_task(http.post("/v1/messages", json=params()))
+    await until(lambda: len(engine.requests) == 1)
+    made = await create(http, *requests(3))
+    assert (await ended(http, made["id"]))["request_counts"]["succeeded"] == 3
+    assert not waiting.done()
+    waiting.cancel()
 
 
 async def test_an_item_that_the_engine_refuses_for_now_is_tried_again(

@@ -37,6 +37,12 @@ class Accounting:
         self._metrics = metrics
         self._traces = traces
         self._concurrency = Concurrency()
+        self._messages: dict[str, RequestRecord] = {}  # of clients, while they run, by request id
+
+    @property
+    def clients_wait(self) -> bool:
+        """Whether a client whose request was read waits for the first content of its message."""
+        return any(record.model and record.first_event_seconds is None for record in self._messages.values())
 
     async def begin(self, record: RequestRecord, *, limited: bool) -> Mapping[str, str]:
         """Hold a request against the limits of its key; after it returned, `end` must follow.
@@ -96,6 +102,8 @@ class Accounting:
 
     def start(self, record: RequestRecord) -> None:
         """Note that an admitted request runs; `end` must follow."""
+        if record.route in LOGGED_ROUTES:
+            self._messages[record.request_id] = record
         if self._metrics is not None:
             self._metrics.begin(record)
         if self._traces is not None:
@@ -103,6 +111,7 @@ class Accounting:
 
     async def end(self, record: RequestRecord, *, limited: bool) -> None:
         """Count and charge a request that ran."""
+        self._messages.pop(record.request_id, None)
         key = record.caller.key
         if self._metrics is not None:
             self._metrics.end(record)

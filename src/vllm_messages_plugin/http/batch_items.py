@@ -5,6 +5,7 @@ message. Errors of the server and not of the item are raised: another try may su
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -31,6 +32,10 @@ from vllm_messages_plugin.wire.batches import BatchResult, ItemRequest
 from vllm_messages_plugin.wire.errors import MessagesError, error_body, internal_error, new_request_id
 from vllm_messages_plugin.wire.sse import dump
 
+HOLD_SECONDS: Final = 1.0
+"""For how long clients that wait for their first token keep items from beginning. Then one item begins, so
+that a server where somebody always waits still works on its batches."""
+MANY: Final = 1 << 30
 PASSING: Final = frozenset({"overloaded_error", "rate_limit_error"})
 """Errors after which an item is tried again."""
 KEPT_HEADERS: Final = ("anthropic-beta", "anthropic-version", "x-claude-code-session-id", "x-session-id")
@@ -56,6 +61,7 @@ class ItemRunner:
         self._accounting = accounting
         self._key_file = key_file
         self._records: dict[str, RequestRecord] = {}  # of the items that run, by request id
+        self._held_since: float | None = None  # since when no item may begin, by the monotonic clock
 
     def free_slots(self, begun: int) -> int:
         """Return how many more items may begin without a request having to wait for them.
@@ -67,7 +73,21 @@ class ItemRunner:
         if self._context.admission.is_shutting_down:
             return 0
         generating = sum(record.asked_tokens > 0 for record in self._records.values())
-        return max(self._context.backend.free_slots - (begun - generating), 0)
+        free = max(self._context.backend.free_slots - (begun - generating), 0)
+        return min(free, self._most_beginning())
+
+    def _most_beginning(self) -> int:
+        """How many items may begin: one each HOLD_SECONDS while a client waits for its first token."""
+        now = time.monotonic()
+        if not self._accounting.clients_wait:
+            self._held_since = None
+            return MANY
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since < HOLD_SECONDS:
+            return 0
+        self._held_since = now
+        return 1
 
     async def run(self, item: ItemRequest) -> BatchResult:
         """Run an item and return its result.
