@@ -31,6 +31,7 @@ from request_table.row import (
     user,
 )
 from request_table.rows import REFUSED, RENDERED
+from vllm_messages_plugin.engine.vllm import compat
 
 TAKEN = [row for row in RENDERED if row.refused is None]
 LATE = [row for row in RENDERED if row.refused is not None]
@@ -121,6 +122,8 @@ def both_ways(http: httpx.Client, asked: Json) -> Json:
 
 @table(TAKEN)
 async def test_every_request_gets_the_same_reply_streamed_and_not(http: httpx.Client, row: Row) -> None:
+    if row.name == "a call in place of JSON" and compat.ToolStrictLevel is None:
+        pytest.skip("this vLLM has no grammar for a call or JSON")
     whole = both_ways(http, scripted(row.body, row.output))
     assert (blocks(whole), whole["stop_reason"]) == (list(row.reply), row.stop_reason)
     prompt = await rendered(row.body, "qwen_like", key="not the server's")

@@ -172,10 +172,11 @@ def own_constraint_refusal(error: Exception, extra: Mapping[str, Any]) -> Messag
     vLLM reads that field with little care: values of a wrong kind raise errors of any type.
     """
     refusal = to_messages_error(error)
-    odd_value = refusal.kind == "invalid_request_error" or isinstance(error, AttributeError | LookupError)
+    is_refused = refusal.kind == "invalid_request_error"
+    odd_value = is_refused or isinstance(error, AttributeError | LookupError)
     if extra.get("structured_outputs") is None or refusal.param is not None or not odd_value:
         return refusal
-    return invalid(str(error), "structured_outputs")
+    return invalid(refusal.message if is_refused else str(error), "structured_outputs")
 
 
 class _TokenOutput(NamedTuple):
