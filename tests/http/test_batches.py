@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import pytest
 
 from support.keys import key_file
 from support.stores import store
+from support.waiting import until
 from vllm_messages_plugin.http.batches import NO_BATCHES
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
@@ -91,14 +92,6 @@ async def create(http: httpx.AsyncClient, *items: dict[str, Any], **headers: str
     assert reply.status_code == 200, reply.text
     made: dict[str, Any] = reply.json()
     return made
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 async def ended(http: httpx.AsyncClient, id_: str, **headers: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
 from vllm_messages_plugin.store.schema import batch_items, batches
 from vllm_messages_plugin.wire.batches import Batch, BatchItem, BatchResult
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.files import PageQuery
+from vllm_messages_plugin.wire.pages import PageQuery
 
 SECONDS = 60.0
 

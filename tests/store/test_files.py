@@ -9,7 +9,8 @@ from vllm_messages_plugin.store.contents import RemoteContents
 from vllm_messages_plugin.store.files import FileStore
 from vllm_messages_plugin.store.opening import Store
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.files import PageQuery, StoredFile
+from vllm_messages_plugin.wire.files import StoredFile
+from vllm_messages_plugin.wire.pages import PageQuery
 
 MiB = 1 << 20
 

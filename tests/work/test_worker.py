@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
+from support.waiting import until
 from vllm_messages_plugin.store.leases import LeaseStore, item_counts
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
 from vllm_messages_plugin.wire.batches import Batch, BatchItem, BatchResult, ItemRequest
@@ -71,14 +72,6 @@ async def working(
 async def create(store: Store, count: int) -> Batch:
     items = [BatchItem(f"item-{number}", 0, 2) for number in range(count)]
     return await store.batches.create("me", {}, b"{}", items)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.005)
 
 
 async def ended(store: Store, batch: Batch) -> Batch:

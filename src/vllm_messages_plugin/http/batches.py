@@ -27,7 +27,7 @@ from vllm_messages_plugin.wire.batches import (
     result_line,
 )
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.files import id_page
+from vllm_messages_plugin.wire.pages import id_page
 from vllm_messages_plugin.wire.sse import dump
 
 NO_BATCHES: Final = "Message Batches are not available on this server"

@@ -22,10 +22,9 @@ from vllm_messages_plugin.wire.files import (
     MAX_EXPIRES_SECONDS,
     MIN_EXPIRES_SECONDS,
     StoredFile,
-    cursor_page,
     file_metadata,
-    id_page,
 )
+from vllm_messages_plugin.wire.pages import cursor_page, id_page
 from vllm_messages_plugin.wire.sse import dump
 
 MAX_IDS: Final = 100

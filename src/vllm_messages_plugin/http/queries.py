@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.files import PageQuery
+from vllm_messages_plugin.wire.pages import PageQuery
 
 DEFAULT_PAGE_SIZE: Final = 20
 MAX_PAGE_SIZE: Final = 1000

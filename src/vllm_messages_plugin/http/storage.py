@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from vllm_messages_plugin.wire.batches import Batch, BatchItem, BatchResult
-from vllm_messages_plugin.wire.files import PageQuery, StoredFile
+from vllm_messages_plugin.wire.files import StoredFile
+from vllm_messages_plugin.wire.pages import PageQuery
 from vllm_messages_plugin.wire.threads import StoredThread, ThreadStart, ThreadTurn
 
 

@@ -21,7 +21,7 @@ from vllm_messages_plugin.store.quota import bytes_of, lock_owner, quota_exceede
 from vllm_messages_plugin.store.schema import batch_items, batches
 from vllm_messages_plugin.wire.batches import RESULT_KINDS, Batch, BatchItem, BatchResult
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-from vllm_messages_plugin.wire.files import PageQuery
+from vllm_messages_plugin.wire.pages import PageQuery
 
 ROWS_AT_ONCE: Final = 1000
 RESULTS_BYTES: Final = 1 << 20

@@ -15,7 +15,8 @@ from vllm_messages_plugin.store.pages import page
 from vllm_messages_plugin.store.quota import bytes_of, lock_owner, quota_exceeded
 from vllm_messages_plugin.store.schema import files
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.files import PageQuery, StoredFile, mime_type, safe_filename
+from vllm_messages_plugin.wire.files import StoredFile, mime_type, safe_filename
+from vllm_messages_plugin.wire.pages import PageQuery
 
 log = logging.getLogger("vllm.messages.store")
 

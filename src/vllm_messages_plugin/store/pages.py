@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.files import PageQuery
+from vllm_messages_plugin.wire.pages import PageQuery
 
 
 async def page(

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 import pydantic_core
 
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-from vllm_messages_plugin.wire.files import timestamp
 from vllm_messages_plugin.wire.json_spans import JsonSyntaxError, Spans
+from vllm_messages_plugin.wire.pages import timestamp
 from vllm_messages_plugin.wire.request import replace_lone_surrogates
 
 MAX_ITEMS: Final = 100_000

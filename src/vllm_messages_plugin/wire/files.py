@@ -1,14 +1,14 @@
-"""The Files API: the description of a file, pages of them, and safe values for what an upload declares.
+"""The Files API: the description of a file, and safe values for what an upload declares.
 
 The fields are those of `anthropic.types.FileMetadata` and `anthropic.types.beta.BetaFileMetadata`.
 """
 
 import mimetypes
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
+
+from vllm_messages_plugin.wire.pages import timestamp
 
 LEGACY_LIST_BETA: Final = "files-api-2025-04-14"
 """The beta header that selects the older list, with `has_more`, `first_id` and `last_id`."""
@@ -45,20 +45,6 @@ class StoredFile:
     expires_at: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PageQuery:
-    """Which page of a list is requested: at most `limit` entries behind or before the entry of an id."""
-
-    limit: int = 20
-    after_id: str | None = None
-    before_id: str | None = None
-
-
-def timestamp(seconds: float) -> str:
-    """Return Unix seconds as an RFC 3339 time in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def file_metadata(file: StoredFile) -> dict[str, Any]:
     """Return the description of a file as the API writes it."""
     metadata: dict[str, Any] = {
@@ -73,22 +59,6 @@ def file_metadata(file: StoredFile) -> dict[str, Any]:
     if file.expires_at is not None:
         metadata["expires_at"] = timestamp(file.expires_at)
     return metadata
-
-
-def id_page(entries: Sequence[dict[str, Any]], has_more: bool) -> dict[str, Any]:
-    """Return a page that is continued by `after_id` or `before_id`."""
-    return {
-        "data": list(entries),
-        "has_more": has_more,
-        "first_id": entries[0]["id"] if entries else None,
-        "last_id": entries[-1]["id"] if entries else None,
-    }
-
-
-def cursor_page(entries: Sequence[dict[str, Any]], has_more: bool) -> dict[str, Any]:
-    """Return a page that is continued by `page`."""
-    last = entries[-1]["id"] if entries and has_more else None
-    return {"data": list(entries), "next_page": None if last is None else f"page_{last}"}
 
 
 def safe_filename(declared: str | None) -> str:
