@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -58,7 +57,7 @@ def postgres_cluster() -> Iterator[str]:
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, user=user, env=environment, cwd=directory, stderr=log, stdout=log)
     try:
-        _wait(port, process)
+        _wait(found / "pg_isready", port, process)
         yield f"postgresql://messages@127.0.0.1:{port}/postgres"
     finally:
         process.terminate()
@@ -66,13 +65,12 @@ def postgres_cluster() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait(is_ready: Path, port: int, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the server accepts connections: it listens before it does."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, "PostgreSQL ended at its start"
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    raise TimeoutError("PostgreSQL does not listen")
+        if subprocess.run([is_ready, "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0:
+            return
+        time.sleep(0.05)
+    raise TimeoutError("PostgreSQL accepts no connections")
