@@ -46,11 +46,11 @@ STORE_OFF = "off"
 STORE_PACKAGES = ("sqlalchemy", "aiosqlite", "alembic", "asyncpg", "fsspec", "python_multipart")
 
 
-def build_accounting(settings: Settings, key_file: "KeyFile | None", args: Namespace) -> "Accounting":
+def build_accounting(context: "AppContext", key_file: "KeyFile | None", args: Namespace) -> "Accounting":
     """Return what holds named keys to their limits, and writes metrics and the request log.
 
     Args:
-        settings: The settings.
+        context: The app's context.
         key_file: The named keys; None if the server has none.
         args: The arguments that vLLM was started with.
     """
@@ -60,10 +60,13 @@ def build_accounting(settings: Settings, key_file: "KeyFile | None", args: Names
     limiter = None
     if key_file is not None:
         try:
-            limiter = RateLimiter(settings.limits_redis)
+            limiter = RateLimiter(context.settings.limits_redis)
         except ImportError:
             log.warning("Keys with limits will be refused: %s", MISSING)
-    return Accounting(limiter, _metrics(), _traces(args))
+    metrics = _metrics()
+    if metrics is not None:
+        metrics.describe_server(native_tools=context.backend.traits.native_tools)
+    return Accounting(limiter, metrics, _traces(args))
 
 
 def _metrics() -> "Metrics | None":

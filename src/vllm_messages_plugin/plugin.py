@@ -219,7 +219,7 @@ class _OuterMiddleware:
         await self._outermost(scope, receive, send)
 
     def _around(self, stack: "ASGIApp", context: "AppContext", scope: "Scope") -> "ASGIApp":
-        accounting = build_accounting(context.settings, self._key_file, self._app.state.args)
+        accounting = build_accounting(context, self._key_file, self._app.state.args)
         if scope["type"] == "lifespan":  # the server does not listen yet
             refuse = None if self._key_file is not None else _early_refusal(context, accounting)
             _harden_connections(self._app.state, context.settings, refuse)

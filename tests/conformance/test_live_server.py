@@ -62,9 +62,11 @@ def test_a_session_is_found_in_the_cache(server: Server) -> None:
 
 @pytest.mark.live
 def test_the_doctor_knows_our_server(server: Server) -> None:
-    result = CliRunner().invoke(app, ["doctor", server.url, "--json"])
+    counting = [{"when": "Count from one to thirty", "say": "one two three four five six seven " * 4}]
+    with server.playbook(counting):
+        result = CliRunner().invoke(app, ["doctor", server.url, "--json"])
     lines = {line["name"]: line for line in json.loads(result.stdout)["parts"]["Server"]}
-    assert lines["/v1/messages"]["status"] == "ok"
+    assert {lines[name]["status"] for name in ("/v1/messages", "streaming", "tools")} == {"ok"}
     assert lines["prefix cache"]["found"].partition(",")[0] == "on"
 
 

@@ -1,9 +1,12 @@
 """Which routes a plain `vllm serve` has, depending on the environment."""
 
+import socket
+
 import httpx
 import pytest
 
-from support.server import start_server
+from support.loopback import HOST
+from support.server import ServerDiedError, start_server
 from vllm_messages_plugin.testing import tiny
 
 ASK = {"model": "tiny", "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]}
@@ -38,3 +41,13 @@ def test_vllm_plugins_may_list_the_plugin_and_flags_override_the_template() -> N
         answer = httpx.post(f"{server.url}/v1/messages", json=ASK, trust_env=False, timeout=60)
         assert answer.json()["id"].startswith("msg_")
         assert "tool calls by qwen3_coder, read by vLLM, reasoning by deepseek_r1" in server.log_text()
+
+
+def test_a_port_that_is_taken_ends_the_server_with_the_reason_in_its_log() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        taken = other.getsockname()[1]
+        with (
+            pytest.raises(ServerDiedError, match=r"(?i)address already in use"),
+            start_server(tiny.model_directory(), port=taken, window=2048),
+        ):
+            pass

@@ -7,6 +7,7 @@ names, keys are those of the keys file, and sessions are no label at all.
 
 from typing import TYPE_CHECKING, Final
 
+from vllm_messages_plugin import __version__
 from vllm_messages_plugin.access.request_record import RequestRecord
 
 if TYPE_CHECKING:
@@ -71,9 +72,21 @@ class Metrics:
             f"{PREFIX}_request_seconds", "Time from a request to the end of its reply.", ("model",),
             buckets=REQUEST_BUCKETS, registry=home,
         )  # fmt: skip
+        self._server = Gauge(
+            f"{PREFIX}_server_info", "The server, always 1; tools: native, or prompted as text.",
+            ("version", "tools"), multiprocess_mode="max", registry=home,
+        )  # fmt: skip
         self._running = Gauge(
             f"{PREFIX}_running", "Requests that run.", ("key",), multiprocess_mode="livesum", registry=home
         )
+
+    def describe_server(self, *, native_tools: bool) -> None:
+        """Show what is served.
+
+        Args:
+            native_tools: Whether the chat template lists tools; else they are prompted as text.
+        """
+        self._server.labels(__version__, "native" if native_tools else "prompted").set(1)
 
     def begin(self, record: RequestRecord) -> None:
         """Count a request that begins."""

@@ -134,6 +134,19 @@ class Client:
         self, body: Mapping[str, Any], path: str = MESSAGES, **headers: str | None
     ) -> TimedResponse:
         """Do the same as `open`, and record when each chunk arrived."""
+        return self._timed(body, path, headers, until=FIRST_DELTA)
+
+    def stream_timed(self, body: Mapping[str, Any]) -> TimedResponse:
+        """Read a whole stream, and record when each chunk arrived."""
+        return self._timed(body, MESSAGES, {}, until=None)
+
+    def _timed(
+        self,
+        body: Mapping[str, Any],
+        path: str,
+        headers: Mapping[str, str | None],
+        until: re.Pattern[str] | None,
+    ) -> TimedResponse:
         sent = self._record("POST", path, {"model": self.model, **body, "stream": True}, headers)
         start, times = time.perf_counter(), []
         with self._exchange(sent) as response:
@@ -141,7 +154,7 @@ class Client:
             for chunk in response.iter_text():
                 times.append(time.perf_counter() - start)
                 text += chunk
-                if FIRST_DELTA.search(text):
+                if until is not None and until.search(text):
                     break
             return TimedResponse(Response(sent, response.status_code, response.headers, text), times)
 

@@ -28,6 +28,14 @@ class ModelEntry:
     web_search: bool | None = None
 
 
+class KeyRejectedError(UnreachableError):
+    """The server wants another key."""
+
+
+class NoModelsError(UnreachableError):
+    """The server responds, but lists no model: it may be another program."""
+
+
 def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequence[ModelEntry]:
     """Return the models that a server lists.
 
@@ -37,7 +45,9 @@ def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequenc
         given: A model name that is used if the server has no list.
 
     Raises:
-        UnreachableError: The server does not respond, refuses the key, or lists no model and none is given.
+        KeyRejectedError: The server refuses the key.
+        NoModelsError: The server lists no model, and none is given.
+        UnreachableError: The server does not respond.
     """
     root = str(http.base_url).rstrip("/")
     try:
@@ -45,11 +55,11 @@ def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequenc
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnreachableError(f"No server responds at {root}: {error or type(error).__name__}") from None
     if response.status_code in {401, 403}:
-        raise UnreachableError(f"{root} rejects the key (HTTP {response.status_code}): give --api-key KEY")
+        raise KeyRejectedError(f"{root} rejects the key (HTTP {response.status_code}): give --api-key KEY")
     served = _entries(response) if response.status_code == 200 else []
     if served or given:
         return served or [ModelEntry(given)]
-    raise UnreachableError(
+    raise NoModelsError(
         f"{root}/v1/models lists no model (HTTP {response.status_code}): give --model NAME, "
         "or check that this is a Messages server"
     )

@@ -1,5 +1,6 @@
 """Diagnoses Claude Code: whether it is installed, and which server its settings point to."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,8 +16,11 @@ from vllm_messages_plugin.conformance.client import base_url
 from vllm_messages_plugin.conformance.served_models import ModelEntry
 
 VERSION_SECONDS = 20.0
+VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 SHARED_FILE = Path(".claude") / "settings.json"
 INSTALL = "npm install -g @anthropic-ai/claude-code, if you want it"
+OLDEST_TESTED = (2, 1, 330)
+UPDATE = "update Claude Code: npm install -g @anthropic-ai/claude-code@latest"
 NAMES = ("ANTHROPIC_MODEL", "ANTHROPIC_DEFAULT_HAIKU_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL")
 WINDOW_VARIABLE = "CLAUDE_CODE_MAX_CONTEXT_TOKENS"
 NOTHING: Mapping[str, Any] = {"permissions": {"deny": []}}
@@ -64,7 +68,12 @@ def _program(program: str) -> Line:
     path = shutil.which(program)
     if path is None:
         return warn("claude", "not installed", INSTALL)
-    return ok("claude", f"{path}, {_version(path)}")
+    version = _version(path)
+    numbers = VERSION.match(version)
+    if numbers and tuple(map(int, numbers.groups())) < OLDEST_TESTED:
+        oldest = ".".join(map(str, OLDEST_TESTED))
+        return warn("claude", f"{path}, {version}: older than {oldest}, the oldest that was tested", UPDATE)
+    return ok("claude", f"{path}, {version}")
 
 
 def _version(path: str) -> str:

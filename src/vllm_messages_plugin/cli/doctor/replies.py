@@ -21,6 +21,10 @@ WRONG_WINDOW = (
     "clients with a larger window than the server's send prompts that are too long: `vllm-messages "
     "claude-config` writes the right one; the log has the reasons"
 )
+NATIVE_TOOLS = (
+    "a model calls tools best in its own format: serve one whose chat template lists tools, or give such a "
+    "template by --chat-template; `vllm-messages flags MODEL` says why"
+)
 MORE_REPLICAS = "add replicas, or raise VLLM_MESSAGES_MAX_QUEUED_REQUESTS if clients may wait longer"
 
 
@@ -31,6 +35,7 @@ def diagnose_replies(text: str) -> Iterator[Line]:
         text: The page of /metrics.
     """
     metrics = Metrics(text)
+    yield from _tools(metrics)
     requests = metrics.total("vllm_messages_requests", route=MESSAGES)
     if not requests:
         return
@@ -41,6 +46,16 @@ def diagnose_replies(text: str) -> Iterator[Line]:
     yield _invalid(metrics, requests)
     yield from _calls(metrics)
     yield from _refusals(metrics, requests)
+
+
+def _tools(metrics: Metrics) -> Iterator[Line]:
+    tools = metrics.label("vllm_messages_server_info", "tools")
+    if tools == "prompted":
+        yield warn(
+            "tools", "the model's chat template can't show tools: they are prompted as text", NATIVE_TOOLS
+        )
+    elif tools is not None:
+        yield ok("tools", "shown by the model's chat template")
 
 
 def _window_stops(metrics: Metrics, requests: float) -> Line:

@@ -11,15 +11,23 @@ from vllm_messages_plugin.cli.doctor.installation import OLD_VLLM, OLDEST_VLLM, 
 from vllm_messages_plugin.cli.doctor.line import Line, fail, ok, warn
 from vllm_messages_plugin.cli.doctor.metrics import diagnose_metrics
 from vllm_messages_plugin.cli.doctor.replies import diagnose_replies
+from vllm_messages_plugin.cli.doctor.streaming import diagnose_streaming
 from vllm_messages_plugin.conformance.client import Client, Response, UnreachableError, base_url, http_client
 from vllm_messages_plugin.conformance.served_models import (
+    KeyRejectedError,
     ModelEntry,
+    NoModelsError,
     choose_model,
     is_known_to_claude_code,
     list_models,
 )
 
 START = "start one (vllm serve MODEL), or give its URL: vllm-messages doctor http://HOST:PORT"
+OTHER_KEY = "give the server's key by --api-key, or set VLLM_API_KEY"
+OTHER_PROGRAM = (
+    "another program may use this port: then vLLM's log ends with `address already in use`; start vLLM with "
+    "another --port, and give doctor that URL"
+)
 NOT_LOADED = (
     "the plugin is not loaded there: run `vllm-messages doctor` in the server's own environment, and look "
     "for `vllm.messages` in its log"
@@ -48,11 +56,25 @@ def examine_server(url: str, key: str, model: str, seconds: float) -> Examined:
         try:
             served = list_models(http, key or None, given=model)
         except UnreachableError as error:
-            return Examined([fail("server", str(error), START)])
+            return Examined([fail("server", str(error), _advice(error))])
         chosen = choose_model(served, model)
         client = Client(http, chosen.name, chosen.window, key or None)
         lines = [_server(base_url(url), _version(client)), *_models(served, chosen)]
-        return Examined([*lines, *_probe_messages(client), *_metrics(client, chosen)], served)
+        answering = [*_probe_messages(client)]
+        if all(line.status != "fail" for line in answering):
+            answering += diagnose_streaming(client)
+        return Examined([*lines, *answering, *_metrics(client, chosen)], served)
+
+
+def _advice(error: UnreachableError) -> str:
+    """What to do about a server that does not list its models."""
+    match error:
+        case KeyRejectedError():
+            return OTHER_KEY
+        case NoModelsError():
+            return OTHER_PROGRAM
+        case _:
+            return START
 
 
 def _server(url: str, version: str) -> Line:
