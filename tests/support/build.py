@@ -1,4 +1,4 @@
-"""Builds wheel and sdist, checks both, and serves a model from the wheel in a fresh environment.
+"""Builds wheel and sdist twice, checks both, and serves a model from the wheel in a fresh environment.
 
     PYTHONPATH=tests python -m support.build [--no-serve]
 
@@ -26,12 +26,15 @@ from pathlib import Path
 import httpx
 from packaging.requirements import Requirement
 
+from support.materials import licence_problems, write_materials
 from support.server import start_server
 from vllm_messages_plugin.testing import tiny
 
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "dist"
-TOOLS = ("build==1.3.0", "twine==7.0.0")
+TOOLS = ("build==1.3.0", "twine==7.0.0", "cyclonedx-bom==7.5.0")
+TOOLS_HOME = ROOT / ".venv-build"
+MATERIALS = "materials.cdx.json"
 PACKAGE = "vllm_messages_plugin"
 NEEDED_IN_WHEEL = (
     f"{PACKAGE}/py.typed",
@@ -107,16 +110,35 @@ def unmet(needed: Iterable[Requirement]) -> list[str]:
 
 def build() -> tuple[Path, Path]:
     """Build both distributions into dist/, in an isolated environment, and return the wheel and the sdist."""
-    tools = ROOT / ".venv-build"
-    python = tools / "bin" / "python"
+    python = TOOLS_HOME / "bin" / "python"
     if not python.exists():
-        run([sys.executable, "-m", "venv", tools])
+        run([sys.executable, "-m", "venv", TOOLS_HOME])
     run([python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *TOOLS])
     shutil.rmtree(DIST, ignore_errors=True)
     run([python, "-m", "build", "--outdir", DIST, ROOT], stdout=subprocess.DEVNULL)
     (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
     run([python, "-m", "twine", "check", "--strict", wheel, sdist])
     return wheel, sdist
+
+
+def build_again(sdist: Path) -> None:
+    """Build both once more, from the sdist in another directory, and compare.
+
+    Raises:
+        BuildError: A file has other bytes than the first time.
+    """
+    python = TOOLS_HOME / "bin" / "python"
+    with tempfile.TemporaryDirectory(prefix="vllm-messages-again-") as folder:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+        (source,) = Path(folder).iterdir()
+        again = Path(folder) / "again"
+        run([python, "-m", "build", "--outdir", again, source], stdout=subprocess.DEVNULL)
+        different = [
+            each.name for each in again.iterdir() if each.read_bytes() != (DIST / each.name).read_bytes()
+        ]
+    if different:
+        raise BuildError(f"built twice, these differ: {', '.join(sorted(different))}")
 
 
 def check(wheel: Path, sdist: Path) -> None:
@@ -199,6 +221,12 @@ def main(arguments: Sequence[str]) -> int:
     wheel, sdist = build()
     check(wheel, sdist)
     print(f"==> {wheel.name} and {sdist.name} are complete, and the wheel's requirements are met")
+    build_again(sdist)
+    print("==> built again from the sdist, both have the same bytes")
+    found = write_materials(wheel, TOOLS_HOME / "bin" / "python", DIST / MATERIALS)
+    if problems := licence_problems(found):
+        raise BuildError("\n".join(problems))
+    print(f"==> {MATERIALS} lists {len(found)} components; their licences are permissive")
     if not given.no_serve:
         with fresh_environment(wheel) as python:
             serve(python)
