@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,20 @@ async def test_a_store_that_fails_costs_no_reply(
     first = await send(http, begin(user("Hi")))
     assert first["content"][0]["text"] == "Hello."
     assert await refusal(http, further(first["id"], user("Ho"))) == (404, LOST)
+
+
+async def test_a_store_that_is_locked_holds_up_no_reply_for_long(
+    http: httpx.AsyncClient, store: Store, options: StoreOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vllm_messages_plugin.store.threads.STORE_SECONDS", 0.5)
+    first = await send(http, begin(user("Hi")))
+    with closing(sqlite3.connect(options.directory / "messages.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await refusal(http, further(first["id"], user("Ho"))) == (404, LOST)
+        second = await send(http, begin(user("Hi")))
+        other.execute("ROLLBACK")
+    assert await refusal(http, further(second["id"], user("Ho"))) == (404, LOST)
+    await send(http, further(first["id"], user("Ho")))
 
 
 async def test_a_thread_beyond_the_quota_is_forgotten(engine: FakeEngine, tmp_path: Path) -> None:

@@ -80,13 +80,13 @@ class Database:
         return time.time() + self._clock_offset
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, seconds: float = TRANSACTION_SECONDS) -> AsyncIterator[AsyncConnection]:
         """A transaction that changes nothing.
 
         Raises:
-            MessagesError: The database failed.
+            MessagesError: The database failed, or the transaction took longer than so many seconds.
         """
-        async with self._transaction(write=False) as connection:
+        async with self._transaction(write=False, seconds=seconds) as connection:
             yield connection
 
     @asynccontextmanager

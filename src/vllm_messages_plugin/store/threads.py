@@ -28,7 +28,7 @@ from vllm_messages_plugin.wire.threads import (
 CLAIM_SECONDS: Final = 3600.0
 """How long a reply may take; meanwhile its thread does not expire."""
 STORE_SECONDS: Final = 5.0
-"""The end of a reply waits for its thread to be stored, so a slow database gets less time than elsewhere."""
+"""Replies wait for their thread to be read and stored, so a slow database gets less time than elsewhere."""
 REMOVED_AT_ONCE: Final = 100
 
 
@@ -58,7 +58,7 @@ class ThreadStore:
         joined = select(threads, thread_turns.c.number.label("turn")).join(
             thread_turns, thread_turns.c.thread == threads.c.number
         )
-        async with self.database.read() as connection:
+        async with self.database.read(STORE_SECONDS) as connection:
             row = (await connection.execute(joined.where(*asked))).first()
             if row is None:
                 raise not_found()

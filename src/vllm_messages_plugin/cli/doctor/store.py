@@ -1,4 +1,4 @@
-"""Diagnoses the store of files and batches that the environment names: tables, leases and free space."""
+"""Diagnoses the store that the environment names: its tables, leases and free space."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,12 +13,10 @@ from vllm_messages_plugin.cli.store.steps import (
 )
 
 NAME = "VLLM_MESSAGES_STORE"
-OFF = "off: files and batches are refused"
+OFF = "off: files, batches and message threads are refused"
 GiB = 1 << 30
 LITTLE_SPACE = GiB
-NOT_INSTALLED = (
-    "not installed: files and batches are refused, unless you pip install 'vllm-messages-plugin[store]'"
-)
+NOT_INSTALLED = "not installed: files, batches, threads refused; pip install 'vllm-messages-plugin[store]'"
 DOWN = "repair it: until then files and batches are refused with 503, and messages work"
 IDLE = "start a server on this store, with VLLM_MESSAGES_BATCH_CONCURRENCY above 0"
 
