@@ -16,6 +16,10 @@ from vllm_messages_plugin.store import migrate
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
 from vllm_messages_plugin.store.schema import metadata
 from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.files import StoredFile
+from vllm_messages_plugin.wire.threads import ThreadStart, ThreadTurn
+
+FILE = StoredFile("file_1", "a.txt", "text/plain", 1, "", 1.0)
 
 
 async def test_the_migrations_make_the_tables_of_the_schema(store: Store) -> None:
@@ -62,3 +66,19 @@ def test_a_process_that_leaves_its_store_open_still_ends(tmp_path: Path) -> None
         "asyncio.run(store.files.find('me', ['x']))\n"
     )
     subprocess.run([sys.executable, "-c", program, tmp_path], check=True, timeout=60)
+
+
+async def test_a_store_of_an_earlier_version_is_brought_up_to_date(
+    options: StoreOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = migrate.command.upgrade
+    with monkeypatch.context() as earlier:
+        earlier.setattr(migrate.command, "upgrade", lambda config, _head: command(config, "0002"))
+        old = open_store(options)
+        await old.files.add("me", FILE)
+        await old.close()
+    store = open_store(options)
+    assert await store.files.find("me", [FILE.id]) == [FILE]
+    await store.threads.create("me", ThreadStart({}, {}), ThreadTurn("msg_1", b"", b"{}"))
+    assert len((await store.threads.get("me", "msg_1")).turns) == 1
+    await store.close()
