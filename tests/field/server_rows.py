@@ -220,4 +220,33 @@ ESCAPED = [
     ),
 ]
 
-ROWS = [*UNCLOSED_ARGUMENTS, *STOP_AND_CHOICE, *CUT_CALLS, *ESCAPED]
+NOTHING_TO_SEND_BACK = [
+    Row(
+        "A reply of nothing but white space was a block that no client could send back",
+        "qwen3",
+        " \n\n ",
+        [],
+        "end_turn",
+    ),
+    Row(
+        "White space behind a thought was a block that no client could send back",
+        "qwen3",
+        "<think>\nDone.\n</think>\n\n \n",
+        [("thinking", "Done.")],
+        "end_turn",
+        fields={"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    ),
+    *(
+        Row(
+            f"Arguments that are no object became an input that no client could send back: {arguments}",
+            "qwen3",
+            f'<tool_call>{{"name": "Bash", "arguments": {arguments}}}</tool_call>',
+            [("text", f'<tool_call>{{"name": "Bash", "arguments": {arguments}}}</tool_call>')],
+            "end_turn",
+            fields={"tools": [BASH]},
+        )
+        for arguments in ("[1]", '"x"', "3")
+    ),
+]
+
+ROWS = [*UNCLOSED_ARGUMENTS, *STOP_AND_CHOICE, *CUT_CALLS, *ESCAPED, *NOTHING_TO_SEND_BACK]

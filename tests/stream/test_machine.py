@@ -434,9 +434,13 @@ def test_newlines_at_the_head_of_thinking_are_the_templates() -> None:
 def test_a_prefilled_reply_keeps_its_leading_white_space() -> None:
     assert play(text_piece(" "), text_piece("world"), finish(), continues=True) == [
         START,
-        *text(0, " ", "world"),
+        *text(0, " world"),
         *end("end_turn"),
     ]
+
+
+def test_a_prefilled_reply_of_white_space_is_empty() -> None:
+    assert play(text_piece(" "), text_piece("\n"), finish(), continues=True) == [START, *end("end_turn")]
 
 
 def test_only_the_head_of_a_prefilled_reply_keeps_white_space() -> None:

@@ -111,18 +111,13 @@ class Machine:
         self._emitted.append(message_start(self._reply, self._usage(0)))
 
     def _open_text(self, delta: EngineText) -> None:
-        if self._holds_back(delta.text):
+        if not delta.text.strip():
             self._pending_whitespace.append(delta.text)
             return
         text = self._first_text(delta.text)
         self._close()
         self._open({"type": "text", "text": ""}, State.TEXT)
         self._continue_text(EngineText(text))
-
-    def _holds_back(self, text: str) -> bool:
-        """Whether a text is not enough to open a block."""
-        prefilled = self._reply.continues and self._index < 0
-        return not text or (text.isspace() and not prefilled)
 
     def _first_text(self, text: str) -> str:
         """The text that a block begins with.

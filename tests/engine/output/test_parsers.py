@@ -38,7 +38,7 @@ def vllm_parser() -> VllmOutputParser:
     parser = parser_of("hermes", "deepseek_r1")(tokenizer_of(special=("<think>", "</think>")), request.tools)
     start = ReasoningStartDetector("<think>", frozenset())
     plain = parser_of("hermes")
-    return VllmOutputParser(parser, request, start, lambda: plain(tokenizer_of(), request.tools))
+    return VllmOutputParser(parser, request, start, lambda: plain(tokenizer_of(), request.tools), print)
 
 
 def feed(parser: OutputParser, parts: Sequence[str]) -> tuple[str, str, list[tuple[str, str]]]:

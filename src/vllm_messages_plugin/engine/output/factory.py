@@ -155,6 +155,7 @@ class OutputParserFactory:
             request,
             self._reasoning_start(vllm_parser, prompt),
             lambda: self._create(self._selection.plain if _may_call(request) else None, prompt, request),
+            partial(report_repair, on_repair),
         )
 
     def _uses_scanner(self, conversation: Conversation) -> bool:

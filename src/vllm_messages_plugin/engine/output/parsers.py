@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
+from vllm_messages_plugin.engine.output.vllm_calls import VllmCalls
 from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Scanner, TextPiece, ThinkingPiece
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineThinking, EngineToolCall
 
@@ -157,7 +158,12 @@ class VllmOutputParser:
     cut = False
 
     def __init__(
-        self, parser: Any, request: Any, start: ReasoningStartDetector | None, plain: Callable[[], Any]
+        self,
+        parser: Any,
+        request: Any,
+        start: ReasoningStartDetector | None,
+        plain: Callable[[], Any],
+        on_repair: Callable[[str], None],
     ) -> None:
         """Wrap a parser of vLLM's.
 
@@ -166,12 +172,13 @@ class VllmOutputParser:
             request: the chat request, which vLLM's parsers want with each part of the output.
             start: decides whether the output begins with thinking, where the prompt leaves that open.
             plain: creates the parser of an output without thinking.
+            on_repair: receives a line for each call whose arguments were no object.
         """
         self._parser = parser
         self._request = request
         self._start = start
         self._plain = plain
-        self._calls: dict[int, int] = {}  # vLLM's index of a call -> its index without gaps
+        self._calls = VllmCalls(on_repair)
         self._ids_since_thinking: list[int] | None = None
         self.thinking_tokens: int | None = 0 if parser.reasoning_parser is not None else None
 
@@ -204,7 +211,8 @@ class VllmOutputParser:
         )
         if self._ids_since_thinking is not None:
             self._ids_since_thinking += ids
-        return [] if message is None else self._deltas(message, ids)
+        deltas = [] if message is None else self._deltas(message, ids)
+        return [*deltas, *self._calls.end(cut=self.cut)] if finished else deltas
 
     def _deltas(self, message: Any, ids: list[int]) -> list[EngineDelta]:
         """Convert vLLM's DeltaMessage."""
@@ -216,12 +224,13 @@ class VllmOutputParser:
         if message.content or message.tool_calls:
             self._ids_since_thinking = None
         if message.content:
+            if not message.content.isspace():
+                deltas += self._calls.end()
             deltas.append(EngineText(message.content))
         for call in message.tool_calls or ():
-            index = self._calls.setdefault(call.index, len(self._calls))
             function = call.function
             if function is not None:
-                deltas.append(EngineToolCall(index, function.name or None, function.arguments or ""))
+                deltas += self._calls.add(call.index, function.name or None, function.arguments or "")
         return deltas
 
 
