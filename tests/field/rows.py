@@ -64,7 +64,7 @@ def _from_other_servers() -> list[ScannerRow]:
             row["text"],
             row["reasoning"],
             row["tools"],
-            ThinkingTags(*row["thinking"]),
+            ThinkingTags(*row["thinking"]) if row["thinking"] else None,
             cut=row.get("cut", False),
         )
         for row in map(json.loads, lines)

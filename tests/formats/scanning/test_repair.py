@@ -97,7 +97,6 @@ def test_what_is_reported(format_name: str, text: str, repairs: str):
         '<tool_call>{"name": "Read", "arguments": "no object"}</tool_call>',
         '<tool_call>{"arguments": {"a": 1}}</tool_call>',
         '<tool_call>{"name": "two words", "arguments": {}}</tool_call>',
-        "<tool_call>{'name': 'Read', 'arguments': {}}</tool_call>",
         "<tool_call>Read the file</tool_call>",
         "<tool_call></tool_call>",
         "<tool_call>[]</tool_call>",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from vllm_messages_plugin.formats.probing.detectors import BUILTIN_RENDERER_PARSERS, DETECTORS_BY_NAME
+from vllm_messages_plugin.formats.probing.drift import DRIFT, drift_of
 from vllm_messages_plugin.formats.probing.model_families import FAMILIES, VLLM_PARSER_TROUBLE, ModelFamily
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
@@ -36,7 +37,15 @@ REPAIRS_HEAD: Final = """\
 ## What is repaired
 
 A call that is complete but untidy is repaired where only one reading is valid against the tool's schema; a
-valid call is never changed. Every repair is logged, and `vllm-messages parse` prints it:"""
+valid call is never changed. A call whose arguments are no object, such as `[1]`, is text, and so is markup
+that yields no call. Text is never white space alone: a reply of nothing else has no content. Every repair is
+logged, and `vllm-messages parse` prints it:"""
+
+DRIFT_HEAD: Final = """\
+### By family
+
+What models of each family are known to get wrong in their calls, and what is read as if they had not. Tests
+have samples of each in each format."""
 
 TROUBLE_HEAD: Final = """\
 ## vLLM's tool parsers
@@ -80,12 +89,26 @@ def models_page() -> str:
         ("Models", "Format", "Read by", "vLLM's tool parser", "vLLM's reasoning parser", "Known to go wrong"),
         map(_family_row, FAMILIES),
     )
+    drift = _table(("Format", "Models", "What is repaired"), _drift_rows())
     trouble = _table(
         ("Parser", "Trouble"),
         ((f"`{parser}`", " ".join(sentences)) for parser, sentences in sorted(VLLM_PARSER_TROUBLE.items())),
     )
     return (
-        "\n\n".join((HEAD, FAMILIES_HEAD, families, REPAIRS_HEAD, _repairs(), TROUBLE_HEAD, trouble, PYTHON))
+        "\n\n".join(
+            (
+                HEAD,
+                FAMILIES_HEAD,
+                families,
+                REPAIRS_HEAD,
+                _repairs(),
+                DRIFT_HEAD,
+                drift,
+                TROUBLE_HEAD,
+                trouble,
+                PYTHON,
+            )
+        )
         + "\n"
     )
 
@@ -94,6 +117,17 @@ def _repairs() -> str:
     """Return the lines that the scanner logs for its repairs, as a list."""
     notes = [value for name, value in vars(repair).items() if name.isupper() and isinstance(value, str)]
     return "\n".join(f"- {note}" for note in notes)
+
+
+def _drift_rows() -> Iterable[Sequence[str]]:
+    """Yield a row for each format that the scanner reads, with its families; prompted calls are Hermes's."""
+    models: dict[str, list[str]] = {}
+    for family in FAMILIES:
+        models.setdefault(family.call_format or "hermes_json", []).append(family.models)
+    for name, families in models.items():
+        if name in FORMATS:
+            kinds = drift_of(FORMATS[name])
+            yield f"`{name}`", "; ".join(families), "; ".join(DRIFT[kind] for kind in kinds)
 
 
 def _family_row(family: ModelFamily) -> Sequence[str]:

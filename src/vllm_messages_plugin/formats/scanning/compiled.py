@@ -10,7 +10,7 @@ from typing import Final
 
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.literal_finder import LiteralFinder
-from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern
+from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, is_special_token
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
 OBJECT_BODY: Final = MarkupPattern("{gap}{")
@@ -53,7 +53,8 @@ class CompiledCallSyntax:
         value_finder: Finds where in a value one of these may stand.
         arg_end: An argument's closing tag; None if arguments are not tagged.
         args: All patterns that begin an argument.
-        closings: How the closing tags of call and section begin; see `closing_words`.
+        closings: The closing tags of call and section, also mangled.
+        wrong_arg_end: Matches a closing tag that a model wrote in the place of an argument's.
         section_ends: All patterns that end the section.
         call_starts: What begins a call of this section in text.
         scan_finder: Finds where in text a value may end or a call may begin.
@@ -75,6 +76,7 @@ class CompiledCallSyntax:
         "source",
         "value_ends",
         "value_finder",
+        "wrong_arg_end",
     )
 
     def __init__(
@@ -85,61 +87,113 @@ class CompiledCallSyntax:
         self.name = re.compile(source.name)
         openings = (source.arg_open, *source.arg_open_variants) if source.arg_open else ()
         args = tuple(MarkupPattern("{gap}" + opening) for opening in openings)
-        next_arg = _pattern(source.arg_open, source.arg_close)
+        # Without its last tag, an opening may be the text of a value.
+        whole = (opening for opening in openings if not opening.endswith(" "))
+        next_args = [_pattern(opening, source.arg_close) for opening in whole]
         open_args = tuple(map(MarkupPattern, openings))
         tags = (section.close, source.close, *section.between)
         ends = [_pattern(tag, source.arg_close) for tag in tags]
         open_ends = [MarkupPattern(tag) if tag else None for tag in tags]
         bodies = [_pattern(tag, "{gap}") for tag in tags]
-        self.value_ends = tuple(_present((next_arg, *ends)))
+        self.value_ends = tuple(_present((*next_args, *ends)))
         self.open_ends = (*open_args, *_present(open_ends))
-        self.args = frozenset((*args, *_present([next_arg]), *open_args))
+        self.args = frozenset((*args, *_present(next_args), *open_args))
         self.section_ends = frozenset((*_present((ends[0], open_ends[0], bodies[0])), BROKEN_SECTION_END))
         self.arg_end = MarkupPattern(source.arg_close) if source.arg_close else None
-        self.closings = closing_words(section)
+        self.closings = ClosingTags(section)
+        self.wrong_arg_end = re.compile(_wrong_arg_end(source.arg_close) + r"\s{0,64}")
         untagged = (
             (PYTHON_BODY,)
             if source.only_python
             else (OBJECT_BODY, FENCED_BODY, PYTHON_BODY, TEXT_BODY, FENCED_TEXT_BODY)
         )
-        closings = bodies if args else bodies[1:2]
-        self.bodies = (*args, *_present(closings), *untagged)
+        closings = () if source.only_python else _present(bodies)
+        self.bodies = (*args, *closings, *untagged)
         self.closing_tags = tuple(_present(_pattern(tag) for tag in (source.close, section.close)))
         self.call_starts: tuple[MarkupPattern, ...] = ()
-        self.value_finder = self.scan_finder = LiteralFinder(_value_literals(self))
-        self.closing_start = _closing_start(self)
+        self.value_finder = self.scan_finder = LiteralFinder(())
+        self.closing_start: re.Pattern[str] | None = None
 
     def add_call_starts(self, patterns: tuple[MarkupPattern, ...]) -> None:
         """Set what begins a call of this syntax's section in text."""
         self.call_starts = patterns
+        self.value_finder = LiteralFinder(_value_literals(self))
+        self.closing_start = _closing_start(self)
         literals = {pattern.first_literal for pattern in patterns}
         self.scan_finder = LiteralFinder((*_value_literals(self), *literals))
 
 
-def closing_words(section: SectionSyntax) -> tuple[tuple[str, bool], ...]:
-    """How the closing tags of a section begin, longest first, each with whether it ends the section."""
-    tags = {call.close: False for call in section.calls} | {section.close: True}
-    words = {tag.split("{", 1)[0].rstrip("> "): ends for tag, ends in tags.items() if tag.startswith(CLOSING)}
-    return tuple(sorted(words.items(), key=lambda word: len(word[0]), reverse=True))
+class ClosingTags:
+    """The closing tags of a section and of its calls, and how models mangle them.
+
+    Attributes:
+        words: How tags such as `</call>` begin, longest first, each with whether it ends the section.
+        tokens: The names of special tokens, what matches them with bars or the end missing, and the same.
+        opening: How the section's opening tag begins, which is never a mangled closing tag.
+    """
+
+    __slots__ = ("opening", "tokens", "words")
+
+    def __init__(self, section: SectionSyntax) -> None:
+        tags = dict.fromkeys((*(call.close for call in section.calls), *section.between), False)
+        tags[section.close] = True
+        words = {
+            tag.split("{", 1)[0].rstrip("> "): ends for tag, ends in tags.items() if tag.startswith(CLOSING)
+        }
+        self.words = tuple(sorted(words.items(), key=lambda word: len(word[0]), reverse=True))
+        self.tokens = tuple(
+            (token_name(tag), re.compile(_mangled_token(tag)), ends)
+            for tag, ends in tags.items()
+            if tag.startswith("<") and not tag.startswith(CLOSING)
+        )
+        self.opening = MarkupPattern(section.open).first_literal if section.open else ""
+
+    def __bool__(self) -> bool:
+        return bool(self.words or self.tokens)
+
+
+def token_name(tag: str) -> str:
+    """The name of a special token, as all its spellings have it in common."""
+    return tag.strip("<>|\uff5c").replace("\u2581", "_")
+
+
+def _mangled_token(tag: str) -> str:
+    """A regular expression for a special token of which a bar, or the end, is missing, but not every bar."""
+    name = re.escape(token_name(tag)).replace("_", "[\u2581_ ]")
+    if not is_special_token(tag):
+        return rf"<{name}(?!\w)\s?>?"
+    bars = r"[|\uff5c]"
+    return rf"<(?={bars}|{name}(?:{bars}|\Z)){bars}{{0,2}}{name}(?!\w){bars}{{0,2}}\s?>?"
+
+
+def _wrong_arg_end(arg_close: str) -> str:
+    """A regular expression for what may stand in the place of an argument's closing tag."""
+    is_token = is_special_token(arg_close) and not arg_close.startswith(CLOSING)
+    return f"({_mangled_token(arg_close)})" if is_token else CLOSING_TAG
 
 
 def _value_literals(syntax: CompiledCallSyntax) -> list[str]:
     """The literals at which a value may end. "</" stands for all closing tags, also wrong ones."""
     patterns = (*syntax.value_ends, *syntax.open_ends)
     literals = {pattern.first_literal for pattern in patterns}
-    if not syntax.source.arg_close:
+    arg_close = syntax.source.arg_close
+    if not arg_close:
         return sorted(literals)
+    if not arg_close.startswith(CLOSING):
+        begin = arg_close.rstrip("|>")
+        starts = {start.first_literal for start in syntax.call_starts}
+        return sorted(literals | starts | {begin, begin.replace("<|", "<")})
     return [CLOSING, *sorted(literal for literal in literals if not literal.startswith(CLOSING))]
 
 
 def _closing_start(syntax: CompiledCallSyntax) -> re.Pattern[str] | None:
-    """What a closing tag in a value must look like to end it: the call's or section's, or one before a tag.
+    """What a closing tag in a value must look like to end it: one of the format's, or one before a tag.
 
     It decides at once on most closing tags in source code, such as `</b>` in a line of HTML.
     """
     if syntax.value_finder.first_char != CLOSING[0]:
         return None
-    closings = {pattern.first_literal for pattern in syntax.open_ends}
+    closings = {pattern.first_literal for pattern in (*syntax.open_ends, *_present([syntax.arg_end]))}
     words = [re.escape(word) for word in sorted(closings) if word.startswith(CLOSING)]
     return re.compile("|".join((*words, rf"{CLOSING_TAG}(?:\s|\\[nrt]){{0,64}}(?:<|\\?\Z)")))
 
@@ -161,7 +215,7 @@ class CompiledSection:
         source: The section that was compiled.
         open, close: Its tags; None where it has none.
         syntaxes: The compiled call syntaxes, by the pattern that begins a call.
-        closings: How its closing tags begin; see `closing_words`.
+        closings: Its closing tags and those of its calls, also mangled.
         call_closings: Tags that may follow a call without ending the section.
         starts: The literals with which a call may begin in text.
         skip_finder: Finds where the rest of a broken call may end.
@@ -184,7 +238,7 @@ class CompiledSection:
         self.source = source
         self.open = MarkupPattern(source.open) if source.open else None
         self.close = _pattern(source.close, "{gap}")
-        self.closings = closing_words(source)
+        self.closings = ClosingTags(source)
         syntaxes = [CompiledCallSyntax(call, source, odd_names) for call in source.calls]
         self.syntaxes = {syntax.open: syntax for syntax in syntaxes}
         call_starts = tuple(_call_starts(source, odd_names))
@@ -257,7 +311,9 @@ class CompiledFormat:
         for syntax in section.syntaxes.values():
             if syntax.source.alone:
                 literal = MarkupPattern(syntax.source.open).first_literal
-                self.triggers.setdefault(literal, SectionStart(section, alone=True, bare=False))
+                self.triggers.setdefault(
+                    literal, SectionStart(section, alone=True, bare=not section.source.open)
+                )
 
 
 @cache

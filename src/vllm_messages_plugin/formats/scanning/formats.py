@@ -9,92 +9,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal
 
+from vllm_messages_plugin.formats.scanning.call_syntaxes import (
+    COMPACT_FUNCTION,
+    FUNCTION,
+    FUNCTION_GEMMA,
+    GEMMA,
+    GEMMA_BARE,
+    GEMMA_WITHOUT_CALL,
+    GLM,
+    HUNYUAN,
+    HUNYUAN_4,
+    HUNYUAN_INSIDE,
+    HUNYUAN_JSON,
+    INVOKE,
+    KEYED,
+    KIMI,
+    KIMI_UNTAGGED,
+    LONGCAT,
+    MINICPM,
+    NAMED,
+    OBJECT,
+    PARAMETERS,
+    PYTHON,
+    SOLAR,
+    SOLAR_JSON,
+    STEP_3,
+    STEP_3_WRAPPED,
+    deepseek_section,
+    invoke_syntax,
+    special_token,
+    spelled,
+)
 from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSyntax, ToolCallFormat
 
 __all__ = ["FORMATS", "CallSyntax", "SectionSyntax", "ToolCallFormat"]
-
-OBJECT: Final = CallSyntax(open="{", kind="object")
-PARAMETERS: Final = replace(OBJECT, arguments="parameters")
-KEYED: Final = CallSyntax(open="{", kind="keyed")
-NAMED: Final = CallSyntax(open="{name}")
-PYTHON: Final = CallSyntax(open="{identifier}", only_python=True)
-GLM: Final = CallSyntax(
-    open="{name}",
-    arg_open="<arg_key>{key}</arg_key>{gap}<arg_value>",
-    arg_open_variants=("<arg_key>{key}</arg_key> ", "{key}</arg_key>{gap}<arg_value>"),
-    arg_close="</arg_value>",
-)
-COMPACT_FUNCTION: Final = CallSyntax(
-    open="<function={tagged_name}>",
-    arg_open="<parameter={key}>",
-    arg_close="</parameter>",
-    close="</function>",
-    alone=True,
-)
-FUNCTION: Final = replace(COMPACT_FUNCTION, lines=True)
-MINICPM: Final = CallSyntax(
-    open='<function name="{tagged_name}"{attributes}>',
-    arg_open='<param name="{key}"{attributes}>',
-    arg_close="</param>",
-    close="</function>",
-    alone=True,
-    cdata=True,
-)
-LONGCAT: Final = CallSyntax(
-    open="{name}",
-    arg_open="<longcat_arg_key>{key}</longcat_arg_key>{gap}<longcat_arg_value>",
-    arg_close="</longcat_arg_value>",
-)
-SOLAR: Final = CallSyntax(
-    open="{name}", arg_open="<|tool_arg:start|>{key}<|tool_arg:value|>", arg_close="<|tool_arg:end|>"
-)
-SOLAR_JSON: Final = CallSyntax(
-    open="<|tool_call:begin|>{id}<|tool_call:name|>{tagged_name}<|tool_call:args|>",
-    close="<|tool_call:end|>",
-    alone=True,
-)
-HUNYUAN_4: Final = CallSyntax(
-    open="<tool_call{suffix}>{name}",
-    arg_open="<arg_key{suffix}>{key}</arg_key{suffix}>{gap}<arg_value{suffix}>",
-    arg_close="</arg_value{suffix}>",
-    close="</tool_call{suffix}>",
-    alone=True,
-)
-HUNYUAN: Final = replace(HUNYUAN_4, open="<tool_call{suffix}>{name}{gap}<tool_sep{suffix}>")
-HUNYUAN_INSIDE: Final = replace(GLM, open="{name}{gap}<tool_sep>")
-HUNYUAN_JSON: Final = CallSyntax(open="<tool_call{suffix}> {", kind="object", close="</tool_call{suffix}>")
-KIMI: Final = CallSyntax(
-    open="<|tool_call_begin|> {tagged_name} <|tool_call_argument_begin|>",
-    close="<|tool_call_end|>",
-    alone=True,
-    name=r"(?:functions\.)?(.+?)(?::\d+)?",
-)
-DEEPSEEK: Final = CallSyntax(
-    open="<｜tool▁call▁begin｜>{name}<｜tool▁sep｜>", close="<｜tool▁call▁end｜>", alone=True
-)
-DEEPSEEK_FENCE: Final = replace(DEEPSEEK, open="<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}")
-GEMMA: Final = CallSyntax(open="call:{name}", quote='<|"|>')
-GEMMA_WITHOUT_CALL: Final = (replace(GEMMA, open=":{name}"), replace(GEMMA, open="{name}"))
-FUNCTION_GEMMA: Final = replace(GEMMA, quote="<escape>")
-
-
-def _invoke(prefix: str = "") -> CallSyntax:
-    """Claude's `<invoke>` with a prefix in each tag."""
-    return CallSyntax(
-        open=f'<{prefix}invoke name="{{tagged_name}}"{{attributes}}>',
-        arg_open=f'<{prefix}parameter name="{{key}}"{{attributes}}>',
-        arg_close=f"</{prefix}parameter>",
-        close=f"</{prefix}invoke>",
-        alone=True,
-    )
-
-
-INVOKE: Final = _invoke()
-STEP_3: Final = _invoke("steptml:")
-STEP_3_WRAPPED: Final = replace(STEP_3, open=f"<｜tool_call_begin｜> function <｜tool_sep｜> {STEP_3.open}")
 
 TOOL_CALL: Final = SectionSyntax((FUNCTION, INVOKE, OBJECT, GLM), "<tool_call>", "</tool_call>")
 FUNCTION_CALLS: Final = SectionSyntax(
@@ -114,8 +66,14 @@ MISTRAL: Final = SectionSyntax(
     bare_names=True,
 )
 LONGCAT_SECTION: Final = SectionSyntax((OBJECT, LONGCAT), "<longcat_tool_call>", "</longcat_tool_call>")
-DEEPSEEK_SECTION: Final = SectionSyntax(
-    (DEEPSEEK_FENCE, DEEPSEEK), "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+DEEPSEEK_SECTION: Final = deepseek_section(special_token)
+# Models that write the tokens out spell them in other ways, or only the first of them.
+DEEPSEEK_SPELLINGS: Final = (
+    deepseek_section(special_token, "tool▁calls"),
+    *(
+        deepseek_section(partial(spelled, space, bar), others=DEEPSEEK_SECTION.calls)
+        for space, bar in (("_", "｜"), (" ", "｜"), ("\\_", "｜"), ("▁", "|"), ("_", "|"))
+    ),
 )
 LFM2: Final = SectionSyntax((PYTHON, OBJECT), "<|tool_call_start|>", "<|tool_call_end|>")
 GRANITE: Final = SectionSyntax((OBJECT,), "<|tool_call|>", "<|tool_call_end|>")
@@ -133,7 +91,16 @@ BARE: Final = SectionSyntax((OBJECT,))
 BARS: Final = ("｜{}｜", "｜｜{}｜｜", "|{}|", "||{}||")
 
 # What any model may drift into. It counts as a call only if it names an offered tool.
-FOREIGN: Final = tuple(replace(section, foreign=True) for section in (TOOL_CALL, FUNCTION_CALLS, BARE))
+_WORDS: Final = ("tools", "tool_use", "function_call")
+FOREIGN: Final = tuple(
+    replace(section, foreign=True)
+    for section in (
+        TOOL_CALL,
+        FUNCTION_CALLS,
+        BARE,
+        *(SectionSyntax((OBJECT,), f"<{word}>", f"</{word}>") for word in _WORDS),
+    )
+)
 
 
 def _format(
@@ -158,13 +125,14 @@ def _tool_call(*calls: CallSyntax) -> SectionSyntax:
 
 
 def _dsml(name: str, section: str, gap: str = "") -> ToolCallFormat:
-    """DeepSeek's DSML, with or without a space behind its prefix."""
-    return _format(name, *(_invokes(bars.format("DSML") + gap, section) for bars in BARS))
+    """DeepSeek's DSML, with or without a space behind its prefix, also with the section's name misspelled."""
+    sections = dict.fromkeys((section, "toolcalls", "tool_call"))
+    return _format(name, *(_invokes(bars.format("DSML") + gap, each) for each in sections for bars in BARS))
 
 
 def _invokes(prefix: str, section: str) -> SectionSyntax:
     """A section of `<invoke>` calls with a prefix in each tag."""
-    return SectionSyntax((_invoke(prefix), OBJECT), f"<{prefix}{section}>", f"</{prefix}{section}>")
+    return SectionSyntax((invoke_syntax(prefix), OBJECT), f"<{prefix}{section}>", f"</{prefix}{section}>")
 
 
 _ALL: Final = (
@@ -218,12 +186,19 @@ _ALL: Final = (
     # a name and a JSON object
     _format(
         "kimi_section",
-        SectionSyntax((KIMI,), "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", noisy=True),
+        *(
+            SectionSyntax(
+                (KIMI, *KIMI_UNTAGGED), f"<|{name}_section_begin|>", f"<|{name}_section_end|>", noisy=True
+            )
+            for name in ("tool_calls", "tool_call")
+        ),
     ),
     # DeepSeek's templates never list tools, so tools are prompted and calls come in either markup
-    _format("deepseek_json", DEEPSEEK_SECTION, TOOL_CALL),
-    _format("deepseek_fence", DEEPSEEK_SECTION, TOOL_CALL),
-    _format("mistral", MISTRAL, drafts="always"),
+    *(
+        _format(name, DEEPSEEK_SECTION, *DEEPSEEK_SPELLINGS, TOOL_CALL)
+        for name in ("deepseek_json", "deepseek_fence")
+    ),
+    _format("mistral", MISTRAL, noise=("[/TOOL_CALLS]",), drafts="always"),
     _format(
         "call_start",
         SectionSyntax((CallSyntax(open="function{gap}{name}"), OBJECT), "<|CALL_START|>", "<|CALL_END|>"),
@@ -231,6 +206,7 @@ _ALL: Final = (
     _format(
         "gemma_call",
         SectionSyntax((GEMMA, OBJECT, *GEMMA_WITHOUT_CALL), "<|tool_call>", "<tool_call|>"),
+        SectionSyntax((*GEMMA_BARE, OBJECT), foreign=True),
         noise=("<|channel>", "<channel|>", "<turn|>"),
         thinking=("<|channel>thought\n", "<channel|>"),
     ),

@@ -16,14 +16,19 @@ from typing import Final
 
 from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax, CompiledSection
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.patterns import NoMatch, PatternMatch
+from vllm_messages_plugin.formats.scanning.patterns import (
+    PLAIN_NAME,
+    NoMatch,
+    PatternMatch,
+    is_special_token,
+)
 from vllm_messages_plugin.formats.scanning.readers.json_call import CALL_KEYS, NAME_KEYS
 from vllm_messages_plugin.formats.scanning.sections import SectionProgress, called_name
 
 # The beginning of a tag, long enough not to be taken for text: `</to`, `<|to`, `[TO` where a limit cut the
 # output, one character more where the model stopped by itself.
 _TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{3}")
-_CUT_TAG_FRAGMENT: Final = re.compile(r"[<\[]\W{0,3}\w{2}")
+_CUT_TAG_FRAGMENT: Final = re.compile(r"[<\[](?:[|\uff5c]|\W{0,3}\w{2})")
 # The same at the start of a line of an output that was cut, where a template writes its tags.
 _CUT_LINE: Final = re.compile(r"[<\[]|\w{3}")
 _SUFFIX: Final = re.compile(r"(?::\w*)?")  # what may follow a tag's literal before it ends
@@ -34,7 +39,8 @@ _TAG: Final = re.compile(r"[<\[]\W{0,3}\w|\w{4}")
 _FENCE: Final = "```"
 # The beginning of a call object: its first key and, if that is the name's, the name.
 _OBJECT: Final = re.compile(
-    r'\{\s*(?:\\?"(?P<key>[^"\\]*)(?:(?P<end>\\?")\s*:?\s*(?:\\?"(?P<name>[^"\\]*)(?P<closed>\\?")?)?)?)?'
+    r"""\{\s*(?:\\?["'](?P<key>[^"'\\]*)(?:(?P<end>\\?["'])\s*:?\s*"""
+    r"""(?:\\?["'](?P<name>[^"'\\]*)(?P<closed>\\?["'])?)?)?)?"""
 )
 
 
@@ -103,15 +109,19 @@ class Fragments:
             return True
         if _FENCE.startswith(head) and not self._buffer.cut and _FENCE not in progress.brackets:
             return False
-        return self._is_beginning(raw, section)
+        is_open = bool(progress.brackets) or (self._output.in_section and bool(section.source.close))
+        return self._is_beginning(raw, section, inside=is_open)
 
-    def _is_beginning(self, raw: str, section: CompiledSection, *, behind_opening: bool = False) -> bool:
+    def _is_beginning(
+        self, raw: str, section: CompiledSection, *, behind_opening: bool = False, inside: bool = False
+    ) -> bool:
         """True if a text that ends the output is the beginning of a call.
 
         Args:
             raw: The text.
             section: The section of the call.
             behind_opening: The text stands behind the section's opening tag.
+            inside: The text stands in the section, list or fence of the call before it.
         """
         head = raw[_before_call(raw) :]
         if not head:
@@ -123,7 +133,9 @@ class Fragments:
             return True
         if not self._buffer.starved:
             return False
-        return any(map(self._is_named, beginnings)) or self._begins_object(head)
+        inside = inside or self._buffer.cut or "," in raw[: len(raw) - len(head)]
+        is_named = any(self._is_named(beginning, behind_opening, inside) for beginning in beginnings)
+        return is_named or self._begins_object(head)
 
     def _is_cut_tag(self, head: str) -> bool:
         """True if a text is the beginning of a tag of the format."""
@@ -157,13 +169,28 @@ class Fragments:
         """True if a text is nothing but the beginning of a call's opening, and can be nothing else."""
         is_called = bool(beginning.name) and self._output.may_be_called(beginning.name)
         is_markup = beginning.has_literal and (is_called or behind_opening)
-        return beginning.is_all and (beginning.has_tag or is_markup)
+        is_certain = self._buffer.cut or beginning.has_special_token or self._may_be_name(beginning.name)
+        return beginning.is_all and ((beginning.has_tag and is_certain) or is_markup)
 
-    def _is_named(self, beginning: _Beginning) -> bool:
-        """True if a text begins with the name of an offered tool, or is the beginning of one."""
-        name = beginning.name
-        is_begun = beginning.is_all and self._output.begins_name(name)
-        return bool(name) and (is_begun or self._output.may_be_called(name))
+    def _may_be_name(self, name: str) -> bool:
+        """True if a text may be a tool's name, or the beginning of one, and not what follows a mention."""
+        output = self._output
+        is_called = output.may_be_called(name) and (output.offers(name) or bool(PLAIN_NAME.fullmatch(name)))
+        return is_called or self._may_begin_name(name)
+
+    def _is_named(self, beginning: _Beginning, behind_opening: bool, inside: bool) -> bool:
+        """True if a text begins with the name of an offered tool, or is the beginning of one.
+
+        Args:
+            beginning: The beginning.
+            behind_opening: The text stands behind the section's opening tag.
+            inside: A name without any markup may be that of a call; otherwise it is a word of the reply.
+        """
+        name, output = beginning.name, self._output
+        is_known = output.offers(name) or (beginning.is_all and output.begins_name(name))
+        if behind_opening or beginning.has_literal:
+            return bool(name) and (is_known or output.may_be_called(name))
+        return bool(name) and is_known and inside
 
     def drop(self, raw: str) -> None:
         """Drop the fragment, unless a reply that no limit cut would be empty without it.
@@ -186,12 +213,14 @@ class _Beginning:
     Attributes:
         name: The tool's name in it; "" if there is none.
         has_tag: A tag of the opening is in it, complete or cut within.
+        has_special_token: A special token of the opening is in it, which no text mentions.
         has_literal: Anything of the opening but the name is in it.
         is_all: The text is the beginning of the opening, and nothing else.
     """
 
     name: str
     has_tag: bool
+    has_special_token: bool
     has_literal: bool
     is_all: bool
 
@@ -214,7 +243,8 @@ def _beginning(syntax: CompiledCallSyntax, text: str) -> _Beginning | None:
             name = called_name(syntax, run[0]) if part[0] in ("name", "identifier") else name
         literals += text[at : at + length] if isinstance(part, str) else ""
         at += length
-    return _Beginning(name, bool(_TAG.search(literals)), bool(literals), at == len(text))
+    has_tag, is_special = bool(_TAG.search(literals)), is_special_token(literals)
+    return _Beginning(name, has_tag, is_special, bool(literals), at == len(text))
 
 
 def _before_call(text: str) -> int:

@@ -25,19 +25,27 @@ FIELDS: Final[dict[str, str]] = {
     "tagged_name": r"[^\s<>\"`|\uff5c][^<>\"`|\uff5c\n]{0,199}",
     "identifier": r"[\w.:/@$-]{1,200}",
     "key": r"[^<>\"\n]{1,200}",
-    "argument": r"[^\W\d]\w{0,100}",
+    # A key between tags of its own: anything up to a closing tag.
+    "tagged_key": r"(?:[^<\n]|<(?!/)){1,200}",
+    # Python has no hyphens in names, but schemas have.
+    "argument": r"[^\W\d][\w-]{0,100}",
     "word": r"\w{0,16}",
     "id": r"[\w.:/@$-]{0,200}",
     "attributes": r"[^<>\n]{0,80}",
     "suffix": r"(?::\w{0,40})?",
+    # Whitespace, or the sign by which byte-level tokenizers spell a space.
+    "blank": r"[\s\u0120]{0,8}",
     # Whitespace, or the two characters \n that a model wrote in its place.
     "gap": r"(?:\s|\\[nrt]|\\\Z){0,64}",
 }
 PLAIN_NAME: Final = re.compile(FIELDS["identifier"])
 SPACE_LIMIT: Final = 64
+# Special tokens have a bar in them: nobody mentions them in passing.
+_SPECIAL_TOKEN: Final = re.compile(r"[<\[]\S*[|\uff5c]")
 _PART: Final = re.compile(r"( |\{\w+\})")
 _PLACEHOLDERS: Final = {f"{{{field}}}": (field, re.compile(regex)) for field, regex in FIELDS.items()}
 _PLACEHOLDERS["{tagged_name}"] = ("name", re.compile(FIELDS["tagged_name"]))
+_PLACEHOLDERS["{tagged_key}"] = ("key", re.compile(FIELDS["tagged_key"]))
 # The fields in which a tool's name may stand, and the names under which they are returned.
 _NAME_FIELDS: Final = {"{name}": "name", "{tagged_name}": "name", "{identifier}": "identifier"}
 _PLACEHOLDERS[" "] = ("", re.compile(rf"\s{{0,{SPACE_LIMIT}}}"))
@@ -55,6 +63,11 @@ def _placeholder(piece: str, odd_names: frozenset[str]) -> str | tuple[str, re.P
     whole = "|".join(map(re.escape, names))
     field = _NAME_FIELDS[piece]
     return field, re.compile(rf"(?:{partial})\Z|(?:{whole})|{FIELDS[piece[1:-1]]}")
+
+
+def is_special_token(literal: str) -> bool:
+    """True if a tag is a special token and never an ordinary word."""
+    return _SPECIAL_TOKEN.match(literal) is not None
 
 
 class NoMatch(Enum):

@@ -28,6 +28,7 @@ SIMILAR_NAME: Final = "the tool's name got the spelling of the offered tool"
 NAME_AMONG_ARGUMENTS: Final = "the tool's name stood among its arguments"
 NAME_FOUND: Final = "the tool was found by the call's arguments"
 EXTRA_COMMA: Final = "a comma too many was dropped"
+EXTRA_BRACE: Final = "a brace too many was dropped"
 MISSING_COLON: Final = "a missing colon was added"
 MISSING_COMMA: Final = "a missing comma was added"
 WRAPPED_ARGUMENTS: Final = "the arguments stood inside a single argument"
@@ -46,6 +47,7 @@ LITERALS: Final = {
     "None": "null",
 }
 NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_SHORT_FLOAT: Final = re.compile(r"(-?)(0|[1-9]\d*)?\.(\d*)")
 INTEGER: Final = re.compile(r"-?(?:0|[1-9]\d*)")
 # A complete escape. A high surrogate counts only with its low one: strict JSON parsers reject half a pair.
 ESCAPE: Final = re.compile(
@@ -75,9 +77,15 @@ def escaped(text: str) -> str:
 
 def to_literal(token: str) -> str | None:
     """Return a JSON or Python scalar as JSON; None if the token is no scalar."""
-    if token in LITERALS:
-        return LITERALS[token]
-    return token if NUMBER.fullmatch(token) else None
+    return LITERALS[token] if token in LITERALS else to_number(token)
+
+
+def to_number(token: str) -> str | None:
+    """Return a number as JSON, also one that Python writes as `5.` or `.5`; None if the token is none."""
+    if NUMBER.fullmatch(token):
+        return token
+    short = _SHORT_FLOAT.fullmatch(token)
+    return f"{short[1]}{short[2] or 0}.{short[3] or 0}" if short and (short[2] or short[3]) else None
 
 
 def repair_escape(text: str, at: int) -> tuple[str, int]:

@@ -46,12 +46,13 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
     PatternMatch,
     expect,
+    is_special_token,
 )
 from vllm_messages_plugin.formats.scanning.pieces import CallEnd, CallPiece, Piece, TextPiece, ThinkingPiece
 from vllm_messages_plugin.formats.scanning.sections import SectionProgress, read_section
-from vllm_messages_plugin.formats.scanning.stray_tags import StrayTags, is_special_token
+from vllm_messages_plugin.formats.scanning.stray_tags import StrayTags
 from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
-from vllm_messages_plugin.formats.scanning.thinking_tags import Drafts, ThinkingTags
+from vllm_messages_plugin.formats.scanning.thinking_tags import Drafts, Leftovers, ThinkingTags
 
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
@@ -108,8 +109,10 @@ class Scanner:
         self._pending_close: MarkupPattern | None = None
         thinking_tags = (thinking.open, thinking.close) if thinking else ()
         tags = (*thinking_tags, *tags_format.noise, *chain.from_iterable(tags_format.envelopes))
-        markers = (*call_format.markers, *self._triggers) if calls else ()
-        self._fragments = Fragments(self._output, (*tags, *markers))
+        inner = tuple(marker for marker in call_format.markers if not marker[0].isalnum())
+        starts = (key for key, start in self._triggers.items() if key[0] in "<[`{" or not start.bare)
+        self._fragments = Fragments(self._output, (*tags, *inner, *starts) if calls else tags)
+        self._leftovers = Leftovers(self._output, thinking)
         self._drafts = Drafts(self._buffer, call_format.drafts, thinking.close if thinking else "")
         if thinking and thinking.starts_open:
             self._output.boundary(thinking=True)
@@ -206,6 +209,8 @@ class Scanner:
             if not self._output.answered and not self._output.thinking:
                 self._output.thinking_end = self._buffer.position
             return
+        if (yield from self._leftovers.drop(literal)):
+            return
         if (yield from self._read_pending_close(literal)) or (yield from self._stray_tags.drop(literal)):
             return
         trigger = self._triggers.get(literal)
@@ -255,13 +260,14 @@ class Scanner:
     def _is_thinking_tag(self, literal: str) -> bool:
         """True if this opens or closes thinking here; then thinking is switched."""
         tags, output = self._thinking, self._output
-        if tags is None or literal not in (tags.open, tags.close):
+        if tags is None:
             return False
         if literal == tags.close and (output.thinking or output.interrupted or output.at_head):
             output.interrupted = False
             output.boundary(thinking=False)
             return True
-        if literal == tags.open and (output.at_head or is_special_token(literal)):
+        is_open = literal == tags.open or (literal in self._format.noise and tags.open.startswith(literal))
+        if is_open and (output.at_head or is_special_token(literal)):
             output.boundary(thinking=True)
             return True
         if literal == tags.close and is_special_token(literal):

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from vllm_messages_plugin.formats.json_schema import resolve_reference
-from vllm_messages_plugin.formats.scanning.repair import INTEGER, LITERALS, NUMBER, quote
+from vllm_messages_plugin.formats.scanning.repair import INTEGER, LITERALS, quote, to_number
 
 ALTERNATIVES_LIMIT: Final = 64
 DEPTH_LIMIT: Final = 8  # how deep a value is compared with its schema
@@ -249,9 +249,7 @@ def scalar_from_text(text: str, types: Types) -> str | None:
         integer = _integer(word)
         if integer is not None:
             return integer
-    if "number" in types and NUMBER.fullmatch(word):
-        return word
-    return None
+    return to_number(word) if "number" in types else None
 
 
 def _integer(word: str) -> str | None:

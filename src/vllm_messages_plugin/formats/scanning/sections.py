@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from vllm_messages_plugin.formats.scanning import repair
-from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, next_token
+from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator, next_char, next_token
 from vllm_messages_plugin.formats.scanning.compiled import (
     BRACE_END,
     COMMA,
@@ -34,12 +34,18 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     NoMatch,
     PatternMatch,
     expect,
+    is_special_token,
+    looking_at,
     match_first,
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 from vllm_messages_plugin.formats.scanning.readers.broken_ends import read_mangled
 from vllm_messages_plugin.formats.scanning.readers.gemma_object import GemmaObjectReader
-from vllm_messages_plugin.formats.scanning.readers.json_call import JsonCallReader, read_text_arguments
+from vllm_messages_plugin.formats.scanning.readers.json_call import (
+    QUOTES,
+    JsonCallReader,
+    read_text_arguments,
+)
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.python_call import read_python
 from vllm_messages_plugin.formats.scanning.readers.tagged import read_tagged
@@ -48,6 +54,7 @@ from vllm_messages_plugin.formats.scanning.syntax import CallSyntax, SectionSynt
 BRACKETS_LIMIT = 4
 NOISE_LIMIT = 400  # characters of text between a section's opening tag and a call
 _NAMED = CompiledCallSyntax(CallSyntax(open="{name}"), SectionSyntax(()))
+_CLOSINGS = {"]": LIST_END, "```": FENCE_AT_END}
 _LINE_END = re.compile(r"(?:\\[nrt])+\Z")  # two characters that a model wrote for a line end
 
 
@@ -57,11 +64,13 @@ class SectionProgress:
 
     Attributes:
         has_call: A call was read.
+        has_noise: Text between the opening tag and a call was skipped.
         closed: The section's closing tag was read.
         brackets: The lists and code fences that are open, by what closes them.
     """
 
     has_call: bool = False
+    has_noise: bool = False
     closed: bool = False
     brackets: list[str] = field(default_factory=list)
 
@@ -76,8 +85,10 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
         found = yield from expect(output.buffer, section.patterns)
         if found is None:
             if section.source.noisy and (yield from _skip_noise(output, section)):
+                progress.has_noise = True
                 continue
-            progress.has_call |= section.source.bare_names and _read_bare_name(output)
+            if section.source.bare_names and not progress.has_call:
+                progress.has_call = _read_bare_name(output)
             if not progress.has_call or not (yield from _read_mangled_close(output, section, progress)):
                 break
             continue
@@ -94,7 +105,7 @@ def read_section(output: ScanOutput, section: CompiledSection) -> ReadGenerator[
             if output.is_broken and not progress.closed:
                 break
         elif found.pattern is section.close or found.pattern in section.call_closings:
-            if not progress.has_call and not section.source.noisy:
+            if not progress.has_call and (progress.has_noise or not section.source.noisy):
                 break
             progress.closed = found.pattern is section.close
             output.buffer.mark()
@@ -122,23 +133,53 @@ def _read_mangled_close(
 
 
 def _read_bare_name(output: ScanOutput) -> bool:
-    """Read the name of a tool without parameters that ends the output. False if there is none.
+    """Read the name of a tool without parameters that ends the output; False if there is none."""
+    buffer = output.buffer
+    name = buffer.text[buffer.at :].strip()
+    if not buffer.ended or not _is_bare_call(output, name):
+        return False
+    buffer.at = len(buffer.text)
+    _emit_bare_call(output, name)
+    return True
+
+
+def _read_bare_call(output: ScanOutput, section: CompiledSection, name: str) -> ReadGenerator[bool]:
+    """Read a call that is nothing but its name, before the end of the output or the next opening tag.
+
+    Args:
+        output: Receives the call, behind whose opening the buffer stands.
+        section: The section.
+        name: The tool's name.
+
+    Returns:
+        False, with nothing emitted, if arguments were to follow.
+    """
+    char = yield from next_char(output.buffer)
+    is_next = section.open is not None and (yield from looking_at(output.buffer, (section.open,)))
+    node = output.schema_of(name)
+    lacks_nothing = output.may_be_called(name) and not (node and node.required)
+    if not (lacks_nothing if is_next else not char and _is_bare_call(output, name)):
+        return False
+    _emit_bare_call(output, name)
+    return True
+
+
+def _is_bare_call(output: ScanOutput, name: str) -> bool:
+    """True if the name that ends the output is a call.
 
     The name of a tool that has parameters is what is left of a cut call.
     """
-    buffer = output.buffer
-    name = buffer.text[buffer.at :].strip()
     node = output.schema_of(name)
     is_whole = output.may_be_called(name) and not (node and node.names)
-    if not buffer.ended or buffer.cut or not PLAIN_NAME.fullmatch(name) or not is_whole:
-        return False
-    buffer.at = len(buffer.text)
+    return not output.buffer.cut and PLAIN_NAME.fullmatch(name) is not None and is_whole
+
+
+def _emit_bare_call(output: ScanOutput, name: str) -> None:
     output.note_repair(repair.NO_ARGUMENTS)
     output.begin_call(name)
     output.add_arguments("{}")
     output.end_call(complete=True)
-    buffer.mark()
-    return True
+    output.buffer.mark()
 
 
 def read_call_of(output: ScanOutput, name: str) -> ReadGenerator[bool]:
@@ -199,23 +240,28 @@ def _read_call(
     """Read one call from behind its opening; False, with nothing emitted, if it is none."""
     guarded = section.source.foreign or section.open is None
     if syntax.source.kind != "call":
-        return (yield from JsonCallReader(output, syntax, guarded).read())
+        brackets = [_CLOSINGS[bracket] for bracket in progress.brackets]
+        return (yield from JsonCallReader(output, syntax, guarded, brackets).read())
     name = called_name(syntax, opening.fields.get("name") or opening.fields["identifier"])
     if not output.offers(name) and (guarded or not PLAIN_NAME.fullmatch(name)):
         return False
     body = yield from expect(output.buffer, syntax.bodies)
     if body is None:
-        return False
+        may_be_bare = section.source.bare_names and not progress.has_call
+        return may_be_bare and (yield from _read_bare_call(output, section, name))
     if body.pattern in (FENCED_BODY, FENCED_TEXT_BODY):
         progress.brackets.append("```")
     if body.pattern is OBJECT_BODY or body.pattern is FENCED_BODY:
-        return (yield from _read_object(output, syntax, name))
+        return (yield from _read_object(output, syntax, name, is_fenced="```" in progress.brackets))
     if body.pattern is TEXT_BODY or body.pattern is FENCED_TEXT_BODY:
         return (yield from read_text_arguments(output, name))
     if body.pattern is PYTHON_BODY:
         return _may_be_python(output, syntax, name) and (yield from read_python(output, name))
-    if body.pattern not in syntax.args and not _may_lack_arguments(output, syntax, name):
-        return False
+    if body.pattern not in syntax.args:
+        if not _may_lack_arguments(output, section, syntax, name):
+            return False
+        if not syntax.args:
+            output.note_repair(repair.NO_ARGUMENTS)
     progress.closed = yield from read_tagged(output, syntax, name, body)
     return True
 
@@ -227,9 +273,16 @@ def called_name(syntax: CompiledCallSyntax, written: str) -> str:
     return found[found.lastindex or 0] if found else name
 
 
-def _may_lack_arguments(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> bool:
-    """True if a call may lack arguments: a bare word between tags is a call only of an offered tool."""
-    return not syntax.source.open.endswith("{name}") or output.offers(name)
+def _may_lack_arguments(
+    output: ScanOutput, section: CompiledSection, syntax: CompiledCallSyntax, name: str
+) -> bool:
+    """True if a call may lack arguments.
+
+    A bare word between tags is a call only of an offered tool. Where it is not known which tools are offered,
+    it is one between special tokens.
+    """
+    is_special = is_special_token(section.source.open) and output.may_be_called(name)
+    return is_special or not syntax.source.open.endswith("{name}") or output.offers(name)
 
 
 def _may_be_python(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> bool:
@@ -242,17 +295,20 @@ def _may_be_python(output: ScanOutput, syntax: CompiledCallSyntax, name: str) ->
     return output.offers(name) or (syntax.source.only_python and is_dotted_identifier)
 
 
-def _read_object(output: ScanOutput, syntax: CompiledCallSyntax, name: str) -> ReadGenerator[bool]:
+def _read_object(
+    output: ScanOutput, syntax: CompiledCallSyntax, name: str, *, is_fenced: bool = False
+) -> ReadGenerator[bool]:
     """Read arguments that are a JSON object, from behind its opening brace."""
     quote = syntax.source.quote
     char = yield from next_token(output.buffer)
-    if char not in ('"', "}", "\\") and not (quote and char):
+    if char not in (*QUOTES, "}") and not (quote and char):
         return False
     output.begin_call(name)
     output.add_arguments("{")
     arguments = ArgumentsWriter(output.add_arguments, output.note_repair, output.schema_of(name), name)
     kind = partial(GemmaObjectReader, quote) if quote else JsonReader
-    reader = kind(output.buffer, arguments.write, output.note_repair, syntax.closing_tags)
+    closing_tags = (*syntax.closing_tags, FENCE_AT_END) if is_fenced else syntax.closing_tags
+    reader = kind(output.buffer, arguments.write, output.note_repair, closing_tags)
     complete = yield from reader.read_members(arguments)
     if complete:
         output.add_arguments("}")

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - DeepSeek spells its tokens with a fullwidth bar
 """Drops a family's markup that is no call, no thinking and no text.
 
 There are four kinds. Special tokens that carry no information, such as those that end a turn. Tags that
@@ -11,25 +12,33 @@ very end, and not if an opening tag before it was text.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
 from vllm_messages_plugin.formats.scanning.compiled import CompiledFormat, section_tags
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT, NoMatch, PatternMatch, match_first
+from vllm_messages_plugin.formats.scanning.patterns import (
+    SPACE_LIMIT,
+    NoMatch,
+    PatternMatch,
+    is_special_token,
+    match_first,
+)
 from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
 
-# Special tokens have a bar in them: nobody mentions them in passing.
-_SPECIAL_TOKEN: Final = re.compile(r"[<\[]\S*[|\uff5c]")
 # Tokens that end a turn. A model that ends its turn with one of another family's has nothing to say by it.
-TURN_ENDS: Final = ("</s>", "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|eom_id|>", "<|end_of_text|>")
-
-
-def is_special_token(literal: str) -> bool:
-    """True if a tag is a special token and never an ordinary word."""
-    return _SPECIAL_TOKEN.match(literal) is not None
+TURN_ENDS: Final = (
+    "</s>",
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|endoftext|>",
+    "<|eom_id|>",
+    "<|end_of_text|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<end_of_turn>",
+    "<｜end▁of▁sentence｜>",
+)
 
 
 class StrayTags:
@@ -79,7 +88,7 @@ class StrayTags:
         length = len(literal)
         if literal in self._envelopes and output.at_head and not output.thinking:
             self._envelope_end = self._envelopes[literal]
-        elif literal and literal == self._envelope_end and (yield from self._ends_text(length)):
+        elif self._closes_envelope(literal) and (yield from self._ends_text(length)):
             self._envelope_end = ""
         elif literal not in self._format.noise:
             length = yield from self._closing_length(literal)
@@ -89,6 +98,11 @@ class StrayTags:
         if not output.behind_call:
             output.boundary(thinking=output.thinking)
         return True
+
+    def _closes_envelope(self, literal: str) -> bool:
+        """True if a tag may close an envelope: the one that is open, or any behind a call."""
+        is_behind = self._output.behind_call and literal in self._envelopes.values()
+        return bool(literal) and (literal == self._envelope_end or is_behind)
 
     def _closing_length(self, literal: str) -> ReadGenerator[int]:
         """The length of a closing tag to drop; 0 if there is none."""
@@ -105,10 +119,10 @@ class StrayTags:
         if self._unread_openings:
             self._unread_openings -= literal in self._section_ends
             return 0
-        if not output.answered and (yield from self._is_last(length)) and not buffer.cut:
+        if not output.answered and (yield from ends_output(buffer, length)) and not buffer.cut:
             return 0  # without it a complete reply would be empty
         is_own = bool(patterns) and literal in self._own
-        is_dropped = is_own and (is_special_token(literal) or (yield from self._is_last(length)))
+        is_dropped = is_own and (is_special_token(literal) or (yield from ends_output(buffer, length)))
         return length if is_dropped else 0
 
     def _ends_text(self, length: int) -> ReadGenerator[bool]:
@@ -124,13 +138,13 @@ class StrayTags:
                 return False
             yield
 
-    def _is_last(self, length: int) -> ReadGenerator[bool]:
-        """True if nothing but whitespace follows a tag of this length."""
-        buffer = self._buffer
-        while True:
-            rest = buffer.text[buffer.at + length :]
-            if rest.strip() or len(rest) > SPACE_LIMIT:
-                return False
-            if buffer.ended:
-                return True
-            yield
+
+def ends_output(buffer: InputBuffer, length: int) -> ReadGenerator[bool]:
+    """True if nothing but whitespace follows a tag of a length."""
+    while True:
+        rest = buffer.text[buffer.at + length :]
+        if rest.strip() or len(rest) > SPACE_LIMIT:
+            return False
+        if buffer.ended:
+            return True
+        yield

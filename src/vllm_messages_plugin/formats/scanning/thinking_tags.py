@@ -7,6 +7,9 @@ from typing import Final
 
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
 from vllm_messages_plugin.formats.scanning.compiled import CompiledSection
+from vllm_messages_plugin.formats.scanning.output import ScanOutput
+from vllm_messages_plugin.formats.scanning.patterns import SPACE_LIMIT
+from vllm_messages_plugin.formats.scanning.stray_tags import ends_output
 
 DRAFT_LIMIT: Final = 16_384  # characters behind a call in thinking that may show that the thinking goes on
 
@@ -25,6 +28,60 @@ class ThinkingTags:
     open: str
     close: str
     starts_open: bool = False
+
+
+class Leftovers:
+    """Drops tags of thinking behind which no thinking stands.
+
+    That is a closing tag at the end of the answer, and an opening tag at the start of a line that is closed
+    at once. Any other tag in the answer is a mention, and text.
+    """
+
+    def __init__(self, output: ScanOutput, tags: ThinkingTags | None) -> None:
+        """Look for such tags in an output.
+
+        Args:
+            output: The output, with the input.
+            tags: The tags of thinking; None if the model does not think.
+        """
+        self._output = output
+        self._buffer = output.buffer
+        self._tags = tags
+        self._is_mentioned = False  # an opening tag was text
+
+    def drop(self, literal: str) -> ReadGenerator[bool]:
+        """Drop the tag that a literal is; False, with nothing read, if it is not to be dropped."""
+        output, tags = self._output, self._tags
+        if (
+            tags is None
+            or output.thinking
+            or output.last_char == "`"
+            or literal not in (tags.open, tags.close)
+        ):
+            return False
+        if literal == tags.open:
+            length = (yield from self._empty_length(literal, tags.close)) if output.line_start else 0
+            self._is_mentioned |= not length
+        else:
+            is_dropped = not self._is_mentioned and (yield from ends_output(self._buffer, len(literal)))
+            length = len(literal) if is_dropped else 0
+        if length:
+            self._buffer.at += length
+            output.boundary()
+        return bool(length)
+
+    def _empty_length(self, opening: str, closing: str) -> ReadGenerator[int]:
+        """The length of an opening tag with the closing tag behind it; 0 if anything stands between."""
+        buffer = self._buffer
+        while True:
+            rest = buffer.text[buffer.at + len(opening) :]
+            word = rest.lstrip()
+            space = len(rest) - len(word)
+            if word.startswith(closing):
+                return len(opening) + space + len(closing)
+            if space > SPACE_LIMIT or buffer.ended or not closing.startswith(word):
+                return 0
+            yield
 
 
 class Drafts:

@@ -4,8 +4,9 @@ All readers of arguments write through `ArgumentsWriter`, so keys are repaired a
 
 - A key that the schema lacks but for its case, its hyphens or its underscores gets the schema's key.
 - The tool's own name among its arguments is dropped.
-- Arguments that a model wrapped in one argument named `arguments` or `input` are unwrapped. That argument's
-  value is captured instead of streamed, until it is known whether it is an object of the schema's keys.
+- Arguments that a model wrapped in one argument named `arguments`, `input` or the like (`WRAPPERS`) are
+  unwrapped. That argument's value is captured instead of streamed, until it is known whether it is an object
+  of the schema's keys.
 
 A key that the schema has, or allows, is never changed.
 """
@@ -20,7 +21,7 @@ from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.readers.json_value import convert_json
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode, fits, schema_key
 
-WRAPPERS: Final = ("arguments", "input", "parameters")
+WRAPPERS: Final = ("arguments", "input", "parameters", "properties", "params", "args", "kwargs")
 NAME: Final = "name"
 
 

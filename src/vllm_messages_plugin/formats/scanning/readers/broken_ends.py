@@ -9,6 +9,7 @@ caller finds more evidence.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +20,15 @@ from vllm_messages_plugin.formats.scanning.compiled import (
     BROKEN_SECTION_END,
     CLOSING,
     CLOSING_TAG,
+    ClosingTags,
     CompiledCallSyntax,
+    token_name,
 )
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import NoMatch, PatternMatch, match_first
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
 
+TAIL_LIMIT: Final = 4096  # characters of a value that are searched for the opening of a wrong closing tag
 _SPACE: Final = re.compile(r"\s{0,64}")
 _CLOSING_TAG: Final = re.compile(CLOSING_TAG)
 
@@ -66,24 +70,38 @@ class ValueEnd:
         return repair.OPEN_VALUE if self.wrong_tag is None else repair.WRONG_CLOSING_TAG
 
 
+def is_opened(tag: str, parts: Sequence[str]) -> bool:
+    """True if a value, of which the parts are given, opens a tag: then the closing tag is its own."""
+    length, tail = 0, list[str]()
+    for part in reversed(parts):
+        tail.append(part)
+        length += len(part)
+        if length > TAIL_LIMIT:
+            break
+    return f"<{tag}" in "".join(reversed(tail))
+
+
 def skip_space(text: str, at: int) -> int:
     """Return the position behind the whitespace at a position."""
     found = _SPACE.match(text, at)
     return found.end() if found else at
 
 
-def match_mangled(
-    closings: tuple[tuple[str, bool], ...], text: str, at: int, ended: bool
-) -> MangledTag | NoMatch:
+def match_mangled(closings: ClosingTags, text: str, at: int, ended: bool) -> MangledTag | NoMatch:
     """Match a mangled closing tag, with whitespace before it.
 
     Args:
-        closings: How the section's closing tags begin, and whether each is that of the section itself.
+        closings: The closing tags of the section.
         text: The text that has arrived.
         at: Where to match.
         ended: True if no more text will arrive.
     """
     at = skip_space(text, at)
+    token = _match_token(closings, text, at, ended)
+    if token is not NoMatch.NO:
+        return token
+    if not closings.words:
+        return NoMatch.NO
     if not text.startswith(CLOSING, at):
         return NoMatch.PARTIAL if not ended and CLOSING.startswith(text[at:]) else NoMatch.NO
     tag = _CLOSING_TAG.match(text, at)
@@ -91,13 +109,31 @@ def match_mangled(
         return NoMatch.NO
     if tag.end() == len(text) and not ended:
         return NoMatch.PARTIAL
-    similar = [is_section for begin, is_section in closings if tag[0].startswith(begin)]
+    similar = [is_section for begin, is_section in closings.words if tag[0].startswith(begin)]
     return MangledTag(tag.end(), similar[0] if similar else None)
+
+
+def _match_token(closings: ClosingTags, text: str, at: int, ended: bool) -> MangledTag | NoMatch:
+    """Match a special token of which a bar, or the end, is missing."""
+    rest = text[at : at + 1]
+    if (
+        not closings.tokens
+        or rest not in ("<", "")
+        or (closings.opening and text.startswith(closings.opening, at))
+    ):
+        return NoMatch.NO
+    for name, pattern, is_section in closings.tokens:
+        found = pattern.match(text, at)
+        if found and (found.end() < len(text) or ended):
+            return MangledTag(found.end(), is_section)
+        if not ended and (found or name.startswith(token_name(text[at:]))):
+            return NoMatch.PARTIAL
+    return NoMatch.NO
 
 
 def read_mangled(
     buffer: InputBuffer,
-    closings: tuple[tuple[str, bool], ...],
+    closings: ClosingTags,
     in_section: bool,
     starts: frozenset[str],
 ) -> ReadGenerator[bool | None]:
@@ -182,3 +218,17 @@ def _behind_other_tag(buffer: InputBuffer, syntax: CompiledCallSyntax, end: int)
     ends = [pattern for pattern in syntax.open_ends if pattern not in syntax.args]
     found = match_first((*ends, *syntax.call_starts), buffer.text, place, buffer.ended)
     return PatternMatch(BROKEN_CALL_END, end, {}) if isinstance(found, PatternMatch) else found
+
+
+def match_next_call(output: ScanOutput, syntax: CompiledCallSyntax, at: int) -> PatternMatch | NoMatch:
+    """Match the beginning of another call between special tokens, which is no part of a value.
+
+    Args:
+        output: The output, with the input.
+        syntax: The syntax of the call.
+        at: Where to match.
+    """
+    starts = match_first(syntax.call_starts, output.buffer.text, at, output.buffer.ended)
+    if isinstance(starts, PatternMatch) and output.may_be_called(starts.fields.get("name", "")):
+        return PatternMatch(BROKEN_CALL_END, at, {})
+    return NoMatch.NO if isinstance(starts, PatternMatch) else starts

@@ -17,6 +17,7 @@ from vllm_messages_plugin.formats.scanning.readers.json_scalar import literal_of
 from vllm_messages_plugin.formats.scanning.readers.json_string import Write
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 from vllm_messages_plugin.formats.scanning.readers.values import string_value
+from vllm_messages_plugin.formats.scanning.schema import accepts_string
 
 _KEY: Final = re.compile(r"[^\s:,{}\[\]\"'<][^:,{}\[\]\"<\n]{0,199}")
 _BARE_WORD: Final = re.compile(r"[^,{}\[\]<>\"\n|]{1,400}")
@@ -42,8 +43,9 @@ class GemmaObjectReader(JsonReader):
         closing_tags: Sequence[MarkupPattern] = (),
     ) -> None:
         super().__init__(buffer, write, on_repair, closing_tags)
+        followers = (*_FOLLOWERS, *(tag.source for tag in closing_tags))
         self._quotes = {
-            quote: tuple(MarkupPattern(quote + follower) for follower in _FOLLOWERS)
+            quote: tuple(MarkupPattern(quote + follower) for follower in followers)
             for quote in (quote, _APOSTROPHE)
         }
         self._key_quotes = {quote: (MarkupPattern(f"{quote} :"),) for quote in self._quotes}
@@ -65,7 +67,6 @@ class GemmaObjectReader(JsonReader):
             parts: list[str] = []
             buffer.at += len(quote)
             closed = yield from self._read_delimited(quote, self._key_quotes[quote], parts.append)
-            buffer.at -= 1 if closed else 0  # the colon is read by the caller
             return "".join(parts) if closed else None
         if buffer.text.startswith('"', buffer.at):
             return (yield from super()._read_key())
@@ -102,6 +103,16 @@ class GemmaObjectReader(JsonReader):
         value.close()
         return self._after
 
+    def _empty_value(self) -> object:
+        """Take a value that is missing before a comma or a brace for empty text."""
+        if self._buffer.text[self._buffer.at : self._buffer.at + 1] not in (",", "}") or not accepts_string(
+            self._node
+        ):
+            return None
+        self._on_repair(repair.BARE_WORD)
+        self._write(repair.quote(""))
+        return self._after
+
     def _read_delimited(self, quote: str, ends: Sequence[MarkupPattern], write: Write) -> ReadGenerator[bool]:
         """Read a string to the delimiter that ends it; False if the output ends first."""
         buffer = self._buffer
@@ -111,7 +122,7 @@ class GemmaObjectReader(JsonReader):
             write(buffer.take(place if place >= 0 else safe_end(text, buffer.at, quote)))
             found = match_first(ends, text, place, buffer.ended) if place >= 0 else NoMatch.PARTIAL
             if isinstance(found, PatternMatch) or (buffer.ended and buffer.at + len(quote) == len(text)):
-                buffer.at = found.end - 1 if isinstance(found, PatternMatch) else len(text)
+                buffer.at = place + len(quote) if place >= 0 else len(text)
                 return True
             if buffer.ended:
                 buffer.at = len(text)
@@ -128,7 +139,7 @@ class GemmaObjectReader(JsonReader):
         while True:
             word = _BARE_WORD.match(buffer.text, buffer.at)
             if word is None:
-                return None
+                return self._empty_value()
             if word.end() < len(buffer.text):
                 break
             if buffer.ended:

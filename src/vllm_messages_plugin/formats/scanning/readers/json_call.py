@@ -8,19 +8,22 @@ the two stays unfinished.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator, next_token, run
 from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
-from vllm_messages_plugin.formats.scanning.patterns import PLAIN_NAME, looking_at
+from vllm_messages_plugin.formats.scanning.patterns import PLAIN_NAME, MarkupPattern, looking_at
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
+from vllm_messages_plugin.formats.scanning.readers.json_scalar import read_quoted
 from vllm_messages_plugin.formats.scanning.readers.json_string import copy_string, read_string
 from vllm_messages_plugin.formats.scanning.readers.json_value import JsonReader
 
-NAME_KEYS: Final = ("name", "tool_name", "function")
-ARGUMENT_KEYS: Final = ("arguments", "parameters")
+QUOTES: Final = ('"', "\\", "'")  # with what a string may begin
+NAME_KEYS: Final = ("name", "tool_name", "function", "tool")
+ARGUMENT_KEYS: Final = ("arguments", "parameters", "input", "args")
 OTHER_KEYS: Final = ("type", "id", "tool_call_id", "call_id", "index")
 CALL_KEYS: Final = (*NAME_KEYS, *ARGUMENT_KEYS, *OTHER_KEYS)
 NESTED_KEY: Final = "function"  # OpenAI's format puts name and arguments into an inner object
@@ -33,13 +36,21 @@ class JsonCallReader:
         output: Receives the call.
         syntax: The syntax of the call.
         guarded: Accept only offered tools and only the keys that calls have.
+        brackets: What closes the list or the fence around the call.
     """
 
-    def __init__(self, output: ScanOutput, syntax: CompiledCallSyntax, guarded: bool) -> None:
+    def __init__(
+        self,
+        output: ScanOutput,
+        syntax: CompiledCallSyntax,
+        guarded: bool,
+        brackets: Sequence[MarkupPattern] = (),
+    ) -> None:
         self._output = output
         self._buffer = output.buffer
         self._syntax = syntax
         self._guarded = guarded
+        self._ends = (*syntax.closing_tags, *brackets)
         self._name: str | None = None
         self._early_arguments: str | None = None  # arguments that came before the name
         self._other_keys = False
@@ -49,12 +60,19 @@ class JsonCallReader:
 
     def read(self) -> ReadGenerator[bool]:
         """Read the object; False, with nothing emitted, if it is no call."""
+        yield from self._skip_second_brace()
         ended = yield from self._members()
         if self._began:
             self._end(ended and self._complete)
         elif ended and self._name is not None:
             self._emit_late(self._name)
         return self._began
+
+    def _skip_second_brace(self) -> ReadGenerator[None]:
+        """Skip a brace that is written twice, as some prompts show it; the last one is punctuation."""
+        if (yield from next_token(self._buffer)) == "{":
+            self._buffer.at += 1
+            self._output.note_repair(repair.EXTRA_BRACE)
 
     def _members(self) -> ReadGenerator[bool]:
         """Read the members; False if the object is broken, cut, or no call."""
@@ -67,14 +85,14 @@ class JsonCallReader:
                     return True
             elif char == ",":
                 self._buffer.at += 1
-            elif char in ('"', "\\"):
+            elif char in QUOTES:
                 if not (yield from self._member()):
                     return False
             else:
                 return (yield from self._may_lack_brace())
 
     def _member(self) -> ReadGenerator[bool]:
-        key = yield from read_string(self._buffer, self._output.note_repair)
+        key = yield from read_quoted(self._buffer, self._output.note_repair, is_key=True)
         if key is None or not (yield from self._colon(key)):
             return False
         char = yield from next_token(self._buffer)
@@ -91,7 +109,7 @@ class JsonCallReader:
             self._buffer.at += 1
             self._depth += 1
             return True
-        if key in NAME_KEYS and char in ('"', "\\") and self._name is None:
+        if key in NAME_KEYS and char in QUOTES and self._name is None:
             return (yield from self._take_name())
         if key in ARGUMENT_KEYS and self._early_arguments is None and char in ("{", '"', "n"):
             if key != self._syntax.source.arguments:
@@ -115,7 +133,7 @@ class JsonCallReader:
         return (yield from JsonReader(self._buffer, _drop).read_value(None))
 
     def _take_name(self) -> ReadGenerator[bool]:
-        name = yield from read_string(self._buffer, self._output.note_repair)
+        name = yield from read_quoted(self._buffer, self._output.note_repair)
         if not name or not (self._output.offers(name) or (PLAIN_NAME.fullmatch(name) and not self._guarded)):
             return False
         self._name = name
@@ -129,7 +147,7 @@ class JsonCallReader:
             return False
         if char == "{":
             self._buffer.at += 1
-            if (yield from next_token(self._buffer)) not in ('"', "}", "\\"):
+            if (yield from next_token(self._buffer)) not in (*QUOTES, "}"):
                 return False
             self._begin()
             self._complete = yield from read_arguments(self._output, self._buffer, self._name)
@@ -171,10 +189,13 @@ class JsonCallReader:
         return complete
 
     def _may_lack_brace(self) -> ReadGenerator[bool]:
-        """True if the call's closing tag is here, so that only the last brace is missing."""
+        """True if only the last brace is missing: what ends the call is here, or the model stopped."""
         if self._depth != 1 or not (self._began or self._name):
             return False
-        missing = yield from looking_at(self._buffer, self._syntax.closing_tags)
+        buffer = self._buffer
+        missing = yield from looking_at(buffer, self._ends)
+        if not missing and self._complete:
+            missing = buffer.ended and not buffer.cut and not buffer.text[buffer.at :].strip()
         if missing:
             self._output.note_repair(repair.MISSING_BRACE)
         return missing

@@ -8,22 +8,23 @@ none is made.
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning import repair
 from vllm_messages_plugin.formats.scanning.buffer import InputBuffer, ReadGenerator
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, NoMatch, PatternMatch, match_first
-from vllm_messages_plugin.formats.scanning.readers.json_string import Write
+from vllm_messages_plugin.formats.scanning.readers.json_string import Write, read_string
+from vllm_messages_plugin.formats.scanning.readers.python_literal import json_of_literal
 from vllm_messages_plugin.formats.scanning.schema import SchemaNode, coerce_literal
 
 SCALAR_LIMIT: Final = 400
 QUOTED_LIMIT: Final = 8192  # characters of text in single quotes, which is parsed in one go
 _TOKEN: Final = re.compile(rf"[^\s,:\"\\\[\]{{}}<]{{1,{SCALAR_LIMIT}}}")
 _BARE_TEXT: Final = re.compile(rf"[^,{{}}\[\]<>\"'\\\n|`]{{1,{SCALAR_LIMIT}}}")
-_BARE_TEXT_END: Final = re.compile(r"[,}\]\n]")
-_SINGLE_QUOTED_ENDS: Final = tuple(MarkupPattern(f"' {follower}") for follower in ",}]")
+_VALUE_ENDS: Final = tuple(MarkupPattern(f"' {follower}") for follower in ",}]")
+_KEY_ENDS: Final = (MarkupPattern("' :"),)
 _NOT_A_NUMBER: Final = frozenset(("NaN", "Infinity", "-Infinity"))
 _MISSING: Final = frozenset(("undefined", "nil", "null", "None"))  # words for no value at all
 
@@ -74,18 +75,41 @@ def literal_of(token: str, node: SchemaNode | None, on_repair: Write) -> str | N
     return coerce_literal(literal, token, node.types if node else None)
 
 
-def read_single_quoted(buffer: InputBuffer) -> ReadGenerator[str | None]:
+def read_quoted(buffer: InputBuffer, on_repair: Write, *, is_key: bool = False) -> ReadGenerator[str | None]:
+    """Read a string, also one in single quotes, as Python writes it.
+
+    Args:
+        buffer: The input, at the opening quote or at the backslash before it.
+        on_repair: Receives the name of each repair.
+        is_key: The string is a key, so that a colon follows it.
+
+    Returns:
+        The text of the string; None if it is broken or cut.
+    """
+    if not buffer.text.startswith("'", buffer.at):
+        return (yield from read_string(buffer, on_repair))
+    text = yield from read_single_quoted(buffer, is_key=is_key)
+    if text is not None:
+        on_repair(repair.PYTHON_LITERAL)
+    return text
+
+
+def read_single_quoted(buffer: InputBuffer, *, is_key: bool = False) -> ReadGenerator[str | None]:
     """Read text in single quotes, from the opening one, to a quote behind which an object or array goes on.
+
+    Args:
+        buffer: The input.
+        is_key: The text is a key, so that a colon follows it.
 
     Returns:
         The text, with Python's escapes resolved; None if it is cut or longer than `QUOTED_LIMIT`.
     """
-    searched = 1
+    searched, ends = 1, _KEY_ENDS if is_key else _VALUE_ENDS
     while True:
         place = buffer.text.find("'", buffer.at + searched)
         found: PatternMatch | NoMatch = NoMatch.PARTIAL
         if place >= 0:
-            found = match_first(_SINGLE_QUOTED_ENDS, buffer.text, place, buffer.ended)
+            found = match_first(ends, buffer.text, place, buffer.ended)
         if isinstance(found, PatternMatch):
             return _unquoted(buffer.take(place + 1))
         if buffer.ended and (place < 0 or found is NoMatch.PARTIAL):
@@ -102,11 +126,9 @@ def read_single_quoted(buffer: InputBuffer) -> ReadGenerator[str | None]:
 
 def _unquoted(written: str) -> str:
     """The text of a Python string; what is no Python string loses its quotes."""
-    try:
-        text: str = ast.literal_eval(written)
-    except (ValueError, SyntaxError):
-        return written[1:-1]
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    found = json_of_literal(written)
+    text: str = written[1:-1] if found is None else json.loads(found)
+    return text
 
 
 def _whole_match(pattern: re.Pattern[str], buffer: InputBuffer, in_object: bool) -> ReadGenerator[str | None]:

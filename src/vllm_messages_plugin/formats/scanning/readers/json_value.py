@@ -30,7 +30,11 @@ from vllm_messages_plugin.formats.scanning.buffer import (
 )
 from vllm_messages_plugin.formats.scanning.patterns import MarkupPattern, looking_at
 from vllm_messages_plugin.formats.scanning.readers.json_frames import Frame, Members
-from vllm_messages_plugin.formats.scanning.readers.json_scalar import read_scalar, read_single_quoted
+from vllm_messages_plugin.formats.scanning.readers.json_scalar import (
+    read_quoted,
+    read_scalar,
+    read_single_quoted,
+)
 from vllm_messages_plugin.formats.scanning.readers.json_string import (
     Write,
     copy_string,
@@ -158,10 +162,10 @@ class JsonReader:
         return True
 
     def _begins_key(self, char: str) -> bool:
-        return char in ('"', "\\")
+        return char in ('"', "\\", "'")
 
     def _read_key(self) -> ReadGenerator[str | None]:
-        return (yield from read_string(self._buffer, self._on_repair))
+        return (yield from read_quoted(self._buffer, self._on_repair, is_key=True))
 
     def _item(self) -> ReadGenerator[object]:
         frame = self._frames[-1]

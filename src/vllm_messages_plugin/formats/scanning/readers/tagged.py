@@ -16,11 +16,10 @@ part of the text is searched twice, so the work stays linear and the delay bound
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning.buffer import PlainText, ReadGenerator, safe_end
-from vllm_messages_plugin.formats.scanning.compiled import CLOSING, CLOSING_TAG, CompiledCallSyntax
+from vllm_messages_plugin.formats.scanning.compiled import BROKEN_CALL_END, CLOSING, CompiledCallSyntax
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
@@ -31,7 +30,12 @@ from vllm_messages_plugin.formats.scanning.patterns import (
     match_first,
 )
 from vllm_messages_plugin.formats.scanning.readers.arguments import ArgumentsWriter
-from vllm_messages_plugin.formats.scanning.readers.broken_ends import ValueEnd, match_broken_end
+from vllm_messages_plugin.formats.scanning.readers.broken_ends import (
+    ValueEnd,
+    is_opened,
+    match_broken_end,
+    match_next_call,
+)
 from vllm_messages_plugin.formats.scanning.readers.values import (
     EscapedLinesValue,
     ValueWriter,
@@ -41,10 +45,8 @@ from vllm_messages_plugin.formats.scanning.readers.values import (
 
 LOOKAHEAD_LIMIT: Final = 4096  # characters behind a candidate that may settle whether a value ends there
 MENTION_STARTS: Final = " \t`'\"("  # behind one of these a tag is mentioned in text
-TAIL_LIMIT: Final = 4096  # characters of a value that are searched for the opening of a wrong closing tag
 _CDATA: Final = MarkupPattern(" <![CDATA[")
 _CDATA_END: Final = "]]>"
-_WRONG_TAG: Final = re.compile(CLOSING_TAG + r"\s{0,64}")
 
 
 def read_tagged(
@@ -253,14 +255,16 @@ class _TaggedValue:
                 return closed
         found = match_first(ends, text, place, buffer.ended)
         wrong_tag: str | None = None
-        if found is NoMatch.NO and text.startswith(CLOSING, place):
-            tag = _WRONG_TAG.match(text, place)
-            if tag is None:
-                return NoMatch.NO
+        tag = self._syntax.wrong_arg_end.match(text, place) if found is NoMatch.NO else None
+        if tag:
             if tag.end() == len(text) and not buffer.ended:
                 return NoMatch.PARTIAL
-            found = match_first(ends, text, tag.end(), buffer.ended)
             wrong_tag = tag[1]
+            found = match_first(ends, text, tag.end(), buffer.ended)
+            if found is NoMatch.NO:
+                found = match_broken_end(self._output, self._syntax, self._arguments, tag.end())
+        elif found is NoMatch.NO and not self._syntax.source.arg_close.startswith(CLOSING):
+            found = match_next_call(self._output, self._syntax, place)
         return ValueEnd(place, found, wrong_tag) if isinstance(found, PatternMatch) else found
 
     def _is_end(self, candidate: ValueEnd) -> ReadGenerator[bool]:
@@ -268,9 +272,13 @@ class _TaggedValue:
         key = candidate.found.fields.get("key", "").strip()
         if key and not self._may_be_next(candidate, key):
             return False
-        if candidate.wrong_tag and self._opens(candidate.wrong_tag):
+        if candidate.wrong_tag and is_opened(candidate.wrong_tag, self._parts):
             return False
-        if self._value.is_settled():
+        if self._value.is_settled() or (
+            candidate.found.pattern is BROKEN_CALL_END
+            and not candidate.is_closed
+            and candidate.wrong_tag is None
+        ):
             return True
         return (yield from self._look_ahead(candidate, key))
 
@@ -283,16 +291,6 @@ class _TaggedValue:
         has_key_tags = "</" in self._syntax.source.arg_open
         is_mention = bool(before) and before in MENTION_STARTS
         return not is_mention or has_key_tags or self._arguments.requires(key) or bool(candidate.wrong_tag)
-
-    def _opens(self, tag: str) -> bool:
-        """True if the value opens the tag, so that a closing tag of this name is its own."""
-        length, tail = 0, list[str]()
-        for part in reversed(self._parts):
-            tail.append(part)
-            length += len(part)
-            if length > TAIL_LIMIT:
-                break
-        return f"<{tag}" in "".join(reversed(tail))
 
     def _look_ahead(self, candidate: ValueEnd, key: str) -> ReadGenerator[bool]:
         """Search the text behind a candidate for what settles whether the value ends there."""
