@@ -247,11 +247,13 @@ def _early_refusal(context: "AppContext", accounting: "Accounting") -> "EarlyRef
 
 
 def _harden_connections(state: Any, settings: Settings, refuse: "EarlyRefusal | None") -> None:
-    """Limit what connections may cost the HTTP server: the time of headers, the requests in one turn."""
+    """Limit what connections may cost the HTTP server: headers and their time, the requests in one turn."""
     from vllm_messages_plugin.http.arrivals import spread_arrivals
+    from vllm_messages_plugin.http.head_limit import limit_heads
     from vllm_messages_plugin.http.header_timeout import limit_header_time
 
     server = getattr(state, "server", None)
+    limit_heads(server)
     if settings.slow_request_seconds:
         limit_header_time(server, settings.slow_request_seconds)
     spread_arrivals(server, refuse)

@@ -211,7 +211,10 @@ async def _start_generation(
         priority = request_priority(record.caller, request.headers, has_tools=has_tools, field=field)
     record.stream, record.asked_tokens = bool(prepared.request.stream), prepared.request.max_tokens
     record.clamped = backend.window - prepared.prompt.tokens < prepared.request.max_tokens
-    headers = {**request.headers, **record.trace_headers}
+    headers = {
+        **dict(reversed(request.headers.items())),
+        **record.trace_headers,
+    }  # the first of a name counts
     run = GenerationSettings(max_tokens, reply.message_id, headers, on_output, record.add_repair, priority)
     if prepared.request.compaction is not None:
         summary = replace(prepared, request=with_compaction(prepared.request))
