@@ -15,7 +15,12 @@ def shown() -> set[Path]:
     """The files that the pages embed."""
     found: set[Path] = set()
     for page in PAGES:
-        links = re.findall(r"!\[[^]]+\]\(([^)]+\.svg)\)", page.read_text(encoding="utf-8"))
+        text = page.read_text(encoding="utf-8")
+        links = re.findall(r"!\[[^]]+\]\(([^)]+\.svg)\)", text)
+        themed = re.findall(
+            r'<source media="[^"]+" srcset="([^"]+)">\s*<img alt="[^"]+" src="([^"]+)">', text
+        )
+        links += [link for pair in themed for link in pair]
         found |= {(page.parent / link).resolve() for link in links}
     return found
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from clients import claude_code, play, screen, terminal
+from clients import animation, claude_code, play, screen, terminal
 from support.server import start_server
 from vllm_messages_plugin.demo import smollm2
 from vllm_messages_plugin.testing import tiny
@@ -63,7 +64,7 @@ class Desk:
         }
 
 
-def desk(place: Path) -> Desk:
+def desk(place: Path, theme: str = "dark") -> Desk:
     """Create a home with a note, Claude Code, a model, and the first-run questions answered."""
     found = Desk(place)
     for folder in (found.garden, place / "bin", place / ".claude"):
@@ -73,7 +74,7 @@ def desk(place: Path) -> Desk:
     (found.garden / MODEL).symlink_to(smollm2.model_directory())
     known = {
         "hasCompletedOnboarding": True,
-        "theme": "dark",
+        "theme": theme,
         "projects": {str(found.garden): {"hasTrustDialogAccepted": True}},
     }
     (place / ".claude" / ".claude.json").write_text(json.dumps(known), encoding="utf-8")
@@ -89,8 +90,8 @@ def record(name: str, at: Desk, command: str, columns: int, *, whole: bool = Tru
     _save(name, shown if whole else _first_paragraph(shown), columns)
 
 
-def record_claude_code(name: str, at: Desk, columns: int = 100, rows: int = 30) -> None:
-    """Claude Code at work in its own screen, which is drawn when the work is done."""
+def record_claude_code(name: str, at: Desk, theme: TerminalTheme, columns: int = 100, rows: int = 30) -> None:
+    """Claude Code at work in its own screen, from the task to the report."""
     with terminal.opened(
         ["vllm-messages", "claude", "--", "--allowedTools", "Read,Edit"],
         at.environment(),
@@ -99,13 +100,17 @@ def record_claude_code(name: str, at: Desk, columns: int = 100, rows: int = 30) 
         columns,
     ) as running:
         running.wait_for("? for shortcuts", seconds=END_SECONDS)
+        ready = len(running.raw)
         running.enter(TASK)
         running.wait_for(DONE, seconds=END_SECONDS)
         time.sleep(QUIET_SECONDS)
-        written = running.raw
+        marks = running.marks
+        written = running.raw[: marks[-1][1]]
     if (at.garden / "note.txt").read_text(encoding="utf-8") != FIXED:
         raise RuntimeError("Claude Code did not edit the note")
-    _save(name, screen.lines(screen.drawn(written, columns, rows)), columns)
+    begun = max(number for number, (_, end) in enumerate(marks) if end <= ready)
+    shown = animation.frames(written, marks[begun:], columns, rows)
+    _write(name, animation.svg(shown, columns, "claude code", theme), f"{len(shown)} frames")
 
 
 def _first_paragraph(shown: list[Text]) -> list[Text]:
@@ -113,12 +118,15 @@ def _first_paragraph(shown: list[Text]) -> list[Text]:
 
 
 def _save(name: str, shown: list[Text], columns: int) -> None:
-    picture = screen.svg(shown, columns, name.replace("-", " "))
+    _write(name, screen.svg(shown, columns, name.replace("-", " ")), f"{len(shown)} lines")
+
+
+def _write(name: str, picture: str, size: str) -> None:
     if str(Path.home()) in picture or "/tmp" in picture:
         raise RuntimeError(f"{name} shows a path of this machine")
     IMAGES.mkdir(parents=True, exist_ok=True)
     (IMAGES / f"{name}.svg").write_text(picture, encoding="utf-8")
-    print(f"{name}.svg: {len(shown)} lines, {len(picture) // 1024} KB")
+    print(f"{name}.svg: {size}, {len(picture) // 1024} KB")
 
 
 def rules(at: Desk) -> list[Mapping[str, str]]:
@@ -137,8 +145,10 @@ def with_my_model(at: Desk) -> None:
     with _served(["my-model"], tiny.model_directory(), "--dtype", "float32") as server:
         record("claude-config", at, "vllm-messages claude-config", 100, whole=False)
         record("bench", at, "vllm-messages bench", 90)
-        with server.playbook(rules(at)):
-            record_claude_code("claude-code", at)
+        for name, theme in (("dark", screen.THEME), ("light", screen.LIGHT_THEME)):
+            there = desk(at.home.parent / name, name)
+            with server.playbook(rules(there)):
+                record_claude_code(f"claude-code-{name}", there, theme)
 
 
 def with_smollm2(at: Desk) -> None:

@@ -42,6 +42,30 @@ THEME = TerminalTheme(
         (240, 246, 252),
     ],
 )
+LIGHT_THEME = TerminalTheme(
+    (255, 255, 255),
+    (31, 35, 40),
+    [
+        (36, 41, 47),
+        (207, 34, 46),
+        (17, 99, 41),
+        (77, 45, 0),
+        (9, 105, 218),
+        (130, 80, 223),
+        (27, 124, 131),
+        (110, 119, 129),
+    ],
+    [
+        (87, 96, 106),
+        (164, 14, 38),
+        (26, 127, 55),
+        (99, 60, 1),
+        (33, 139, 255),
+        (164, 117, 249),
+        (49, 146, 170),
+        (140, 149, 159),
+    ],
+)
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, "Fira Code", Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -73,10 +97,15 @@ def drawn(written: bytes, columns: int, rows: int) -> pyte.Screen:
 
 def lines(screen: pyte.Screen) -> list[Text]:
     """The screen's lines down to the last that is not blank."""
-    found = [_line(screen.buffer[row], screen.columns) for row in range(screen.lines)]
+    found = [row(screen, number) for number in range(screen.lines)]
     while found and not found[-1].plain.strip():
         found.pop()
     return found
+
+
+def row(screen: pyte.Screen, number: int) -> Text:
+    """One line of the screen."""
+    return _line(screen.buffer[number], screen.columns)
 
 
 def svg(shown: list[Text], columns: int, title: str) -> str:

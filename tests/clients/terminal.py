@@ -29,6 +29,7 @@ class Terminal:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._bytes = bytearray()
+        self._marks: list[tuple[float, int]] = []
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -39,11 +40,17 @@ class Terminal:
             except OSError:  # the program has ended
                 return
             self._bytes += piece
+            self._marks.append((time.monotonic(), len(self._bytes)))
 
     @property
     def raw(self) -> bytes:
         """All bytes so far."""
         return bytes(self._bytes)
+
+    @property
+    def marks(self) -> list[tuple[float, int]]:
+        """How many bytes had arrived at which time."""
+        return list(self._marks)
 
     @property
     def written(self) -> str:
