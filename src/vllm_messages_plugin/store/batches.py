@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vllm_messages_plugin.store.contents import BLOCK_BYTES, Contents, ContentWriter, delete_content
 from vllm_messages_plugin.store.database import Database
+from vllm_messages_plugin.store.ids import askable
 from vllm_messages_plugin.store.leases import close_open_items
 from vllm_messages_plugin.store.pages import page
 from vllm_messages_plugin.store.quota import bytes_of, lock_owner, quota_exceeded
@@ -202,7 +203,7 @@ async def _add_items(connection: AsyncConnection, batch: int, items: Sequence[Ba
 
 async def _row(connection: AsyncConnection, owner: str, batch_id: str, *, lock: bool = False) -> Any:
     found = select(batches).where(
-        batches.c.id == batch_id, batches.c.owner == owner, batches.c.deleted_at.is_(None)
+        batches.c.id == askable(batch_id), batches.c.owner == owner, batches.c.deleted_at.is_(None)
     )
     row = (await connection.execute(found.with_for_update() if lock else found)).first()
     if row is None:

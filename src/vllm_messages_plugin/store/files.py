@@ -11,6 +11,7 @@ from sqlalchemy import insert, select, update
 
 from vllm_messages_plugin.store.contents import Contents, ContentWriter, delete_content, read_blocks
 from vllm_messages_plugin.store.database import Database, store_error
+from vllm_messages_plugin.store.ids import askable
 from vllm_messages_plugin.store.pages import page
 from vllm_messages_plugin.store.quota import bytes_of, lock_owner, quota_exceeded
 from vllm_messages_plugin.store.schema import files
@@ -135,7 +136,7 @@ class FileStore:
             row = (
                 await connection.execute(
                     select(files).where(
-                        files.c.id == file_id, files.c.owner == owner, files.c.deleted_at.is_(None)
+                        files.c.id == askable(file_id), files.c.owner == owner, files.c.deleted_at.is_(None)
                     )
                 )
             ).first()
@@ -158,7 +159,9 @@ class FileStore:
 
     async def find(self, owner: str, ids: Sequence[str]) -> list[StoredFile]:
         """Return those of an owner's files that have one of the ids, newest first."""
-        rows = select(files).where(files.c.owner == owner, files.c.id.in_(ids), *self._visible())
+        rows = select(files).where(
+            files.c.owner == owner, files.c.id.in_(map(askable, ids)), *self._visible()
+        )
         async with self.database.read() as connection:
             found = (await connection.execute(rows.order_by(files.c.number.desc()))).all()
         return [file_of(row) for row in found]

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from vllm_messages_plugin.store.ids import askable
 from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.pages import PageQuery
 
@@ -42,7 +43,7 @@ async def page(
 
 
 async def _number(connection: AsyncConnection, table: Table, owner: str, id_: str, field: str) -> int:
-    row = select(table.c.number).where(table.c.owner == owner, table.c.id == id_)
+    row = select(table.c.number).where(table.c.owner == owner, table.c.id == askable(id_))
     found: int | None = (await connection.execute(row)).scalar()
     if found is None:
         raise invalid("There is no such entry", field)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from vllm_messages_plugin.store.database import Database
+from vllm_messages_plugin.store.ids import askable
 from vllm_messages_plugin.store.quota import bytes_of, lock_owner, quota_exceeded
 from vllm_messages_plugin.store.schema import thread_turns, threads
 from vllm_messages_plugin.wire.threads import (
@@ -54,7 +55,7 @@ class ThreadStore:
             MessagesError: 404, the owner has no such thread, or it has expired; 400, the message was or is
                 being continued; 503, the database failed.
         """
-        asked = (thread_turns.c.message_id == message_id, threads.c.owner == owner)
+        asked = (thread_turns.c.message_id == askable(message_id), threads.c.owner == owner)
         joined = select(threads, thread_turns.c.number.label("turn")).join(
             thread_turns, thread_turns.c.thread == threads.c.number
         )
