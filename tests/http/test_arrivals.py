@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from support.loopback import serving_app
 from vllm_messages_plugin.http.arrivals import COST, COST_PER_TURN, ArrivalQueue, spread_arrivals
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: server\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
@@ -105,14 +106,8 @@ async def serving(app: Any, implementation: str) -> AsyncIterator[int]:
     server = uvicorn.Server(config)
     spread_arrivals(server)
     spread_arrivals(server)  # does nothing more
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
+    async with serving_app(server) as port:
+        yield port
 
 
 async def reply_of(connection: socket.socket) -> bytes:

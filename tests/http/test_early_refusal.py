@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from support.loopback import serving_app
 from vllm_messages_plugin.access.accounting import Accounting
 from vllm_messages_plugin.access.metrics import Metrics
 from vllm_messages_plugin.http.admission import Admission
@@ -141,14 +142,8 @@ async def serving(early: bool) -> AsyncIterator[int]:
     config.load()
     server = uvicorn.Server(config)
     spread_arrivals(server, EarlyRefusal(admission, Accounting()) if early else None)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
+    async with serving_app(server) as port:
+        yield port
 
 
 async def asked(port: int, *pieces: bytes) -> bytes:

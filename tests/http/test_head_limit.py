@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from support.loopback import serving_app
 from vllm_messages_plugin.http.arrivals import spread_arrivals
 from vllm_messages_plugin.http.head_limit import MAX_FIELDS, MAX_HEAD_BYTES, limit_heads
 from vllm_messages_plugin.http.header_timeout import limit_header_time
@@ -43,14 +44,8 @@ async def serving(http: str = "httptools") -> AsyncIterator[int]:
     limit_heads(server)  # does nothing more
     limit_header_time(server, 30)
     spread_arrivals(server)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
+    async with serving_app(server) as port:
+        yield port
 
 
 async def sent_until_refused(port: int, head: bytes, piece: bytes) -> tuple[int, bytes]:

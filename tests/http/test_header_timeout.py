@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 import uvloop
 
+from support.loopback import serving_app
 from vllm_messages_plugin.http.header_timeout import limit_header_time
 
 SECONDS = 0.4
@@ -39,14 +40,8 @@ async def serving(implementation: str, timeout_keep_alive: int = 5) -> AsyncIter
     server = uvicorn.Server(config)
     server.config.load()
     limit_header_time(server, SECONDS)
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
+    async with serving_app(server) as port:
+        yield port
 
 
 with_both = pytest.mark.parametrize("implementation", ["h11", "httptools"])

@@ -1,13 +1,17 @@
 """Servers on loopback ports for tests: programs of the machine, and HTTP handlers in a thread."""
 
+import asyncio
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import uvicorn
 
 HOST = "127.0.0.1"
 LISTEN_SECONDS = 60.0
@@ -66,6 +70,19 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@asynccontextmanager
+async def serving_app(server: "uvicorn.Server") -> AsyncIterator[int]:
+    """Run a uvicorn server, which is to choose its port, in this event loop; yields the port."""
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
 
 
 class QuietHandler:
