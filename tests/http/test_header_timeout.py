@@ -76,6 +76,18 @@ async def test_headers_that_trickle_in_do_not_extend_the_time(implementation: st
 
 
 @with_both
+@pytest.mark.parametrize("method", [b"POST", b"HEAD", b"PUT"])
+async def test_a_websocket_that_no_get_opens_is_refused(implementation: str, method: bytes) -> None:
+    upgrade = (
+        b"upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+        b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    async with serving(implementation) as port:
+        reply = await closes_within(port, 5, method + b" / HTTP/1.1\r\nhost: server\r\n" + upgrade)
+    assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+@with_both
 async def test_a_request_may_take_longer_than_its_headers(implementation: str) -> None:
     pieces = [HEAD + b"content-length: 8\r\nconnection: close\r\n\r\n", *[b"x"] * 8]
     async with serving(implementation) as port:

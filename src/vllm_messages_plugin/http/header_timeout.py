@@ -11,6 +11,7 @@ while the server stood still: both read the socket once more first (see `wait_ti
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from vllm_messages_plugin.http.wait_timer import LOOK_SECONDS, WaitTimer
@@ -23,6 +24,8 @@ class _HeaderTimeout(asyncio.Protocol):
 
     header_seconds: float
     cycle: Any
+    scope: Any
+    send_400_response: Callable[[str], None]
     timeout_keep_alive_task: asyncio.TimerHandle | None
     _header_timer: WaitTimer | None = None
     _transport: Any = None
@@ -47,6 +50,13 @@ class _HeaderTimeout(asyncio.Protocol):
         """Close the idle connection, unless data arrives at once, which cancels uvicorn's timer."""
         close = super().timeout_keep_alive_handler  # type: ignore[misc]
         self.timeout_keep_alive_task = asyncio.get_running_loop().call_later(LOOK_SECONDS, close)
+
+    def handle_websocket_upgrade(self, *event: Any) -> None:
+        """Open a websocket, with a GET only (RFC 6455, 4.1): the handshake would wait for one without end."""
+        if self.scope["method"] == "GET":
+            super().handle_websocket_upgrade(*event)  # type: ignore[misc]
+        else:
+            self.send_400_response("Only a GET request can open a websocket.")
 
     def _awaits_headers(self) -> bool:
         """Whether no request is in progress; an upgrade gives the connection to another protocol."""
