@@ -1,7 +1,7 @@
 """From the engine's outputs to deltas: budgets, loops, stop sequences and ends, with the real scanner."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +10,12 @@ import pytest
 from engine.parsing import READ
 from formats.samples import TOOLS, write_calls
 from formats.whole_scan import split
-from vllm_messages_plugin.engine.generate import EngineRun, deltas
+from vllm_messages_plugin.engine.generate import EngineDeltas
 from vllm_messages_plugin.engine.output.parsers import ScannerOutputParser
 from vllm_messages_plugin.engine.output.thinking_budget import ThinkingBudget
+from vllm_messages_plugin.engine.output_reader import EngineRun
 from vllm_messages_plugin.engine.render import Prompt
+from vllm_messages_plugin.engine.vllm.request_outputs import GeneratedOutputs
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
 from vllm_messages_plugin.stream.deltas import (
@@ -69,9 +71,9 @@ class Engine:
         finally:
             self.aborted += not ended
 
-    def resume(self, ids: Sequence[int]) -> AsyncGenerator[Any, None]:
+    def resume(self, ids: Sequence[int]) -> GeneratedOutputs:
         self.resumed_after.append("".join(map(chr, ids)))
-        return self.outputs()
+        return GeneratedOutputs(self.outputs())
 
 
 def run_of(
@@ -87,7 +89,7 @@ def run_of(
     parser = ScannerOutputParser(Scanner(FORMATS["hermes_json"], tools=TOOLS, thinking=tags), True, None)
     limits = ThinkingBudget(budget, repeats, "</think>", [1, 2], Letters(), True, engine.resume)
     return EngineRun(
-        outputs=engine.outputs(),
+        outputs=GeneratedOutputs(engine.outputs()),
         parser=parser,
         prompt=PROMPT,
         sampling=Sampling(max_tokens, fields.pop("asked", max_tokens), None, None, None, stop, fields),
@@ -97,11 +99,33 @@ def run_of(
     )
 
 
-def play(run: EngineRun) -> list[EngineDelta]:
-    async def collect() -> list[EngineDelta]:
-        return [delta async for delta in deltas(run)]
+async def iterated(deltas: EngineDeltas) -> list[EngineDelta]:
+    return [delta async for delta in deltas]
 
-    return asyncio.run(collect())
+
+async def delivered(deltas: EngineDeltas) -> list[EngineDelta]:
+    found: list[EngineDelta] = []
+
+    def take(several: Sequence[EngineDelta]) -> bool:
+        found.extend(several)
+        return True
+
+    await deltas.deliver(take)
+    return found
+
+
+WAYS: dict[str, Callable[[EngineDeltas], Coroutine[Any, Any, list[EngineDelta]]]] = {"way": iterated}
+"""How `play` reads the deltas."""
+
+
+@pytest.fixture(autouse=True, params=[iterated, delivered])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs on both ways to read deltas."""
+    monkeypatch.setitem(WAYS, "way", request.param)
+
+
+def play(run: EngineRun) -> list[EngineDelta]:
+    return asyncio.run(WAYS["way"](EngineDeltas(run)))
 
 
 def text_of(found: Sequence[EngineDelta], kind: type[EngineText] | type[EngineThinking] = EngineText) -> str:
@@ -227,11 +251,11 @@ def test_an_error_before_the_first_output_is_a_refusal_and_later_the_end_of_the_
             raise ValueError("too late")
 
     run = run_of(Engine(""))
-    object.__setattr__(run, "outputs", failing(0))
+    object.__setattr__(run, "outputs", GeneratedOutputs(failing(0)))
     with pytest.raises(MessagesError, match="top_k is wrong"):
         play(run)
     run = run_of(Engine(""))
-    object.__setattr__(run, "outputs", failing(1))
+    object.__setattr__(run, "outputs", GeneratedOutputs(failing(1)))
     assert isinstance(play(run)[-1], ReplyFailed)
 
 
@@ -239,7 +263,7 @@ def test_closing_the_deltas_aborts_the_request() -> None:
     engine = Engine("A long reply.")
 
     async def leave() -> None:
-        stream = deltas(run_of(engine))
+        stream = EngineDeltas(run_of(engine))
         await anext(stream)
         await stream.aclose()  # type: ignore[attr-defined]
 

@@ -10,19 +10,19 @@ from typing import Any
 
 from vllm_messages_plugin.engine.continuation import extend_prompt
 from vllm_messages_plugin.engine.effort_flags import EffortFlags
-from vllm_messages_plugin.engine.generate import EngineRun, chat_request, deltas, sampling_params
+from vllm_messages_plugin.engine.generate import EngineDeltas, chat_request, sampling_params
 from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, OutputParserFactory
 from vllm_messages_plugin.engine.output.grammar_threads import GrammarThreads
 from vllm_messages_plugin.engine.output.grammars import has_cached_grammar
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
 from vllm_messages_plugin.engine.output.thinking_budget import (
-    Outputs,
     ThinkingBudget,
     budget_tokens,
     can_resume,
     resumed_input,
     resumed_params,
 )
+from vllm_messages_plugin.engine.output_reader import EngineRun
 from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
@@ -33,6 +33,7 @@ from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.engine.vllm.queue import free_slots
+from vllm_messages_plugin.engine.vllm.request_outputs import Outputs, start_request
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -221,7 +222,8 @@ class EngineBackend:
         lora = self.models.lora(model)
         self._log_request(request_id, prompt, params, lora)
         start = partial(
-            self._client.generate,
+            start_request,
+            self._client,
             lora_request=lora,
             priority=priority if self.has_priorities else 0,
             data_parallel_rank=header_integer(headers, "x-data-parallel-rank", None),
@@ -230,7 +232,7 @@ class EngineBackend:
                 self._client.generate, self._newer_arguments(prompt, constrained, vllm_parser, headers)
             ),
         )
-        return deltas(
+        return EngineDeltas(
             EngineRun(
                 outputs=start(prompt.engine_input, params, request_id),
                 parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation, on_repair),

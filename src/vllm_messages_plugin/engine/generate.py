@@ -5,28 +5,20 @@ come from the same iterator.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from typing import Any
 
 from vllm_messages_plugin.engine.output.grammars import strict_tools
-from vllm_messages_plugin.engine.output.parsers import OutputParser
-from vllm_messages_plugin.engine.output.stop_sequences import StopMatcher, StopSequences
-from vllm_messages_plugin.engine.output.thinking_budget import Outputs, ThinkingBudget
-from vllm_messages_plugin.engine.output.thinking_loop import ThinkingLoopDetector
-from vllm_messages_plugin.engine.output.token_texts import Decode, token_texts
-from vllm_messages_plugin.engine.render import Prompt
+from vllm_messages_plugin.engine.output_reader import EngineRun, OutputReader
 from vllm_messages_plugin.engine.request_values import check_integers
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
+from vllm_messages_plugin.engine.vllm.request_outputs import Outputs
 from vllm_messages_plugin.stream.deltas import (
-    EndReason,
     EngineDelta,
-    EngineToolCall,
-    PromptProcessed,
     ReplyFailed,
-    ReplyFinished,
 )
+from vllm_messages_plugin.stream.sources import Handler
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.tools.tool_choice import ToolChoice
@@ -101,57 +93,105 @@ def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any
     return params
 
 
-@dataclass(frozen=True, slots=True)
-class EngineRun:
-    """A request that the engine runs.
+class EngineDeltas:
+    """The deltas of a run: a source of the deltas of each output, and an iterator of all.
 
-    `budget` is None where this plugin does not limit the thinking. With `keep_token_ids` the last delta
-    carries the generated tokens. `decode` returns the text of tokens.
+    Closing it aborts the request in the engine. Both ways raise MessagesError where the engine refuses the
+    request before its first output.
     """
 
-    outputs: Outputs
-    parser: OutputParser
-    prompt: Prompt
-    sampling: Sampling
-    single_call: bool
-    decode: Decode
-    has_schema: bool = False
-    budget: ThinkingBudget | None = None
-    keep_token_ids: bool = False
-    on_output: Callable[[str], None] | None = None
+    def __init__(self, run: EngineRun) -> None:
+        self._run = run
+        self._reader = OutputReader(run)
+        self._outputs: Outputs | None = run.outputs
+        self._iterator = self._iterate()
+        self._handle: Handler[Sequence[EngineDelta]] | None = None
+        self._wanted = True  # by the handler
 
+    def __aiter__(self) -> AsyncIterator[EngineDelta]:
+        return self._iterator
 
-async def deltas(run: EngineRun) -> AsyncIterator[EngineDelta]:
-    """Yield the deltas of a run; closing the iterator aborts the request in the engine.
+    def __anext__(self) -> Awaitable[EngineDelta]:
+        return self._iterator.__anext__()
 
-    Raises:
-        MessagesError: the engine refused the request before its first output.
-    """
-    reader = _OutputReader(run)
-    outputs: Outputs | None = run.outputs
-    try:
-        while outputs is not None:
-            async for output in outputs:
-                for delta in reader.read(output):
-                    yield delta
-                if reader.ended:
+    async def aclose(self) -> None:
+        """Abort the request unless it has ended."""
+        await self._iterator.aclose()
+        await self._close()
+
+    async def deliver(self, handle: Handler[Sequence[EngineDelta]]) -> None:
+        """Hand on the deltas of each output; see `Source.deliver`."""
+        self._handle = handle
+        try:
+            while self._outputs is not None:
+                await self._outputs.deliver(self._take)
+                if not self._wanted:
                     return
-                if reader.over_budget:
-                    break
-            else:
-                yield ReplyFailed(MessagesError("api_error", "The engine ended the reply without a reason"))
-                return
-            await outputs.aclose()
-            for delta in reader.close_thinking():
-                yield delta
-            outputs = reader.resume()
-    except Exception as error:
-        if not reader.started:
-            raise _refusal(error, run.has_schema, run.sampling.extra) from error
-        yield ReplyFailed(to_messages_error(error))
-    finally:
+                self._hand_on(await self._next_outputs())
+        except Exception as error:  # noqa: BLE001 - raised again, or handed on
+            self._hand_on([self._failure(error)])
+        finally:
+            await self._close()
+
+    def pause(self) -> None:
+        """Hand on nothing until `resume`."""
+        if self._outputs is not None:
+            self._outputs.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        if self._outputs is not None:
+            self._outputs.resume()
+
+    def _take(self, output: Any) -> bool:
+        self._hand_on(self._reader.read(output))
+        return self._wanted and self._reader.wants_more
+
+    def _hand_on(self, found: Sequence[EngineDelta]) -> None:
+        if found and self._handle is not None:
+            self._wanted = self._handle(found)
+
+    async def _iterate(self) -> AsyncGenerator[EngineDelta, None]:
+        try:
+            while self._outputs is not None:
+                async for output in self._outputs:
+                    for delta in self._reader.read(output):
+                        yield delta
+                    if not self._reader.wants_more:
+                        break
+                for delta in await self._next_outputs():
+                    yield delta
+        except Exception as error:  # noqa: BLE001 - raised again, or yielded
+            yield self._failure(error)
+        finally:
+            await self._close()
+
+    async def _next_outputs(self) -> list[EngineDelta]:
+        """Close these outputs; where the reply goes on, close its thinking and begin the rest."""
+        await self._close()
+        reader = self._reader
+        if reader.ended:
+            return []
+        if not reader.over_budget:
+            return [ReplyFailed(MessagesError("api_error", "The engine ended the reply without a reason"))]
+        found = reader.close_thinking()
+        self._outputs = reader.resume()
+        return found
+
+    async def _close(self) -> None:
+        outputs, self._outputs = self._outputs, None
         if outputs is not None:
             await outputs.aclose()
+
+    def _failure(self, error: Exception) -> ReplyFailed:
+        """The delta of a failure.
+
+        Raises:
+            MessagesError: The engine refused the request.
+        """
+        if not self._reader.started:
+            raise _refusal(error, self._run.has_schema, self._run.sampling.extra) from error
+        return ReplyFailed(to_messages_error(error))
 
 
 _SCHEMA_FIELDS = (None, "structured_outputs", "response_format")
@@ -177,165 +217,3 @@ def own_constraint_refusal(error: Exception, extra: Mapping[str, Any]) -> Messag
     if extra.get("structured_outputs") is None or refusal.param is not None or not odd_value:
         return refusal
     return invalid(refusal.message if is_refused else str(error), "structured_outputs")
-
-
-class _TokenOutput(NamedTuple):
-    """One token of an output, with the fields of vLLM's CompletionOutput that are read here."""
-
-    text: str
-    token_ids: Sequence[int]
-    finish_reason: Any
-
-
-class _OutputReader:
-    """Reads the RequestOutputs of one run."""
-
-    def __init__(self, run: EngineRun) -> None:
-        self._run = run
-        self._parser = run.parser
-        self._prompt_ids = run.prompt.token_ids
-        self._output_tokens = 0
-        self._keeps_ids = run.budget is not None or run.keep_token_ids
-        self._ids: list[int] = []  # the output so far, kept where the request may be continued
-        self._text: list[str] = []
-        repeats = run.budget.loop_repeats if run.budget is not None else 0
-        self._loop = ThinkingLoopDetector(repeats) if repeats else None
-        sequences = run.sampling.stop_sequences
-        min_tokens = run.sampling.extra.get("min_tokens")
-        self._min_tokens = min_tokens if isinstance(min_tokens, int) else 0
-        self._stop = StopMatcher(StopSequences(sequences)) if sequences else None
-        self._may_end_early = run.single_call or self._stop is not None
-        self.started = False
-        self.ended = False
-
-    @property
-    def over_budget(self) -> bool:
-        """Whether the model is thinking and has used up its budget or repeats itself."""
-        budget, parser = self._run.budget, self._run.parser
-        if budget is None or not parser.thinking:
-            return False
-        if self._loop is not None and self._loop.looping:
-            log.warning("The thinking of a reply repeated itself and was closed")
-            return True
-        return budget.tokens is not None and (parser.thinking_tokens or 0) >= budget.tokens
-
-    def read(self, result: Any) -> list[EngineDelta]:
-        """Return the deltas of one RequestOutput."""
-        if not self.started:
-            return self._read_first(result)
-        output = result.outputs[0]
-        if self._stop is not None and len(output.token_ids) > 1:
-            return self._read_by_token(output)
-        return self._read_output(output)
-
-    def _read_by_token(self, output: Any) -> list[EngineDelta]:
-        """Read an output token by token, so that no token behind a stop sequence is counted."""
-        found: list[EngineDelta] = []
-        texts = token_texts(output.text, output.token_ids, self._run.decode)
-        for place, (text, token) in enumerate(zip(texts, output.token_ids, strict=True), 1):
-            reason = output.finish_reason if place == len(texts) else None
-            found += self._read_output(_TokenOutput(text, (token,), reason))
-            if self.ended:
-                break
-        return found
-
-    def _read_output(self, output: Any) -> list[EngineDelta]:
-        if output.finish_reason is not None:
-            return self._read_last(output)
-        deltas = self._parse(output.text, output.token_ids, False)
-        return self._limit(deltas, False) if self._may_end_early else deltas
-
-    def _read_first(self, result: Any) -> list[EngineDelta]:
-        self.started = True
-        cached = min(result.num_cached_tokens or 0, self._run.prompt.tokens)
-        processed = PromptProcessed(self._run.prompt.tokens, cached)
-        if self._run.sampling.asked_tokens == 0:  # max_tokens 0: only fills the prefix cache
-            self.ended = True
-            return [processed, ReplyFinished("length", 0)]
-        return [processed, *self.read(result)]
-
-    def _read_last(self, output: Any) -> list[EngineDelta]:
-        self._run.parser.cut = output.finish_reason == "length"
-        found = self._limit(self._parse(output.text, output.token_ids, True), True)
-        if not self.ended:
-            self.ended = True
-            found.append(self._end(output))
-        return found
-
-    def _limit(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
-        """End the reply at a stop sequence, or where a second call begins if one is the most."""
-        if self._stop is not None:
-            deltas = self._until_stop(deltas, finished)
-        if self._run.single_call:
-            for at, delta in enumerate(deltas):
-                if isinstance(delta, EngineToolCall) and delta.call > 0:
-                    self.ended = True
-                    return [*deltas[:at], self._finished("stop", None)]
-        if self._stop is not None and self._stop.matched is not None:
-            self.ended = True
-            return [*deltas, self._finished("stop_sequence", self._stop.matched)]
-        return deltas
-
-    def _until_stop(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
-        """The deltas up to the first stop sequence in the reply's text."""
-        if self._stop is None or self._output_tokens <= self._min_tokens:
-            return deltas
-        passed = self._stop.feed(deltas)
-        return passed + self._stop.finish() if finished and self._stop.matched is None else passed
-
-    def _parse(self, text: str, token_ids: Sequence[int], finished: bool) -> list[EngineDelta]:
-        self._output_tokens += len(token_ids)
-        if self._keeps_ids:
-            self._ids += token_ids
-            self._text.append(text)
-        if self._run.on_output is not None:
-            self._run.on_output(text)
-        deltas = self._parser.parse(text, token_ids, self._prompt_ids, finished)
-        if self._loop is not None:
-            if self._parser.thinking:
-                self._loop.add(token_ids)
-            else:
-                self._loop.reset()
-        return deltas
-
-    def close_thinking(self) -> list[EngineDelta]:
-        """Write the closing tag in the model's place."""
-        budget = self._run.budget
-        assert budget is not None
-        held = budget.held_back(self._ids, "".join(self._text))
-        text, ids = budget.closing("".join((*self._text, held)))
-        found = self._parse(held + text, ids, False)
-        if self._output_tokens < self._run.sampling.max_tokens:
-            return found
-        self.ended = True
-        return [*found, *self._until_stop(self._parse("", (), True), True), self._cut()]
-
-    def resume(self) -> Outputs | None:
-        """Start the rest of the reply in the engine; None if the reply has ended."""
-        budget = self._run.budget
-        return None if budget is None or self.ended else budget.resume(self._ids)
-
-    def _end(self, output: Any) -> EngineDelta:
-        match str(output.finish_reason):
-            case "length":
-                return self._cut()
-            case "abort":
-                return ReplyFailed(MessagesError("api_error", "The request was aborted"))
-            case "error":
-                return ReplyFailed(MessagesError("api_error", "Internal server error"))
-            case "content_filter":
-                return self._finished("refusal", None)
-        return self._finished("incomplete_call" if self._run.parser.incomplete_call else "stop", None)
-
-    def _cut(self) -> ReplyFinished:
-        clamped = self._run.sampling.max_tokens < self._run.sampling.asked_tokens
-        return self._finished("window" if clamped else "length", None)
-
-    def _finished(self, reason: EndReason, stop_sequence: str | None) -> ReplyFinished:
-        return ReplyFinished(
-            reason,
-            self._output_tokens,
-            self._run.parser.thinking_tokens,
-            stop_sequence,
-            token_ids=self._ids if self._run.keep_token_ids else (),
-        )

@@ -1,6 +1,6 @@
 """The reply of a compaction: one signed `compaction` block in place of the model's text."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
@@ -12,6 +12,7 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
     RoundUsage,
 )
+from vllm_messages_plugin.stream.sources import close
 
 
 async def compaction_deltas(
@@ -45,8 +46,7 @@ async def compaction_deltas(
                 yield ReplyFinished("compaction", delta.output_tokens, delta.thinking_tokens, rounds=[usage])
                 return
     finally:
-        if isinstance(deltas, AsyncGenerator):
-            await deltas.aclose()
+        await close(deltas)
 
 
 def _block(summary: str, sign: Callable[[str], str]) -> dict[str, object]:

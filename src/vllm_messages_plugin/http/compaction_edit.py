@@ -4,7 +4,7 @@ The reply has two parts in one message: the round that writes the summary, behin
 and then the reply to the conversation that the summary has replaced.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
     RoundUsage,
 )
+from vllm_messages_plugin.stream.sources import close
 from vllm_messages_plugin.translate.compaction import CompactionEdit, compaction_edit, summary_request
 from vllm_messages_plugin.translate.limits import prompt_too_long
 from vllm_messages_plugin.wire.request import MessageParam, MessagesRequest
@@ -108,12 +109,12 @@ class _CompactedReply:
                 yield delta
                 if isinstance(delta, ReplyFinished | ReplyFailed):
                     return
-            await _close(part)
+            await close(part)
             part = await self._reply(block)
             async for delta in _behind_summary(part, usage):
                 yield delta
         finally:
-            await _close(part)
+            await close(part)
 
     async def _reply(self, block: Mapping[str, Any]) -> AsyncIterator[EngineDelta]:
         """Start the reply behind the block; to the whole conversation where the summary failed."""
@@ -141,8 +142,3 @@ async def _behind_summary(
             yield replace(delta, rounds=[*summary, *rounds])
         else:
             yield delta
-
-
-async def _close(deltas: AsyncIterator[EngineDelta]) -> None:
-    if isinstance(deltas, AsyncGenerator):
-        await deltas.aclose()

@@ -20,6 +20,7 @@ from vllm_messages_plugin.http.access_control import INVALID_KEY, AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.headers import assign_request_id
 from vllm_messages_plugin.http.records import begin_record, is_limited
+from vllm_messages_plugin.http.server_send import PassesBodyOn
 from vllm_messages_plugin.stream.failure_log import log_api_error
 from vllm_messages_plugin.wire.errors import (
     NO_RETRY,
@@ -221,7 +222,7 @@ class ErrorMiddleware:
                 await error_response(failure, writer.request_id)(scope, receive, writer)
 
 
-class _StatusRecorder:
+class _StatusRecorder(PassesBodyOn):
     """The `send` of one request. Records the status and adds headers to the response."""
 
     def __init__(self, send: Send, record: RequestRecord, headers: Mapping[str, str] | None = None) -> None:
@@ -236,8 +237,12 @@ class _StatusRecorder:
             message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
         return self._send(message)
 
+    def next_send(self) -> Send:
+        """The next layer, to which bodies are passed on."""
+        return self._send
 
-class _ErrorRewriter:
+
+class _ErrorRewriter(PassesBodyOn):
     """The `send` of one request. Buffers an error response until its body is complete, then rewrites it."""
 
     def __init__(self, send: Send, scope: Scope, request_id: str, cors: CORSMiddleware | None) -> None:
@@ -256,6 +261,10 @@ class _ErrorRewriter:
         if self._error_start is None:
             return self._send(message)
         return self._add_to_error(message, self._error_start)
+
+    def next_send(self) -> Send | None:
+        """The next layer, unless the body is that of an error."""
+        return self._send if self._error_start is None else None
 
     async def _add_to_error(self, message: Message, start: Message) -> None:
         self._error_body.append(message.get("body", b""))

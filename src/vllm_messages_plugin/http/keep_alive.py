@@ -5,7 +5,7 @@ neither too rare nor too frequent.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from vllm_messages_plugin.http.admission import shutting_down
+from vllm_messages_plugin.http.event_writer import EventWriter
+from vllm_messages_plugin.http.streamed_reply import StreamedReply, cancel
 from vllm_messages_plugin.wire.errors import MessagesError, error_body
 from vllm_messages_plugin.wire.events import ErrorEvent
 from vllm_messages_plugin.wire.sse import PING_FRAME, frame
@@ -77,14 +79,14 @@ async def cancel_on_disconnect(
 class EventStream(Response):
     """A `text/event-stream` response that pings while there are no frames.
 
-    The frame iterator is closed when the client disconnects.
+    The reply is aborted when the client disconnects.
     """
 
     media_type = "text/event-stream"
 
     def __init__(
         self,
-        frames: AsyncIterator[bytes],
+        reply: StreamedReply,
         intervals: PingIntervals,
         request_id: str,
         engine_stopped: asyncio.Event | None = None,
@@ -92,7 +94,7 @@ class EventStream(Response):
         """Prepare the response.
 
         Args:
-            frames: The frames of the events, the last of them complete.
+            reply: The reply, admitted.
             intervals: When to ping.
             request_id: The id of the request.
             engine_stopped: Set when the engine was shut down; a stream that is still open then ends with an
@@ -100,43 +102,35 @@ class EventStream(Response):
         """
         super().__init__(headers=dict(HEADERS, **{"request-id": request_id}))
         del self.headers["content-length"]
-        self._frames = frames
+        self._reply = reply
         self._intervals = intervals
         self._request_id = request_id
         self._engine_stopped = engine_stopped
-        self._last_sent = 0.0  # loop time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        pings = asyncio.ensure_future(self._send_pings(send))
+        pings = None
         try:
-            await cancel_on_disconnect(self._send_frames(send), receive, self._engine_stopped)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            writer = EventWriter(send, self._reply.source)
+            pings = asyncio.ensure_future(self._send_pings(writer))
+            await cancel_on_disconnect(self._reply.write_to(writer), receive, self._engine_stopped)
         except MessagesError as error:
             body = error_body(error, self._request_id)
             event: ErrorEvent = {"type": "error", "error": body["error"], "request_id": self._request_id}
             await send({"type": "http.response.body", "body": frame(event), "more_body": False})
         finally:
-            pings.cancel()
-            await asyncio.gather(pings, return_exceptions=True)
+            if pings is not None:
+                await cancel(pings)
+            await self._reply.close()
 
-    async def _send_frames(self, send: Send) -> None:
-        now = asyncio.get_running_loop().time
-        self._last_sent = now()
-        async for content in self._frames:
-            await send({"type": "http.response.body", "body": content, "more_body": True})
-            self._last_sent = now()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_pings(self, send: Send) -> None:
+    async def _send_pings(self, writer: EventWriter) -> None:
         loop = asyncio.get_running_loop()
-        self._last_sent = loop.time()
         silence = self._intervals.first
         while True:
-            last_sent = self._last_sent
-            await asyncio.sleep(max(last_sent + silence - loop.time(), 0))
-            if self._last_sent > last_sent:
+            written = writer.written
+            await asyncio.sleep(max(written + silence - loop.time(), 0))
+            if writer.written > written:
                 silence = self._intervals.first
                 continue
-            await send({"type": "http.response.body", "body": PING_FRAME, "more_body": True})
-            self._last_sent = loop.time()
+            writer.write(PING_FRAME)
             silence = self._intervals.following

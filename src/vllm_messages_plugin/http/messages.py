@@ -4,9 +4,8 @@ The route prepares the request (`reading`), hands the prompt to the engine, and 
 events (`stream.run`): written as they come (`wire.sse`), or collected into one message (`stream.collect`).
 """
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -32,11 +31,13 @@ from vllm_messages_plugin.http.reading import PreparedRequest, prepare
 from vllm_messages_plugin.http.recorder import Recording, written_after
 from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.http.routing import DirectRoute
+from vllm_messages_plugin.http.streamed_reply import StreamedReply
 from vllm_messages_plugin.http.threads import ThreadReply
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
-from vllm_messages_plugin.stream.run import encoded_events
+from vllm_messages_plugin.stream.run import ReplyEncoder, encoded_events
+from vllm_messages_plugin.stream.sources import close
 from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.limits import prompt_too_long
@@ -111,10 +112,11 @@ async def _reply(
 ) -> Response:
     deltas = await _start_generation(prepared, context, reply, request, observers.recording)
     if prepared.request.stream:
-        deltas = await _wait_for_admission(deltas, ADMISSION_SECONDS)
+        encoder = ReplyEncoder(reply, observers.encoder(frames))
+        streamed = StreamedReply(deltas, encoder, observers)
+        await streamed.admitted(ADMISSION_SECONDS)
         intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
-        events = observers.events(reply, deltas, frames)
-        return EventStream(events, intervals, reply.request_id, context.admission.engine_stopped)
+        return EventStream(streamed, intervals, reply.request_id, context.admission.engine_stopped)
     work = _collect_message(reply, deltas, observers)
     message = await cancel_on_disconnect(work, request.receive, context.admission.engine_stopped)
     return Response(dump(message), media_type="application/json", headers={"request-id": reply.request_id})
@@ -128,6 +130,15 @@ class _Observers:
     recording: Recording | None
     thread: ThreadReply | None = None
 
+    def encoder(
+        self, encode: Callable[[list[StreamEvent]], Encoded]
+    ) -> Callable[[list[StreamEvent]], Encoded]:
+        """An encoder of events that shows them to all observers first."""
+        for observer in (self.recording, self.record, self.thread):
+            if observer is not None:
+                encode = observer.observing(encode)
+        return encode
+
     def events(
         self,
         reply: ReplyContext,
@@ -135,13 +146,22 @@ class _Observers:
         encode: Callable[[list[StreamEvent]], Encoded],
     ) -> AsyncIterator[Encoded]:
         """The events of a reply, encoded."""
-        for observer in (self.recording, self.record, self.thread):
-            if observer is not None:
-                encode = observer.observing(encode)
-        events = encoded_events(reply, deltas, encode)
+        events = encoded_events(reply, deltas, self.encoder(encode))
         if self.recording is not None:
             events = written_after(events, self.recording)
         return events if self.thread is None else self.thread.stored(events)
+
+    async def before_last(self) -> None:
+        """Store the reply in its thread."""
+        if self.thread is not None:
+            await self.thread.store()
+
+    async def ended(self) -> None:
+        """Write the record, and release the thread."""
+        if self.recording is not None:
+            self.recording.write()
+        if self.thread is not None:
+            await self.thread.release()
 
 
 async def _reply_context(
@@ -244,7 +264,7 @@ async def _collect_message(
     deltas: AsyncIterator[EngineDelta],
     observers: _Observers,
 ) -> Message:
-    admitted = await _wait_for_admission(deltas, None)
+    admitted = await _first_awaited(deltas)
     try:
         return await collect(observers.events(reply, admitted, _keep_events))
     except MessagesError as error:
@@ -256,43 +276,19 @@ def _keep_events(events: list[StreamEvent]) -> list[StreamEvent]:
     return events
 
 
-async def _wait_for_admission(
-    deltas: AsyncIterator[EngineDelta], seconds: float | None
-) -> AsyncIterator[EngineDelta]:
-    """Wait for the first delta, at most so many seconds, and return all deltas, the first included.
+async def _first_awaited(deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[EngineDelta]:
+    """Wait for the first delta and return all deltas, the first included.
 
     Raises:
         MessagesError: The engine refused the request.
     """
-    first = asyncio.ensure_future(anext(deltas))
+    return _prepended(await anext(deltas), deltas)
+
+
+async def _prepended(first: EngineDelta, rest: AsyncIterator[EngineDelta]) -> AsyncIterator[EngineDelta]:
     try:
-        await asyncio.wait({first}, timeout=seconds)
-    except asyncio.CancelledError:
-        first.cancel()
-        raise
-    if first.done():
-        first.result()
-    return _Prepended(first, deltas)
-
-
-class _Prepended:
-    """The first delta and those after it. A class costs less than a generator at every delta."""
-
-    def __init__(self, first: asyncio.Future[EngineDelta], rest: AsyncIterator[EngineDelta]) -> None:
-        self._first: asyncio.Future[EngineDelta] | None = first
-        self._rest = rest
-
-    def __aiter__(self) -> AsyncIterator[EngineDelta]:
-        return self
-
-    def __anext__(self) -> Awaitable[EngineDelta]:
-        if self._first is None:
-            return self._rest.__anext__()
-        first, self._first = self._first, None
-        return first
-
-    async def aclose(self) -> None:
-        if self._first is not None:
-            self._first.cancel()
-        if isinstance(self._rest, AsyncGenerator):
-            await self._rest.aclose()
+        yield first
+        async for delta in rest:
+            yield delta
+    finally:
+        await close(rest)

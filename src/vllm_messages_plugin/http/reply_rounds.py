@@ -6,7 +6,7 @@ next round goes on behind them, until the model ends its turn or the ledger's li
 """
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from vllm_messages_plugin.stream.deltas import (
     RoundUsage,
     ServerToolUse,
 )
+from vllm_messages_plugin.stream.sources import close
 
 NextRound = Callable[
     [Sequence[Mapping[str, Any]], Sequence[int], int], Awaitable[AsyncIterator[EngineDelta] | EndReason]
@@ -266,5 +267,5 @@ class ReplyRounds:
 
     async def _close(self) -> None:
         current, self._current = self._current, None
-        if isinstance(current, AsyncGenerator):
-            await current.aclose()
+        if current is not None:
+            await close(current)

@@ -229,8 +229,7 @@ class ThreadReply:
         """Yield what was made of a reply's events; before the last of them, the reply is stored."""
         try:
             async for item in items:
-                if self._complete:
-                    await self._store()
+                await self.store()
                 yield item
         finally:
             await self.release()
@@ -238,8 +237,10 @@ class ThreadReply:
             if close is not None:
                 await close()
 
-    async def _store(self) -> None:
-        """Store the turn. One that can't be stored is forgotten, as one that has expired."""
+    async def store(self) -> None:
+        """Store a complete turn. One that can't be stored is forgotten, as one that has expired."""
+        if not self._complete:
+            return
         message = self._collector.message
         assert message is not None, "the reply is complete"
         if message["stop_reason"] == "refusal":

@@ -15,7 +15,7 @@ does not depend on how the text is split.
 """
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vllm_messages_plugin.stream.deltas import (
@@ -25,6 +25,7 @@ from vllm_messages_plugin.stream.deltas import (
     EngineDelta,
     EngineText,
 )
+from vllm_messages_plugin.stream.sources import close
 
 Locate = Callable[[int, int], Mapping[str, Any] | None]
 """Returns the citation of a range of passages by their numbers, or None if there is no such range."""
@@ -151,5 +152,4 @@ async def read_citations(deltas: AsyncIterator[EngineDelta], locate: Locate) -> 
                 yield found
             yield delta
     finally:
-        if isinstance(deltas, AsyncGenerator):
-            await deltas.aclose()
+        await close(deltas)

@@ -1,16 +1,56 @@
 """Runs the state machine over the deltas of one reply, and turns failures into an `error` event."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Generic, TypeVar
 
 from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
 from vllm_messages_plugin.stream.failure_log import log_api_error
 from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
+from vllm_messages_plugin.stream.sources import close
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
 from vllm_messages_plugin.wire.events import StreamEvent
 
 Encoded = TypeVar("Encoded")
+
+
+class ReplyEncoder(Generic[Encoded]):
+    """Encodes the events of a reply. The last event is `message_stop` or `error`."""
+
+    def __init__(self, reply: ReplyContext, encode: Callable[[list[StreamEvent]], Encoded]) -> None:
+        """Begin a reply; `encode` is called with the events that are sent together."""
+        self._machine = Machine(reply)
+        self._request_id = reply.request_id
+        self._encode = encode
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last event is encoded."""
+        return self._machine.ended
+
+    def feed(self, deltas: Iterable[EngineDelta]) -> Encoded | None:
+        """Encode the events that deltas cause; None if they cause none.
+
+        Raises:
+            IllegalDeltaOrderError: the deltas are in an illegal order.
+        """
+        batch: list[StreamEvent] = []
+        for delta in deltas:
+            if type(delta) is ReplyFailed:
+                log_api_error(delta.error, self._request_id)
+            batch += self._machine.feed(delta)
+            if self._machine.ended:
+                break
+        return self._encode(batch) if batch else None
+
+    def fail(self, error: Exception | None) -> Encoded:
+        """Encode the end of a reply that an error ended, or that ended before its last delta."""
+        if error is None:
+            failure = MessagesError("api_error", "The reply ended unexpectedly")
+        else:
+            failure = error if isinstance(error, MessagesError) else internal_error(error)
+        log_api_error(failure, self._request_id)
+        return self._encode(self._machine.feed(ReplyFailed(failure)))
 
 
 async def stream_events(
@@ -31,28 +71,16 @@ async def encoded_events(
     encode: Callable[[list[StreamEvent]], Encoded],
 ) -> AsyncIterator[Encoded]:
     """Yield what `encode` makes of the events of each delta; otherwise like `stream_events`."""
-    machine = Machine(reply)
+    encoder = ReplyEncoder(reply, encode)
+    failure: Exception | None = None
     try:
         async for delta in deltas:
-            if type(delta) is ReplyFailed:
-                log_api_error(delta.error, reply.request_id)
-            if batch := machine.feed(delta):
-                yield encode(batch)
-                if machine.ended:
+            if (encoded := encoder.feed((delta,))) is not None:
+                yield encoded
+                if encoder.ended:
                     return
-        failure = MessagesError("api_error", "The reply ended unexpectedly")
-    except MessagesError as error:
+    except Exception as error:  # noqa: BLE001 - logged by `fail`, and the client gets an error event
         failure = error
-    except Exception as error:  # noqa: BLE001 - logged below, and the client gets an error event
-        failure = internal_error(error)
     finally:
-        await _close(deltas)
-    log_api_error(failure, reply.request_id)
-    yield encode(machine.feed(ReplyFailed(failure)))
-
-
-async def _close(deltas: AsyncIterator[EngineDelta]) -> None:
-    """Close the deltas now rather than at garbage collection, so that the engine aborts the request."""
-    close = getattr(deltas, "aclose", None)
-    if close is not None:
-        await close()
+        await close(deltas)
+    yield encoder.fail(failure)

@@ -15,11 +15,12 @@ output so far is decoded from the tokens and not taken from the text received. A
 begin after the thinking is replaced by the grammar alone, because the new request begins there.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from vllm_messages_plugin.engine.vllm.request_outputs import Outputs
 from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.translate.thinking import ThinkingRequest
 
@@ -43,10 +44,6 @@ def budget_tokens(requested: ThinkingRequest, profile: ThinkingProfile | None, m
     if budget is not None and budget >= max_tokens:
         budget = max(max_tokens // 2, 1)
     return budget
-
-
-Outputs = AsyncGenerator[Any, None]
-"""vLLM's RequestOutputs of one engine request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,22 @@ extract_prompt_components = require(
     "vllm.entrypoints.openai.engine.serving:extract_prompt_components",
 )
 
+# The outputs of a request.
+AsyncLLM = optional("vllm.v1.engine.async_llm:AsyncLLM")
+RequestOutputCollector = optional("vllm.v1.engine.output_processor:RequestOutputCollector")
+EngineGenerateError = optional("vllm.v1.engine.exceptions:EngineGenerateError") or RuntimeError
+REQUEST_ERRORS: tuple[type[Exception], ...] = tuple(
+    filter(
+        None,
+        (
+            optional("vllm.v1.engine.exceptions:EngineDeadError"),
+            optional("vllm.exceptions:VLLMClientError"),
+            optional("vllm.exceptions:GracefulHTTPError"),
+        ),
+    )
+)
+"""What vLLM's `generate` passes on as it is; every other error becomes an `EngineGenerateError`."""
+
 # Mistral's tokenizer accepts tool-call ids of nine characters only; this shortens them.
 
 # Grammars.

@@ -1,0 +1,102 @@
+"""Finds the HTTP server's own `send` behind the layers around a route.
+
+A response passes a coroutine of each middleware on its way to the server. Most of them look at its start and
+pass its body on as it is. For an event stream, whose body is thousands of small pieces, these layers cost
+more than the pieces. So the pieces go to the server's `send` where every layer between is one that is known
+to pass them on; the start of the response passes all layers. A layer that is not known is not left out.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
+from types import FunctionType, MethodType, coroutine
+from typing import Any, Final
+
+from starlette.types import Message, Send
+
+_LAYERS: Final = frozenset(
+    {
+        ("starlette._exception_handler", "wrap_app_handling_exceptions.<locals>.wrapped_app.<locals>.sender"),
+        ("starlette.middleware.errors", "ServerErrorMiddleware.__call__.<locals>._send"),
+        (
+            "prometheus_fastapi_instrumentator.middleware",
+            "PrometheusInstrumentatorMiddleware.__call__.<locals>.send_wrapper",
+        ),
+        (
+            "vllm.entrypoints.serve.middleware.x_request_id",
+            "XRequestIdMiddleware.__call__.<locals>.send_with_request_id",
+        ),
+    }
+)
+"""Functions that pass the body of a response on to the `send` in their closure."""
+_READS_BODIES: Final = "body"
+"""A variable of the function that also reads bodies, which Prometheus' middleware has under the same name."""
+_SERVERS: Final = frozenset({"uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.http.h11_impl"})
+"""Modules of servers whose `send` waits for nothing but the client."""
+
+
+class PassesBodyOn:
+    """Marks a layer that passes bodies on to the `send` that `next_send` returns."""
+
+    def next_send(self) -> Send | None:
+        """The next layer; None while bodies are not passed on."""
+        raise NotImplementedError
+
+
+def server_send(send: Send) -> Callable[[Message], Coroutine[Any, Any, None]] | None:
+    """Return the server's `send`; None if a layer is not known to pass bodies on.
+
+    Args:
+        send: The `send` of a route, after the start of the response was sent with it.
+    """
+    layer: Any = send
+    while layer is not None and not _is_server(layer):
+        layer = _next(layer)
+    return layer  # type: ignore[no-any-return]
+
+
+def _is_server(layer: Any) -> bool:
+    return isinstance(layer, MethodType) and type(layer.__self__).__module__ in _SERVERS
+
+
+def _next(layer: Any) -> Any:
+    if isinstance(layer, PassesBodyOn):
+        return layer.next_send()
+    if isinstance(layer, partial):
+        function = layer.func
+        known = (function.__module__, function.__qualname__) == (
+            "starlette.middleware.cors",
+            "CORSMiddleware.send",
+        )
+        return layer.keywords.get("send") if known else None
+    if not isinstance(layer, FunctionType) or (layer.__module__, layer.__qualname__) not in _LAYERS:
+        return None
+    names = layer.__code__.co_freevars
+    if "send" not in names or _READS_BODIES in names:
+        return None
+    return (layer.__closure__ or ())[names.index("send")].cell_contents
+
+
+def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+    """Run a coroutine until it waits; return what is left of it, None if nothing is.
+
+    The part that runs here runs in no task.
+    """
+    try:
+        waits_for = work.send(None)
+    except StopIteration:
+        return None
+    return _rest(work, waits_for)
+
+
+@coroutine
+def _rest_of(work: Coroutine[Any, Any, None], waits_for: asyncio.Future[Any]) -> Generator[Any, Any, None]:
+    try:
+        yield waits_for
+        yield from work
+    finally:
+        work.close()
+
+
+async def _rest(work: Coroutine[Any, Any, None], waits_for: asyncio.Future[Any]) -> None:
+    await _rest_of(work, waits_for)

@@ -1,0 +1,162 @@
+"""A reply on its way from the engine to a stream of events.
+
+The engine may refuse a request, and a refusal must be a status. So a reply is started before the response is
+(`admitted`), and the frames it makes until then are kept.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol, cast
+
+from vllm_messages_plugin.http.event_writer import EventWriter
+from vllm_messages_plugin.stream.deltas import EngineDelta
+from vllm_messages_plugin.stream.run import ReplyEncoder
+from vllm_messages_plugin.stream.sources import Iterated, Source, close
+
+
+class ReplyObserver(Protocol):
+    """Is told about the end of a reply."""
+
+    async def before_last(self) -> None:
+        """Called when the reply is complete, before its last frames are written."""
+        ...
+
+    async def ended(self) -> None:
+        """Called when the reply has ended, however it ended."""
+        ...
+
+
+class StreamedReply:
+    """One reply, encoded while the engine writes it."""
+
+    def __init__(
+        self,
+        deltas: AsyncIterator[EngineDelta],
+        encoder: ReplyEncoder[bytes],
+        observer: ReplyObserver | None = None,
+    ) -> None:
+        """Prepare a reply.
+
+        Args:
+            deltas: The engine's deltas; a source is asked to deliver them.
+            encoder: Makes frames of them.
+            observer: Is told about the end of an admitted reply.
+        """
+        self.source: Source[Sequence[EngineDelta]] = _source_of(deltas)
+        self._encoder = encoder
+        self._observer = observer
+        self._last: bytes | None = None
+        self._begun = asyncio.Event()
+        self._admitted = False
+        self._failure: Exception | None = None
+        self._kept: list[bytes] = []
+        self._write: Callable[[bytes], None] = self._keep
+        self._run: asyncio.Task[None] | None = None
+
+    async def admitted(self, seconds: float) -> None:
+        """Start the reply and wait for its first delta, at most so many seconds.
+
+        Raises:
+            MessagesError: The engine refused the request.
+        """
+        self._run = asyncio.ensure_future(self._deliver())
+        begun = asyncio.ensure_future(self._begun.wait())
+        try:
+            await asyncio.wait({self._run, begun}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+        finally:
+            begun.cancel()
+        if self._run.done():
+            self._run.result()
+        self._admitted = True
+
+    async def write_to(self, writer: EventWriter) -> None:
+        """Write the frames; being cancelled aborts the reply."""
+        assert self._run is not None
+        sending = asyncio.ensure_future(writer.run())
+        try:
+            self._write = writer.write
+            self.source.resume()
+            if self._kept:
+                writer.write(b"".join(self._kept))
+            await asyncio.wait({self._run, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+            self._run.result()
+            ending = asyncio.ensure_future(writer.end())
+            await asyncio.wait({ending, sending}, return_when=asyncio.FIRST_COMPLETED)
+            (ending if ending.done() else sending).result()
+        finally:
+            await self.close()
+            await cancel(sending)
+
+    async def close(self) -> None:
+        """Abort the reply unless it has ended."""
+        if self._run is not None:
+            await cancel(self._run)
+
+    def _keep(self, frames: bytes) -> None:
+        """Keep frames until the response has begun; there is no more to keep than these."""
+        self._kept.append(frames)
+        self.source.pause()
+
+    async def _deliver(self) -> None:
+        try:
+            await self._deliver_all()
+        except Exception as error:
+            if not self._begun.is_set() and not self._admitted:
+                raise
+            self._write(self._encoder.fail(error) if self._last is None else self._last)
+        finally:
+            if self._observer is not None and (self._admitted or self._begun.is_set()):
+                await self._observer.ended()
+
+    async def _deliver_all(self) -> None:
+        await self.source.deliver(self._take)
+        if self._last is None:
+            self._write(self._encoder.fail(self._failure))
+            return
+        if self._observer is not None:
+            await self._observer.before_last()
+        self._write(self._last)
+
+    def _take(self, deltas: Sequence[EngineDelta]) -> bool:
+        """Encode and write deltas; a failure here is not the engine's."""
+        try:
+            frames = self._encoder.feed(deltas)
+        except Exception as error:  # noqa: BLE001 - `_deliver` ends the reply with it
+            self._failure = error
+            return False
+        if not self._begun.is_set():
+            self._begun.set()
+        if self._encoder.ended:
+            self._last = frames
+            return False
+        if frames is not None:
+            self._write(frames)
+        return True
+
+
+def _source_of(deltas: AsyncIterator[EngineDelta]) -> Source[Sequence[EngineDelta]]:
+    return (
+        cast(Source[Sequence[EngineDelta]], deltas)
+        if hasattr(deltas, "deliver")
+        else Iterated(_singly(deltas))
+    )
+
+
+async def _singly(deltas: AsyncIterator[EngineDelta]) -> AsyncIterator[Sequence[EngineDelta]]:
+    """Each delta alone in a sequence."""
+    try:
+        async for delta in deltas:
+            yield (delta,)
+    finally:
+        await close(deltas)
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait until it has ended."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

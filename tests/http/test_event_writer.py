@@ -1,0 +1,107 @@
+"""Event streams reach slow clients whole, and the engine waits for them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from support.uvicorn_server import served
+from vllm_messages_plugin.http.event_writer import EventWriter
+from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, PromptProcessed, ReplyFinished
+from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
+
+BODY = {"model": "fake", "max_tokens": 100, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
+PIECES = [f"{number} ".ljust(5_000, "x") for number in range(6_000)]
+
+
+class CountingEngine(FakeEngine):
+    """Plays long pieces of text, and counts those that were asked for."""
+
+    asked = 0
+
+    async def _play(self, reply: Any, prompt: Any) -> AsyncIterator[EngineDelta]:
+        yield PromptProcessed(1, 0)
+        for piece in PIECES:
+            self.asked += 1
+            yield EngineText(piece)
+        yield ReplyFinished("stop", len(PIECES))
+        self.closed.set()
+
+
+class Blocked:
+    """A `send` of no known server, whose messages wait for `go`."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, message: Message) -> None:
+        await self.go.wait()
+        self.sent.append(message["body"])
+
+
+class Switch:
+    """A source that notes whether it is paused."""
+
+    paused = False
+
+    async def deliver(self, handle: Any) -> None: ...
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+def request(body: dict[str, Any]) -> bytes:
+    content = json.dumps(body).encode()
+    head = f"POST /v1/messages HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {len(content)}"
+    return f"{head}\r\ncontent-type: application/json\r\n\r\n".encode() + content
+
+
+def texts(stream: bytes) -> list[str]:
+    """The texts of the deltas in a chunked response."""
+    data, at = [], stream.index(b"\r\n\r\n") + 4
+    while size := int(stream[at : (end := stream.index(b"\r\n", at))], 16):
+        data.append(stream[end + 2 : end + 2 + size])
+        at = end + 4 + size
+    events = [
+        json.loads(line[6:]) for line in b"".join(data).decode().split("\n") if line.startswith("data: ")
+    ]
+    return [event["delta"]["text"] for event in events if event["type"] == "content_block_delta"]
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+async def test_a_client_that_reads_slowly_gets_everything_and_holds_the_engine_back(http: str) -> None:
+    engine = CountingEngine()
+    async with served(app_with(engine), http) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 14)
+        writer.write(request(BODY))
+        asked = -1
+        while asked != engine.asked or not asked:
+            asked = engine.asked
+            await asyncio.sleep(0.5)
+        assert asked < len(PIECES)
+        stream = await reader.read()
+        writer.close()
+    assert "".join(texts(stream)) == "".join(PIECES)
+
+
+async def test_what_waits_is_sent_together_and_the_source_goes_on() -> None:
+    send, source = Blocked(), Switch()
+    writer = EventWriter(send, source)
+    running = asyncio.ensure_future(writer.run())
+    for frames in (b"a", b"b", b"c"):
+        writer.write(frames)
+        await asyncio.sleep(0)
+    assert (send.sent, source.paused) == ([], True)
+    ending = asyncio.ensure_future(writer.end())
+    send.go.set()
+    await ending
+    assert send.sent == [b"a", b"bc", b""]
+    assert not source.paused
+    running.cancel()
