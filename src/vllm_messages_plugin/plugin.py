@@ -251,11 +251,13 @@ def _harden_connections(state: Any, settings: Settings, refuse: "EarlyRefusal | 
     from vllm_messages_plugin.http.arrivals import spread_arrivals
     from vllm_messages_plugin.http.head_limit import limit_heads
     from vllm_messages_plugin.http.header_timeout import limit_header_time
+    from vllm_messages_plugin.http.write_timeout import PATIENCE, limit_write_time
 
     server = getattr(state, "server", None)
     limit_heads(server)
     if settings.slow_request_seconds:
         limit_header_time(server, settings.slow_request_seconds)
+        limit_write_time(server, PATIENCE * settings.slow_request_seconds)
     spread_arrivals(server, refuse)
 
 
