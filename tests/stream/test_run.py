@@ -8,7 +8,7 @@ import pytest
 
 from stream.playbook import READ, START, compact, end, error, failure, finish, reply, text, text_piece
 from vllm_messages_plugin.stream.deltas import EngineDelta
-from vllm_messages_plugin.stream.run import stream_events
+from vllm_messages_plugin.stream.run import encoded_events
 from vllm_messages_plugin.wire.errors import MessagesError
 
 
@@ -21,14 +21,18 @@ async def deltas_of(*deltas: EngineDelta | Exception) -> AsyncIterator[EngineDel
 
 async def run(*deltas: EngineDelta | Exception) -> list[Any]:
     return [
-        compact(event) async for together in stream_events(reply(), deltas_of(*deltas)) for event in together
+        compact(event)
+        async for together in encoded_events(reply(), deltas_of(*deltas), list)
+        for event in together
     ]
 
 
 async def test_the_events_of_one_delta_come_together() -> None:
     batches = [
         len(batch)
-        async for batch in stream_events(reply(), deltas_of(READ, text_piece("a"), text_piece(""), finish()))
+        async for batch in encoded_events(
+            reply(), deltas_of(READ, text_piece("a"), text_piece(""), finish()), list
+        )
     ]
     assert batches == [1, 2, 3]
 
@@ -70,7 +74,7 @@ async def test_closing_the_events_closes_the_deltas() -> None:
         finally:
             closed.set()
 
-    running = stream_events(reply(), source())
+    running = encoded_events(reply(), source(), list)
     assert await anext(running)
     await running.aclose()  # type: ignore[attr-defined]
     await asyncio.wait_for(closed.wait(), timeout=5)

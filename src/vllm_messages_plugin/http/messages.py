@@ -268,7 +268,7 @@ async def _collect_message(
     try:
         return await collect(observers.events(reply, admitted, _keep_events))
     except MessagesError as error:
-        error.logged = True  # by `stream_events`, with the traceback of its cause
+        error.logged = True  # by `encoded_events`, with the traceback of its cause
         raise
 
 

@@ -53,24 +53,21 @@ class ReplyEncoder(Generic[Encoded]):
         return self._encode(self._machine.feed(ReplyFailed(failure)))
 
 
-async def stream_events(
-    reply: ReplyContext, deltas: AsyncIterator[EngineDelta]
-) -> AsyncIterator[list[StreamEvent]]:
-    """Yield the events of a reply, as one list for each delta that causes any.
-
-    The last event is `message_stop` or `error`. Closing the iterator closes `deltas`, which aborts the
-    request in the engine.
-    """
-    async for batch in encoded_events(reply, deltas, list):
-        yield batch
-
-
 async def encoded_events(
     reply: ReplyContext,
     deltas: AsyncIterator[EngineDelta],
     encode: Callable[[list[StreamEvent]], Encoded],
 ) -> AsyncIterator[Encoded]:
-    """Yield what `encode` makes of the events of each delta; otherwise like `stream_events`."""
+    """Yield what `encode` makes of the events of a reply: one list for each delta that causes any.
+
+    The last event is `message_stop` or `error`. Closing the iterator closes `deltas`, which aborts the
+    request in the engine.
+
+    Args:
+        reply: What the events of the reply contain.
+        deltas: The deltas of the engine.
+        encode: Is called with each list.
+    """
     encoder = ReplyEncoder(reply, encode)
     failure: Exception | None = None
     try:

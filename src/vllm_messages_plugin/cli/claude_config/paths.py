@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PROJECT_FILE = Path(".claude") / "settings.local.json"
-SHARED_PROJECT_FILE = Path(".claude") / "settings.json"
 
 
 def user_settings_path(environ: Mapping[str, str]) -> Path:

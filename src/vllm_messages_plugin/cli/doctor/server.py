@@ -32,7 +32,7 @@ NOT_LOADED = (
     "the plugin is not loaded there: run `vllm-messages doctor` in the server's own environment, and look "
     "for `vllm.messages` in its log"
 )
-PLUGIN_ID, VLLM_ID = re.compile(r"msg_[0-9a-f]{24}"), re.compile(r"chatcmpl-|[0-9a-f-]{32,36}$")
+PLUGIN_ID = re.compile(r"msg_[0-9a-f]{24}")
 
 
 @dataclass(frozen=True)
