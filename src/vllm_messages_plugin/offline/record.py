@@ -67,9 +67,10 @@ def openai_tools(tools: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, An
     Raises:
         MessagesError: 400, a tool is not valid.
     """
-    if all("function" in tool for tool in tools):
+    is_list = isinstance(tools, list | tuple)
+    if is_list and all(isinstance(tool, dict) and "function" in tool for tool in tools):
         return tools
-    request = parse(json.dumps({**PLACEHOLDER, "tools": list(tools)}).encode(), CountTokensRequest)
+    request = parse(json.dumps({**PLACEHOLDER, "tools": tools}).encode(), CountTokensRequest)
     return [dict(tool) for tool in callable_tools(request_tools(request), request.messages)]
 
 

@@ -123,7 +123,9 @@ def test_a_model_that_only_vllm_reads_is_named_with_its_parser(tmp_path: Path) -
     assert "vLLM's openai does" in result.stderr
 
 
-@pytest.mark.parametrize("content", ["no JSON", [{"name": "Read", "input_schema": 5}]])
+@pytest.mark.parametrize(
+    "content", ["no JSON", [{"name": "Read", "input_schema": 5}], 3, [1], {"tools": 3}, {"tools": "Read"}]
+)
 def test_tools_that_are_not_valid_are_an_error_with_the_file(tmp_path: Path, content: Any) -> None:
     result = run("hermes_json", "--tools", written(tmp_path, "tools.json", content), stdin="x")
     assert result.exit_code == 2

@@ -77,3 +77,11 @@ def test_a_missing_model_is_an_error(tmp_path: Path) -> None:
     result = run(tmp_path, BODY, model=str(tmp_path / "missing"))
     assert result.exit_code == 2
     assert "missing" in result.stderr
+
+
+def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_bytes(b"\xff\xfe\x00")
+    result = CliRunner().invoke(app, ["render", str(tiny.model_directory("qwen_like")), str(file)])
+    assert result.exit_code == 2
+    assert "holds no request" in result.stderr

@@ -66,9 +66,9 @@ def render(
 
     try:
         found = read_model(model, os.environ, template=chat_template)
-        record = read_record(file.read_text(encoding="utf-8"))
+        record = read_record(file.read_text(encoding="utf-8", errors="replace"))
         if record is None or record.request is None:
-            raise NoModelError(f"{file} holds no request")
+            raise NoModelError(f"{file} holds no request: a JSON object with `messages`, or a record of one")
         rendered = render_prompt(found.facts, record.request, default_thinking.value)
     except NoModelError as error:
         typer.echo(str(error), err=True)
