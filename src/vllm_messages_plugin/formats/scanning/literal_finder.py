@@ -73,15 +73,29 @@ class LiteralFinder:
 
 
 def _start_of(words: Iterable[str]) -> str:
-    """A regular expression for the first two characters of some words, of which the second may be missing."""
+    """A regular expression for the first two characters of some words, of which the second may be missing.
+
+    A word that begins with a letter is matched as a whole, or to the end of the text: letters are everywhere.
+    """
     seconds: dict[str, set[str]] = {}
-    for word in words:
-        seconds.setdefault(word[0], set()).add(word[1:2])
     written = []
+    for word in words:
+        if word[0].isalpha():
+            written.append(_beginning_of(word))
+        else:
+            seconds.setdefault(word[0], set()).add(word[1:2])
     for first, second in seconds.items():
         after = f"(?:[{''.join(map(re.escape, sorted(second)))}]|\\Z)" if all(second) else ""
         written.append(re.escape(first) + after)
     return "|".join(written)
+
+
+def _beginning_of(word: str) -> str:
+    """A regular expression for a word, the end of which may be missing at the end of the text."""
+    written = re.escape(word[-1])
+    for char in reversed(word[:-1]):
+        written = f"{re.escape(char)}(?:{written}|\\Z)"
+    return written
 
 
 def _alternation(words: Iterable[str]) -> str:
