@@ -11,7 +11,7 @@ from bench import page, verdicts
 from bench.tables import as_text
 from formats.samples import SAMPLE_WRITERS
 
-PARTS = ("parsers", "server", "frontend", "memory")
+PARTS = ("parsers", "server", "frontend", "memory", "store")
 SIZES = (4, 16, 64, 256)
 QUICK_SIZES = (4, 16)
 CAP_SECONDS = 20.0
@@ -104,6 +104,14 @@ def memory_parts(asked: argparse.Namespace) -> list[page.Part]:
     return [page.Part("memory", memory.table(rows), memory.NOTES, memory.verdicts(rows))]
 
 
+def store_parts(asked: argparse.Namespace) -> list[page.Part]:
+    """Batches beside direct calls, files, and a store that nobody uses."""
+    from bench import store
+
+    rows = store.measure(store.QUICK if asked.quick else store.Counts(), print_progress)
+    return [page.Part("store", store.table(rows), store.NOTES, store.verdicts(rows))]
+
+
 def print_progress(line: str) -> None:
     """Say how far the bench is, beside the tables."""
     print(f"  {line}", file=sys.stderr, flush=True)
@@ -118,6 +126,7 @@ def main(given: Sequence[str]) -> int:
         "server": server_parts,
         "frontend": frontend_parts,
         "memory": memory_parts,
+        "store": store_parts,
     }
     parts: list[page.Part] = []
     for name in PARTS:

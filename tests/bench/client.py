@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 READ_BYTES = 1 << 16
 TAIL_BYTES = 1 << 13
 TIMEOUT_SECONDS = 300
+JSON = "application/json"
 _OUTPUT_TOKENS = re.compile(rb'"output_tokens":\s*(\d+)')
 
 
@@ -28,13 +29,13 @@ class Answer:
         return int(_OUTPUT_TOKENS.findall(self.tail)[-1])
 
 
-async def _ask(url: str, path: str, body: bytes | None) -> Answer:
+async def _ask(url: str, path: str, body: bytes | None, kind: str = JSON) -> Answer:
     host, port = urlsplit(url).hostname, urlsplit(url).port
     reader, writer = await asyncio.open_connection(host, port)
     try:
         lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"host: {host}", "connection: close"]
         if body is not None:
-            lines += ["content-type: application/json", f"content-length: {len(body)}"]
+            lines += [f"content-type: {kind}", f"content-length: {len(body)}"]
         writer.write("\r\n".join((*lines, "", "")).encode() + (body or b""))
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         tail = b""
@@ -52,14 +53,28 @@ def _checked(answer: Answer) -> Answer:
     return answer
 
 
-async def _ask_all(url: str, path: str, bodies: Sequence[bytes | None]) -> list[Answer]:
+async def _ask_all(
+    url: str, path: str, bodies: Sequence[bytes | None], kind: str = JSON, at_once: int | None = None
+) -> list[Answer]:
+    places = asyncio.Semaphore(at_once or len(bodies))
+
+    async def ask(body: bytes | None) -> Answer:
+        async with places:
+            return await _ask(url, path, body, kind)
+
     async with asyncio.timeout(TIMEOUT_SECONDS):
-        return await asyncio.gather(*(_ask(url, path, body) for body in bodies))
+        return await asyncio.gather(*map(ask, bodies))
 
 
-def post(url: str, path: str, *bodies: Any) -> list[Answer]:
-    """The answers to requests sent at the same time."""
-    return asyncio.run(_ask_all(url, path, [json.dumps(body).encode() for body in bodies]))
+def post(url: str, path: str, *bodies: Any, at_once: int | None = None) -> list[Answer]:
+    """The answers to requests sent at the same time, or so many of them at a time."""
+    encoded = [json.dumps(body).encode() for body in bodies]
+    return asyncio.run(_ask_all(url, path, encoded, at_once=at_once))
+
+
+def send(url: str, path: str, body: bytes, kind: str) -> Answer:
+    """The answer to a POST with a body of any type."""
+    return asyncio.run(_ask_all(url, path, [body], kind))[0]
 
 
 def get(url: str, path: str) -> Answer:

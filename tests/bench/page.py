@@ -15,6 +15,7 @@ TITLES = {
     "frontend": "The front end alone: a streamed token",
     "requests": "The front end alone: a request",
     "memory": "The front end alone: memory",
+    "store": "Batches and files",
 }
 HEAD = """\
 # Performance

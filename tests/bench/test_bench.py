@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bench import __main__ as bench
-from bench import page, prompts, server_table, servers, verdicts
+from bench import page, prompts, server_table, servers, store, verdicts
 from bench.growth import extrapolated, growths
 from bench.parser_table import table
 from bench.parser_timings import Row, Timing, measure
@@ -132,3 +132,13 @@ def test_an_agents_first_turn_has_its_size_and_no_twin() -> None:
 
 def test_the_scripts_of_the_streams_are_a_playbook() -> None:
     assert len(parse_playbook(json.dumps(servers.playbook()))) == 3
+
+
+def test_the_store_table_has_a_line_for_each_cost_and_judges_the_idle_store() -> None:
+    rows = [store.Cost(store.ITEM, 13.25, 0.0151), store.Cost(store.IDLE, None, 0.0021)]
+    rows.append(store.Cost(store.IDLE_WITHOUT, None, 0.0002))
+    lines = [list(line) for line in store.table(rows).rows]
+    assert lines[:2] == [[store.ITEM, "13.2", "15.1"], [store.IDLE, "", "2.1"]]
+    assert missed(store.verdicts(rows)) == [store.IDLE]
+    rows[-1] = store.Cost(store.IDLE_WITHOUT, None, 0.0015)
+    assert missed(store.verdicts(rows)) == []
