@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvicorn
 from starlette.types import Message
 
-from support.uvicorn_server import served
+from support.loopback import serving_app
 from vllm_messages_plugin.http.event_writer import EventWriter
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
@@ -76,9 +77,10 @@ def texts(stream: bytes) -> list[str]:
 
 
 @pytest.mark.parametrize("http", ["httptools", "h11"])
-async def test_a_client_that_reads_slowly_gets_everything_and_holds_the_engine_back(http: str) -> None:
+async def test_a_client_that_reads_slowly_gets_everything_and_holds_the_engine_back(http: Any) -> None:
     engine = CountingEngine()
-    async with served(app_with(engine), http) as port:
+    config = uvicorn.Config(app_with(engine), port=0, http=http, log_level="error", lifespan="off")
+    async with serving_app(uvicorn.Server(config)) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 14)
         writer.write(request(BODY))
         asked = -1

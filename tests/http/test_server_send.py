@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
@@ -12,7 +13,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.types import ASGIApp, Receive, Scope, Send
 from vllm.entrypoints.serve.middleware.x_request_id import XRequestIdMiddleware
 
-from support.uvicorn_server import served
+from support.loopback import serving_app
 from vllm_messages_plugin.http.access_control import AccessControl
 from vllm_messages_plugin.http.admission import Admission
 from vllm_messages_plugin.http.errors import ErrorMiddleware
@@ -40,8 +41,12 @@ def app_with_route(status: int = 200) -> FastAPI:
     return app
 
 
+def uvicorn_server(app: Any, http: Any = "httptools") -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(app, port=0, http=http, log_level="error", lifespan="off"))
+
+
 async def found_in(app: ASGIApp, http: str = "httptools") -> Any:
-    async with served(app, http) as port, httpx.AsyncClient() as client:
+    async with serving_app(uvicorn_server(app, http)) as port, httpx.AsyncClient() as client:
         await client.get(f"http://127.0.0.1:{port}/", headers={"origin": "http://a.example"})
     return Watching.found
 
@@ -76,7 +81,7 @@ async def test_it_is_not_found_behind_metrics_that_read_bodies() -> None:
 
 async def test_it_is_not_found_in_an_error_that_is_rewritten() -> None:
     whole = ErrorMiddleware(app_with_route(503), AccessControl(None, list), Admission())
-    async with served(whole) as port, httpx.AsyncClient() as client:
+    async with serving_app(uvicorn_server(whole)) as port, httpx.AsyncClient() as client:
         await client.get(f"http://127.0.0.1:{port}/v1/messages")
         await client.get(f"http://127.0.0.1:{port}/", headers={"anthropic-version": "2023-06-01"})
     assert Watching.found is None

@@ -73,13 +73,16 @@ class OutputReader:
         self._min_tokens = min_tokens if isinstance(min_tokens, int) else 0
         self._stop = StopMatcher(StopSequences(sequences)) if sequences else None
         self._may_end_early = run.single_call or self._stop is not None
+        self._only_parses = not (
+            self._may_end_early or self._keeps_ids or self._loop is not None or run.on_output is not None
+        )
         self.started = False
         self.ended = False
 
     @property
     def wants_more(self) -> bool:
         """Whether the reply goes on with the engine's next output."""
-        return not (self.ended or (self._has_budget and self.over_budget))
+        return not self.ended and not (self._has_budget and self._parser.thinking and self.over_budget)
 
     @property
     def over_budget(self) -> bool:
@@ -97,6 +100,10 @@ class OutputReader:
         if not self.started:
             return self._read_first(result)
         output = result.outputs[0]
+        if self._only_parses and output.finish_reason is None:
+            ids = output.token_ids
+            self._output_tokens += len(ids)
+            return self._parser.parse(output.text, ids, self._prompt_ids, False)
         if self._stop is not None and len(output.token_ids) > 1:
             return self._read_by_token(output)
         return self._read_output(output)

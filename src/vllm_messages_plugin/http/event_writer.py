@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import Message, Send
 
-from vllm_messages_plugin.http.server_send import begin, server_send
+from vllm_messages_plugin.http.server_send import begin, body_writer, server_send
 from vllm_messages_plugin.stream.sources import Source
 
 
@@ -23,10 +23,12 @@ class EventWriter:
     def __init__(self, send: Send, source: Source[Any]) -> None:
         self._send = send
         self._server_send = server_send(send)
+        self._write_piece = body_writer(self._server_send)
         self._source = source
         self._now = asyncio.get_running_loop().time
         self._waiting: list[bytes] = []
         self._begun: Coroutine[Any, Any, None] | None = None  # a `send` that waits for the client
+        self._is_busy = False  # `run` has work
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -35,13 +37,16 @@ class EventWriter:
     def write(self, frames: bytes) -> None:
         """Write frames, or leave them to `run`."""
         self.written = self._now()
-        if self._server_send is None or self._has_work.is_set():
+        if self._server_send is None or self._is_busy:
             self._waiting.append(frames)
+        elif self._write_piece is not None and self._write_piece(frames):
+            return
         else:
             self._begun = begin(self._server_send(_body(frames)))
             if self._begun is None:
                 return
         self._source.pause()
+        self._is_busy = True
         self._idle.clear()
         self._has_work.set()
 
@@ -56,6 +61,7 @@ class EventWriter:
                 frames = b"".join(self._waiting)
                 self._waiting.clear()
                 await self._send(_body(frames))
+            self._is_busy = False
             self._has_work.clear()
             self._idle.set()
             self._source.resume()

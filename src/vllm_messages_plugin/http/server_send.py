@@ -31,8 +31,14 @@ _LAYERS: Final = frozenset(
 """Functions that pass the body of a response on to the `send` in their closure."""
 _READS_BODIES: Final = "body"
 """A variable of the function that also reads bodies, which Prometheus' middleware has under the same name."""
-_SERVERS: Final = frozenset({"uvicorn.protocols.http.httptools_impl", "uvicorn.protocols.http.h11_impl"})
+_HTTPTOOLS: Final = "uvicorn.protocols.http.httptools_impl"
+_SERVERS: Final = frozenset({_HTTPTOOLS, "uvicorn.protocols.http.h11_impl"})
 """Modules of servers whose `send` waits for nothing but the client."""
+
+_PARTS: Final = (
+    "chunked_encoding", "disconnected", "flow", "response_complete", "response_started", "scope", "transport"
+)  # fmt: skip
+"""What a piece of a body depends on in uvicorn's `send`."""
 
 
 class PassesBodyOn:
@@ -75,6 +81,31 @@ def _next(layer: Any) -> Any:
     if "send" not in names or _READS_BODIES in names:
         return None
     return (layer.__closure__ or ())[names.index("send")].cell_contents
+
+
+def body_writer(send: Callable[..., Any] | None) -> Callable[[bytes], bool] | None:
+    """Return a function that writes a piece of a body, or returns False where `send` must be asked.
+
+    Args:
+        send: The server's `send`, after the start of the response.
+
+    Returns:
+        The function; None for a server, or a response, whose pieces only its `send` can write.
+    """
+    response: Any = getattr(send, "__self__", None)
+    if type(response).__module__ != _HTTPTOOLS or not all(hasattr(response, name) for name in _PARTS):
+        return None
+    if not response.chunked_encoding or response.scope["method"] == "HEAD":
+        return None
+    flow, write = response.flow, response.transport.write
+
+    def write_piece(body: bytes) -> bool:
+        if flow.write_paused or response.disconnected or response.response_complete:
+            return False
+        write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
+
+    return write_piece
 
 
 def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:

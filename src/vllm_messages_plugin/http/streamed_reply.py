@@ -47,6 +47,7 @@ class StreamedReply:
         self._observer = observer
         self._last: bytes | None = None
         self._begun = asyncio.Event()
+        self._has_begun = False  # asked for each output, as the event is slow to ask
         self._admitted = False
         self._failure: Exception | None = None
         self._kept: list[bytes] = []
@@ -129,7 +130,8 @@ class StreamedReply:
         except Exception as error:  # noqa: BLE001 - `_deliver` ends the reply with it
             self._failure = error
             return False
-        if not self._begun.is_set():
+        if not self._has_begun:
+            self._has_begun = True
             self._begun.set()
         if self._encoder.ended:
             self._last = frames

@@ -66,9 +66,14 @@ class IllegalDeltaOrderError(RuntimeError):
 
 
 class Machine:
-    """Turns the deltas of one reply into protocol events. Feed deltas until `ended` is true."""
+    """Turns the deltas of one reply into protocol events. Feed deltas until `ended` is true.
+
+    Attributes:
+        ended: whether the last event was emitted.
+    """
 
     def __init__(self, reply: ReplyContext) -> None:
+        self.ended = False
         self._reply = reply
         self._state = State.BEFORE
         self._emitted: list[StreamEvent] = []
@@ -82,10 +87,6 @@ class Machine:
         self._calls: dict[int, StreamedCall] = {}
         self._buffered: deque[Buffered] = deque()
         self._block_complete = False  # the open text block gets no more text
-
-    @property
-    def ended(self) -> bool:
-        return self._state is State.ENDED
 
     def feed(self, delta: EngineDelta) -> list[StreamEvent]:
         """Return the events that one delta causes.
@@ -212,7 +213,7 @@ class Machine:
         if delta.reason == "incomplete_call":
             self._close_open_strings()
         self._flush_all()
-        self._state = State.ENDED
+        self._end()
         reason = stop_reason(delta, self._calls.get(self._last_call_block))
         self._emitted.append(
             message_delta(self._reply, self._final_usage(delta), reason, delta.stop_sequence)
@@ -221,11 +222,14 @@ class Machine:
 
     def _fail(self, delta: ReplyFailed) -> None:
         self._close()
-        self._state = State.ENDED
+        self._end()
         body = error_body(delta.error, self._reply.request_id)
         self._emitted.append({"type": "error", "error": body["error"], "request_id": body["request_id"]})
 
     # Steps that several transitions share.
+
+    def _end(self) -> None:
+        self._state, self.ended = State.ENDED, True
 
     def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
         return make_usage(self._prompt, output_tokens, thinking_tokens, self._reply.breakpoints)

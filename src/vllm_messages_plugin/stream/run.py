@@ -15,18 +15,18 @@ Encoded = TypeVar("Encoded")
 
 
 class ReplyEncoder(Generic[Encoded]):
-    """Encodes the events of a reply. The last event is `message_stop` or `error`."""
+    """Encodes the events of a reply. The last event is `message_stop` or `error`.
+
+    Attributes:
+        ended: Whether the last event is encoded.
+    """
 
     def __init__(self, reply: ReplyContext, encode: Callable[[list[StreamEvent]], Encoded]) -> None:
         """Begin a reply; `encode` is called with the events that are sent together."""
+        self.ended = False
         self._machine = Machine(reply)
         self._request_id = reply.request_id
         self._encode = encode
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last event is encoded."""
-        return self._machine.ended
 
     def feed(self, deltas: Iterable[EngineDelta]) -> Encoded | None:
         """Encode the events that deltas cause; None if they cause none.
@@ -34,12 +34,15 @@ class ReplyEncoder(Generic[Encoded]):
         Raises:
             IllegalDeltaOrderError: the deltas are in an illegal order.
         """
+        machine = self._machine
         batch: list[StreamEvent] = []
         for delta in deltas:
             if type(delta) is ReplyFailed:
                 log_api_error(delta.error, self._request_id)
-            batch += self._machine.feed(delta)
-            if self._machine.ended:
+            events = machine.feed(delta)
+            batch = batch + events if batch else events
+            if machine.ended:
+                self.ended = True
                 break
         return self._encode(batch) if batch else None
 
