@@ -101,6 +101,10 @@ def half_a_pair(size: int) -> bytes:
     return long_text(size).replace(b"fox", b"f\\ud83d", 1)
 
 
+def escapes(size: int) -> bytes:
+    return ask(user("\n" * (size // 2)))
+
+
 def tiny_blocks(size: int) -> bytes:
     block = '{"type":"text","text":"x"}'
     blocks = ",".join([block] * (size // (len(block) + 1)))
@@ -204,6 +208,7 @@ ATTACKS = (
     Attack("count_tokens of 29 MB", lambda: long_text(29 * MB), path=COUNT_TOKENS),
     Attack("29 MB of text and a wrong field", lambda: long_text(29 * MB, max_tokens="x")),
     Attack("29 MB of text and half a surrogate pair", lambda: half_a_pair(29 * MB)),
+    Attack("29 MB of escapes", lambda: escapes(29 * MB)),
     Attack("30 MB of text blocks", lambda: tiny_blocks(30 * MB)),
     # vLLM joins text blocks by one line break, the plugin by two, which are two tokens here.
     Attack("1 MB of text blocks", lambda: tiny_blocks(MB), native_body=lambda: tiny_blocks(MB * 3 // 2)),

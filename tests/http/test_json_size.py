@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vllm_messages_plugin.http import json_size
 from vllm_messages_plugin.http.json_size import (
+    MAX_ESCAPES,
     MAX_EXCESS_KEYS,
     MAX_OBJECTS,
     MAX_VALUES,
@@ -78,3 +79,11 @@ def test_every_byte_of_a_broken_body_is_looked_at_once(unit: bytes, size: int, w
         assert b"".join(json_size._windows(body)) == body
         with contextlib.suppress(MessagesError):
             check_json_size(body)
+
+
+@pytest.mark.parametrize("escape", [b"\\n", b"\\u0041", b'\\"'])
+def test_a_body_with_too_many_escapes_is_refused(escape: bytes) -> None:
+    check_json_size(b'["' + escape * MAX_ESCAPES + b'"]')
+    with pytest.raises(MessagesError, match=f"more than {MAX_ESCAPES} escapes") as refused:
+        check_json_size(b'["' + escape * (MAX_ESCAPES + 1) + b'"]')
+    assert refused.value.status == 413

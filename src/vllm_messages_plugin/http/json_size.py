@@ -19,6 +19,8 @@ MAX_VALUES = 500_000
 MAX_EXCESS_KEYS = 50_000
 """Keys beyond USUAL_KEYS for each object. No other value takes as long to build as an object of many keys."""
 USUAL_KEYS = 8
+MAX_ESCAPES = 4_000_000
+"""Backslashes. The parser copies a string piece by piece between its escapes; so many take it about 50 ms."""
 
 WINDOW = 1 << 18
 """Bytes that are searched in one call, so that other threads get their turn."""
@@ -33,14 +35,21 @@ def check_json_size(body: bytes) -> int:
         The number of objects, or more where strings contain braces.
 
     Raises:
-        MessagesError: 413, the body has more than MAX_OBJECTS objects, MAX_VALUES values or MAX_EXCESS_KEYS.
+        MessagesError: 413, the body has more than MAX_OBJECTS objects, MAX_VALUES values, MAX_EXCESS_KEYS or
+            MAX_ESCAPES.
     """
+    if len(body) > MAX_ESCAPES and sum(window.count(b"\\") for window in _windows(body)) > MAX_ESCAPES:
+        raise _too_much(f"{MAX_ESCAPES} escapes")
     objects, limit = _count(_windows(body))
     if limit is not None:
         objects, limit = _count(_outside_strings(body))
     if limit is not None:
-        raise MessagesError("request_too_large", f"Request has more than {limit} in its JSON")
+        raise _too_much(limit)
     return objects
+
+
+def _too_much(limit: str) -> MessagesError:
+    return MessagesError("request_too_large", f"Request has more than {limit} in its JSON")
 
 
 def _count(parts: Iterator[bytes]) -> tuple[int, str | None]:
