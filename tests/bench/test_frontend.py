@@ -11,9 +11,11 @@ from bench.tables import as_text
 from bench.verdicts import Verdict
 
 
-def token_cost(plugin: float, *, streams: int = 64, streamed: bool = True) -> measure.TokenCost:
+def token_cost(
+    plugin: float, *, scenario: str = "thinking", streams: int = 64, streamed: bool = True
+) -> measure.TokenCost:
     micros = dict(zip(measure.ROWS, (6.0, 20.0, 40.0, 60.0, plugin), strict=True))
-    return measure.TokenCost("text", streamed, streams, micros)
+    return measure.TokenCost(scenario, streamed, streams, micros)
 
 
 def request_cost(ratio: float, name: str = "next turn") -> measure.RequestCost:
@@ -26,7 +28,10 @@ def missed(found: list[Verdict]) -> list[str]:
 
 def test_the_limit_of_a_token_can_be_missed() -> None:
     assert missed(table.verdicts([token_cost(22.0)], [])) == []
-    assert missed(table.verdicts([token_cost(24.0)], [])) == ["text, 64 streams (1.20)"]
+    assert missed(table.verdicts([token_cost(24.0)], [])) == ["thinking, 64 streams (1.20)"]
+    assert set(table.LOW) <= {scenario.name for scenario in measure.SCENARIOS}
+    assert missed(table.verdicts([token_cost(18.0, scenario="text")], [])) == []
+    assert missed(table.verdicts([token_cost(20.0, scenario="text")], [])) == ["text, 64 streams (1.00)"]
     assert missed(table.verdicts([token_cost(24.0, streams=16), token_cost(24.0, streamed=False)], [])) == []
 
 
