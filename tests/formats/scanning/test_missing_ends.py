@@ -26,8 +26,6 @@ TOOLS = [
     },
 ]
 CALLS = [("Bash", {"description": "list", "command": "ls -l"}), ("get_time", {"city": "Oslo"})]
-UNCLEAR = {("functionary_tag", "</a>")}
-"""Mangled tags behind which two readings are possible."""
 
 
 def closing_tags(format_name: str) -> set[str]:
@@ -74,8 +72,6 @@ def test_a_missing_closing_tag_changes_no_call(format_name: str, size: int) -> N
 @pytest.mark.parametrize("written", ["/>", "1>", "</a>", "", " >"])
 @pytest.mark.parametrize("format_name", SAMPLE_WRITERS)
 def test_a_mangled_closing_tag_changes_no_call(format_name: str, written: str) -> None:
-    if (format_name, written) in UNCLEAR:
-        pytest.skip("behind this tag two readings are possible")
     for text in with_mangled_tags(format_name, written):
         assert calls_of(format_name, text, 1) == calls_of(format_name, text, 10_000) == CALLS, text
 
