@@ -20,7 +20,7 @@ STAMP := $(VENV)/.stamp-$(shell echo '$(VLLM) $(SMOLLM2) $(TEMPLATES) $(TOKENIZE
 CUDA_ONLY := torchvision torchaudio torchcodec
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo serve lint types rules unit live clients versions recordings bench attack build docs fuzz team test tests-without-server tests-with-server clean
+.PHONY: help env demo serve lint types rules unit live clients versions recordings bench compare attack build docs fuzz team test tests-without-server tests-with-server clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ team: env ## Simulate developers who share one server with keys; ARGS='--minutes
 
 bench: env ## Measure the plugin beside vLLM's own code; ARGS='--quick', '--only parsers'
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+compare: env ## Put the plugin beside vLLM alone, LiteLLM and others; ARGS=--write, ARGS='--only untidy'
+	PYTHONPATH=tests $(BIN)/python -m compare $(ARGS)
 
 attack: env ## Hostile requests to real servers, and what other clients notice; ARGS='--only tools'
 	PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)

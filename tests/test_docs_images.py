@@ -34,4 +34,5 @@ def test_a_picture_is_small_and_knows_no_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < MOST_BYTES
     assert not re.search(r"/(root|tmp|work|home|Users)/", text)
-    assert "~/garden" in text.replace("&#160;", " ")
+    if not path.stem.startswith("compare-"):  # the others are recordings of a terminal
+        assert "~/garden" in text.replace("&#160;", " ")

@@ -111,7 +111,7 @@ def start_server(
     flags = [*FLAGS, *(SCRIPTED if scripted else ()), *arguments]
     command = [*(program or (vllm_command(), "serve")), str(model), *named, *flags]
     environment = server_environment(os.environ, playbook) | dict(env or {})
-    with _process(command, environment, log) as process:
+    with process_group(command, environment, log) as process:
         server = Server(f"http://127.0.0.1:{port}", tuple(names), window, log, playbook, process)
         _wait_until_healthy(server)
         yield server
@@ -153,7 +153,9 @@ def server_environment(inherited: Mapping[str, str], playbook: Path) -> dict[str
 
 
 @contextmanager
-def _process(command: Sequence[str], env: Mapping[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def process_group(
+    command: Sequence[str], env: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command in a process group of its own, with its output in `log`; stop the group afterwards."""
     with log.open("wb") as output:
         process = subprocess.Popen(

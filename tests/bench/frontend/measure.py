@@ -158,7 +158,7 @@ def _servers(stack: ExitStack, template: str, logs: Path) -> Pair:
 
 def _token_cost(pair: Pair, scenario: Scenario, streams: int, sizes: Sizes) -> TokenCost:
     """Rounds of all rows in turn; the first warms up."""
-    reply = _token_ids(pair.template, scenario.reply(source(sizes.characters)))
+    reply = token_ids(pair.template, scenario.reply(source(sizes.characters)))
     rounds: list[dict[str, float]] = []
     for number in range(sizes.rounds + 1):
         order = ROWS if number % 2 else tuple(reversed(ROWS))
@@ -205,7 +205,7 @@ def _request(row: str, scenario: Scenario, tokens: int) -> tuple[str, Json]:
     return "/v1/messages", {**common, "messages": messages, **scenario.messages}
 
 
-def _token_ids(template: str, text: str) -> list[int]:
+def token_ids(template: str, text: str) -> list[int]:
     tokenizer = AutoTokenizer.from_pretrained(tiny.model_directory(template))
     return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
 
