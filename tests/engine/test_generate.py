@@ -1,6 +1,8 @@
 """From the engine's outputs to deltas: budgets, loops, stop sequences and ends, with the real scanner."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -269,3 +271,23 @@ def test_closing_the_deltas_aborts_the_request() -> None:
 
     asyncio.run(leave())
     assert engine.aborted == 1
+
+
+def test_what_was_delivered_is_freed_without_the_collector_of_cycles() -> None:
+    class Reply:
+        def __init__(self, source: EngineDeltas) -> None:
+            self.source = source
+
+        def take(self, _several: Sequence[EngineDelta]) -> bool:
+            return True
+
+    async def deliver() -> "weakref.ref[EngineDeltas]":
+        reply = Reply(EngineDeltas(run_of(Engine("Yes."))))
+        await reply.source.deliver(reply.take)
+        return weakref.ref(reply.source)
+
+    gc.disable()
+    try:
+        assert asyncio.run(deliver())() is None
+    finally:
+        gc.enable()

@@ -104,19 +104,22 @@ class EngineDeltas:
         self._run = run
         self._reader = OutputReader(run)
         self._outputs: Outputs | None = run.outputs
-        self._iterator = self._iterate()
+        self._iterator: AsyncGenerator[EngineDelta, None] | None = None
         self._handle: Handler[Sequence[EngineDelta]] | None = None
         self._wanted = True  # by the handler
 
     def __aiter__(self) -> AsyncIterator[EngineDelta]:
+        if self._iterator is None:
+            self._iterator = self._iterate()
         return self._iterator
 
     def __anext__(self) -> Awaitable[EngineDelta]:
-        return self._iterator.__anext__()
+        return aiter(self).__anext__()
 
     async def aclose(self) -> None:
         """Abort the request unless it has ended."""
-        await self._iterator.aclose()
+        if self._iterator is not None:
+            await self._iterator.aclose()
         await self._close()
 
     async def deliver(self, handle: Handler[Sequence[EngineDelta]]) -> None:
@@ -131,6 +134,7 @@ class EngineDeltas:
         except Exception as error:  # noqa: BLE001 - raised again, or handed on
             self._hand_on([self._failure(error)])
         finally:
+            self._handle = None  # which refers to its reply, and that to this: prompts are not to wait for gc
             await self._close()
 
     def pause(self) -> None:

@@ -1,6 +1,8 @@
 """Outputs read from vLLM's own collector arrive, merge, fail and are aborted as by vLLM's `generate`."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -215,3 +217,24 @@ async def test_a_client_with_its_own_generate_is_asked_by_it() -> None:
     outputs = start_request(OtherClient(), {"prompt_token_ids": [1]}, PARAMS, "r")
     assert not isinstance(outputs, CollectedOutputs)
     assert texts([each async for each in outputs]) == ["own r"]
+
+
+async def test_outputs_that_have_ended_are_freed_without_the_collector_of_cycles() -> None:
+    class Reader:
+        def __init__(self, outputs: Outputs) -> None:
+            self.outputs = outputs
+
+        def take(self, _output: Any) -> bool:
+            return True
+
+    client = Client()
+    reader = Reader(started(client))
+    client.collector.put(output("a", finished=True))
+    gc.disable()
+    try:
+        await reader.outputs.deliver(reader.take)
+        freed = weakref.ref(reader)
+        del reader
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -113,6 +113,7 @@ class CollectedOutputs:
         """Abort the request unless it has ended."""
         if self._delivered is not None and not self._delivered.done():
             self._delivered.cancel()
+        self._handle = None  # so that nothing refers in a circle
         collector, self._collector = self._collector, None
         if collector is None:
             return
