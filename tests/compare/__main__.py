@@ -121,7 +121,8 @@ def measure(parts: Sequence[str], names: Sequence[str], quick: bool, found: Resu
     if "tokens" in parts:
         from compare import tokens  # imports vLLM, which takes some seconds
 
-        found.tokens |= tokens.measure(names, quick, say)
+        for name, micros in tokens.measure(names, quick, say):
+            found.tokens[name] = micros
 
 
 def install(names: Sequence[str]) -> None:

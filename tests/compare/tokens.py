@@ -54,15 +54,13 @@ class Target:
         return self.server.cpu_seconds() + cpu_seconds(self.groups)
 
 
-def measure(names: Sequence[str], quick: bool, say: Callable[[str], None]) -> dict[str, float]:
-    """Microseconds of CPU for each streamed token, the medians of rounds."""
-    found = {}
+def measure(names: Sequence[str], quick: bool, say: Callable[[str], None]) -> Iterator[tuple[str, float]]:
+    """Yield each contender's microseconds of CPU for a streamed token, the medians of rounds."""
     with TemporaryDirectory(prefix="compare-") as home:
         for name in (name for name in names if name != LLAMA):
             say(f"tokens: {name}")
             with _target(name, Path(home)) as target:
-                found[name] = _cost(target, quick)
-    return found
+                yield name, _cost(target, quick)
 
 
 @contextmanager
