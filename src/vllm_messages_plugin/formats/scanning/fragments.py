@@ -169,7 +169,9 @@ class Fragments:
         """True if a text is nothing but the beginning of a call's opening, and can be nothing else."""
         is_called = bool(beginning.name) and self._output.may_be_called(beginning.name)
         is_markup = beginning.has_literal and (is_called or behind_opening)
-        is_certain = self._buffer.cut or beginning.has_special_token or self._may_be_name(beginning.name)
+        name = beginning.name
+        is_token = beginning.has_special_token and (not name or PLAIN_NAME.fullmatch(name) is not None)
+        is_certain = self._buffer.cut or is_token or self._may_be_name(name)
         return beginning.is_all and ((beginning.has_tag and is_certain) or is_markup)
 
     def _may_be_name(self, name: str) -> bool:

@@ -172,7 +172,12 @@ def read_mangled(
 
 
 def match_broken_end(
-    output: ScanOutput, syntax: CompiledCallSyntax, arguments: ArgumentsWriter, at: int
+    output: ScanOutput,
+    syntax: CompiledCallSyntax,
+    arguments: ArgumentsWriter,
+    at: int,
+    *,
+    is_closed: bool = True,
 ) -> PatternMatch | NoMatch:
     """Match what ends a call whose own closing tag is missing or mangled, behind a value's closing tag.
 
@@ -183,6 +188,7 @@ def match_broken_end(
         syntax: The syntax of the call.
         arguments: The arguments that were read.
         at: The position behind the value's closing tag.
+        is_closed: That tag is the value's own; behind another one, the next call alone is no evidence.
     """
     buffer = output.buffer
     text, ended = buffer.text, buffer.ended
@@ -191,7 +197,7 @@ def match_broken_end(
         is_end = ended and not buffer.cut and arguments.is_satisfied()
         end = PatternMatch(BROKEN_SECTION_END, place, {}) if is_end else NoMatch.NO
         return end if ended else NoMatch.PARTIAL
-    starts = match_first(syntax.call_starts, text, place, ended)
+    starts = match_first(syntax.call_starts, text, place, ended) if is_closed else NoMatch.NO
     if isinstance(starts, PatternMatch):
         offered = output.may_be_called(starts.fields.get("name", ""))
         return PatternMatch(BROKEN_CALL_END, at, {}) if offered else NoMatch.NO

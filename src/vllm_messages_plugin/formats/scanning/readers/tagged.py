@@ -262,7 +262,9 @@ class _TaggedValue:
             wrong_tag = tag[1]
             found = match_first(ends, text, tag.end(), buffer.ended)
             if found is NoMatch.NO:
-                found = match_broken_end(self._output, self._syntax, self._arguments, tag.end())
+                found = match_broken_end(
+                    self._output, self._syntax, self._arguments, tag.end(), is_closed=False
+                )
         elif found is NoMatch.NO and not self._syntax.source.arg_close.startswith(CLOSING):
             found = match_next_call(self._output, self._syntax, place)
         return ValueEnd(place, found, wrong_tag) if isinstance(found, PatternMatch) else found
