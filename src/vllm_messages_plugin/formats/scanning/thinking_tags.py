@@ -34,7 +34,8 @@ class Leftovers:
     """Drops tags of thinking behind which no thinking stands.
 
     That is a closing tag at the end of the answer, and an opening tag at the start of a line that is closed
-    at once. Any other tag in the answer is a mention, and text.
+    at once. Any other tag in the answer is a mention, and text. Where the opening tag is not known a mention
+    can't be told, and all tags are text.
     """
 
     def __init__(self, output: ScanOutput, tags: ThinkingTags | None) -> None:
@@ -54,6 +55,7 @@ class Leftovers:
         output, tags = self._output, self._tags
         if (
             tags is None
+            or not tags.open
             or output.thinking
             or output.last_char == "`"
             or literal not in (tags.open, tags.close)
