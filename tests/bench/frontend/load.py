@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 READ_BYTES = 1 << 16
 TAIL_BYTES = 1 << 12
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 TIMEOUT_SECONDS = 300
 
 
@@ -38,6 +39,8 @@ async def _send(port: int, path: str, body: bytes, headers: Sequence[str]) -> Re
         while data := await reader.read(READ_BYTES):
             size += len(data)
             tail = (tail + data)[-TAIL_BYTES:]
+            if tail.endswith(LAST_CHUNK):  # not every server closes the connection, though it is asked to
+                break
     finally:
         writer.close()
     return Reply(int(head.split(b" ", 2)[1]), tail, size, first_byte)
