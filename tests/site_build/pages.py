@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+LINKED = ("tests/compare/results.json",)
+"""Files of other directories to which pages link."""
 ROOT_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)\s]+)(\))")
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
@@ -34,7 +36,7 @@ def gather(root: Path, target: Path) -> None:
 
 
 def _sources(root: Path) -> Iterator[Path]:
-    yield from (root / name for name in ROOT_PAGES)
+    yield from (root / name for name in (*ROOT_PAGES, *LINKED))
     for directory in ("docs", "examples"):
         yield from (path for path in sorted((root / directory).rglob("*")) if path.is_file())
 
