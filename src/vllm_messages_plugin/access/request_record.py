@@ -4,12 +4,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from vllm_messages_plugin.access.keys import ANYBODY, Caller
 from vllm_messages_plugin.wire.events import StreamEvent
 
-Encoded = TypeVar("Encoded")
 BATCH_ITEM = "batch_item"
 """The route of a record of an item of a batch."""
 CUT_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
@@ -91,20 +90,6 @@ class RequestRecord:
     def charged_tokens(self) -> int:
         """The tokens that count for the key's limit."""
         return self.input_tokens + self.output_tokens
-
-    def observing(
-        self, encode: Callable[[list[StreamEvent]], Encoded]
-    ) -> Callable[[list[StreamEvent]], Encoded]:
-        """Return an encoder of events that records them and encodes as `encode` does."""
-
-        def observed(batch: list[StreamEvent]) -> Encoded:
-            if len(batch) == 1 and batch[0]["type"] == "content_block_delta":
-                self.output_tokens += 1  # as `observe` does; most batches are of this kind
-            else:
-                self.observe(batch)
-            return encode(batch)
-
-        return observed
 
     def observe(self, events: Iterable[StreamEvent]) -> None:
         """Record what events say about the reply."""

@@ -28,7 +28,7 @@ from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals, can
 from vllm_messages_plugin.http.openapi import request_body
 from vllm_messages_plugin.http.ports import AppContext, app_context
 from vllm_messages_plugin.http.reading import PreparedRequest, prepare
-from vllm_messages_plugin.http.recorder import Recording, written_after
+from vllm_messages_plugin.http.recorder import Recording
 from vllm_messages_plugin.http.records import record_of
 from vllm_messages_plugin.http.routing import DirectRoute
 from vllm_messages_plugin.http.streamed_reply import StreamedReply
@@ -134,22 +134,14 @@ class _Observers:
         self, encode: Callable[[list[StreamEvent]], Encoded]
     ) -> Callable[[list[StreamEvent]], Encoded]:
         """An encoder of events that shows them to all observers first."""
-        for observer in (self.recording, self.record, self.thread):
-            if observer is not None:
-                encode = observer.observing(encode)
-        return encode
+        observers = [each.observe for each in (self.record, self.recording, self.thread) if each is not None]
 
-    def events(
-        self,
-        reply: ReplyContext,
-        deltas: AsyncIterator[EngineDelta],
-        encode: Callable[[list[StreamEvent]], Encoded],
-    ) -> AsyncIterator[Encoded]:
-        """The events of a reply, encoded."""
-        events = encoded_events(reply, deltas, self.encoder(encode))
-        if self.recording is not None:
-            events = written_after(events, self.recording)
-        return events if self.thread is None else self.thread.stored(events)
+        def observed(batch: list[StreamEvent]) -> Encoded:
+            for observe in observers:
+                observe(batch)
+            return encode(batch)
+
+        return observed
 
     async def before_last(self) -> None:
         """Store the reply in its thread."""
@@ -266,10 +258,14 @@ async def _collect_message(
 ) -> Message:
     admitted = await _first_awaited(deltas)
     try:
-        return await collect(observers.events(reply, admitted, _keep_events))
+        message = await collect(encoded_events(reply, admitted, observers.encoder(_keep_events)))
+        await observers.before_last()
+        return message
     except MessagesError as error:
         error.logged = True  # by `encoded_events`, with the traceback of its cause
         raise
+    finally:
+        await observers.ended()
 
 
 def _keep_events(events: list[StreamEvent]) -> list[StreamEvent]:

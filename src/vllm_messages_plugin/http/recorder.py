@@ -10,9 +10,9 @@ import json
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from vllm_messages_plugin.stream.collect import Collector
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -20,7 +20,6 @@ from vllm_messages_plugin.wire.events import StreamEvent
 
 log = logging.getLogger("vllm.messages")
 
-Encoded = TypeVar("Encoded")
 
 SECRET_NAMES: Final = frozenset(
     {"authorization_token", "authorization", "api_key", "x-api-key", "token", "password"}
@@ -93,18 +92,8 @@ class Recording:
         """Add raw output of the model."""
         self._output.append(text)
 
-    def observing(
-        self, encode: Callable[[list[StreamEvent]], Encoded]
-    ) -> Callable[[list[StreamEvent]], Encoded]:
-        """Return an encoder of events that records them and encodes as `encode` does."""
-
-        def observed(batch: list[StreamEvent]) -> Encoded:
-            self._add_events(batch)
-            return encode(batch)
-
-        return observed
-
-    def _add_events(self, batch: list[StreamEvent]) -> None:
+    def observe(self, batch: list[StreamEvent]) -> None:
+        """Collect the reply from its events."""
         try:
             for event in batch:
                 self._collector.feed(event)
@@ -123,18 +112,6 @@ class Recording:
                 "error": None if error is None else {"type": error.kind, "message": error.message},
             },
         )
-
-
-async def written_after(items: AsyncIterator[Encoded], recording: Recording) -> AsyncIterator[Encoded]:
-    """Yield the items of a reply and write its record after the last, or when it is abandoned."""
-    try:
-        async for item in items:
-            yield item
-    finally:
-        recording.write()
-        close = getattr(items, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def without_secrets(value: Any) -> Any:

@@ -12,9 +12,9 @@ thread had been forgotten, and clients send the whole conversation again.
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pydantic_core
 from fastapi import Request
@@ -59,8 +59,6 @@ FIXED_FIELDS: Final[Sequence[str]] = (
 BETAS: Final = "anthropic-beta"
 NOT_HERE: Final = "message threads are not supported in batches and token counts"
 NULL: Final = b"null"
-
-Encoded = TypeVar("Encoded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +161,8 @@ def _forgotten(error: MessagesError) -> MessagesError:
 class ThreadReply:
     """Stores what a request and its reply add to a thread.
 
-    await thread.claim()
-    events = thread.stored(encoded_events(reply, deltas, thread.observing(encode)))
-
-    Who claims must see to it that the events are read or closed, or release the claim.
+    `claim` comes first; `observe` gets every event of the reply; `store` comes before the last event is sent,
+    and `release` at the end, however the reply ended.
     """
 
     def __init__(self, threads: Threads, request: ThreadRequest) -> None:
@@ -207,35 +203,13 @@ class ThreadReply:
         except MessagesError as error:  # the claim then runs out by itself
             log.info("A message thread could not be released: %s", error.message)
 
-    def observing(
-        self, encode: Callable[[list[StreamEvent]], Encoded]
-    ) -> Callable[[list[StreamEvent]], Encoded]:
-        """Return an encoder of events that collects the reply from them and encodes as `encode` does."""
-
-        def observed(batch: list[StreamEvent]) -> Encoded:
-            self._add_events(batch)
-            return encode(batch)
-
-        return observed
-
-    def _add_events(self, batch: list[StreamEvent]) -> None:
+    def observe(self, batch: list[StreamEvent]) -> None:
+        """Collect the reply from its events."""
         for event in batch:
             if event["type"] == "error":
                 return
             self._collector.feed(event)
             self._complete = event["type"] == "message_stop"
-
-    async def stored(self, items: AsyncIterator[Encoded]) -> AsyncIterator[Encoded]:
-        """Yield what was made of a reply's events; before the last of them, the reply is stored."""
-        try:
-            async for item in items:
-                await self.store()
-                yield item
-        finally:
-            await self.release()
-            close = getattr(items, "aclose", None)
-            if close is not None:
-                await close()
 
     async def store(self) -> None:
         """Store a complete turn. One that can't be stored is forgotten, as one that has expired."""
