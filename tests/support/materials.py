@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 PERMISSIVE = re.compile(
-    r"(Apache-2\.0|Apache Software License|Apache License|BSD|MIT|HPND|ISC|PSF-2\.0|Python-2\.0|CNRI-Python)",
+    r"(License :: OSI Approved :: )?(The )?"
+    r"(Apache[- ](Software )?(License )?(Version )?(2(\.0)?)?|Apache Software License|MIT( License)?|MIT-CMU"
+    r"|(\d-Clause )?BSD([- ](License|\d[- ]Clause))*( \(.*\))?|HPND|ISC( License)?|PSF-2\.0|CNRI-Python)",
     re.IGNORECASE,
 )
 """Licences that ask for their text and no more."""
@@ -70,5 +72,13 @@ def licence_problems(found: Mapping[str, list[str]]) -> list[str]:
     return [
         f"{name}: {', '.join(named) or 'no licence'}"
         for name, named in sorted(found.items())
-        if not any(PERMISSIVE.search(each) for each in named) and WEAK_COPYLEFT.get(name) not in named
+        if not (named and all(map(_is_permissive, named))) and named != [WEAK_COPYLEFT.get(name)]
     ]
+
+
+def _is_permissive(expression: str) -> bool:
+    """Whether an SPDX expression or a classifier leaves a permissive choice: all of the terms of one."""
+    choices = expression.strip("()").split(" OR ")
+    return any(
+        all(PERMISSIVE.fullmatch(term.strip("() ")) for term in each.split(" AND ")) for each in choices
+    )

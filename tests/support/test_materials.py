@@ -34,6 +34,13 @@ def test_the_licences_of_each_component_are_read() -> None:
         ("other", ["MPL-2.0"], False),
         ("a", ["AGPL-3.0-only"], False),
         ("a", [], False),
+        ("a", ["GPL-3.0-only AND MIT"], False),
+        ("a", ["GPL-3.0-only OR MIT"], True),
+        ("a", ["MIT", "GPL-3.0-only"], False),
+        ("a", ["Limited use"], False),
+        ("a", ["License :: OSI Approved :: BSD License"], True),
+        ("a", ["License :: OSI Approved :: Apache Software License"], True),
+        ("a", ["BSD-3-Clause AND Apache-2.0"], True),
     ],
 )
 def test_a_licence_that_binds_users_or_is_missing_is_a_problem(
