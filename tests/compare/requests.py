@@ -175,11 +175,21 @@ def forced_call(contender: Contender) -> Outcome:
         answer = post(contender, {**body, "max_tokens": 400})
         if answer.status != 200:
             return refusal(answer)
-        calls = [block for block in answer.content if block["type"] == "tool_use"]
         detail = json.dumps(answer.content, ensure_ascii=False)[:160]
-        if len(calls) == 1 and calls[0]["name"] == "switch" and calls[0]["input"].get("state") in STATES:
+        if are_forced_calls(answer.body):
             return Outcome("right", detail)
     return Outcome("wrong", detail)
+
+
+def are_forced_calls(message: Json) -> bool:
+    """Whether a message has valid calls of the tool and nothing else; `max_tokens` may have cut the last."""
+    content = list(message.get("content") or ())
+    if message.get("stop_reason") == "max_tokens" and len(content) > 1:
+        content.pop()
+    return bool(content) and all(
+        block["type"] == "tool_use" and block["name"] == "switch" and block["input"].get("state") in STATES
+        for block in content
+    )
 
 
 def web_search(contender: Contender) -> Outcome:

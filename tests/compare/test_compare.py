@@ -101,6 +101,29 @@ def test_a_search_needs_its_results_and_a_reader(content: list[dict[str, Any]], 
     assert requests.judged_search(content).verdict == verdict
 
 
+SWITCHED = {"type": "tool_use", "name": "switch", "input": {"state": "on"}}
+CUT_SWITCH = {**SWITCHED, "input": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "stop_reason", "is_right"),
+    [
+        ([SWITCHED], "tool_use", True),
+        ([SWITCHED, SWITCHED], "tool_use", True),
+        ([SWITCHED, CUT_SWITCH], "max_tokens", True),
+        ([SWITCHED, CUT_SWITCH], "tool_use", False),
+        ([CUT_SWITCH], "max_tokens", False),
+        ([{"type": "text", "text": "on"}], "end_turn", False),
+        ([{"type": "text", "text": "I do."}, SWITCHED], "tool_use", False),
+        ([], "end_turn", False),
+    ],
+)
+def test_a_forced_call_is_any_number_of_valid_ones(
+    content: list[dict[str, Any]], stop_reason: str, is_right: bool
+) -> None:
+    assert requests.are_forced_calls({"content": content, "stop_reason": stop_reason}) == is_right
+
+
 @pytest.mark.parametrize(
     ("text", "ended", "verdict"),
     [
