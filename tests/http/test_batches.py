@@ -15,7 +15,6 @@ import httpx2
 import pytest
 
 from support.keys import key_file
-from support.stores import store
 from support.waiting import until
 from vllm_messages_plugin.http.batches import NO_BATCHES
 from vllm_messages_plugin.http.ports import AppContext
@@ -26,16 +25,8 @@ from vllm_messages_plugin.testing.replies import text_reply, tool_call_reply
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.work.worker import WorkerOptions
 
-__all__ = ["store"]
-
 OPTIONS = WorkerOptions(poll_seconds=0.05)
 PATH = "/v1/messages/batches"
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> StoreOptions:
-    """The options of an empty store; `tests/store` and `tests/work` have PostgreSQL too."""
-    return StoreOptions("", tmp_path / "data")
 
 
 @pytest.fixture

@@ -10,24 +10,15 @@ import httpx
 import httpx2
 import pytest
 
-from support.stores import store
 from vllm_messages_plugin.formats.template_traits import TemplateTraits
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 from vllm_messages_plugin.testing.replies import text_reply
 
-__all__ = ["store"]
-
 PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060"
     "00000005000165a2c0d40000000049454e44ae426082"
 )
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> StoreOptions:
-    """The options of an empty store; `tests/store` has PostgreSQL too."""
-    return StoreOptions("", tmp_path / "data")
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from anthropic.types.thread_unsupported_request_error import ThreadUnsupportedRe
 from sqlalchemy import func, select
 
 from support.keys import key_file
-from support.stores import store
 from vllm_messages_plugin.store.opening import Store, StoreOptions, open_store
 from vllm_messages_plugin.store.schema import threads
 from vllm_messages_plugin.stream.deltas import EngineText, ReplyFailed, ReplyFinished
@@ -24,18 +23,10 @@ from vllm_messages_plugin.testing.fake_engine import EngineRequest, FakeEngine, 
 from vllm_messages_plugin.testing.replies import text_reply, tool_call_reply
 from vllm_messages_plugin.wire.errors import MessagesError
 
-__all__ = ["store"]
-
 Json = dict[str, Any]
 CREATE = {"type": "create"}
 TOOL = {"name": "look", "description": "Looks.", "input_schema": {"type": "object", "properties": {}}}
 LOST = "thread_not_found"
-
-
-@pytest.fixture
-def options(tmp_path: Path) -> StoreOptions:
-    """The options of an empty store; `tests/store` has PostgreSQL too."""
-    return StoreOptions("", tmp_path / "data")
 
 
 @pytest.fixture
