@@ -52,7 +52,7 @@ from vllm_messages_plugin.formats.scanning.pieces import CallEnd, CallPiece, Pie
 from vllm_messages_plugin.formats.scanning.sections import SectionProgress, read_section
 from vllm_messages_plugin.formats.scanning.stray_tags import StrayTags
 from vllm_messages_plugin.formats.scanning.syntax import ToolCallFormat
-from vllm_messages_plugin.formats.scanning.thinking_tags import Drafts, Leftovers, ThinkingTags
+from vllm_messages_plugin.formats.scanning.thinking_tags import Drafts, StrayThinkingTags, ThinkingTags
 
 __all__ = ["CallEnd", "CallPiece", "Piece", "Scanner", "TextPiece", "ThinkingPiece", "ThinkingTags"]
 
@@ -112,7 +112,7 @@ class Scanner:
         inner = tuple(marker for marker in call_format.markers if not marker[0].isalnum())
         starts = (key for key, start in self._triggers.items() if key[0] in "<[`{" or not start.bare)
         self._fragments = Fragments(self._output, (*tags, *inner, *starts) if calls else tags)
-        self._leftovers = Leftovers(self._output, thinking)
+        self._stray_thinking_tags = StrayThinkingTags(self._output, thinking)
         self._drafts = Drafts(self._buffer, call_format.drafts, thinking.close if thinking else "")
         if thinking and thinking.starts_open:
             self._output.boundary(thinking=True)
@@ -209,7 +209,7 @@ class Scanner:
             if not self._output.answered and not self._output.thinking:
                 self._output.thinking_end = self._buffer.position
             return
-        if (yield from self._leftovers.drop(literal)):
+        if (yield from self._stray_thinking_tags.drop(literal)):
             return
         if (yield from self._read_pending_close(literal)) or (yield from self._stray_tags.drop(literal)):
             return

@@ -30,7 +30,7 @@ class ThinkingTags:
     starts_open: bool = False
 
 
-class Leftovers:
+class StrayThinkingTags:
     """Drops tags of thinking behind which no thinking stands.
 
     That is a closing tag at the end of the answer, and an opening tag at the start of a line that is closed
