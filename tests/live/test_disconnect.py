@@ -5,6 +5,9 @@ import time
 import httpx
 import pytest
 
+from support.search_services import SearchServices
+from support.server import Server
+
 ENDLESS = {"script": "on", "script_end": "none", "script_delay_ms": 20}
 BODY = {
     "model": "tiny",
@@ -13,10 +16,27 @@ BODY = {
     "vllm_xargs": ENDLESS,
 }
 
+CALL = '<tool_call>\n{"name": "web_search", "arguments": {"query": "heron"}}\n</tool_call>'
+RULES = [
+    {"when": "Run pip install", "say": "It stands in the reeds and waits. " * 500},
+    {"when": "What does the heron do", "say": CALL},
+]
+SEARCH = {
+    "model": "tiny",
+    "max_tokens": 100_000,
+    "messages": [{"role": "user", "content": "What does the heron do?"}],
+    "tools": [{"type": "web_search_20250305", "name": "web_search"}],
+    "stream": True,
+}
+
+
+def metric(http: httpx.Client, name: str) -> float:
+    lines = http.get("/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(f"{name}{{"))
+
 
 def running(http: httpx.Client) -> float:
-    metrics = http.get("/metrics").text.splitlines()
-    return sum(float(line.split()[-1]) for line in metrics if line.startswith("vllm:num_requests_running{"))
+    return metric(http, "vllm:num_requests_running")
 
 
 def wait_for(http: httpx.Client, busy: bool) -> bool:
@@ -40,3 +60,33 @@ def test_closing_an_unanswered_request_aborts_it(http: httpx.Client) -> None:
     with pytest.raises(httpx.ReadTimeout):
         http.post("/v1/messages", json=BODY, timeout=2)
     assert wait_for(http, busy=False)
+
+
+def test_closing_a_stream_during_a_search_begins_no_further_round(
+    server: Server, http: httpx.Client, services: SearchServices
+) -> None:
+    services.asked.clear()
+    services.released.clear()
+    services.mode = "slow"
+    try:
+        with server.playbook(RULES):
+            with http.stream("POST", "/v1/messages", json=SEARCH) as answer:
+                assert any('"server_tool_use"' in line for line in answer.iter_lines())
+            assert wait_for(http, busy=False)
+            before = metric(http, "vllm:prompt_tokens_total")
+            services.released.set()
+            time.sleep(2)
+            assert metric(http, "vllm:prompt_tokens_total") == before > 0
+    finally:
+        services.mode = "ok"
+
+
+def test_closing_a_stream_in_a_later_round_aborts_it(
+    server: Server, http: httpx.Client, services: SearchServices
+) -> None:
+    with server.playbook(RULES):
+        with http.stream("POST", "/v1/messages", json=SEARCH) as answer:
+            lines = answer.iter_lines()  # kept: without its iterator the stream would be closed here
+            assert any("text_delta" in line for line in lines)
+            assert wait_for(http, busy=True)
+        assert wait_for(http, busy=False)
