@@ -15,15 +15,20 @@ from typing import Any
 
 PERMISSIVE = re.compile(
     r"(License :: OSI Approved :: )?(The )?"
-    r"(Apache[- ](Software )?(License )?(Version )?(2(\.0)?)?|Apache Software License|MIT( License)?|MIT-CMU"
+    r"(Apache[- ](Software )?(License )?(Version )?(2(\.0)?)?|Apache Software License"
+    r"|MIT( License)?|MIT-(0|CMU)"
     r"|(\d-Clause )?BSD([- ](License|\d[- ]Clause))*( \(.*\))?|HPND|ISC( License)?|PSF-2\.0|CNRI-Python)",
     re.IGNORECASE,
 )
 """Licences that ask for their text and no more."""
 UNNAMED = {"pypdfium2": ["BSD-3-Clause", "Apache-2.0"]}
 """Licences that a component's files have and that its metadata does not name."""
-WEAK_COPYLEFT = {"certifi": "MPL-2.0"}
-"""Requirements under a licence that covers changes of their own files only."""
+WEAK_COPYLEFT = {
+    "certifi": re.compile(
+        r"MPL-2\.0|License :: OSI Approved :: Mozilla Public License 2\.0 \(MPL 2\.0\)", re.IGNORECASE
+    )
+}
+"""Requirements under a licence that covers changes of their own files only, and how it is named."""
 
 
 def write_materials(wheel: Path, tools: Path, target: Path) -> Mapping[str, list[str]]:
@@ -72,7 +77,7 @@ def licence_problems(found: Mapping[str, list[str]]) -> list[str]:
     return [
         f"{name}: {', '.join(named) or 'no licence'}"
         for name, named in sorted(found.items())
-        if not (named and all(map(_is_permissive, named))) and named != [WEAK_COPYLEFT.get(name)]
+        if not (named and all(_is_permissive(each) or _is_accepted(name, each) for each in named))
     ]
 
 
@@ -82,3 +87,8 @@ def _is_permissive(expression: str) -> bool:
     return any(
         all(PERMISSIVE.fullmatch(term.strip("() ")) for term in each.split(" AND ")) for each in choices
     )
+
+
+def _is_accepted(name: str, licence: str) -> bool:
+    """Whether a component is a known one under a licence that covers changes of its own files only."""
+    return name in WEAK_COPYLEFT and WEAK_COPYLEFT[name].fullmatch(licence) is not None

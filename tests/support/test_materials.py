@@ -31,7 +31,14 @@ def test_the_licences_of_each_component_are_read() -> None:
     [
         ("a", ["MIT"], True),
         ("certifi", ["MPL-2.0"], True),
+        (
+            "certifi",
+            ["MPL-2.0", "License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"],
+            True,
+        ),
+        ("certifi", ["MPL-2.0", "GPL-3.0-only"], False),
         ("other", ["MPL-2.0"], False),
+        ("cffi", ["MIT-0"], True),
         ("a", ["AGPL-3.0-only"], False),
         ("a", [], False),
         ("a", ["GPL-3.0-only AND MIT"], False),
