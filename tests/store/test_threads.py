@@ -102,9 +102,10 @@ async def test_a_long_reply_keeps_its_thread_and_a_lost_claim_stores_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.threads.create("me", START, turn(1))
+    later(store, monkeypatch, KEPT - 1)
     thread = await store.threads.get("me", "msg_1")
     claim = await store.threads.claim(thread)
-    later(store, monkeypatch, 3 * KEPT)
+    later(store, monkeypatch, CLAIM_SECONDS + 1)
     assert (await store.retention.prune()).threads == 0
     await store.threads.append("me", thread, claim, turn(2))
     with pytest.raises(MessagesError, match="No thread is held"):
@@ -116,9 +117,40 @@ async def test_the_claim_of_a_server_that_died_runs_out(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.threads.create("me", START, turn(1))
-    await store.threads.claim(await store.threads.get("me", "msg_1"))
+    thread = await store.threads.get("me", "msg_1")
+    lost = await store.threads.claim(thread)
+    later(store, monkeypatch, CLAIM_SECONDS - 1)
+    assert await code_of(store, "msg_1") == "thread_continue_in_flight"
+    later(store, monkeypatch, 2)
+    await continued(store, 2)
+    with pytest.raises(MessagesError, match="No thread is held"):
+        await store.threads.append("me", thread, lost, turn(3))
+
+
+async def test_a_claim_that_is_extended_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    await store.threads.create("me", START, turn(1))
+    thread = await store.threads.get("me", "msg_1")
+    claim = await store.threads.claim(thread)
+    for _ in range(10):
+        later(store, monkeypatch, CLAIM_SECONDS - 1)
+        assert await code_of(store, "msg_1") == "thread_continue_in_flight"
+        assert (await store.retention.prune()).threads == 0
+        await store.threads.extend(thread, claim)
+    await store.threads.append("me", thread, claim, turn(2))
+    await store.threads.extend(thread, claim)
+    assert len((await store.threads.get("me", "msg_2")).turns) == 2
+
+
+async def test_an_extension_takes_no_thread_from_the_request_that_has_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store.threads.create("me", START, turn(1))
+    thread = await store.threads.get("me", "msg_1")
+    lost = await store.threads.claim(thread)
     later(store, monkeypatch, CLAIM_SECONDS + 1)
-    assert await code_of(store, "msg_1") == "thread_not_found"
+    claim = await store.threads.claim(thread)
+    await store.threads.extend(thread, lost)
+    await store.threads.append("me", thread, claim, turn(2))
 
 
 async def test_a_quota_holds_for_threads_and_files_together(tmp_path: Path) -> None:

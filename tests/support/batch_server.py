@@ -2,7 +2,8 @@
 
     python -m support.batch_server PORT DIRECTORY [POSTGRESQL_URL]
 
-Its engine takes a moment for each reply and repeats the text of the last message.
+Its engine takes a moment for each reply and repeats the text of the last message; after `sleep SECONDS` it
+takes so long.
 """
 
 import os
@@ -26,6 +27,8 @@ from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.work.worker import WorkerOptions
 
 REPLY_SECONDS = 0.05
+CLAIM_SECONDS = 2.0
+"""How long the claims of threads hold."""
 OPTIONS = WorkerOptions(concurrency=4, lease_seconds=2.0, poll_seconds=0.2)
 
 
@@ -36,7 +39,9 @@ class EchoEngine(FakeEngine):
         self, prompt: FakePrompt, conversation: Conversation, *arguments: Any, **keywords: Any
     ) -> AsyncIterator[EngineDelta]:
         """Play a reply of the last message's text."""
-        self.script = [Pause(REPLY_SECONDS), *text_reply(str(conversation.messages[-1]["content"]))]
+        text = str(conversation.messages[-1]["content"])
+        seconds = float(text.removeprefix("sleep ")) if text.startswith("sleep ") else REPLY_SECONDS
+        self.script = [Pause(seconds), *text_reply(text)]
         return await super().generate(prompt, conversation, *arguments, **keywords)
 
 
@@ -83,7 +88,7 @@ def batch_server(options: StoreOptions, log: Path) -> Iterator[BatchServer]:
 def main() -> None:
     """Serve until killed."""
     port, directory, database = sys.argv[1:]
-    store = open_store(StoreOptions(database, Path(directory)))
+    store = open_store(StoreOptions(database, Path(directory), claim_seconds=CLAIM_SECONDS))
     app = app_with(EchoEngine(), storage=store, worker=OPTIONS)
     uvicorn.run(app, host=HOST, port=int(port), log_level="warning")
 

@@ -107,12 +107,21 @@ class Batches(Protocol):
 class Threads(Protocol):
     """The message threads of all owners. Every method raises MessagesError if the store fails."""
 
+    @property
+    def claim_seconds(self) -> float:
+        """How long a claim holds that is not extended."""
+        ...
+
     async def get(self, owner: str, message_id: str) -> StoredThread:
         """Return the thread whose last reply has an id, or raise the error of one that can't be continued."""
         ...
 
     async def claim(self, thread: StoredThread) -> str:
         """Claim a thread for the one request that continues it, or raise the error of one that is claimed."""
+        ...
+
+    async def extend(self, thread: StoredThread, claim: str) -> None:
+        """Let a claim hold for another `claim_seconds`; does nothing once it has ended."""
         ...
 
     async def release(self, thread: StoredThread, claim: str) -> None:

@@ -161,8 +161,8 @@ def _forgotten(error: MessagesError) -> MessagesError:
 class ThreadReply:
     """Stores what a request and its reply add to a thread.
 
-    `claim` comes first; `observe` gets every event of the reply; `store` comes before the last event is sent,
-    and `release` at the end, however the reply ended.
+    `claim` comes first, and the claim is extended until `release`. `observe` gets every event of the reply;
+    `store` comes before the last event is sent, and `release` at the end, however the reply ended.
     """
 
     def __init__(self, threads: Threads, request: ThreadRequest) -> None:
@@ -175,6 +175,7 @@ class ThreadReply:
         self._threads = threads
         self._request = request
         self._claim: str | None = None
+        self._extending: asyncio.Task[None] | None = None
         self._collector = Collector()
         self._complete = False
 
@@ -184,15 +185,28 @@ class ThreadReply:
         Raises:
             MessagesError: Another request has continued or claimed it, or it is forgotten.
         """
-        if self._request.continued is None:
+        thread = self._request.continued
+        if thread is None:
             return
         try:
-            self._claim = await self._threads.claim(self._request.continued)
+            self._claim = await self._threads.claim(thread)
         except MessagesError as error:
             raise _forgotten(error) from error
+        self._extending = asyncio.ensure_future(self._extend(thread, self._claim))
+
+    async def _extend(self, thread: StoredThread, claim: str) -> None:
+        """Extend the claim, each time a third of it is over, until canceled."""
+        while True:
+            await asyncio.sleep(self._threads.claim_seconds / 3)
+            try:
+                await self._threads.extend(thread, claim)
+            except MessagesError as error:
+                log.info("The claim of a message thread could not be extended: %s", error.message)
 
     async def release(self) -> None:
         """Give up the claim, if nothing was stored; the thread can then be continued by another request."""
+        if self._extending is not None:
+            self._extending.cancel()
         claim, self._claim = self._claim, None
         if claim is not None and self._request.continued is not None:
             await asyncio.shield(self._release(self._request.continued, claim))

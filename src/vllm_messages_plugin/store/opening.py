@@ -11,7 +11,7 @@ from vllm_messages_plugin.store.database import Database
 from vllm_messages_plugin.store.files import FileStore, MiB
 from vllm_messages_plugin.store.leases import LeaseStore
 from vllm_messages_plugin.store.retention import Retention
-from vllm_messages_plugin.store.threads import ThreadStore
+from vllm_messages_plugin.store.threads import CLAIM_SECONDS, ThreadStore
 
 DATABASE_NAME: Final = "messages.db"
 CONTENTS_NAME: Final = "contents"
@@ -31,6 +31,7 @@ class StoreOptions:
         results_days: For how many days after its creation a batch's results are kept.
         expire_seconds: After how long the items of a batch that have not begun expire.
         thread_seconds: How long a message thread is kept after its last request.
+        claim_seconds: How long a thread stays claimed by a request whose server was killed.
     """
 
     database: str
@@ -41,6 +42,7 @@ class StoreOptions:
     results_days: float = 29
     expire_seconds: float = DAY
     thread_seconds: float = 300
+    claim_seconds: float = CLAIM_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ def open_store(options: StoreOptions) -> Store:
     files = FileStore(database, contents, max_bytes=options.max_file_mb * MiB, quota=quota)
     batches = BatchStore(database, contents, quota=quota, expire_seconds=options.expire_seconds)
     leases = LeaseStore(database, contents)
-    threads = ThreadStore(database, quota=quota, keep_seconds=options.thread_seconds)
+    threads = ThreadStore(
+        database, quota=quota, keep_seconds=options.thread_seconds, claim_seconds=options.claim_seconds
+    )
     retention = Retention(files, threads, options.results_days * DAY)
     return Store(database, contents, files, batches, leases, threads, retention)
 

@@ -1,8 +1,9 @@
 """Stored message threads: one row for each thread, and one for what each of its requests added.
 
 A thread grows at its end alone. A request that continues it claims it first, so that of two requests only one
-goes on; the claim ends when the reply is stored or given up. A server that is killed leaves its claim, which
-then runs out; until then clients are told to send the whole conversation, which starts a new thread.
+goes on; the claim ends when the reply is stored or given up, and its server extends it until then. A server
+that is killed leaves its claim, which then runs out, and the thread can be continued from where it was. Until
+then clients are told to send the whole conversation, which starts a new thread.
 """
 
 import json
@@ -26,8 +27,8 @@ from vllm_messages_plugin.wire.threads import (
     not_found,
 )
 
-CLAIM_SECONDS: Final = 3600.0
-"""How long a reply may take; meanwhile its thread does not expire."""
+CLAIM_SECONDS: Final = 60.0
+"""How long a claim holds that is not extended; meanwhile its thread does not expire."""
 STORE_SECONDS: Final = 5.0
 """Replies wait for their thread to be read and stored, so a slow database gets less time than elsewhere."""
 REMOVED_AT_ONCE: Final = 100
@@ -36,15 +37,24 @@ REMOVED_AT_ONCE: Final = 100
 class ThreadStore:
     """The message threads of all owners."""
 
-    def __init__(self, database: Database, *, quota: int | None, keep_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        quota: int | None,
+        keep_seconds: float,
+        claim_seconds: float = CLAIM_SECONDS,
+    ) -> None:
         """Make the store.
 
         Args:
             database: Holds the rows.
             quota: How many bytes one owner may keep, files and batches included; None for any number.
             keep_seconds: How long a thread is kept after its last request.
+            claim_seconds: How long a claim holds that is not extended.
         """
         self.database = database
+        self.claim_seconds = claim_seconds
         self._quota = quota
         self._keep_seconds = keep_seconds
 
@@ -95,8 +105,7 @@ class ThreadStore:
             threads.c.claimed_until <= now,
             threads.c.expires_at > now,
         )
-        until = now + CLAIM_SECONDS
-        claimed = {"claim": claim, "claimed_until": until, "expires_at": until}
+        claimed = {"claim": claim, **self._until(now)}
         async with self.database.write(STORE_SECONDS) as connection:
             if (await connection.execute(update(threads).where(*free).values(claimed))).rowcount:
                 return claim
@@ -105,6 +114,21 @@ class ThreadStore:
         if row is not None:
             self._check(row, len(thread.turns))
         raise not_found()
+
+    def _until(self, now: float) -> Mapping[str, float]:
+        """Until when a claim holds, and how long its thread is then kept for another request."""
+        until = now + self.claim_seconds
+        return {"claimed_until": until, "expires_at": until + self._keep_seconds}
+
+    async def extend(self, thread: StoredThread, claim: str) -> None:
+        """Let a claim hold for another `claim_seconds`; does nothing once it has ended.
+
+        Raises:
+            MessagesError: 503, the database failed.
+        """
+        held = update(threads).where(_claimed(thread, claim))
+        async with self.database.write(STORE_SECONDS) as connection:
+            await connection.execute(held.values(self._until(self.database.now())))
 
     async def release(self, thread: StoredThread, claim: str) -> None:
         """Give up a claim, so that the thread can be continued from the same message again."""
@@ -139,7 +163,8 @@ class ThreadStore:
         """Add a turn to a claimed thread, and end the claim.
 
         Raises:
-            MessagesError: 404, the claim ran out; 400, the quota is used up; 503, the database failed.
+            MessagesError: 404, the claim ran out and another request has the thread; 400, the quota is used
+                up; 503, the database failed.
         """
         number = len(thread.turns)
         async with self.database.write(STORE_SECONDS) as connection:
