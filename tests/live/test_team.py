@@ -134,6 +134,23 @@ def test_an_interactive_request_overtakes_subagents_and_a_background_key(team_se
     assert order == sorted(order)
 
 
+def test_tool_calls_are_counted_by_what_became_of_them(team_server: Server) -> None:
+    tool = {
+        "name": "get_time",
+        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
+    }
+    call = '<tool_call>\n{"name": "get_time", "arguments": {"city": "Oslo"}}\n</tool_call>'
+    for script in (call, call.replace("get_time", "Get-Time"), call.replace("get_time", "unknown, {")):
+        with client(team_server, "bob") as sdk:
+            sdk.messages.create(
+                model="tiny", max_tokens=400, messages=[{"role": "user", "content": "Go."}], tools=[tool],
+                extra_body={"vllm_xargs": {"script": script}},
+            )  # fmt: skip
+    page = httpx.get(f"{team_server.url}/metrics", trust_env=False).text
+    for outcome in ("parsed", "repaired", "raw"):
+        assert f'vllm_messages_tool_calls_total{{model="tiny",outcome="{outcome}"}} 1.0' in page
+
+
 def test_a_trace_has_the_span_of_the_request_and_the_engines_below_it(team_server: Server) -> None:
     trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
     ask(team_server, "bob", traceparent=f"00-{trace}-{parent}-01")

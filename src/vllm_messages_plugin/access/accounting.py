@@ -151,6 +151,7 @@ def log_fields(record: RequestRecord) -> dict[str, object]:
         "thinking_tokens": record.thinking_tokens,
         "tool_calls": record.tool_calls,
         "repairs": record.repair_notes,
+        "raw_calls": record.raw_calls,
         "server_tools": dict(record.server_tools),
         "first_event_ms": None if first is None else round(first * 1000),
         "total_ms": round(record.seconds * 1000),

@@ -59,7 +59,7 @@ class Metrics:
             "kind", "key", "model",
         )  # fmt: skip
         self._calls = counter(
-            "tool_calls", "Calls of client tools, by outcome: parsed, repaired, cut.", "outcome", "model"
+            "tool_calls", "Calls of client tools, by outcome: parsed, repaired, cut, raw.", "outcome", "model"
         )
         self._clamped = counter("clamped", "Requests whose max_tokens was lowered to the window.", "model")
         self._refused = counter("refused", "Requests refused before they were read.", "reason", "key")
@@ -122,6 +122,7 @@ class Metrics:
         outcomes = {
             "repaired": record.repaired_calls,
             "cut": record.cut_calls,
+            "raw": record.raw_calls,
             "parsed": max(record.tool_calls - record.repaired_calls - record.cut_calls, 0),
         }
         for outcome, calls in outcomes.items():

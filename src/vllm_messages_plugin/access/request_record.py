@@ -39,6 +39,7 @@ class RequestRecord:
         tool_calls: Calls of client tools.
         repaired_calls: Calls whose text had to be repaired.
         cut_calls: Calls that a limit cut off.
+        raw_calls: Calls whose markup could not be read, so that it stayed in the reply as text.
         server_tools: Calls of server tools, by tool.
         trace_headers: The `traceparent` and `tracestate` of the span that the engine's spans belong to.
         span: The OpenTelemetry span of the request; None without one.
@@ -64,6 +65,7 @@ class RequestRecord:
     tool_calls: int = 0
     repaired_calls: int = 0
     cut_calls: int = 0
+    raw_calls: int = 0
     server_tools: Counter[str] = field(default_factory=Counter)
     repair_notes: int = 0
     trace_headers: Mapping[str, str] = field(default_factory=dict)
@@ -113,6 +115,10 @@ class RequestRecord:
         self.repair_notes += 1
         self._repaired.add(note.partition(":")[0])
         self.repaired_calls = len(self._repaired)
+
+    def add_raw_call(self) -> None:
+        """Record markup of a call that stayed in the reply as text."""
+        self.raw_calls += 1
 
     def _begin_block(self, block: Mapping[str, Any]) -> None:
         if self.first_event_seconds is None:

@@ -92,5 +92,6 @@ def attributes(record: RequestRecord) -> Mapping[str, Any]:
         "vllm_messages.thinking_tokens": record.thinking_tokens,
         "vllm_messages.tool_calls": record.tool_calls,
         "vllm_messages.repairs": record.repair_notes,
+        "vllm_messages.raw_calls": record.raw_calls,
     }
     return {name: value for name, value in values.items() if value not in (None, "", [])}

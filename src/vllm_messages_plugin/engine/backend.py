@@ -35,6 +35,7 @@ from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.engine.vllm.queue import free_slots
 from vllm_messages_plugin.engine.vllm.request_outputs import Outputs, start_request
 from vllm_messages_plugin.settings import Settings
+from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
@@ -187,7 +188,7 @@ class EngineBackend:
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
         on_output: Callable[[str], None] | None = None,
-        on_repair: Callable[[str], None] | None = None,
+        observer: CallObserver | None = None,
         priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Start a reply.
@@ -200,7 +201,7 @@ class EngineBackend:
             model: a served name; an adapter's name selects the adapter.
             headers: the HTTP headers, which carry session and trace.
             on_output: is called with the model's raw output.
-            on_repair: is called with a line for each repair of a tool call.
+            observer: learns which tool calls were repaired or could not be read.
             priority: smaller goes first, under --scheduling-policy priority.
             keep_token_ids: whether the last delta carries the generated tokens, which `extend` takes.
 
@@ -235,7 +236,7 @@ class EngineBackend:
         return EngineDeltas(
             EngineRun(
                 outputs=start(prompt.engine_input, params, request_id),
-                parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation, on_repair),
+                parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation, observer),
                 prompt=prompt,
                 sampling=sampling,
                 single_call=conversation.choice.single,

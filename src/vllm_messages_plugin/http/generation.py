@@ -12,6 +12,7 @@ from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import PreparedRequest, translate
 from vllm_messages_plugin.http.reply_rounds import ReplyRounds
 from vllm_messages_plugin.rounds.server_tool import ServerTool
+from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.citations import read_citations
 from vllm_messages_plugin.stream.deltas import (
     CompleteBlock,
@@ -41,7 +42,7 @@ class GenerationSettings:
         request_id: The engine's id of the first round.
         headers: The HTTP headers of the request.
         on_output: Is called with the model's raw output; None if nobody records it.
-        on_repair: Is called with a line for each repair of a tool call.
+        observer: Learns which tool calls were repaired or could not be read.
         priority: The priority in the engine's queue; smaller goes first.
     """
 
@@ -49,7 +50,7 @@ class GenerationSettings:
     request_id: str
     headers: Mapping[str, str]
     on_output: Callable[[str], None] | None = None
-    on_repair: Callable[[str], None] | None = None
+    observer: CallObserver | None = None
     priority: int = 0
 
 
@@ -84,7 +85,7 @@ async def start_round(
         headers=settings.headers,
         keep_token_ids=bool(prepared.server_tools),
         on_output=settings.on_output,
-        on_repair=settings.on_repair,
+        observer=settings.observer,
         priority=settings.priority,
     )
     citations = prepared.conversation.citations

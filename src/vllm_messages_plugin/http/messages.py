@@ -227,7 +227,7 @@ async def _start_generation(
         **dict(reversed(request.headers.items())),
         **record.trace_headers,
     }  # the first of a name counts
-    run = GenerationSettings(max_tokens, reply.message_id, headers, on_output, record.add_repair, priority)
+    run = GenerationSettings(max_tokens, reply.message_id, headers, on_output, record, priority)
     if prepared.request.compaction is not None:
         summary = replace(prepared, request=with_compaction(prepared.request))
         return compaction_deltas(await start_round(summary, context, run), context.signer.sign)

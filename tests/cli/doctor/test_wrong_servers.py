@@ -108,6 +108,12 @@ WRONG: list[tuple[str, str, str, str]] = [
         "tool calls",
         "repaired",
     ),
+    (
+        "wrong format",
+        page([*HEALTHY, *(record(raw_calls=1) for _ in range(30))]),
+        "unread tool calls",
+        "`vllm-messages flags MODEL`",
+    ),
 ]
 
 

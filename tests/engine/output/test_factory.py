@@ -9,6 +9,7 @@ import pytest
 
 from engine.parsing import READ, chat, tokenizer_of
 from formats.samples import TOOLS, write_calls
+from support.calls import SeenCalls
 from translate.conversations import Json, conversation, tool, user
 from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, OutputParserFactory
 from vllm_messages_plugin.engine.output.parsers import OutputParser, PlainOutputParser, VllmOutputParser
@@ -162,10 +163,17 @@ def test_thinking_that_the_prompt_opened_needs_no_opening_tag() -> None:
 
 
 def test_repairs_are_passed_on() -> None:
-    repairs: list[str] = []
-    parser = factory().output_parser(None, PROMPT, chat(), asking(AUTO), repairs.append)
+    seen = SeenCalls()
+    parser = factory().output_parser(None, PROMPT, chat(), asking(AUTO), seen)
     assert parts(parser, CALL.replace('"Read"', '"read"'))[2] == ["Read"]
-    assert repairs
+    assert seen.repairs
+
+
+def test_calls_that_cannot_be_read_are_passed_on() -> None:
+    seen = SeenCalls()
+    parser = factory().output_parser(None, PROMPT, chat(), asking(AUTO), seen)
+    assert parts(parser, "<tool_call>no call</tool_call>")[2] == []
+    assert seen == SeenCalls(raw=1)
 
 
 def test_without_a_scanner_vllms_parser_reads_the_reply() -> None:

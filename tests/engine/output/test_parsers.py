@@ -8,6 +8,7 @@ import pytest
 from engine.parsing import READ, chat, parser_of, tokenizer_of
 from formats.samples import TOOLS, write_calls
 from formats.whole_scan import split
+from support.calls import SeenCalls
 from vllm_messages_plugin.engine.output.parsers import (
     OutputParser,
     PlainOutputParser,
@@ -38,7 +39,7 @@ def vllm_parser() -> VllmOutputParser:
     parser = parser_of("hermes", "deepseek_r1")(tokenizer_of(special=("<think>", "</think>")), request.tools)
     start = ReasoningStartDetector("<think>", frozenset())
     plain = parser_of("hermes")
-    return VllmOutputParser(parser, request, start, lambda: plain(tokenizer_of(), request.tools), print)
+    return VllmOutputParser(parser, request, start, lambda: plain(tokenizer_of(), request.tools), SeenCalls())
 
 
 def feed(parser: OutputParser, parts: Sequence[str]) -> tuple[str, str, list[tuple[str, str]]]:

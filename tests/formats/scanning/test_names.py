@@ -71,3 +71,26 @@ def test_a_name_that_looks_little_like_an_id_is_passed_on(format_name: str) -> N
 def test_numbers_of_a_call_under_an_id_take_the_types_of_the_tool(format_name: str) -> None:
     text = write_calls(format_name, [("call_9f8e", {"count": "5"})])
     assert calls_of(format_name, text, ["get_time"]) == [("other", {"count": 5})]
+
+
+@pytest.mark.parametrize(
+    ("format_name", "text"),
+    [
+        ("gemma_call", 'They recall:get_time{city:<|"|>Oslo<|"|>} is how it is written.'),
+        ("phi_functools", 'Not myfunctools[{"name": "get_time", "arguments": {"city": "Oslo"}}] at all.'),
+    ],
+)
+def test_markup_that_begins_inside_a_word_is_text(format_name: str, text: str) -> None:
+    for size in (0, 1, 4):
+        found = scan(format_name, text, size=size, tools=[{"name": "get_time", "input_schema": CITY}])
+        assert (found.calls, found.text) == ([], text)
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("before", ["", "It is late. ", "Now: get_ and get_tim and ", "A line.\n"])
+def test_a_name_before_the_tag_is_found_in_every_split(size: int, before: str) -> None:
+    text = before + 'get_time[TOOL_CALLS]{"city": "Oslo"}'
+    tools = [{"name": name, "input_schema": CITY} for name in ("get_time", "g", "list")]
+    found = scan("mistral", text, size=size, tools=tools)
+    assert found.complete_calls == [("get_time", ARGUMENTS)]
+    assert found.text == before.rstrip()

@@ -52,9 +52,19 @@ def test_literals_are_the_fixed_parts():
     assert MarkupPattern("{name}(").first_literal == ""
 
 
+def test_a_literal_that_begins_with_a_letter_is_not_found_inside_a_word():
+    finder = LiteralFinder(["call:", "<call>"])
+    assert finder.find_at_end("recall: x", 0) == (9, "")
+    assert finder.find("recall: <c", 0) == (8, "")
+    assert finder.find("re-call: x", 0) == (3, "call:")
+    assert finder.find("<call>call: x", 6) == (6, "call:")
+    assert finder.find("I recal", 0) == (7, "")
+    assert finder.find("I cal", 0) == (2, "")
+
+
 @given(text=st.text(alphabet="<ab>|", max_size=20), data=st.data())
 def test_the_finder_finds_the_same_in_every_split(text: str, data: st.DataObject):
-    finder = LiteralFinder(["<a>", "<ab>", "b", "<a|", "|"])
+    finder = LiteralFinder(["<a>", "<ab>", "b>", "<a|", "|"])
     place, word = finder.find_at_end(text, 0)
     for end in range(len(text) + 1):
         early, found = finder.find(text[:end], 0)

@@ -7,6 +7,7 @@ from vllm_messages_plugin.cli.doctor.metrics import Metrics
 
 ENOUGH_REPLIES = 20
 MANY_WINDOW_STOPS, MANY_REPAIRS, MANY_CUT_CALLS, MANY_REFUSALS, MANY_INVALID = 0.02, 0.1, 0.05, 0.01, 0.1
+MANY_RAW_CALLS = 0.02
 MESSAGES = "/v1/messages"
 SMALLER_REPLIES = (
     "raise --max-model-len, or let clients compact earlier: `vllm-messages claude-config` writes the window "
@@ -15,6 +16,10 @@ SMALLER_REPLIES = (
 TIDIER_CALLS = (
     "the calls still work; a larger or less quantised model writes tidier ones, and `vllm-messages parse` "
     "shows what is repaired"
+)
+READABLE_CALLS = (
+    "the client gets them as text and runs nothing: `vllm-messages flags MODEL` shows how calls are read; a "
+    "model that writes another format needs VLLM_MESSAGES_TOOL_CALL_PARSER or another chat template"
 )
 LONGER_REPLIES = "raise the clients' max_tokens: a call that is cut off can't be used"
 WRONG_WINDOW = (
@@ -82,8 +87,8 @@ def _calls(metrics: Metrics) -> Iterator[Line]:
     calls = metrics.total("vllm_messages_tool_calls") or 0.0
     if calls < ENOUGH_REPLIES:
         return
-    repaired, cut = (
-        metrics.total("vllm_messages_tool_calls", outcome=name) or 0.0 for name in ("repaired", "cut")
+    repaired, cut, raw = (
+        metrics.total("vllm_messages_tool_calls", outcome=name) or 0.0 for name in ("repaired", "cut", "raw")
     )
     found = f"{repaired:.0f} of {calls:,.0f} calls were repaired"
     high = repaired / calls >= MANY_REPAIRS
@@ -92,6 +97,8 @@ def _calls(metrics: Metrics) -> Iterator[Line]:
         yield warn(
             "cut tool calls", f"{cut:.0f} of {calls:,.0f} calls were cut off by a limit", LONGER_REPLIES
         )
+    if raw / calls >= MANY_RAW_CALLS:
+        yield warn("unread tool calls", f"{raw:.0f} of {calls:,.0f} calls could not be read", READABLE_CALLS)
 
 
 def _refusals(metrics: Metrics, requests: float) -> Iterator[Line]:

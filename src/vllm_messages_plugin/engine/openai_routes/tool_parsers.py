@@ -7,7 +7,7 @@ vLLM's usual way, a bare JSON array, is never taken.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
@@ -17,7 +17,7 @@ from vllm_messages_plugin.engine.openai_routes.reasoning_parsers import (
     template_format,
 )
 from vllm_messages_plugin.engine.openai_routes.registration import CLASS_PREFIX
-from vllm_messages_plugin.engine.output.parsers import report_repair
+from vllm_messages_plugin.engine.output.parsers import CallReports
 from vllm_messages_plugin.engine.vllm import openai_routes as vllm_names
 from vllm_messages_plugin.engine.vllm.lookup import MissingFeatureError
 from vllm_messages_plugin.engine.vllm.openai_routes import (
@@ -128,14 +128,15 @@ class ScannerToolParser(ToolParser):  # type: ignore[misc] # the type checker do
         return to_delta(self._stream.finish(), self._ids)
 
     def _scanner(self, request: Any) -> Scanner:
-        tags = template_format(self.model_tokenizer).tags
+        tags, reports = template_format(self.model_tokenizer).tags, CallReports(None)
         return Scanner(
             FORMATS[self.call_format],
             tools=functions_of(self._tools or request.tools or ()),
             # The reasoning parser reads thinking; where a call interrupted it, the closing tag comes here.
             thinking=ThinkingTags("", tags[1]) if tags else None,
             calls=_may_call(request),
-            on_repair=partial(report_repair, None),
+            on_repair=reports.add_repair,
+            on_raw_call=reports.add_raw_call,
         )
 
 

@@ -5,18 +5,17 @@ elsewhere. vLLM's parser adjusts the request in both cases, because it has the g
 """
 
 import logging
-from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from vllm_messages_plugin.engine.output.grammars import after_thinking
 from vllm_messages_plugin.engine.output.parsers import (
+    CallReports,
     OutputParser,
     PlainOutputParser,
     ScannerOutputParser,
     ThinkingCounter,
     VllmOutputParser,
-    report_repair,
 )
 from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
 from vllm_messages_plugin.engine.output.selection import ParserSelection
@@ -28,6 +27,7 @@ from vllm_messages_plugin.formats.probing.parser_selection import reply_format
 from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
+from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.wire.errors import invalid
 
@@ -143,11 +143,11 @@ class OutputParserFactory:
         prompt: Prompt,
         request: Any,
         conversation: Conversation,
-        on_repair: Callable[[str], None] | None = None,
+        observer: CallObserver | None = None,
     ) -> OutputParser:
-        """Create the parser of the reply to a request; repairs are logged, and passed to `on_repair`."""
+        """Create the parser of the reply to a request; what becomes of calls is logged and observed."""
         if self._uses_scanner(conversation):
-            return self._scanner_parser(prompt, conversation, on_repair)
+            return self._scanner_parser(prompt, conversation, observer)
         if vllm_parser is None:
             return PlainOutputParser()
         return VllmOutputParser(
@@ -155,7 +155,7 @@ class OutputParserFactory:
             request,
             self._reasoning_start(vllm_parser, prompt),
             lambda: self._create(self._selection.plain if _may_call(request) else None, prompt, request),
-            partial(report_repair, on_repair),
+            CallReports(observer),
         )
 
     def _uses_scanner(self, conversation: Conversation) -> bool:
@@ -172,15 +172,16 @@ class OutputParserFactory:
         return {*tags} | set(FORMATS[self._selection.call_format or ""].markers)
 
     def _scanner_parser(
-        self, prompt: Prompt, conversation: Conversation, on_repair: Callable[[str], None] | None
+        self, prompt: Prompt, conversation: Conversation, observer: CallObserver | None
     ) -> ScannerOutputParser:
-        tags = self._thinking_tags(prompt)
+        tags, reports = self._thinking_tags(prompt), CallReports(observer)
         scanner = Scanner(
             reply_format(self.call_format(conversation) or "", self._selection.profile),
             tools=conversation.callable_tools,
             thinking=tags,
             calls=bool(conversation.callable_tools) and conversation.choice.mode != "none",
-            on_repair=partial(report_repair, on_repair),
+            on_repair=reports.add_repair,
+            on_raw_call=reports.add_raw_call,
         )
         return ScannerOutputParser(scanner, tags is not None, self._counter(tags))
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
 from vllm_messages_plugin.engine.output.vllm_calls import VllmCalls
 from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Scanner, TextPiece, ThinkingPiece
+from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineThinking, EngineToolCall
 
 log = logging.getLogger("vllm.messages")
@@ -163,7 +164,7 @@ class VllmOutputParser:
         request: Any,
         start: ReasoningStartDetector | None,
         plain: Callable[[], Any],
-        on_repair: Callable[[str], None],
+        observer: CallObserver,
     ) -> None:
         """Wrap a parser of vLLM's.
 
@@ -172,13 +173,13 @@ class VllmOutputParser:
             request: the chat request, which vLLM's parsers want with each part of the output.
             start: decides whether the output begins with thinking, where the prompt leaves that open.
             plain: creates the parser of an output without thinking.
-            on_repair: receives a line for each call whose arguments were no object.
+            observer: learns of each call whose arguments were no object.
         """
         self._parser = parser
         self._request = request
         self._start = start
         self._plain = plain
-        self._calls = VllmCalls(on_repair)
+        self._calls = VllmCalls(observer)
         self._ids_since_thinking: list[int] | None = None
         self.thinking_tokens: int | None = 0 if parser.reasoning_parser is not None else None
 
@@ -234,8 +235,18 @@ class VllmOutputParser:
         return deltas
 
 
-def report_repair(observer: Callable[[str], None] | None, repair: str) -> None:
-    """Log that a malformed call was repaired, and pass the repair to an observer if there is one."""
-    log.info("A tool call was repaired: %s", repair)
-    if observer is not None:
-        observer(repair)
+class CallReports:
+    """Logs calls that were repaired or could not be read, and passes them to an observer if there is one."""
+
+    def __init__(self, observer: CallObserver | None) -> None:
+        self._observer = observer
+
+    def add_repair(self, note: str) -> None:
+        log.info("A tool call was repaired: %s", note)
+        if self._observer is not None:
+            self._observer.add_repair(note)
+
+    def add_raw_call(self) -> None:
+        log.info("Markup of a tool call could not be read and stayed in the reply as text")
+        if self._observer is not None:
+            self._observer.add_raw_call()

@@ -4,19 +4,17 @@ vLLM's parsers pass on whatever a model wrote as arguments, also `[1]` or `"x"`.
 objects: a `tool_use` block with any other input could not be sent back. So a call is held back until its
 arguments begin. An object streams from then on. Anything else is kept to its end: an object that is encoded
 as a string is decoded, no arguments or `null` are an empty object, and a call with any other arguments is no
-call. It becomes text, as with the scanner, and is reported like a repair.
+call. It becomes text, as with the scanner, and is counted as one that could not be read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from vllm_messages_plugin.formats.scanning.repair import TEXT_ARGUMENTS
+from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineToolCall
-
-NO_OBJECT = "the arguments were no object, so the call became text"
 
 
 @dataclass(slots=True)
@@ -35,13 +33,13 @@ class _HeldCall:
 class VllmCalls:
     """The calls of one reply."""
 
-    def __init__(self, on_repair: Callable[[str], None]) -> None:
+    def __init__(self, observer: CallObserver) -> None:
         """Begin a reply.
 
         Args:
-            on_repair: Receives a line for each call whose arguments were decoded, or that became text.
+            observer: Learns of each call whose arguments were decoded, or that became text.
         """
-        self._on_repair = on_repair
+        self._observer = observer
         self._numbers: dict[int, int] = {}  # vLLM's index of a call -> its number without gaps
         self._held: dict[int, _HeldCall] = {}
 
@@ -79,11 +77,11 @@ class VllmCalls:
             return [self._call(index, held.name, "")]
         decoded = _decoded_object(written)
         if decoded is not None:
-            self._on_repair(f"call {index} ({held.name}): {TEXT_ARGUMENTS}")
+            self._observer.add_repair(f"call {index} ({held.name}): {TEXT_ARGUMENTS}")
             return [self._call(index, held.name, decoded)]
         if cut:
             return []
-        self._on_repair(f"call {index} ({held.name}): {NO_OBJECT}")
+        self._observer.add_raw_call()
         return [EngineText(f"{held.name or ''}{written}")]
 
     def _call(self, index: int, name: str | None, arguments: str) -> EngineToolCall:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from vllm_messages_plugin.formats.scanning.buffer import ReadGenerator
 from vllm_messages_plugin.formats.scanning.compiled import SectionStart
@@ -27,6 +29,15 @@ class EarlyNames:
         self._output = output
         self._buffer = output.buffer
         self.tags = [literal for literal, start in triggers.items() if start.section.source.bare_names]
+
+    def stop(self, markup: re.Pattern[str]) -> re.Pattern[str]:
+        """Return what ends plain text: markup, and a word at the end with which a tool's name may begin.
+
+        Args:
+            markup: Matches where markup may begin.
+        """
+        beginnings = self._output.name_beginnings if self.tags else frozenset()
+        return _stop(markup.pattern, beginnings) if beginnings else markup
 
     def read(self, place: int, literal: str) -> ReadGenerator[bool]:
         """Read a call whose name stands before its section's tag.
@@ -64,3 +75,20 @@ class EarlyNames:
             return ""
         word = text[start or at : place]
         return word if output.begins_name(word) and not output.thinking else ""
+
+
+@lru_cache(maxsize=64)
+def _stop(markup: str, beginnings: frozenset[str]) -> re.Pattern[str]:
+    """Compile what ends plain text, once for all requests whose tools have names that begin alike.
+
+    Args:
+        markup: A regular expression for where markup may begin.
+        beginnings: The first two characters of each name.
+    """
+    seconds: dict[str, set[str]] = {}
+    for beginning in beginnings:
+        seconds.setdefault(beginning[0], set()).add(re.escape(beginning[1:]))
+    names = "|".join(
+        rf"{re.escape(first)}(?:{'|'.join(sorted(second))}|\Z)" for first, second in sorted(seconds.items())
+    )
+    return re.compile(rf"{markup}|(?:\A|[ \n])(?:{names})[^ \n]*\Z")

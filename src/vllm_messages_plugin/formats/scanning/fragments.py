@@ -203,6 +203,8 @@ class Fragments:
         output = self._output
         is_empty = not output.answered and (output.at_head or not output.thinking)
         if is_empty and not self._buffer.cut:
+            end = self._buffer.position
+            output.note_raw_call(end - len(raw), end)
             output.add_text(raw)
         else:
             output.boundary(thinking=output.thinking)

@@ -1,7 +1,8 @@
 """Finds the literals with which markup begins, in text that arrives in pieces.
 
 The literals are joined into one regular expression, so that ordinary text is passed at the speed of the regex
-engine, whatever the number of formats.
+engine, whatever the number of formats. A literal that begins with a letter is not found inside a word: there
+is no `call:` in `recall:`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import Final
+
+_WORD_CHAR: Final = "[A-Za-z0-9_]"
+_ENDS_IN_WORD: Final = re.compile(_WORD_CHAR + r"\Z")
+
+
+def ends_in_word(text: str) -> bool:
+    """True if a text ends in a letter, a digit or an underscore, so that a letter then continues a word."""
+    return _ENDS_IN_WORD.search(text) is not None
+
+
+def _is_inside_word(text: str, at: int) -> bool:
+    """True if the letter at a place continues a word."""
+    return text[at].isalpha() and ends_in_word(text[max(at - 1, 0) : at])
 
 
 class LiteralFinder:
@@ -22,7 +37,7 @@ class LiteralFinder:
 
     def __init__(self, literals: Iterable[str]) -> None:
         words = sorted(set(literals) - {""}, key=len, reverse=True)
-        self._search = re.compile(_alternation(words) if words else r"(?!)")
+        self._search = re.compile(_any_of(words) if words else r"(?!)")
         self._prefixes = {word[:length] for word in words for length in range(1, len(word))}
         self._longest = max(map(len, words), default=1)
         first_chars = {word[0] for word in words}
@@ -66,7 +81,7 @@ class LiteralFinder:
         """The position of the unfinished literal at the end of the text, or the text's length."""
         place = max(at, len(text) - self._longest + 1)
         while first := self._first_chars.search(text, place):
-            if text[first.start() :] in self._prefixes:
+            if text[first.start() :] in self._prefixes and not _is_inside_word(text, first.start()):
                 return first.start()
             place = first.start() + 1
         return len(text)
@@ -75,19 +90,35 @@ class LiteralFinder:
 def _start_of(words: Iterable[str]) -> str:
     """A regular expression for the first two characters of some words, of which the second may be missing.
 
-    A word that begins with a letter is matched as a whole, or to the end of the text: letters are everywhere.
+    A word that begins with a letter is matched as a whole, or to the end of the text, and not inside
+    another word: letters are everywhere.
     """
     seconds: dict[str, set[str]] = {}
     written = []
     for word in words:
         if word[0].isalpha():
-            written.append(_beginning_of(word))
+            written.append(f"{_word_start(word[0])}(?:{_beginning_of(word[1:])}|\\Z)")
         else:
             seconds.setdefault(word[0], set()).add(word[1:2])
     for first, second in seconds.items():
         after = f"(?:[{''.join(map(re.escape, sorted(second)))}]|\\Z)" if all(second) else ""
         written.append(re.escape(first) + after)
     return "|".join(written)
+
+
+def _word_start(letter: str) -> str:
+    """A regular expression for a letter that does not continue a word.
+
+    The letter stands first in it, so that the regex engine can skip to it.
+    """
+    return f"{letter}(?<!{_WORD_CHAR}{letter})"
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """A regular expression for the longest of some literals."""
+    symbols = [word for word in words if not word[0].isalpha()]
+    written = [_word_start(word[0]) + re.escape(word[1:]) for word in words if word[0].isalpha()]
+    return "|".join([*written, _alternation(symbols)] if symbols else written)
 
 
 def _beginning_of(word: str) -> str:

@@ -52,6 +52,7 @@ class ScanOutput:
         buffer: InputBuffer,
         tools: Sequence[Mapping[str, Any]],
         on_repair: Callable[[str], None] | None,
+        on_raw_call: Callable[[], None] | None = None,
     ) -> None:
         self.buffer = buffer
         self.thinking = False
@@ -69,6 +70,8 @@ class ScanOutput:
         self._tools = parameters_of(tools)
         self._name_starts = {name[:1] for name in self._tools}
         self._on_repair = on_repair
+        self._on_raw_call = on_raw_call
+        self._raw_end = 0  # the position in the output at which the last markup ended that could not be read
         self._repairs: dict[str, None] = {}
         self._index = 0
         self._name = ""
@@ -202,6 +205,11 @@ class ScanOutput:
         return text[:1] in self._name_starts and any(name.startswith(text) for name in self._tools)
 
     @property
+    def name_beginnings(self) -> frozenset[str]:
+        """The first two characters of the names of the offered tools."""
+        return frozenset(name[:2] for name in self._tools if name)
+
+    @property
     def odd_names(self) -> frozenset[str]:
         """The names of offered tools that have other characters than names in markup are expected to have.
 
@@ -270,6 +278,21 @@ class ScanOutput:
     def note_repair(self, note: str) -> None:
         """Note a repair of the call being read, to be reported once when it ends."""
         self._repairs[note] = None
+
+    def note_raw_call(self, start: int, end: int) -> None:
+        """Note that markup of a call could not be read and becomes text, unless it is a mere mention.
+
+        Markup within it is not noted again.
+
+        Args:
+            start: The position in the output at which the markup begins.
+            end: The position at which it ends.
+        """
+        is_mention = self.thinking or self.last_char == "`"
+        if start >= self._raw_end and not is_mention:
+            self._raw_end = end
+            if self._on_raw_call:
+                self._on_raw_call()
 
     def forget_repairs(self) -> None:
         """Forget the repairs of markup that turned out to be no call."""

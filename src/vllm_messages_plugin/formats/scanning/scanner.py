@@ -40,7 +40,7 @@ from vllm_messages_plugin.formats.scanning.compiled import (
 )
 from vllm_messages_plugin.formats.scanning.early_names import EarlyNames
 from vllm_messages_plugin.formats.scanning.fragments import Fragments
-from vllm_messages_plugin.formats.scanning.literal_finder import literal_finder
+from vllm_messages_plugin.formats.scanning.literal_finder import ends_in_word, literal_finder
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     MarkupPattern,
@@ -73,6 +73,7 @@ class Scanner:
         calls: False if there may be no calls, so that their markup is text.
         drop_stray_tags: False to keep as text what is markup, but no call and no thinking.
         on_repair: Receives one line for each repair of a call.
+        on_raw_call: Is called for markup of a call that could not be read and became text.
     """
 
     def __init__(
@@ -84,9 +85,10 @@ class Scanner:
         calls: bool = True,
         drop_stray_tags: bool = True,
         on_repair: Callable[[str], None] | None = None,
+        on_raw_call: Callable[[], None] | None = None,
     ) -> None:
         self._buffer = InputBuffer()
-        self._output = ScanOutput(self._buffer, tools, on_repair)
+        self._output = ScanOutput(self._buffer, tools, on_repair, on_raw_call)
         self._format = call_format
         if thinking is None and call_format.thinking:
             thinking = ThinkingTags(*call_format.thinking)
@@ -168,7 +170,7 @@ class Scanner:
     def _read(self) -> ReadGenerator[None]:
         """Read to the end: text, and at each literal the markup that it begins or ends."""
         buffer, find = self._buffer, self._finder.find
-        plain = PlainText(self._finder.start, self._output.add_text)
+        plain = PlainText(self._early_names.stop(self._finder.start), self._output.add_text)
         while True:
             place, literal = find(buffer.text, buffer.at)
             if buffer.ended and (not literal or literal in UNTAGGED_STARTS):
@@ -181,7 +183,7 @@ class Scanner:
             elif buffer.ended:
                 break
             else:
-                buffer.plain = plain if buffer.exhausted and not self._early_names.tags else None
+                buffer.plain = plain if buffer.exhausted else None
                 yield
                 buffer.plain = None
         if not buffer.exhausted:
@@ -214,11 +216,11 @@ class Scanner:
         if (yield from self._read_pending_close(literal)) or (yield from self._stray_tags.drop(literal)):
             return
         trigger = self._triggers.get(literal)
-        if trigger and (yield from self._may_start(trigger)):
+        if trigger and (yield from self._may_start(trigger, literal)):
             yield from self._try_section(trigger)
         elif literal in self._wrappers and not self._output.thinking and not trigger:
             if not (yield from self._try_wrapped(len(literal))):
-                self._add_opening()
+                self._add_opening(self._buffer.position + len(literal))
         else:
             self._output.add_text(self._buffer.take(self._buffer.at + 1))
 
@@ -243,8 +245,15 @@ class Scanner:
         buffer.rewind()
         return False
 
-    def _add_opening(self) -> None:
-        """Add the first character of an opening tag that opens nothing to the text."""
+    def _add_opening(self, raw_end: int | None) -> None:
+        """Add the first character of an opening tag that opens nothing to the text.
+
+        Args:
+            raw_end: The position at which the markup ends that could not be read; None without the opening
+                tag of a section, where it may be a part of another call, or any text.
+        """
+        if raw_end is not None:
+            self._output.note_raw_call(self._buffer.position, raw_end)
         self._stray_tags.note_unread_opening()
         self._output.add_text(self._buffer.take(self._buffer.at + 1))
 
@@ -278,12 +287,14 @@ class Scanner:
     def _ends_reply(self, literal: str) -> bool:
         return literal == self._reply_end and not self._output.thinking
 
-    def _may_start(self, trigger: SectionStart) -> ReadGenerator[bool]:
+    def _may_start(self, trigger: SectionStart, literal: str) -> ReadGenerator[bool]:
         """True if a section may start here.
 
         Bare (untagged) calls are not read inside thinking. A bare call in another model's format must also
-        be the first thing on its line.
+        be the first thing on its line. No markup begins in the middle of a word.
         """
+        if literal[0].isalpha() and ends_in_word(self._output.last_char):
+            return False
         if self._output.thinking and (trigger.bare or (yield from self._drafts.contain(trigger.section))):
             return False
         if trigger.section.source.noisy and self._output.last_char == "`":
@@ -332,10 +343,12 @@ class Scanner:
         Returns:
             True if something was read after all.
         """
-        raw = self._buffer.marked()
+        raw, raw_end = self._buffer.marked(), self._buffer.position
         if len(raw) > RESCAN_LIMIT:
             if not has_call:
                 self._stray_tags.note_unread_opening()
+            if not (has_call or trigger.alone):
+                self._output.note_raw_call(raw_end - len(raw), raw_end)
             self._buffer.forget()
             self._output.add_text(raw)
             return True
@@ -346,5 +359,5 @@ class Scanner:
         found = opening.match(self._buffer.text, self._buffer.at) if opening else None
         length = found.end - self._buffer.at if isinstance(found, PatternMatch) else 0
         if not length or not (yield from self._try_wrapped(length)):
-            self._add_opening()
+            self._add_opening(None if trigger.alone else raw_end)
         return True

@@ -1,0 +1,21 @@
+"""Who learns how well the tool calls of a reply could be read."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class CallObserver(Protocol):
+    """Receives what became of calls that were not written as their format wants."""
+
+    def add_repair(self, note: str) -> None:
+        """Note that a call was repaired.
+
+        Args:
+            note: The call's number and name, a colon, and what was repaired.
+        """
+        ...
+
+    def add_raw_call(self) -> None:
+        """Note that markup of a call could not be read, so that it stayed in the reply as text."""
+        ...
