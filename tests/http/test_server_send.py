@@ -1,6 +1,7 @@
 """The server's own `send` is found behind layers that pass bodies on, and only behind those."""
 
 import asyncio
+from functools import wraps
 from typing import Any
 
 import httpx
@@ -71,6 +72,24 @@ async def test_it_is_not_found_behind_a_layer_that_may_change_bodies() -> None:
         return await call_next(request)
 
     assert await found_in(app) is None
+
+
+async def test_it_is_not_found_behind_a_layer_that_has_the_name_of_the_one_it_wraps() -> None:
+    """As `functools.wraps` gives it, which OpenTelemetry's middleware uses."""
+    app = app_with_route()
+    layers: list[Any] = []
+
+    async def change(scope: Scope, receive: Receive, send: Send) -> None:
+        @wraps(send)
+        async def changed(message: Any) -> None:
+            await send(message)
+
+        layers.append(changed)
+        await app(scope, receive, changed)
+
+    whole = ErrorMiddleware(XRequestIdMiddleware(change), AccessControl(None, list), Admission())
+    assert await found_in(whole) is None
+    assert layers[0].__qualname__.startswith("XRequestIdMiddleware.")
 
 
 async def test_it_is_not_found_behind_metrics_that_read_bodies() -> None:

@@ -69,18 +69,22 @@ def _next(layer: Any) -> Any:
     if isinstance(layer, PassesBodyOn):
         return layer.next_send()
     if isinstance(layer, partial):
-        function = layer.func
-        known = (function.__module__, function.__qualname__) == (
-            "starlette.middleware.cors",
-            "CORSMiddleware.send",
-        )
+        known = _place(layer.func) == ("starlette.middleware.cors", "CORSMiddleware.send")
         return layer.keywords.get("send") if known else None
-    if not isinstance(layer, FunctionType) or (layer.__module__, layer.__qualname__) not in _LAYERS:
+    if _place(layer) not in _LAYERS:
         return None
     names = layer.__code__.co_freevars
     if "send" not in names or _READS_BODIES in names:
         return None
     return (layer.__closure__ or ())[names.index("send")].cell_contents
+
+
+def _place(function: Any) -> tuple[str, str] | None:
+    """The module and the name with which a function was defined; `functools.wraps` changes those it shows."""
+    function = getattr(function, "__func__", function)
+    if not isinstance(function, FunctionType):
+        return None
+    return function.__globals__["__name__"], function.__code__.co_qualname
 
 
 def body_writer(send: Callable[..., Any] | None) -> Callable[[bytes], bool] | None:
