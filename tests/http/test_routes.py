@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
 from vllm_messages_plugin.stream.deltas import (
+    EngineDelta,
     EngineText,
     EngineToolCall,
     PromptProcessed,
@@ -159,6 +160,26 @@ async def test_a_failure_that_the_engine_reports_is_logged_with_its_cause(
     (record,) = caplog.records
     assert reply.headers["request-id"] in record.getMessage()
     assert "the cause" in caplog.text
+
+
+class FailsToClose(FakeEngine):
+    async def _play(self, reply: Any, prompt: Any) -> AsyncIterator[EngineDelta]:
+        try:
+            async for delta in super()._play(reply, prompt):
+                yield delta
+        finally:
+            raise RuntimeError("secret path")
+
+
+async def test_a_failure_behind_a_complete_reply_is_logged_and_the_reply_ends_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    reply = await post(FailsToClose(HELLO), ASK | {"stream": True})
+    (record,) = caplog.records
+    assert reply.headers["request-id"] in record.getMessage()
+    assert "RuntimeError: secret path" in caplog.text
+    assert "message_stop" in reply.text
+    assert "Internal server error" not in reply.text
 
 
 async def test_errors_of_clients_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:

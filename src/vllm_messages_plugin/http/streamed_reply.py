@@ -109,10 +109,17 @@ class StreamedReply:
         except Exception as error:
             if not self._begun.is_set() and not self._admitted:
                 raise
-            self._write(self._encoder.fail(error) if self._last is None else self._last)
+            self._write(self._last_after(error))
         finally:
             if self._observer is not None and (self._admitted or self._begun.is_set()):
                 await self._observer.ended()
+
+    def _last_after(self, error: Exception) -> bytes:
+        """The last frames of a reply that failed; one that was complete before ends as if nothing had."""
+        if self._last is None:
+            return self._encoder.fail(error)
+        self._encoder.log(error)
+        return self._last
 
     async def _deliver_all(self) -> None:
         await self.source.deliver(self._take)

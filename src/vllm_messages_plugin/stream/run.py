@@ -48,12 +48,14 @@ class ReplyEncoder(Generic[Encoded]):
 
     def fail(self, error: Exception | None) -> Encoded:
         """Encode the end of a reply that an error ended, or that ended before its last delta."""
-        if error is None:
-            failure = MessagesError("api_error", "The reply ended unexpectedly")
-        else:
-            failure = error if isinstance(error, MessagesError) else internal_error(error)
-        log_api_error(failure, self._request_id)
+        failure = self.log(error or MessagesError("api_error", "The reply ended unexpectedly"))
         return self._encode(self._machine.feed(ReplyFailed(failure)))
+
+    def log(self, error: Exception) -> MessagesError:
+        """Log an error, and return it as the client is told of it."""
+        failure = error if isinstance(error, MessagesError) else internal_error(error)
+        log_api_error(failure, self._request_id)
+        return failure
 
 
 async def encoded_events(
