@@ -3,7 +3,7 @@
 from typing import Any
 
 from vllm_messages_plugin.conformance.checks.expectations import expect_ok, input_total, single_turn
-from vllm_messages_plugin.conformance.checks.structured import FORMAT
+from vllm_messages_plugin.conformance.checks.structured import FORMAT, QUESTION
 from vllm_messages_plugin.conformance.checks.tools import TURNS, WEATHER
 from vllm_messages_plugin.conformance.checks.turns import IMAGE
 from vllm_messages_plugin.conformance.client import MESSAGES, Client
@@ -11,6 +11,7 @@ from vllm_messages_plugin.conformance.outcome import Outcome, expect, passed
 
 COUNT_PATH = f"{MESSAGES}/count_tokens"
 HELLO = single_turn("Say hello.", 1)["messages"]
+JSON = single_turn(QUESTION, 1)["messages"]
 SYSTEM = "You answer in one short sentence."
 
 
@@ -31,7 +32,7 @@ CASES: tuple[tuple[str, dict[str, Any]], ...] = (
         {"messages": _history_with_thinking(), "tools": [WEATHER], "thinking": {"type": "disabled"}},
     ),
     ("a system message in place", {"messages": [*HELLO, {"role": "system", "content": SYSTEM}]}),
-    ("a format", {"messages": HELLO, "output_config": {"format": FORMAT}}),
+    ("a format", {"messages": JSON, "output_config": {"format": FORMAT}}),
     ("tools: []", {"messages": HELLO, "tools": []}),
 )
 PICTURE = {"messages": [{"role": "user", "content": [IMAGE, {"type": "text", "text": "What is it?"}]}]}
