@@ -5,15 +5,30 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from clients import npm
-from support.server import Server
 
 PACKAGE, VERSION = "@anthropic-ai/claude-code", "2.1.332"
 MAX_OUTPUT_TOKENS = 4096
 RUN_SECONDS = 180
 ALIASES = ("OPUS", "SONNET", "HAIKU", "FABLE")
+
+
+class Endpoint(Protocol):
+    """Where a model is served: a `Server`, or what stands in front of one."""
+
+    @property
+    def url(self) -> str:
+        """Where it speaks the Messages API."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def window(self) -> int:
+        """The model's window, in tokens."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +56,7 @@ def program() -> Path:
     return next(directory.glob(f"node_modules/{PACKAGE}-*/claude"))
 
 
-def environment(server: Server, home: Path) -> dict[str, str]:
+def environment(server: Endpoint, home: Path) -> dict[str, str]:
     """Return the program's environment: the server, its model's limits, and no way to reach other hosts."""
     aliases = {f"ANTHROPIC_DEFAULT_{alias}_MODEL": server.model for alias in ALIASES}
     return aliases | {
@@ -64,7 +79,7 @@ def environment(server: Server, home: Path) -> dict[str, str]:
     }
 
 
-def ask(server: Server, place: Path, prompt: str, *arguments: str) -> Run:
+def ask(server: Endpoint, place: Path, prompt: str, *arguments: str) -> Run:
     """Run `claude -p PROMPT` in the directory `place`, with a fresh home beside it."""
     home = place.with_name(place.name + "-home")
     home.mkdir(exist_ok=True)

@@ -6,6 +6,7 @@
     make compare ARGS=--quick                      few cases and few rounds, to see that everything runs
 
 `contenders` starts the servers: vLLM alone, two gateways in front of it, llama.cpp, and vLLM with this
-plugin. `conformance`, `untidy`, `requests`, `session` and `tokens` are the parts; each returns results that
-`results` keeps as JSON beside this file. `page` makes the page, the plots and README's lines of them.
+plugin. `conformance`, `untidy`, `requests`, `websearch`, `session` and `tokens` are the parts; each returns
+results that `results` keeps as JSON beside this file. `page` makes the page, the plots and README's lines of
+them.
 """

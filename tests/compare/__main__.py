@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from compare import conformance, page, requests, results, session, untidy
+from clients import claude_code
+from compare import conformance, page, requests, results, session, untidy, websearch
 from compare.contenders import (
     CONTENDERS,
     HERMES,
@@ -25,9 +26,10 @@ from compare.contenders import (
     versions,
 )
 from compare.results import Results
-from support.search_services import search_services
+from support.search_services import SearchServices, search_services
 
-PARTS = ("conformance", "session", "requests", "untidy", "tokens")
+PARTS = ("conformance", "session", "requests", "websearch", "untidy", "tokens")
+ON_HERMES = frozenset(PARTS) - {"tokens"}
 SCRIPTED = tuple(name for name in CONTENDERS if name != LLAMA)
 QUICK_CASES = 4
 
@@ -52,13 +54,18 @@ def say(line: str) -> None:
     print(f"  {line}", file=sys.stderr, flush=True)
 
 
-def on_hermes(parts: Sequence[str], names: Sequence[str], quick: bool, search: str, found: Results) -> None:
+def on_hermes(
+    parts: Sequence[str], names: Sequence[str], quick: bool, services: SearchServices, found: Results
+) -> None:
     """The parts whose servers have the model with Hermes calls; the engines are killed at the end."""
     with TemporaryDirectory(prefix="compare-") as home:
         say(f"starting {', '.join(names)}")
-        with contenders(names, HERMES, Path(home), search) as running:
+        with contenders(names, HERMES, Path(home), services.url) as running:
             for contender in running.values():
                 _measure(contender, parts, quick, found)
+                if "websearch" in parts:
+                    say(f"websearch: {contender.name}")
+                    found.websearch[contender.name] = websearch.measure(contender, services, quick)
             if "untidy" in parts:
                 _untidy(
                     running, [case for case in untidy.all_cases() if case.setting is HERMES], quick, found
@@ -114,8 +121,8 @@ def on_qwen_xml(names: Sequence[str], quick: bool, found: Results) -> None:
 def measure(parts: Sequence[str], names: Sequence[str], quick: bool, found: Results) -> None:
     """Run parts on contenders; `found` has what is done, also if a later part fails."""
     with search_services() as services:
-        if {"conformance", "session", "requests", "untidy"} & {*parts}:
-            on_hermes(parts, names, quick, services.url, found)
+        if ON_HERMES & {*parts}:
+            on_hermes(parts, names, quick, services, found)
     if "untidy" in parts:
         on_qwen_xml(names, quick, found)
     if "tokens" in parts:
@@ -125,8 +132,8 @@ def measure(parts: Sequence[str], names: Sequence[str], quick: bool, found: Resu
             found.tokens[name] = micros
 
 
-def install(names: Sequence[str]) -> None:
-    """Install what the contenders need, before anything is timed."""
+def install(parts: Sequence[str], names: Sequence[str]) -> None:
+    """Install what the contenders and the parts need, before anything is timed."""
     needed: dict[str, Callable[[], object]] = {
         "litellm": litellm_python,
         "router": router_package,
@@ -136,6 +143,9 @@ def install(names: Sequence[str]) -> None:
         if name in needed:
             say(f"installing {name}, unless it is there")
             needed[name]()
+    if "websearch" in parts:
+        say("installing Claude Code, unless it is there")
+        claude_code.program()
 
 
 def merged(before: Results, now: Results, parts: Sequence[str]) -> Results:
@@ -146,15 +156,17 @@ def merged(before: Results, now: Results, parts: Sequence[str]) -> Results:
     return before
 
 
-def run_facts(command: Sequence[str], seconds: float) -> dict[str, str]:
-    """What the page says of the run."""
-    return {
+def run_facts(part: str, command: Sequence[str], seconds: float) -> dict[str, str]:
+    """What the page says of the run of a part."""
+    facts = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": page.machine(),
         "python": platform.python_version(),
         "command": "PYTHONPATH=tests python -m compare " + shlex.join(command),
         "minutes": f"{seconds / 60:.0f}",
     }
+    client = {"note": f"Claude Code {claude_code.VERSION}."} if part == "websearch" else {}
+    return facts | client
 
 
 def main(given: Sequence[str]) -> int:
@@ -163,13 +175,13 @@ def main(given: Sequence[str]) -> int:
     asked = arguments(given)
     parts, names = asked.only or PARTS, asked.contender or CONTENDERS
     begin = time.monotonic()
-    install(names)
+    install(parts, names)
     found = Results(versions=versions())
     try:
         measure(parts, names, asked.quick, found)
     finally:
         done = [part for part in parts if getattr(found, part)]
-        found.run = dict.fromkeys(done, run_facts(given, time.monotonic() - begin))
+        found.run = {part: run_facts(part, given, time.monotonic() - begin) for part in done}
         if asked.write:
             store(found, done)
         print(page.markdown(found))

@@ -75,12 +75,16 @@ class Contender:
         url: Where it speaks the Messages API.
         groups: The process groups that do its work: its own, and that of the vLLM behind it.
         server: The vLLM server with the scripted model; None for llama.cpp.
+        model: The model's name.
+        window: The model's window, in tokens.
     """
 
     name: str
     url: str
     groups: tuple[int, ...]
     server: Server | None
+    model: str = MODEL
+    window: int = WINDOW
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.tables import Table, as_markdown
 from compare import plot
 from compare.contenders import CONTENDERS, LITELLM, LLAMA, NATIVE, PLUGIN, ROUTER, TITLES
-from compare.results import Group, Outcome, Results, counts
+from compare.results import Group, Outcome, Results, Search, counts
 from compare.untidy import all_cases
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,10 @@ NOTES = {
 `vllm-messages smoke-test` on each server: passed / failed / refused. A check that needs what a server \
 says it does not have is skipped and not counted. "Refused": the server answered 400, 404, 405, 422 or \
 501 to what the protocol allows. The checks are this project's own, written from Anthropic's \
-documentation and SDK: read them in `src/vllm_messages_plugin/conformance/checks`.""",
+documentation and SDK: read them in `src/vllm_messages_plugin/conformance/checks`. The model has random \
+weights. It is scripted only where a reply of noise would never end or where a thought is needed \
+(`tests/compare/conformance.py`), for all servers alike except llama.cpp, whose model can't be scripted; a \
+check that noise can't decide is skipped.""",
     "untidy": """\
 The scripted model writes what real models have written, and the official Python SDK reads the stream. \
 "Right": the blocks, names, arguments and stop reason are as they must be. "Lost": something that the \
@@ -73,6 +76,15 @@ llama.cpp is left out: its model can't be scripted.""",
 Each request is judged on its own. A picture that a text model can't see should be refused in words \
 that say so, but not when it stands in an earlier turn, where a refusal would end the conversation. The \
 engine is killed while a reply is streamed: only an `error` event tells the client that it is cut.""",
+    "websearch": """\
+The real Claude Code is asked a question for which its model calls WebSearch. It sends the search as a \
+request of its own to the server, and hands what comes back to the model. LiteLLM and this plugin are \
+given a search service on loopback; the other servers have no setting for one. "Right": the service was \
+asked once, its three addresses and texts reached the model, and the user got the answer. "Refused": the \
+model was given the server's error. "Lost": it was given nothing of the search, and no error. The model is \
+scripted to answer if it reads how to install, and else to say that it could not find out. Queries are \
+those that the search service had; the searches shown are those that Claude Code tells its user of. The \
+times are Claude Code's own, the median of three: of the search, and of the whole question.""",
     "session": """\
 `vllm-messages bench --turns 10`: an agent's session of growing turns with tools, a system prompt and \
 Claude Code's changing billing line. Reuse is the part of each turn that the next one found in the \
@@ -254,6 +266,31 @@ def requests_section(results: Results) -> list[str]:
     return _section("Awkward requests", "requests", table, folded)
 
 
+def websearch_section(results: Results) -> list[str]:
+    """What came of each search."""
+    rows = [
+        [
+            TITLES[name],
+            _verdict(search),
+            _plain(search.found),
+            _plain(search.answer) or NONE,
+            str(search.queries),
+            NONE if search.shown is None else str(search.shown),
+            _optional(search.seconds),
+            _optional(search.total),
+        ]
+        for name, search in _searches(results).items()
+    ]
+    words = ["", "WebSearch", "what reaches the model", "what the user reads"]
+    numbers = ["queries", "searches shown", "search, s", "answer, s"]
+    table = as_markdown(Table([*words, *numbers], rows, names=len(words)))
+    return _section("WebSearch by the real Claude Code", "websearch", table)
+
+
+def _searches(results: Results) -> dict[str, Search]:
+    return {name: results.websearch[name] for name in CONTENDERS if name in results.websearch}
+
+
 def session_section(results: Results) -> list[str]:
     """The session's reuse and times."""
     rows = []
@@ -284,6 +321,7 @@ SECTIONS: Mapping[str, Callable[[Results], list[str]]] = {
     "conformance": conformance_section,
     "untidy": untidy_section,
     "requests": requests_section,
+    "websearch": websearch_section,
     "session": session_section,
     "tokens": tokens_section,
 }
@@ -303,6 +341,7 @@ def better(results: Results) -> list[str]:
     lines = []
     for part in (results.untidy, results.requests):
         lines += _right_elsewhere(part)
+    lines += _searches_elsewhere(_searches(results))
     for name in (NATIVE, LITELLM, ROUTER, LLAMA):
         lines += _checks_elsewhere(results, name) + _numbers_elsewhere(results, name)
     return lines
@@ -319,6 +358,22 @@ def _right_elsewhere(outcomes: Mapping[str, Mapping[str, Outcome]]) -> list[str]
         if others:
             lines.append(f"- {_plain(row)}: right with {', '.join(others)}; {own.verdict} with this plugin.")
     return lines
+
+
+def _searches_elsewhere(searches: Mapping[str, Search]) -> list[str]:
+    own = searches.get(PLUGIN)
+    if own is None:
+        return []
+    right = {name: search for name, search in searches.items() if search.verdict == "right"}
+    if own.verdict != "right":
+        others = ", ".join(TITLES[name] for name in right)
+        return [f"- WebSearch: right with {others}; {own.verdict} with this plugin."] if others else []
+    return [
+        f"- A search by Claude Code takes {_number(search.seconds)} s with {TITLES[name]}, "
+        f"{_number(own.seconds)} s with this plugin."
+        for name, search in right.items()
+        if search.seconds is not None and own.seconds is not None and search.seconds < own.seconds
+    ]
 
 
 def _checks_elsewhere(results: Results, name: str) -> list[str]:
@@ -359,6 +414,10 @@ def _numbers_elsewhere(results: Results, name: str) -> list[str]:
     if PLUGIN in results.tokens and results.tokens.get(name, float("inf")) < results.tokens[PLUGIN]:
         lines.append(f"- A streamed token costs {_cost(results, name)} with {TITLES[name]}.")
     return lines
+
+
+def _optional(value: float | None) -> str:
+    return NONE if value is None else _number(value)
 
 
 def _number(value: float) -> str:
@@ -409,7 +468,7 @@ def _cost_bars(results: Results) -> list[plot.Bar]:
 # Cells.
 
 
-def _verdict(outcome: Outcome | None) -> str:
+def _verdict(outcome: Outcome | Search | None) -> str:
     if outcome is None or outcome.verdict == "none":
         return NONE
     return "**right**" if outcome.verdict == "right" else outcome.verdict

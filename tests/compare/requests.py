@@ -56,12 +56,16 @@ SWITCH = {  # no text among its arguments: noise would not end it
         "additionalProperties": False,
     },
 }
-PLAYBOOK: Sequence[Json] = [
-    *answers("Say hello", "Hello."),
+SEARCH_RULES: Sequence[Json] = [
     *answers("<tool_response>.*Run pip install", ANSWER),
     # LiteLLM offers the model the search under a name of its own.
     *answers("litellm_web_search.*Perform a web search", _search_call("litellm_web_search")),
     *answers("Perform a web search", _search_call("web_search")),
+]
+"""How the model searches where a server asks it to, and reads what is found."""
+PLAYBOOK: Sequence[Json] = [
+    *answers("Say hello", "Hello."),
+    *SEARCH_RULES,
     *answers("Count slowly", LONG, delay_ms=50),
 ]
 

@@ -47,6 +47,29 @@ class Session:
     error: str = ""
 
 
+@dataclass(frozen=True)
+class Search:
+    """What came of Claude Code's WebSearch.
+
+    Attributes:
+        verdict: Whether the search was made and read (see `websearch.judged`).
+        found: What of the results reached the model, or the error that did, shortened.
+        answer: What the user reads in the end, shortened.
+        queries: How many queries the search service had.
+        shown: How many searches Claude Code says that it did; None: it does not say.
+        seconds: How long the search took, as Claude Code says; None: it does not say.
+        total: How long the user waited for the answer, in seconds.
+    """
+
+    verdict: Verdict
+    found: str = ""
+    answer: str = ""
+    queries: int = 0
+    shown: int | None = None
+    seconds: float | None = None
+    total: float | None = None
+
+
 @dataclass
 class Results:
     """Everything that was measured, by contender."""
@@ -57,6 +80,7 @@ class Results:
     untidy: dict[str, dict[str, Outcome]] = field(default_factory=dict)
     requests: dict[str, dict[str, Outcome]] = field(default_factory=dict)
     session: dict[str, Session] = field(default_factory=dict)
+    websearch: dict[str, Search] = field(default_factory=dict)
     tokens: dict[str, float] = field(default_factory=dict)
 
 
@@ -75,6 +99,7 @@ def from_text(text: str) -> Results:
         untidy={name: _outcomes(rows) for name, rows in raw["untidy"].items()},
         requests={name: _outcomes(rows) for name, rows in raw["requests"].items()},
         session={name: Session(**values) for name, values in raw["session"].items()},
+        websearch={name: Search(**values) for name, values in raw["websearch"].items()},
         tokens=raw["tokens"],
     )
 

@@ -1,17 +1,22 @@
 """Of the comparison, what needs no server: what counts as right, and what the page says of results."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from compare import conformance, page, plot, requests, results, untidy
+from compare import conformance, page, plot, requests, results, untidy, websearch
 from compare.__main__ import merged
 from compare.contenders import LITELLM, LLAMA, NATIVE, PLUGIN, litellm_config
-from compare.results import Group, Outcome, Results, Session
+from compare.results import Group, Outcome, Results, Search, Session
+from compare.script import EMPTY_THOUGHT, thoughts
 from compare.untidy import Case, Reply
 from support.search_services import PAGES
+from vllm_messages_plugin.conformance.checks import structured, tools
+from vllm_messages_plugin.conformance.checks.server_tools import BRIEF
+from vllm_messages_plugin.testing.script import parse_playbook, script_for
 
 CALL = Case("a call", untidy.HERMES, "", [("text", "I look."), ("Bash", {"command": "ls"})], [untidy.BASH])
 CUT = Case("a cut call", untidy.HERMES, "", [("set", None)], [], cut=True)
@@ -137,6 +142,84 @@ def test_only_an_error_event_tells_of_a_dead_engine(text: str, ended: str, verdi
     assert requests.judged_end(text, ended).verdict == verdict
 
 
+def claude_code_events(
+    content: str = "", answer: str = requests.ANSWER, *, is_error: bool = False, searches: int = 1
+) -> list[dict[str, Any]]:
+    """What Claude Code prints of one search."""
+    block = {"type": "tool_result", "tool_use_id": "t", "content": content, "is_error": is_error}
+    told = {"searchCount": searches, "durationSeconds": 0.25}
+    return [
+        {"type": "system", "subtype": "init"},
+        {"type": "assistant", "message": {"content": [{"type": "tool_use", "id": "t", "name": "WebSearch"}]}},
+        {
+            "type": "user",
+            "message": {"content": [block]},
+            "tool_use_result": content if is_error else told,
+        },
+        {"type": "result", "result": f"\n\n{answer}", "duration_ms": 1500},
+    ]
+
+
+EVIDENCE = " ".join(f"{entry['url']}: {entry['text']}" for entry in PAGES)
+
+
+@pytest.mark.parametrize(
+    ("events", "queries", "verdict"),
+    [
+        (claude_code_events(EVIDENCE), [requests.QUERY], "right"),
+        (claude_code_events(EVIDENCE), [f"Perform a web search: {requests.QUERY}"], "right"),
+        (claude_code_events(EVIDENCE), [], "wrong"),
+        (claude_code_events(EVIDENCE), [requests.QUERY] * 2, "wrong"),
+        (claude_code_events(EVIDENCE, websearch.NO_ANSWER), [requests.QUERY], "wrong"),
+        (claude_code_events(PAGES[0]["url"]), [requests.QUERY], "wrong"),
+        (claude_code_events("No links found."), [requests.QUERY], "lost"),
+        (claude_code_events(f"API Error: {EVIDENCE}", is_error=True), [requests.QUERY], "refused"),
+        (claude_code_events(EVIDENCE)[-1:], [requests.QUERY], "wrong"),
+    ],
+)
+def test_a_search_is_judged_by_what_reached_the_model_and_the_user(
+    events: list[dict[str, Any]], queries: list[str | None], verdict: str
+) -> None:
+    assert websearch.judged(events, queries).verdict == verdict
+
+
+def test_what_the_user_sees_of_a_search_is_kept() -> None:
+    events = claude_code_events("API Error: 400\n  no", websearch.NO_ANSWER, is_error=True)
+    assert websearch.judged(events, []) == Search(
+        "refused", "API Error: 400 no", websearch.NO_ANSWER, total=1.5
+    )
+    found = websearch.judged(claude_code_events(EVIDENCE, searches=0), [requests.QUERY])
+    everything = f"{len(PAGES)} of {len(PAGES)} addresses, {len(PAGES)} of {len(PAGES)} texts"
+    assert found == Search("right", everything, requests.ANSWER, 1, 0, 0.25, 1.5)
+
+
+def said(rules: Sequence[Mapping[str, Any]], prompt: str) -> str:
+    """What the scripted model says to a prompt; empty if no rule matches."""
+    script = script_for(parse_playbook(json.dumps(list(rules))), prompt)
+    return "".join(str(piece) for piece in script.pieces) if script else ""
+
+
+def test_the_model_summarises_where_a_check_asks_it_to_and_else_answers() -> None:
+    talk = "user: Remember: the heron waits in the reeds.\nassistant: I will.\n"
+    summary = said(conformance.PLAYBOOK, f"{talk}user: {BRIEF}\n")
+    answer = said(conformance.PLAYBOOK, f"{talk}user: Where does it wait?\n")
+    ignored = said(conformance.PLAYBOOK, talk)
+    assert len({summary, answer, ignored, ""}) == 4
+    closed = said(conformance.PLAYBOOK, f"{talk}user: {BRIEF}\n<think>\n\n</think>\n\n")
+    assert summary == EMPTY_THOUGHT + closed
+
+
+@pytest.mark.parametrize("question", [structured.QUESTION, tools.QUESTION])
+def test_no_script_stands_in_for_what_a_server_must_enforce(question: str) -> None:
+    assert said(conformance.PLAYBOOK, f"user: {question}\n") == ""
+
+
+def test_a_thought_is_left_out_where_thinking_is_off() -> None:
+    rules = thoughts("prime", "Let me see.", "Yes.")
+    assert said(rules, "Is it prime?") == "<think>\nLet me see.\n</think>\n\nYes."
+    assert said(rules, "Is it prime?\n<think>\n\n</think>\n\n") == "Yes."
+
+
 def measured() -> Results:
     """Results with a bit of everything."""
     case = untidy.all_cases()[-1].name
@@ -155,6 +238,11 @@ def measured() -> Results:
             PLUGIN: Session(0.99, 5.0, 2.0),
             LITELLM: Session(error="x"),
         },
+        websearch={
+            PLUGIN: Search("right", "3 of 3", "By pip.", 1, 1, 0.5, 2.0),
+            LITELLM: Search("right", "3 of 3", "By pip.", 1, 0, 0.25, 3.0),
+            NATIVE: Search("refused", "API Error: <400>", "I don't know.", total=1.0),
+        },
         tokens={NATIVE: 60.0, PLUGIN: 20.0},
     )
 
@@ -171,6 +259,8 @@ def test_the_page_has_every_part_and_says_where_another_is_better() -> None:
         "| wire | 3 / 1 / 2 | 5 / 1 / 0 |",
         "| Protocol checks passed | 3 of 6 | – | – | – | 5 of 6 |",  # noqa: RUF001
         "| vLLM alone | 60 | 3.0 |",
+        "| vLLM alone | refused | API Error: &lt;400&gt; | I don't know. | 0 | – | – | 1 |",  # noqa: RUF001
+        "| this plugin | **right** | 3 of 3 | By pip. | 1 | 1 | 0.5 | 2 |",
         "Measured 2026-11-28, on 2 cores, Python 3.11, by `x` (9 minutes): conformance, tokens.",
     ):
         assert row in text
@@ -179,6 +269,7 @@ def test_the_page_has_every_part_and_says_where_another_is_better() -> None:
         "right with vLLM alone; lost with this plugin",
         "Checks that vLLM alone does not fail and this plugin does: b.",
         "The session's time to the first text: 4 ms with vLLM alone, 5 ms with this plugin.",
+        "A search by Claude Code takes 0.25 s with LiteLLM → vLLM, 0.5 s with this plugin.",
     ):
         assert line in better
 
