@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable, Sequence
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -238,3 +239,20 @@ async def test_outputs_that_have_ended_are_freed_without_the_collector_of_cycles
         assert freed() is None
     finally:
         gc.enable()
+
+
+@WAYS
+@pytest.mark.parametrize("shared", [EngineDeadError(), RuntimeError("odd")])
+async def test_an_error_of_all_requests_is_no_longer_in_the_log_for_the_last_of_them(
+    read: Read, shared: Exception
+) -> None:
+    """vLLM hands one exception to all of them, and each of them raises it."""
+    lengths = []
+    for _ in range(5):
+        client = Client()
+        _, task = await begin(read, client)
+        client.collector.put(shared)
+        with pytest.raises(type(shared) if isinstance(shared, EngineDeadError) else EngineGenerateError) as e:
+            await task
+        lengths.append(len("".join(format_exception(e.value))))
+    assert lengths == lengths[:1] * 5

@@ -77,12 +77,18 @@ class CollectedOutputs:
         if self._ended:
             raise StopAsyncIteration
         try:
-            collector = self._collector or await self._begin()
-            output = collector.get_nowait() or await collector.get()
+            output = await self._next(self._collector or await self._begin())
         except Exception as error:  # noqa: BLE001 - raised again
             await self._fail(error)
         self._ended = output.finished
         return output
+
+    async def _next(self, collector: Any) -> Any:
+        try:
+            return collector.get_nowait() or await collector.get()
+        except Exception as error:
+            _forget_frames(error)
+            raise
 
     async def deliver(self, handle: Handler[Any]) -> None:
         """Hand on the outputs; see `Source.deliver`."""
@@ -144,6 +150,7 @@ class CollectedOutputs:
         try:
             output = collector.get_nowait()
         except Exception as error:  # noqa: BLE001 - raised by `deliver`
+            _forget_frames(error)
             delivered.set_exception(error)
             return
         if output is not None:
@@ -159,6 +166,15 @@ class CollectedOutputs:
             return
         if self._ended or not wants_more:
             delivered.set_result(None)
+
+
+def _forget_frames(error: Exception) -> None:
+    """Make an error from a collector forget the frames that it passed.
+
+    vLLM logs it and hands the one exception to all requests. Each that raises it adds frames, so that the log
+    would have all of them again for each request.
+    """
+    error.__traceback__ = None
 
 
 class _Signal:
