@@ -1,6 +1,7 @@
 """Event streams reach slow clients whole, and the engine waits for them."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,6 +11,7 @@ import uvicorn
 from starlette.types import Message
 
 from support.loopback import serving_app
+from support.waiting import until
 from vllm_messages_plugin.http.event_writer import EventWriter
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, PromptProcessed, ReplyFinished
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
@@ -107,3 +109,38 @@ async def test_what_waits_is_sent_together_and_the_source_goes_on() -> None:
     assert send.sent == [b"a", b"bc", b""]
     assert not source.paused
     running.cancel()
+
+
+class ShortEngine(FakeEngine):
+    """Plays a short reply."""
+
+    async def _play(self, reply: Any, prompt: Any) -> AsyncIterator[EngineDelta]:
+        yield PromptProcessed(1, 0)
+        yield EngineText("Hello.")
+        await asyncio.sleep(0.01)
+        yield ReplyFinished("stop", 1)
+        self.closed.set()
+
+
+def writers() -> list[str]:
+    """The tasks of event writers that have not ended."""
+    names = [repr(task.get_coro()) for task in asyncio.all_tasks() if not task.done()]
+    return [name for name in names if "EventWriter" in name]
+
+
+@pytest.mark.parametrize("http", ["httptools", "h11"])
+@pytest.mark.parametrize("read", [b"message_stop", b"content_block_delta"], ids=["whole", "left"])
+async def test_no_task_is_left_behind_a_stream(http: Any, read: bytes) -> None:
+    config = uvicorn.Config(app_with(ShortEngine()), port=0, http=http, log_level="error", lifespan="off")
+    gc.disable()  # it would end such a task, and asyncio would log an error
+    try:
+        async with serving_app(uvicorn.Server(config)) as port:
+            for _ in range(5):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request(BODY))
+                await reader.readuntil(read)
+                writer.close()
+                await writer.wait_closed()
+            await until(lambda: not writers())
+    finally:
+        gc.enable()

@@ -77,6 +77,7 @@ class StreamedReply:
         """Write the frames; being cancelled aborts the reply."""
         assert self._run is not None
         sending = asyncio.ensure_future(writer.run())
+        begun = [sending]
         try:
             self._write = writer.write
             self.source.resume()
@@ -87,11 +88,15 @@ class StreamedReply:
                 sending.result()
             self._run.result()
             ending = asyncio.ensure_future(writer.end())
+            begun.append(ending)
             await asyncio.wait({ending, sending}, return_when=asyncio.FIRST_COMPLETED)
             (ending if ending.done() else sending).result()
         finally:
+            # All at once: a client that has read everything disconnects, which cancels this task as it waits.
+            for task in begun:
+                task.cancel()
             await self.close()
-            await cancel(sending)
+            await asyncio.gather(*begun, return_exceptions=True)
 
     async def close(self) -> None:
         """Abort the reply unless it has ended."""
