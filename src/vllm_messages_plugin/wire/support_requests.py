@@ -101,7 +101,7 @@ SOURCES = entries_of(
         ("document.content", HANDLED, "its text, and its images for a vision model"),
         ("document.base64", HANDLED, "PDF as text with page numbers, and as page images for a vision model"),
         ("document.url", HANDLED, "fetched like images; PDF or text"),
-        ("document.file", REFUSED, "400, worded so that agents remove the document"),
+        ("document.file", HANDLED, "a file of the Files API, PDF or text; with the extra `store`"),
     ),
 )
 
