@@ -79,12 +79,13 @@ engine is killed while a reply is streamed: only an `error` event tells the clie
     "websearch": """\
 The real Claude Code is asked a question for which its model calls WebSearch. It sends the search as a \
 request of its own to the server, and hands what comes back to the model. LiteLLM and this plugin are \
-given a search service on loopback; the other servers have no setting for one. "Right": the service was \
-asked once, its three addresses and texts reached the model, and the user got the answer. "Refused": the \
-model was given the server's error. "Lost": it was given nothing of the search, and no error. The model is \
-scripted to answer if it reads how to install, and else to say that it could not find out. Queries are \
-those that the search service had; the searches shown are those that Claude Code tells its user of. The \
-times are Claude Code's own, the median of three: of the search, and of the whole question.""",
+given a search service on loopback; the others have no setting for one (claude-code-router can send such a \
+request to another model, one that searches by itself). "Right": the service was asked once, its three \
+addresses and texts reached the model, and the user got the answer. "Refused": the model was given the \
+server's error. "Lost": it was given nothing of the search, and no error. The model is scripted to answer if \
+it reads how to install, and else to say that it could not find out. Queries are those that the search \
+service had; the searches shown are those that Claude Code tells its user of. The times are Claude Code's \
+own, the median of three: of the search, and of the whole question.""",
     "session": """\
 `vllm-messages bench --turns 10`: an agent's session of growing turns with tools, a system prompt and \
 Claude Code's changing billing line. Reuse is the part of each turn that the next one found in the \
