@@ -8,6 +8,7 @@ import pytest
 
 from engine.serving import OPENS, EngineClient, backend_of, reply
 from vllm_messages_plugin.engine.backend import EngineBackend
+from vllm_messages_plugin.engine.generate import COLLECTED_INTERVAL
 from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall
 from vllm_messages_plugin.wire.errors import MessagesError
 
@@ -58,6 +59,25 @@ async def test_a_request_reaches_the_engine_with_its_headers(qwen: Served) -> No
     params = asked["sampling_params"]
     assert (params.temperature, params.top_k, params.max_tokens) == (0.5, 7, 10)
     assert not params.stop  # matched by the plugin, in the reply's text
+
+
+@pytest.mark.parametrize(
+    ("fields", "interval"),
+    [
+        ({}, COLLECTED_INTERVAL),
+        ({"stream_interval": 100}, 100),
+        ({"stream": True}, None),
+        ({"stop_sequences": ["END"]}, None),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000}, None),
+        ({"tools": [PICK], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, None),
+    ],
+)
+async def test_several_tokens_come_at_once_where_nobody_waits_for_each(
+    qwen: Served, fields: dict[str, Any], interval: int | None
+) -> None:
+    backend, client = qwen
+    await reply(backend, **fields)
+    assert client.requests[-1]["sampling_params"].stream_interval == interval
 
 
 async def test_claude_codes_session_comes_before_others(qwen: Served) -> None:

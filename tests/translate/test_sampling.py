@@ -13,12 +13,12 @@ def sampled(**fields: Any) -> Sampling:
 
 
 def test_what_is_not_asked_is_left_to_the_server() -> None:
-    assert sampled() == Sampling(60, 100, None, None, None, (), {})
+    assert sampled() == Sampling(60, 100, None, None, None, (), {}, streamed=False)
 
 
 def test_what_is_asked_is_handed_on() -> None:
     assert sampled(temperature=0, top_p=1, top_k=-1, stop_sequences=["a", "b"], seed=1) == Sampling(
-        60, 100, 0.0, 1.0, -1, ("a", "b"), {"seed": 1}
+        60, 100, 0.0, 1.0, -1, ("a", "b"), {"seed": 1}, streamed=False
     )
 
 

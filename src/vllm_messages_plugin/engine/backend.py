@@ -10,7 +10,7 @@ from typing import Any
 
 from vllm_messages_plugin.engine.continuation import extend_prompt
 from vllm_messages_plugin.engine.effort_flags import EffortFlags
-from vllm_messages_plugin.engine.generate import EngineDeltas, chat_request, sampling_params
+from vllm_messages_plugin.engine.generate import EngineDeltas, chat_request, merge_outputs, sampling_params
 from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, OutputParserFactory
 from vllm_messages_plugin.engine.output.grammar_threads import GrammarThreads
 from vllm_messages_plugin.engine.output.grammars import has_cached_grammar
@@ -233,22 +233,22 @@ class EngineBackend:
                 self._client.generate, self._newer_arguments(prompt, constrained, vllm_parser, headers)
             ),
         )
-        return EngineDeltas(
-            EngineRun(
-                outputs=start(prompt.engine_input, params, request_id),
-                parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation, observer),
-                prompt=prompt,
-                sampling=sampling,
-                single_call=conversation.choice.single,
-                decode=partial(self._tokenizer.decode, skip_special_tokens=params.skip_special_tokens),
-                has_schema=conversation.schema is not None,
-                budget=self._budget(
-                    budget, prompt, params, start, request_id, constrained.grammar_after_thinking
-                ),
-                keep_token_ids=keep_token_ids,
-                on_output=on_output,
-            )
+        run = EngineRun(
+            outputs=start(prompt.engine_input, params, request_id),
+            parser=self._parsers.output_parser(vllm_parser, prompt, request, conversation, observer),
+            prompt=prompt,
+            sampling=sampling,
+            single_call=conversation.choice.single,
+            decode=partial(self._tokenizer.decode, skip_special_tokens=params.skip_special_tokens),
+            has_schema=conversation.schema is not None,
+            budget=self._budget(
+                budget, prompt, params, start, request_id, constrained.grammar_after_thinking
+            ),
+            keep_token_ids=keep_token_ids,
+            on_output=on_output,
         )
+        merge_outputs(params, run)
+        return EngineDeltas(run)
 
     def _constrain(
         self, prompt: Prompt, conversation: Conversation, sampling: Sampling, model: str

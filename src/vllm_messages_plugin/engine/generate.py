@@ -6,7 +6,7 @@ come from the same iterator.
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from vllm_messages_plugin.engine.output.grammars import strict_tools
 from vllm_messages_plugin.engine.output_reader import EngineRun, OutputReader
@@ -72,6 +72,26 @@ def _tool_choice(choice: ToolChoice) -> Any:
     if choice.mode == "tool":
         return {"type": "function", "function": {"name": choice.name}}
     return "required" if choice.mode == "any" else choice.mode
+
+
+COLLECTED_INTERVAL: Final = 32
+"""Tokens in one output of a reply that is not streamed."""
+
+
+def merge_outputs(params: Any, run: EngineRun) -> None:
+    """Have vLLM hand on several tokens at once where nobody waits for each of them, if it can do that.
+
+    A reply that may have to end in the middle of what the engine generates is read token by token.
+
+    Args:
+        params: vLLM's SamplingParams of the run.
+        run: The run, which has not begun.
+    """
+    has_budget = run.budget is not None and run.budget.tokens is not None
+    may_end_early = bool(run.sampling.stop_sequences) or run.single_call or has_budget
+    is_fit = run.parser.takes_any_part and not (run.sampling.streamed or may_end_early)
+    if is_fit and hasattr(params, "stream_interval"):
+        params.stream_interval = max(params.stream_interval or 1, COLLECTED_INTERVAL)
 
 
 def sampling_params(request: Any, sampling: Sampling, defaults: Mapping[str, Any], budget: int | None) -> Any:

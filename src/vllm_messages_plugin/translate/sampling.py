@@ -19,6 +19,7 @@ class Sampling:
         top_k: As in the request.
         stop_sequences: As in the request, without empty ones.
         extra: The fields of the body that Anthropic's API does not define; vLLM's own apply.
+        streamed: Whether the client reads the reply while it is generated.
     """
 
     max_tokens: int
@@ -28,6 +29,7 @@ class Sampling:
     top_k: int | None
     stop_sequences: tuple[str, ...]
     extra: Mapping[str, Any]
+    streamed: bool = True
 
 
 def sampling(request: MessagesRequest, max_tokens: int) -> Sampling:
@@ -45,4 +47,5 @@ def sampling(request: MessagesRequest, max_tokens: int) -> Sampling:
         top_k=1 if request.top_p == 0 else request.top_k,
         stop_sequences=tuple(sequence for sequence in request.stop_sequences or () if sequence),
         extra=request.extra,
+        streamed=bool(request.stream),
     )

@@ -26,11 +26,13 @@ class OutputParser(Protocol):
         thinking_tokens: how many tokens of the output were thinking; None where no thinking is parsed.
         incomplete_call: whether a tool call ended before the model had completed it.
         cut: whether the output is ended by a limit; set before its last part is parsed.
+        takes_any_part: whether parts of many tokens are parsed, and counted, exactly as single tokens.
     """
 
     thinking_tokens: int | None
     incomplete_call: bool
     cut: bool
+    takes_any_part: bool
 
     @property
     def thinking(self) -> bool:
@@ -89,6 +91,7 @@ class PlainOutputParser:
     thinking = False
     incomplete_call = False
     cut = False
+    takes_any_part = True
 
     def parse(
         self,
@@ -113,6 +116,7 @@ class ScannerOutputParser:
         """
         self._scanner = scanner
         self._counter = counter
+        self.takes_any_part = counter is not None or not reads_thinking
         self.thinking_tokens: int | None = 0 if reads_thinking else None
         self.incomplete_call = False
         self.cut = False
@@ -157,6 +161,7 @@ class VllmOutputParser:
 
     incomplete_call = False
     cut = False
+    takes_any_part = False
 
     def __init__(
         self,
