@@ -8,11 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream import grammar
-from stream.playbook import events_of
+from stream.playbook import events_of, reply
 from stream.scripts import Script, cut, ends, failures, finishes, json_texts, json_values, scripts
 from vllm_messages_plugin.stream.deltas import PromptProcessed
 from vllm_messages_plugin.stream.json_progress import JsonProgress
 from vllm_messages_plugin.stream.reply import BreakpointLengths, make_usage
+from vllm_messages_plugin.stream.run import ReplyEncoder
+from vllm_messages_plugin.wire.sse import delta_frame, frames
 
 thorough = settings(max_examples=150, deadline=None)
 
@@ -49,6 +51,17 @@ INPUT = ("input_json_delta", "partial_json")
 def test_every_reply_is_legal(script: Script, continues: bool, show_thinking: bool) -> None:
     events = events_of(script.deltas, continues=continues, show_thinking=show_thinking)
     grammar.check(events, continues=continues)
+
+
+@thorough
+@given(scripts(ends), st.booleans(), st.booleans(), st.booleans())
+def test_deltas_that_are_encoded_without_an_event_have_the_same_bytes(
+    script: Script, continues: bool, show_thinking: bool, count_thinking: bool
+) -> None:
+    options = {"continues": continues, "show_thinking": show_thinking, "count_thinking": count_thinking}
+    encoder = ReplyEncoder(reply(**options), frames, delta_frame)
+    sent = [encoder.feed((delta,)) for delta in script.deltas]
+    assert b"".join(filter(None, sent)) == frames(events_of(script.deltas, **options))
 
 
 @thorough

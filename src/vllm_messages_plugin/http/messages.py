@@ -35,6 +35,7 @@ from vllm_messages_plugin.http.streamed_reply import StreamedReply
 from vllm_messages_plugin.http.threads import ThreadReply
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
+from vllm_messages_plugin.stream.machine import DeltaType
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
 from vllm_messages_plugin.stream.run import ReplyEncoder, encoded_events
 from vllm_messages_plugin.stream.sources import close
@@ -45,7 +46,7 @@ from vllm_messages_plugin.wire.errors import MessagesError, invalid
 from vllm_messages_plugin.wire.events import StreamEvent
 from vllm_messages_plugin.wire.message import Message, new_id
 from vllm_messages_plugin.wire.request import MessagesRequest
-from vllm_messages_plugin.wire.sse import dump, frames
+from vllm_messages_plugin.wire.sse import delta_frame, dump, frames
 
 ADMISSION_SECONDS = 1.0
 """How long a stream waits for the engine's first delta before it sends status 200.
@@ -112,7 +113,7 @@ async def _reply(
 ) -> Response:
     deltas = await _start_generation(prepared, context, reply, request, observers.recording)
     if prepared.request.stream:
-        encoder = ReplyEncoder(reply, observers.encoder(frames))
+        encoder = ReplyEncoder(reply, observers.encoder(frames), observers.delta_encoder())
         streamed = StreamedReply(deltas, encoder, observers)
         await streamed.admitted(ADMISSION_SECONDS)
         intervals = PingIntervals(context.settings.first_ping_seconds, context.settings.ping_seconds)
@@ -142,6 +143,18 @@ class _Observers:
             return encode(batch)
 
         return observed
+
+    def delta_encoder(self) -> Callable[[int, DeltaType, str], bytes] | None:
+        """An encoder of deltas that are sent alone; None if an observer wants to see their events."""
+        if self.recording is not None or self.thread is not None:
+            return None
+        record = self.record
+
+        def counted(index: int, kind: DeltaType, text: str) -> bytes:
+            record.output_tokens += 1
+            return delta_frame(index, kind, text)
+
+        return counted
 
     async def before_last(self) -> None:
         """Store the reply in its thread."""

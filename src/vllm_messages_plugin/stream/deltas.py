@@ -1,8 +1,7 @@
 """The deltas of a reply as the engine package emits them: small pieces, independent of any protocol.
 
 The deltas that come with nearly every token are not frozen, which would triple the cost of making one.
-Nothing
-changes them.
+Nothing changes them.
 """
 
 from collections.abc import Mapping, Sequence

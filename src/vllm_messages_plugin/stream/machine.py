@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import IntEnum, auto
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
@@ -61,6 +61,9 @@ Buffered = EngineText | EngineThinking | CitedText | CitedTextEnd | EngineCitati
 """What waits until the open tool call is complete."""
 
 
+DeltaType = Literal["text_delta", "thinking_delta", "input_json_delta"]
+
+
 class IllegalDeltaOrderError(RuntimeError):
     """A delta came in a state that allows no such delta: a bug in the engine package."""
 
@@ -75,6 +78,7 @@ class Machine:
     def __init__(self, reply: ReplyContext) -> None:
         self.ended = False
         self._reply = reply
+        self._sends_thinking = reply.show_thinking and not reply.count_thinking  # as it comes
         self._state = State.BEFORE
         self._emitted: list[StreamEvent] = []
         self._index = -1
@@ -97,6 +101,39 @@ class Machine:
         self._apply(delta)
         emitted, self._emitted = self._emitted, []
         return emitted
+
+    def continue_block(self, delta: EngineDelta) -> tuple[int, DeltaType, str] | None:
+        """Add a delta to the open block, if the only event it causes is a delta with its text.
+
+        Nearly every token passes here, so no event is made of it.
+
+        Returns:
+            The index of the block, the type of the event's delta, and its text. None, with nothing done, for
+            any other delta: it is one for `feed`.
+        """
+        if type(delta) is EngineText:
+            if self._state is State.TEXT and delta.text and not self._block_complete:
+                return self._index, "text_delta", delta.text
+        elif type(delta) is EngineToolCall:
+            if self._continues_call(delta):
+                self._calls[delta.call].pass_on(delta.arguments)
+                return self._index, "input_json_delta", delta.arguments
+        elif type(delta) is EngineThinking and self._continues_thinking(delta):
+            self._thinking_text.append(delta.text)
+            return self._index, "thinking_delta", delta.text
+        return None
+
+    def _continues_thinking(self, delta: EngineThinking) -> bool:
+        """Whether a delta adds to thinking that is sent as it comes."""
+        return self._state is State.THINKING and self._sends_thinking and bool(delta.text)
+
+    def _continues_call(self, delta: EngineToolCall) -> bool:
+        """Whether a delta adds arguments to the open call that can't complete it."""
+        if self._state is not State.TOOL_USE or delta.call != self._current_call or delta.name is not None:
+            return False
+        call = self._calls[delta.call]
+        is_sent = call.started and not call.pending and call.name not in self._reply.members
+        return is_sent and bool(delta.arguments) and "}" not in delta.arguments and not call.progress.complete
 
     def _apply(self, delta: EngineDelta) -> None:
         transition = TRANSITIONS.get((self._state, type(delta)))

@@ -1,11 +1,11 @@
 """Runs the state machine over the deltas of one reply, and turns failures into an `error` event."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Generic, TypeVar
 
 from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
 from vllm_messages_plugin.stream.failure_log import log_api_error
-from vllm_messages_plugin.stream.machine import Machine
+from vllm_messages_plugin.stream.machine import DeltaType, Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.stream.sources import close
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
@@ -21,20 +21,37 @@ class ReplyEncoder(Generic[Encoded]):
         ended: Whether the last event is encoded.
     """
 
-    def __init__(self, reply: ReplyContext, encode: Callable[[list[StreamEvent]], Encoded]) -> None:
-        """Begin a reply; `encode` is called with the events that are sent together."""
+    def __init__(
+        self,
+        reply: ReplyContext,
+        encode: Callable[[list[StreamEvent]], Encoded],
+        encode_delta: Callable[[int, DeltaType, str], Encoded] | None = None,
+    ) -> None:
+        """Begin a reply.
+
+        Args:
+            reply: What the events of the reply contain.
+            encode: Is called with the events that are sent together.
+            encode_delta: Is called with the index, the type and the text of a delta that is sent alone; None
+                to have `encode` called.
+        """
         self.ended = False
+        self._encode_delta = encode_delta
         self._machine = Machine(reply)
         self._request_id = reply.request_id
         self._encode = encode
 
-    def feed(self, deltas: Iterable[EngineDelta]) -> Encoded | None:
+    def feed(self, deltas: Sequence[EngineDelta]) -> Encoded | None:
         """Encode the events that deltas cause; None if they cause none.
 
         Raises:
             IllegalDeltaOrderError: the deltas are in an illegal order.
         """
         machine = self._machine
+        if self._encode_delta is not None and len(deltas) == 1:
+            added = machine.continue_block(deltas[0])
+            if added is not None:
+                return self._encode_delta(*added)
         batch: list[StreamEvent] = []
         for delta in deltas:
             if type(delta) is ReplyFailed:

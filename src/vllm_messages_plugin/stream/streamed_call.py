@@ -39,6 +39,11 @@ class StreamedCall:
             self.pending.append(arguments)
             self.progress.feed(arguments)
 
+    def pass_on(self, arguments: str) -> None:
+        """Add arguments that are sent at once."""
+        self.progress.feed(arguments)
+        self.sent.append(arguments)
+
     def take_pending(self) -> str:
         """Return the arguments that are not sent yet, and count them as sent."""
         text = "".join(self.pending)

@@ -33,7 +33,7 @@ def frame(event: StreamEvent) -> bytes:
     if event["type"] == "content_block_delta":
         delta: Mapping[str, Any] = event["delta"]
         if delta["type"] in _TEXT_FIELDS and len(delta) == _TYPE_AND_TEXT:
-            return _delta_frame(event["index"], delta["type"], delta[_TEXT_FIELDS[delta["type"]]])
+            return delta_frame(event["index"], delta["type"], delta[_TEXT_FIELDS[delta["type"]]])
     return b"event: " + event["type"].encode() + b"\ndata: " + dump(event) + b"\n\n"
 
 
@@ -42,8 +42,14 @@ def frames(events: Sequence[StreamEvent]) -> bytes:
     return frame(events[0]) if len(events) == 1 else b"".join(map(frame, events))
 
 
-def _delta_frame(index: int, kind: str, text: str) -> bytes:
-    """Encode a delta that has only a type and a text."""
+def delta_frame(index: int, kind: str, text: str) -> bytes:
+    """Encode a `content_block_delta` event whose delta has only a type and a text.
+
+    Args:
+        index: The index of the block.
+        kind: The type of the delta: text_delta, thinking_delta or input_json_delta.
+        text: Its text.
+    """
     return _bytes(f"{_delta_head(index, kind)}{_encode_text(text)}}}}}\n\n")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
 from vllm_messages_plugin.engine.output.vllm_calls import VllmCalls
-from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Scanner, TextPiece, ThinkingPiece
+from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Piece, Scanner, TextPiece, ThinkingPiece
 from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineThinking, EngineToolCall
 
@@ -65,15 +65,18 @@ class ThinkingCounter:
     def __init__(self, open_id: int, close_id: int, inside: bool) -> None:
         """Args are the tags' tokens, and whether the prompt has opened the thinking."""
         self._open_id = open_id
-        self._close_id = close_id
+        self._tags = frozenset((open_id, close_id))
         self._inside = inside
         self._taken = 0
         self.total = 0
 
     def count(self, token_ids: Sequence[int]) -> None:
         """Add the tokens of the next part of the output."""
+        if self._tags.isdisjoint(token_ids):
+            self.total += self._inside * len(token_ids)
+            return
         for token in token_ids:
-            if token in (self._open_id, self._close_id):
+            if token in self._tags:
                 self._inside = token == self._open_id
             else:
                 self.total += self._inside
@@ -135,9 +138,16 @@ class ScannerOutputParser:
         pieces = self._scanner.feed(text)
         if finished:
             pieces += self._scanner.finish(cut=self.cut)
-        uncounted = len(token_ids)
         if self._counter is not None:
             self._counter.count(token_ids)
+            self.thinking_tokens = self._counter.total
+        if len(pieces) == 1 and type(pieces[0]) is TextPiece:  # nearly every token
+            return [EngineText(pieces[0].text)]
+        return self._deltas(pieces, len(token_ids))
+
+    def _deltas(self, pieces: Sequence[Piece], tokens: int) -> list[EngineDelta]:
+        """The deltas of pieces, which so many tokens brought."""
+        uncounted = tokens
         deltas: list[EngineDelta] = []
         for piece in pieces:
             if isinstance(piece, TextPiece):
@@ -145,14 +155,13 @@ class ScannerOutputParser:
             elif isinstance(piece, ThinkingPiece):
                 tokens = self._counter.take_new() if self._counter is not None else uncounted
                 deltas.append(EngineThinking(piece.text, tokens))
-                self.thinking_tokens = (self.thinking_tokens or 0) + uncounted
+                if self._counter is None:
+                    self.thinking_tokens = (self.thinking_tokens or 0) + uncounted
                 uncounted = 0
             elif isinstance(piece, CallPiece):
                 deltas.append(EngineToolCall(piece.index, piece.name, piece.arguments))
             elif not piece.complete:
                 self.incomplete_call = True
-        if self._counter is not None:
-            self.thinking_tokens = self._counter.total
         return deltas
 
 

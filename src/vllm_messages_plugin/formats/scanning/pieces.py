@@ -1,8 +1,7 @@
 """The scanner's output: text, thinking and tool calls in small pieces.
 
 The pieces that come with nearly every token are not frozen, which would triple the cost of making one.
-Nothing
-changes them.
+Nothing changes them.
 """
 
 from __future__ import annotations
