@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -271,6 +272,27 @@ def test_closing_the_deltas_aborts_the_request() -> None:
 
     asyncio.run(leave())
     assert engine.aborted == 1
+
+
+def test_what_was_generated_is_counted_when_the_deltas_are_closed() -> None:
+    counted: list[int] = []
+
+    async def leave(read: int) -> None:
+        stream = EngineDeltas(replace(run_of(Engine("<think>ab</think>c")), on_tokens=counted.append))
+        for _ in range(read):
+            await anext(stream)
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(leave(2))
+    assert counted == [len("<think>a")]
+    asyncio.run(leave(0))
+    assert counted[1:] == [0]
+
+
+def test_tokens_on_both_sides_of_closed_thinking_are_counted_once() -> None:
+    counted: list[int] = []
+    found = play(replace(run_of(Engine("<think>abcdefgh", "text"), budget=4), on_tokens=counted.append))
+    assert sum(counted) == end_of(found).output_tokens
 
 
 def test_what_was_delivered_is_freed_without_the_collector_of_cycles() -> None:

@@ -1,6 +1,7 @@
 """A client that closes the connection ends the work done for it."""
 
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -60,6 +61,34 @@ def test_closing_an_unanswered_request_aborts_it(http: httpx.Client) -> None:
     with pytest.raises(httpx.ReadTimeout):
         http.post("/v1/messages", json=BODY, timeout=2)
     assert wait_for(http, busy=False)
+
+
+def charged(http: httpx.Client) -> float:
+    lines = http.get("/metrics").text.splitlines()
+    output = [line for line in lines if line.startswith("vllm_messages_tokens_total{") and '"output"' in line]
+    return sum(float(line.split()[-1]) for line in output)
+
+
+def leave_after(http: httpx.Client, seconds: float, body: Any) -> None:
+    end = time.monotonic() + seconds
+    try:
+        with http.stream("POST", "/v1/messages", json=body, timeout=seconds) as answer:
+            for _ in answer.iter_raw():
+                if time.monotonic() > end:
+                    break
+    except httpx.ReadTimeout:
+        pass
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_was_generated_for_a_client_that_left_is_counted(http: httpx.Client, stream: bool) -> None:
+    """Also where one event, or none yet, stands for many tokens."""
+    generated, counted = metric(http, "vllm:generation_tokens_total"), charged(http)
+    leave_after(http, 3, BODY | {"stream": stream})
+    assert wait_for(http, busy=False)
+    generated = metric(http, "vllm:generation_tokens_total") - generated
+    assert generated > 80
+    assert charged(http) - counted >= generated - 40
 
 
 def test_closing_a_stream_during_a_search_begins_no_further_round(

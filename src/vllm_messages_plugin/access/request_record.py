@@ -73,6 +73,7 @@ class RequestRecord:
     clock: Callable[[], float] = time.monotonic
     started: float = 0.0
     _last_block: str = ""
+    _generated: int = 0
     _repaired: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -97,7 +98,7 @@ class RequestRecord:
         """Record what events say about the reply."""
         for event in events:
             if event["type"] == "content_block_delta":
-                self.output_tokens += 1  # until the real number comes, for clients that disconnect before it
+                self.output_tokens += 1  # until the real number comes
             elif event["type"] == "content_block_start":
                 self._begin_block(event["content_block"])
             elif event["type"] == "message_start":
@@ -119,6 +120,12 @@ class RequestRecord:
     def add_raw_call(self) -> None:
         """Record markup of a call that stayed in the reply as text."""
         self.raw_calls += 1
+
+    def add_tokens(self, tokens: int) -> None:
+        """Record tokens that the engine generated: all there is of a reply whose client disconnected."""
+        self._generated += tokens
+        if not self.stop_reason:
+            self.output_tokens = max(self.output_tokens, self._generated)
 
     def _begin_block(self, block: Mapping[str, Any]) -> None:
         if self.first_event_seconds is None:

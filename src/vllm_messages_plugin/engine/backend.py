@@ -35,7 +35,7 @@ from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.engine.vllm.queue import free_slots
 from vllm_messages_plugin.engine.vllm.request_outputs import Outputs, start_request
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.call_observer import CallObserver
+from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
@@ -188,7 +188,7 @@ class EngineBackend:
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
         on_output: Callable[[str], None] | None = None,
-        observer: CallObserver | None = None,
+        observer: RunObserver | None = None,
         priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Start a reply.
@@ -201,7 +201,8 @@ class EngineBackend:
             model: a served name; an adapter's name selects the adapter.
             headers: the HTTP headers, which carry session and trace.
             on_output: is called with the model's raw output.
-            observer: learns which tool calls were repaired or could not be read.
+            observer: learns which tool calls were repaired or could not be read, and how many tokens were
+                generated.
             priority: smaller goes first, under --scheduling-policy priority.
             keep_token_ids: whether the last delta carries the generated tokens, which `extend` takes.
 
@@ -246,6 +247,7 @@ class EngineBackend:
             ),
             keep_token_ids=keep_token_ids,
             on_output=on_output,
+            on_tokens=None if observer is None else observer.add_tokens,
         )
         merge_outputs(params, run)
         return EngineDeltas(run)

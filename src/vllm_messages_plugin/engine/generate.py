@@ -205,6 +205,8 @@ class EngineDeltas:
     async def _close(self) -> None:
         outputs, self._outputs = self._outputs, None
         if outputs is not None:
+            if self._run.on_tokens is not None:
+                self._run.on_tokens(self._reader.take_count())
             await outputs.aclose()
 
     def _failure(self, error: Exception) -> ReplyFailed:

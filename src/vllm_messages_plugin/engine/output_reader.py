@@ -31,7 +31,8 @@ class EngineRun:
     """A request that the engine runs.
 
     `budget` is None where this plugin does not limit the thinking. With `keep_token_ids` the last delta
-    carries the generated tokens. `decode` returns the text of tokens.
+    carries the generated tokens. `decode` returns the text of tokens. `on_tokens` is called with the number
+    of tokens that were generated, when the run is closed.
     """
 
     outputs: Outputs
@@ -44,6 +45,7 @@ class EngineRun:
     budget: ThinkingBudget | None = None
     keep_token_ids: bool = False
     on_output: Callable[[str], None] | None = None
+    on_tokens: Callable[[int], None] | None = None
 
 
 class _TokenOutput(NamedTuple):
@@ -62,6 +64,7 @@ class OutputReader:
         self._parser = run.parser
         self._prompt_ids = run.prompt.token_ids
         self._output_tokens = 0
+        self._counted = 0
         self._has_budget = run.budget is not None
         self._keeps_ids = self._has_budget or run.keep_token_ids
         self._ids: list[int] = []  # the output so far, kept where the request may be continued
@@ -78,6 +81,11 @@ class OutputReader:
         )
         self.started = False
         self.ended = False
+
+    def take_count(self) -> int:
+        """Return how many tokens were read since the last call."""
+        new, self._counted = self._output_tokens - self._counted, self._output_tokens
+        return new
 
     @property
     def wants_more(self) -> bool:

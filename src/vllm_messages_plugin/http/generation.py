@@ -12,7 +12,7 @@ from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import PreparedRequest, translate
 from vllm_messages_plugin.http.reply_rounds import ReplyRounds
 from vllm_messages_plugin.rounds.server_tool import ServerTool
-from vllm_messages_plugin.stream.call_observer import CallObserver
+from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.citations import read_citations
 from vllm_messages_plugin.stream.deltas import (
     CompleteBlock,
@@ -42,7 +42,8 @@ class GenerationSettings:
         request_id: The engine's id of the first round.
         headers: The HTTP headers of the request.
         on_output: Is called with the model's raw output; None if nobody records it.
-        observer: Learns which tool calls were repaired or could not be read.
+        observer: Learns which tool calls were repaired or could not be read, and how many tokens were
+            generated.
         priority: The priority in the engine's queue; smaller goes first.
     """
 
@@ -50,7 +51,7 @@ class GenerationSettings:
     request_id: str
     headers: Mapping[str, str]
     on_output: Callable[[str], None] | None = None
-    observer: CallObserver | None = None
+    observer: RunObserver | None = None
     priority: int = 0
 
 

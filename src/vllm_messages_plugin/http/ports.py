@@ -16,7 +16,7 @@ from vllm_messages_plugin.http.storage import Storage
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.call_observer import CallObserver
+from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
@@ -137,7 +137,7 @@ class Backend(Protocol):
         headers: Mapping[str, str],
         keep_token_ids: bool = False,
         on_output: Callable[[str], None] | None = None,
-        observer: CallObserver | None = None,
+        observer: RunObserver | None = None,
         priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Start generating a reply. Closing the iterator aborts the request in the engine.
@@ -151,7 +151,8 @@ class Backend(Protocol):
             headers: The HTTP headers, which carry session and trace.
             keep_token_ids: Whether the last delta carries the generated tokens.
             on_output: Is called with the model's raw output.
-            observer: Learns which tool calls were repaired or could not be read.
+            observer: Learns which tool calls were repaired or could not be read, and how many tokens were
+                generated.
             priority: Smaller goes first; without effect where `has_priorities` is false.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Who learns how well the tool calls of a reply could be read."""
+"""Who learns how well the tool calls of a reply could be read, and how many tokens it took."""
 
 from __future__ import annotations
 
@@ -18,4 +18,16 @@ class CallObserver(Protocol):
 
     def add_raw_call(self) -> None:
         """Note that markup of a call could not be read, so that it stayed in the reply as text."""
+        ...
+
+
+class RunObserver(CallObserver, Protocol):
+    """Also receives how many tokens the engine generated."""
+
+    def add_tokens(self, tokens: int) -> None:
+        """Note that the engine generated further tokens, when it has ended them, however it did.
+
+        Args:
+            tokens: How many.
+        """
         ...

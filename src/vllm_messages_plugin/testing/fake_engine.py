@@ -32,7 +32,7 @@ from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.http.storage import Storage
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.store.opening import Store
-from vllm_messages_plugin.stream.call_observer import CallObserver
+from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
@@ -166,7 +166,7 @@ class FakeEngine:
         headers: Mapping[str, str],  # noqa: ARG002
         keep_token_ids: bool = False,  # noqa: ARG002
         on_output: Callable[[str], None] | None = None,  # noqa: ARG002
-        observer: CallObserver | None = None,  # noqa: ARG002
+        observer: RunObserver | None = None,  # noqa: ARG002
         priority: int = 0,
     ) -> AsyncIterator[EngineDelta]:
         """Record the request and return the deltas of its reply.
