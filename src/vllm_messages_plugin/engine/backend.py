@@ -255,11 +255,14 @@ class EngineBackend:
     def _constrain(
         self, prompt: Prompt, conversation: Conversation, sampling: Sampling, model: str
     ) -> tuple[Any, ConstrainedRequest]:
-        """vLLM's parser and the chat request with its grammar."""
+        """vLLM's parser, None where it has no part in the reply, and the chat request with its grammar."""
         if conversation.schema is not None:
             has_cached_grammar(json.dumps(conversation.schema))
         request = chat_request(conversation, sampling, model)
-        vllm_parser = self._parsers.vllm_parser(prompt, request)
+        has_budget = self._budget_tokens(prompt, conversation, sampling) is not None
+        vllm_parser = None
+        if has_budget or self._parsers.needs_vllm_parser(request, conversation):
+            vllm_parser = self._parsers.vllm_parser(prompt, request)
         return vllm_parser, self._parsers.constrain(vllm_parser, prompt, request, conversation)
 
     def _budget_tokens(self, prompt: Prompt, conversation: Conversation, sampling: Sampling) -> int | None:

@@ -82,6 +82,11 @@ class OutputParserFactory:
             parser_class = selection.full if prompt.reads_thinking else selection.plain
         return self._create(parser_class, prompt, request)
 
+    def needs_vllm_parser(self, request: Any, conversation: Conversation) -> bool:
+        """Whether vLLM's parser has a part in the reply: it reads it, or the engine gets a grammar by it."""
+        has_grammar = _may_call(request) or request.extract_structured_outputs() is not None
+        return has_grammar or not self._uses_scanner(conversation)
+
     def _create(self, parser_class: Any, prompt: Prompt, request: Any) -> Any:
         if parser_class is None:
             return None
