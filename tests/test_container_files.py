@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from clients import venv
+from vllm_messages_plugin import __version__
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "examples/docker").glob("Dockerfile*"))
@@ -65,7 +66,8 @@ def test_every_base_image_has_a_version_and_can_be_named_by_digest(path: Path) -
     assert f"--build-arg {argument}=" in text
 
 
-def test_the_examples_name_the_version_of_this_tree() -> None:
+def test_the_package_and_the_examples_name_the_version_of_this_tree() -> None:
+    assert __version__ == VERSION
     text = (ROOT / "examples/docker/Dockerfile").read_text(encoding="utf-8")
     assert f"ARG PLUGIN=vllm-messages-plugin=={VERSION}\n" in text
     tags = [re.findall(r"/vllm-messages:(\S+)", path.read_text(encoding="utf-8")) for path in IMAGES]

@@ -67,6 +67,12 @@ def test_an_auditor_of_workflows_finds_nothing() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_the_changelog_begins_with_this_version_or_what_comes_after_it() -> None:
+    (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    sections = re.findall(r"^## \[(.+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[:2] == ["Unreleased", version]
+
+
 def tag_check(root: Path, tag: str) -> int:
     env = {"GITHUB_REF_NAME": tag, "PATH": "/usr/bin:/bin"}
     return subprocess.run(["bash", "-c", commands("build")[0]], cwd=root, env=env).returncode

@@ -20,4 +20,4 @@ The packages and modules, in the order in which a request meets them (docs/desig
 - `file_lock`: a lock on a file, shared by the CLI and the demo
 """
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"

@@ -20,7 +20,7 @@ ENTRY_POINTS = "[console_scripts]\n[vllm.endpoint_plugins]\n[vllm.general_plugin
 
 
 def test_a_complete_wheel_has_no_problems() -> None:
-    assert wheel_problems([*NEEDED_IN_WHEEL, "vllm_messages_plugin-0.1.0.dist-info/METADATA"]) == []
+    assert wheel_problems([*NEEDED_IN_WHEEL, "vllm_messages_plugin-1.0.0.dist-info/METADATA"]) == []
 
 
 @pytest.mark.parametrize("missing", NEEDED_IN_WHEEL)
