@@ -20,7 +20,7 @@ from vllm_messages_plugin.engine.vllm.request_outputs import CollectedOutputs, O
 
 def output(text: str, finished: bool = False) -> RequestOutput:
     reason = "stop" if finished else None
-    completion = CompletionOutput(0, text, [ord(letter) for letter in text], None, None, reason)
+    completion = CompletionOutput(0, text, [ord(letter) for letter in text], None, None, finish_reason=reason)
     return RequestOutput("r", None, [1], None, [completion], finished)
 
 
