@@ -11,7 +11,7 @@ from bench import page, verdicts
 from bench.tables import as_text
 from formats.samples import SAMPLE_WRITERS
 
-PARTS = ("parsers", "server", "frontend", "memory", "store")
+PARTS = ("parsers", "server", "frontend", "latency", "memory", "store")
 SIZES = (4, 16, 64, 256)
 QUICK_SIZES = (4, 16)
 CAP_SECONDS = 20.0
@@ -95,6 +95,16 @@ def frontend_parts(asked: argparse.Namespace) -> list[page.Part]:
     ]
 
 
+def latency_parts(asked: argparse.Namespace) -> list[page.Part]:
+    """How long clients wait for the front end."""
+    from bench.frontend import latency
+
+    sizes = latency.QUICK if asked.quick else latency.Sizes(asked.frontend_rounds)
+    with TemporaryDirectory(prefix="bench-logs-") as logs:
+        rows = latency.measure(sizes, Path(logs), print_progress)
+    return [page.Part("latency", latency.table(rows), latency.NOTES, latency.verdicts(rows))]
+
+
 def memory_parts(asked: argparse.Namespace) -> list[page.Part]:
     """What streams, conversations and requests add to the memory of the front end."""
     from bench.frontend import memory
@@ -125,6 +135,7 @@ def main(given: Sequence[str]) -> int:
         "parsers": parsers_parts,
         "server": server_parts,
         "frontend": frontend_parts,
+        "latency": latency_parts,
         "memory": memory_parts,
         "store": store_parts,
     }

@@ -14,6 +14,7 @@ TITLES = {
     "server": "The server beside vLLM's own routes",
     "frontend": "The front end alone: a streamed token",
     "requests": "The front end alone: a request",
+    "latency": "The front end alone: waiting",
     "memory": "The front end alone: memory",
     "store": "Batches and files",
 }

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import page
-from bench.frontend import measure, memory, table
+from bench.frontend import latency, measure, memory, table
 from bench.tables import as_text
 from bench.verdicts import Verdict
 
@@ -63,6 +63,23 @@ def test_the_smallest_run_measures_every_row(tmp_path: Path) -> None:
     assert {row.name for row in requests} == {"short question", "first turn", "next turn"}
     assert all(row.tokens > 10_000 for row in requests if row.name != measure.SHORT)
     assert "plugin / least" in as_text(table.token_table(tokens))
+
+
+def test_a_late_event_and_a_stall_are_misses() -> None:
+    rows = [
+        latency.Wait(f"{latency.FIRST_EVENT}: slowest", 12.0, 20.0),
+        latency.Wait(latency.STALL, 9.0, 50.0),
+    ]
+    first, stall = latency.verdicts(rows)
+    assert (list(first.misses), list(stall.misses)) == ([f"{latency.FIRST_EVENT}: slowest (12)"], [])
+
+
+@pytest.mark.live
+def test_the_smallest_run_measures_every_wait(tmp_path: Path) -> None:
+    rows = latency.measure(latency.QUICK, tmp_path, lambda _: None)
+    assert all(row.plugin > 0 for row in rows if row.name.startswith(latency.FIRST_EVENT))
+    assert rows[-1].name.endswith("tokens")
+    assert "vLLM Messages" in as_text(latency.table(rows))
 
 
 def test_a_leak_is_a_miss() -> None:

@@ -54,6 +54,7 @@ class ScriptedCore:
         self.streams = 1  # the first step waits for so many requests
         self.lockstep = True
         self.prompt_tokens = 0  # of the last request
+        self.first_step = 0.0  # when the last streams began, on the clock `time.perf_counter`
         self._waiting: dict[str, Sequence[int]] = {}
         self._active: dict[str, tuple[Sequence[int], int]] = {}
         self._stopped = threading.Event()
@@ -97,6 +98,7 @@ class ScriptedCore:
                 if len(self._waiting) >= self.streams:
                     self._active |= {name: (reply, 0) for name, reply in self._waiting.items()}
                     self._waiting.clear()
+                    self.first_step = time.perf_counter()
             case EngineCoreRequestType.ABORT:
                 for name in MsgpackDecoder().decode(frames):
                     self._active.pop(name, None)

@@ -13,12 +13,18 @@ TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The status of a reply, the end of its body, its size, and when its first byte came (seconds)."""
+    """The status of a reply, the end of its body and its size.
+
+    Attributes:
+        first_byte: Seconds from the request to the first byte of the reply.
+        first_data: When the first bytes of the body came, on the clock `time.perf_counter`.
+    """
 
     status: int
     tail: bytes
     size: int
     first_byte: float
+    first_data: float
 
 
 async def _send(port: int, path: str, body: bytes, headers: Sequence[str]) -> Reply:
@@ -35,15 +41,16 @@ async def _send(port: int, path: str, body: bytes, headers: Sequence[str]) -> Re
         writer.write("\r\n".join((*lines, "", "")).encode() + body)
         head = await reader.readuntil(b"\r\n\r\n")
         first_byte = time.perf_counter() - begun
-        tail, size = b"", 0
+        tail, size, first_data = b"", 0, 0.0
         while data := await reader.read(READ_BYTES):
+            first_data = first_data or time.perf_counter()
             size += len(data)
             tail = (tail + data)[-TAIL_BYTES:]
             if tail.endswith(LAST_CHUNK):  # not every server closes the connection, though it is asked to
                 break
     finally:
         writer.close()
-    return Reply(int(head.split(b" ", 2)[1]), tail, size, first_byte)
+    return Reply(int(head.split(b" ", 2)[1]), tail, size, first_byte, first_data)
 
 
 async def send_all(port: int, path: str, bodies: Sequence[bytes]) -> list[Reply]:
