@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from importlib.metadata import version
 
 from bench.tables import Table, as_markdown
@@ -63,4 +64,7 @@ def vllm_version() -> str:
 
 def _section(part: Part) -> str:
     verdicts = "\n".join(f"- {verdict}" for verdict in part.verdicts)
-    return f"## {TITLES[part.name]}\n\n{part.notes}\n\n{as_markdown(part.table)}\n\n{verdicts}\n"
+    measured = f"Measured on {date.today().isoformat()}."
+    return (
+        f"## {TITLES[part.name]}\n\n{part.notes}\n\n{measured}\n\n{as_markdown(part.table)}\n\n{verdicts}\n"
+    )

@@ -77,7 +77,7 @@ def test_a_late_event_and_a_stall_are_misses() -> None:
 @pytest.mark.live
 def test_the_smallest_run_measures_every_wait(tmp_path: Path) -> None:
     rows = latency.measure(latency.QUICK, tmp_path, lambda _: None)
-    assert all(row.plugin > 0 for row in rows if row.name.startswith(latency.FIRST_EVENT))
+    assert all(row.plugin > 0 for row in rows)
     assert rows[-1].name.endswith("tokens")
     assert "vLLM Messages" in as_text(latency.table(rows))
 

