@@ -26,6 +26,8 @@ from vllm_messages_plugin.testing import tiny
 PATH = "/v1/messages/batches"
 WORDS = 20
 STREAMS = 40
+PAUSES = (0.0, 0.5)
+"""Seconds between two streams."""
 
 
 def message(number: int) -> dict[str, Any]:
@@ -58,10 +60,19 @@ async def first_event(http: httpx.AsyncClient) -> float:
     raise AssertionError("a stream without content")
 
 
-async def first_events(http: httpx.AsyncClient, count: int) -> str:
-    """Return the median and the 90th percentile of streams one after the other."""
-    times = sorted([await first_event(http) for _ in range(count)])
-    return f"median {statistics.median(times) * 1000:.0f} ms, p90 {times[len(times) * 9 // 10] * 1000:.0f} ms"
+async def first_events(http: httpx.AsyncClient, pause: float) -> str:
+    """Return the median and the 90th percentile of streams one after the other, with pauses between them.
+
+    Args:
+        http: The client.
+        pause: Seconds between two streams, in which items of a batch may begin.
+    """
+    times = []
+    for _ in range(STREAMS):
+        times.append(await first_event(http))
+        await asyncio.sleep(pause)
+    times.sort()
+    return f"median {statistics.median(times) * 1000:.1f} ms, p90 {times[len(times) * 9 // 10] * 1000:.1f} ms"
 
 
 async def done(http: httpx.AsyncClient, id_: str) -> int:
@@ -84,12 +95,14 @@ async def before_the_kill(server: Server, items: int) -> str:
     """Measure, create the batch, wait for a third of it and kill the server; return the batch's id."""
     async with client(server) as http:
         print(f"direct calls, 8 at once: {await direct(http, min(items, 200)):.1f} a second")
-        print(f"first event without a batch: {await first_events(http, STREAMS)}")
+        for pause in PAUSES:
+            print(f"first event without a batch, {pause} s between: {await first_events(http, pause)}")
         asked = [{"custom_id": f"n{number}", "params": message(number)} for number in range(items)]
         made = (await http.post(PATH, json={"requests": asked})).json()
         begun = time.perf_counter()
-        measured = await first_events(http, STREAMS)
-        print(f"first event beside the batch: {measured}; {await done(http, made['id'])} items done")
+        for pause in PAUSES:
+            measured, count = await first_events(http, pause), await done(http, made["id"])
+            print(f"first event beside the batch, {pause} s between: {measured}; {count} items done")
         await until_done(http, made["id"], items // 3)
         count, seconds = await done(http, made["id"]), time.perf_counter() - begun
         print(f"batch: {count / seconds:.1f} items a second; kill -9 at {count} of {items}")
