@@ -52,6 +52,7 @@ endif
 demo: env ## Serve a small real model, check the server, ask a question; KEEP=1 leaves it running
 	@$(BIN)/vllm-messages demo $(if $(filter-out 0,$(KEEP)),--keep)
 
+serve: export VLLM_CPU_KVCACHE_SPACE ?= 2
 serve: env ## Run vllm serve: make serve MODEL=DIR ARGS='--port 8001'
 	@test -n "$(MODEL)" || { echo "which model? make serve MODEL=DIR [ARGS='...']"; exit 2; }
 	$(BIN)/vllm serve $(MODEL) $(ARGS)

@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +129,14 @@ async def test_a_continue_reaches_the_engine_as_the_whole_conversation_does(
 
 
 def _seen(request: EngineRequest) -> Any:
-    """What the engine saw, but for the ids of calls, which are random."""
+    """What the engine saw, but for the ids of calls, which are random, and whether the reply is streamed."""
     conversation = request.conversation
     messages = json.loads(json.dumps(conversation.messages))
     for message in messages:
         message.pop("tool_call_id", None)
         for call in message.get("tool_calls") or ():
             call.pop("id", None)
-    return messages, conversation.tools, request.sampling
+    return messages, conversation.tools, replace(request.sampling, streamed=False)
 
 
 async def test_the_usage_of_a_continue_is_that_of_the_whole_conversation(http: httpx.AsyncClient) -> None:

@@ -173,6 +173,7 @@ def test_a_name_is_not_cut_on_a_narrow_terminal(url: str, tmp_path: Path) -> Non
     env = {"COLUMNS": "80", "CLAUDE_CONFIG_DIR": str(tmp_path), "VLLM_API_KEY": ""}
     table = CliRunner().invoke(app, ["claude-config", url], env=env).stdout.partition("settings.json")[0]
     assert all(name.removeprefix("env.") in table for name in flatten(settings_for("tiny", 131_072, url)))
+    assert "┓" in table  # the right border: nothing is cut off
 
 
 def test_a_model_name_that_is_no_text_is_refused(url: str, fake: Fake, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_the_demo_makes_serves_checks_asks_and_connects(
     assert steps[1:] == ["smoke smollm2"]
     in_order = (
         "unpacking",
-        "$ vllm serve /models/tiny",
+        "$ VLLM_CPU_KVCACHE_SPACE=2 vllm serve /models/tiny",
         "up at",
         "> What is",
         "Paris,",

@@ -45,6 +45,8 @@ from vllm_messages_plugin.conformance.served_models import (
 ANSWER_SECONDS = 10.0
 FOR_EVERYBODY = 0o644  # a machine's settings, which have no key and which every user's Claude Code reads
 # The longest name of a setting: a name broken over two lines could not be copied.
+BORDERS = 7
+"""Columns of the terminal that the borders and the padding of a table of two columns take."""
 NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
 
 
@@ -124,8 +126,10 @@ def _print_reasons(console: Console, served: ModelEntry, settings: Mapping[str, 
     """Print the settings as a table with the reason for each."""
     title = f"Claude Code with {escape(served.name)}, {served.window} tokens{_capabilities(served)}"
     table = Table(title=title, title_justify="left")
-    table.add_column("setting and value", overflow="fold", min_width=min(NAME_WIDTH, console.width // 2))
-    table.add_column("reason", overflow="fold")
+    width = min(NAME_WIDTH, console.width // 2)
+    table.add_column("setting and value", overflow="fold", min_width=width)
+    # Without a limit rich makes the table too wide, by the padding of a column with a least width.
+    table.add_column("reason", overflow="fold", max_width=max(console.width - width - BORDERS, 1))
     for name, value in flatten(settings).items():
         short = name.removeprefix("env.")
         shown = Text.assemble((short, "bold"), "\n", (_displayed(short, value), "green"))

@@ -33,7 +33,8 @@ WINDOW = 8192
 # In float32: on a processor without instructions for bfloat16 the small model loses its thread in that type.
 FLAGS = ("--max-model-len", str(WINDOW), "--max-num-seqs", "8", "--enforce-eager", "--dtype", "float32")
 # vLLM's KV cache on a CPU takes a large part of all memory by default; a demo needs little of it.
-SERVER_DEFAULTS = {"VLLM_CPU_KVCACHE_SPACE": "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+CACHE_SPACE = "VLLM_CPU_KVCACHE_SPACE"
+SERVER_DEFAULTS = {CACHE_SPACE: "2", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
 # Meant for the user's own server: an API key that the demo does not use, a port that it did not choose.
 NOT_INHERITED = ("VLLM_API_KEY", "VLLM_PORT")
 START_SECONDS = 600.0
@@ -80,7 +81,10 @@ def _make_model(console: Console) -> str:
 def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> bool:
     arguments = [folder, "--served-model-name", NAME, *FLAGS, "--host", HOST, "--port", str(port)]
     _step(console, "A real vLLM server, with plain vllm serve")
-    console.print(f"    $ vllm serve {' '.join(arguments)}", markup=False, highlight=False, soft_wrap=True)
+    printed = (
+        f"    $ {CACHE_SPACE}={server_environment(os.environ)[CACHE_SPACE]} vllm serve {' '.join(arguments)}"
+    )
+    console.print(printed, markup=False, highlight=False, soft_wrap=True)
     with running(serve_command(arguments), port, server_environment(os.environ)) as server:
         try:
             _wait(console, server)
@@ -91,6 +95,8 @@ def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> 
         _show_connection(console, server)
         if keep:
             _stay(console, server)
+        else:
+            console.print("\n    The server ends with the demo; `make demo KEEP=1` keeps it.", markup=False)
     return good
 
 
