@@ -1,14 +1,13 @@
 """A thread goes on behind another server on the same store, and after the one that held it was killed."""
 
 import asyncio
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from support.batch_server import CLAIM_SECONDS, BatchServer, batch_server
+from support.batch_server import CLAIM_SECONDS, BatchServer, batch_server, two_batch_servers
 from support.stores import options, postgres_url
 from vllm_messages_plugin.store.opening import StoreOptions
 
@@ -26,11 +25,7 @@ async def post(http: httpx.AsyncClient, server: BatchServer, text: str, after: A
 async def test_a_thread_goes_on_behind_another_server_and_after_a_kill(
     options: StoreOptions, tmp_path: Path
 ) -> None:
-    with ExitStack() as servers:
-        first = servers.enter_context(batch_server(options, tmp_path / "log"))
-        second = servers.enter_context(batch_server(options, tmp_path / "log"))
-        first.wait()
-        second.wait()
+    with two_batch_servers(options, tmp_path / "log") as (first, second, servers):
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             one = await post(http, first, "a b")
             two = await post(http, second, "c", one)
@@ -59,11 +54,7 @@ async def test_a_reply_that_is_killed_is_continued_elsewhere_and_one_that_lasts_
     options: StoreOptions, tmp_path: Path
 ) -> None:
     """Both replies last longer than a claim, which only a running server extends."""
-    with ExitStack() as servers:
-        first = servers.enter_context(batch_server(options, tmp_path / "log"))
-        second = servers.enter_context(batch_server(options, tmp_path / "log"))
-        first.wait()
-        second.wait()
+    with two_batch_servers(options, tmp_path / "log") as (first, second, _):
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             one = await post(http, first, "a b")
             lasting = asyncio.create_task(post(http, first, f"sleep {3 * CLAIM_SECONDS}", one))

@@ -43,6 +43,13 @@ def later(store: Store, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None
     monkeypatch.setattr(store.database, "now", lambda: now + seconds)
 
 
+async def begun_and_claimed(store: Store) -> tuple[StoredThread, str]:
+    """A thread with one turn, and the claim of a request that continues it."""
+    await store.threads.create("me", START, turn(1))
+    thread = await store.threads.get("me", "msg_1")
+    return thread, await store.threads.claim(thread)
+
+
 async def test_a_thread_comes_back_with_all_its_turns(store: Store, options: StoreOptions) -> None:
     await store.threads.create("me", START, turn(1))
     await continued(store, 2)
@@ -116,9 +123,7 @@ async def test_a_long_reply_keeps_its_thread_and_a_lost_claim_stores_nothing(
 async def test_the_claim_of_a_server_that_died_runs_out(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store.threads.create("me", START, turn(1))
-    thread = await store.threads.get("me", "msg_1")
-    lost = await store.threads.claim(thread)
+    thread, lost = await begun_and_claimed(store)
     later(store, monkeypatch, CLAIM_SECONDS - 1)
     assert await code_of(store, "msg_1") == "thread_continue_in_flight"
     later(store, monkeypatch, 2)
@@ -128,9 +133,7 @@ async def test_the_claim_of_a_server_that_died_runs_out(
 
 
 async def test_a_claim_that_is_extended_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    await store.threads.create("me", START, turn(1))
-    thread = await store.threads.get("me", "msg_1")
-    claim = await store.threads.claim(thread)
+    thread, claim = await begun_and_claimed(store)
     for _ in range(10):
         later(store, monkeypatch, CLAIM_SECONDS - 1)
         assert await code_of(store, "msg_1") == "thread_continue_in_flight"
@@ -144,9 +147,7 @@ async def test_a_claim_that_is_extended_holds(store: Store, monkeypatch: pytest.
 async def test_an_extension_takes_no_thread_from_the_request_that_has_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await store.threads.create("me", START, turn(1))
-    thread = await store.threads.get("me", "msg_1")
-    lost = await store.threads.claim(thread)
+    thread, lost = await begun_and_claimed(store)
     later(store, monkeypatch, CLAIM_SECONDS + 1)
     claim = await store.threads.claim(thread)
     await store.threads.extend(thread, lost)

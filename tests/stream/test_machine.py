@@ -42,8 +42,9 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
     ServerToolUse,
 )
-from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalDeltaOrderError, Machine, State
+from vllm_messages_plugin.stream.machine import TRANSITIONS, IllegalDeltaOrderError, Machine
 from vllm_messages_plugin.stream.reply import make_usage
+from vllm_messages_plugin.stream.states import State
 from vllm_messages_plugin.wire.message import new_id
 
 # Blocks in their order.

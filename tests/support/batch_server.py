@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,18 @@ def batch_server(options: StoreOptions, log: Path) -> Iterator[BatchServer]:
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def two_batch_servers(
+    options: StoreOptions, log: Path
+) -> Iterator[tuple[BatchServer, BatchServer, ExitStack]]:
+    """Start two servers on one store and wait for both; further ones may be entered into the stack."""
+    with ExitStack() as servers:
+        first, second = (servers.enter_context(batch_server(options, log)) for _ in range(2))
+        first.wait()
+        second.wait()
+        yield first, second, servers
 
 
 def main() -> None:

@@ -2,13 +2,12 @@
 
 import asyncio
 import json
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from support.batch_server import batch_server
+from support.batch_server import batch_server, two_batch_servers
 from vllm_messages_plugin.store.leases import item_counts
 from vllm_messages_plugin.store.opening import Store, StoreOptions
 
@@ -34,11 +33,7 @@ async def until_open(store: Store, most: int) -> None:
 async def test_each_item_has_one_result_although_two_servers_of_three_are_killed(
     options: StoreOptions, store: Store, tmp_path: Path
 ) -> None:
-    with ExitStack() as servers:
-        first = servers.enter_context(batch_server(options, tmp_path / "log"))
-        second = servers.enter_context(batch_server(options, tmp_path / "log"))
-        first.wait()
-        second.wait()
+    with two_batch_servers(options, tmp_path / "log") as (first, second, servers):
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             body = {"requests": [item(number) for number in range(ITEMS)]}
             made = (await http.post(f"{first.url}{PATH}", json=body)).json()

@@ -26,7 +26,7 @@ from vllm_messages_plugin.engine.output_reader import EngineRun
 from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
 from vllm_messages_plugin.engine.render import Prompt, PromptRenderer
-from vllm_messages_plugin.engine.request_values import header_integer
+from vllm_messages_plugin.engine.request_values import header_integer, session_id
 from vllm_messages_plugin.engine.served_models import EngineModels
 from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
@@ -35,8 +35,8 @@ from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.engine.vllm.queue import free_slots
 from vllm_messages_plugin.engine.vllm.request_outputs import Outputs, start_request
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta
+from vllm_messages_plugin.stream.observers import RunObserver
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 
@@ -321,7 +321,7 @@ class EngineBackend:
         """Arguments of the engine's `generate` that only newer versions take."""
         request, ended = constrained.request, constrained.reasoning_ended
         arguments: dict[str, Any] = {}
-        if session := _session(request, headers):
+        if session := session_id(request, headers):
             arguments["session_id"] = session
         if vllm_parser is not None and vllm_parser.reasoning_parser is not None:
             if ended is None:
@@ -336,16 +336,6 @@ class EngineBackend:
             self._request_logger.log_inputs(
                 request_id, prompt.text, prompt.token_ids, None, params=params, lora_request=lora
             )
-
-
-def _session(request: Any, headers: Mapping[str, str]) -> str | None:
-    """The session that KV events name: the body's own, Claude Code's, or another client's."""
-    given = (
-        getattr(request, "session_id", None),
-        headers.get("x-claude-code-session-id"),
-        headers.get("x-session-id"),
-    )
-    return next((value for value in given if value), None)
 
 
 def _trace_headers(headers: Mapping[str, str]) -> Mapping[str, str] | None:

@@ -38,6 +38,8 @@ _CONTROLLED_FIELDS = frozenset(
 )  # fmt: skip
 PASS_THROUGH_FIELDS = frozenset(compat.ChatCompletionRequest.model_fields) - _CONTROLLED_FIELDS
 """Body fields beyond Anthropic's that are handed to vLLM as they are."""
+COLLECTED_INTERVAL: Final = 32
+"""Tokens in one output of a reply that is not streamed."""
 
 
 def chat_request(conversation: Conversation, sampling: Sampling, model: str) -> Any:
@@ -72,10 +74,6 @@ def _tool_choice(choice: ToolChoice) -> Any:
     if choice.mode == "tool":
         return {"type": "function", "function": {"name": choice.name}}
     return "required" if choice.mode == "any" else choice.mode
-
-
-COLLECTED_INTERVAL: Final = 32
-"""Tokens in one output of a reply that is not streamed."""
 
 
 def merge_outputs(params: Any, run: EngineRun) -> None:

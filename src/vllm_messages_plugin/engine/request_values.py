@@ -1,4 +1,4 @@
-"""Checks the values of a request's fields beyond Anthropic's before vLLM gets them.
+"""Reads and checks the values of a request's headers and fields beyond Anthropic's before vLLM gets them.
 
 vLLM sends them to its engine process as msgpack, whose integers have 64 bits, and hands
 `chat_template_kwargs` to the function that renders the chat template. So an integer of more bits, or the name
@@ -60,6 +60,21 @@ def header_integer(headers: Mapping[str, str], name: str, default: Any) -> Any:
         return default
     check_integers({name: value})
     return value
+
+
+def session_id(request: Any, headers: Mapping[str, str]) -> str | None:
+    """Return the session that KV events name: the body's own, Claude Code's, or another client's.
+
+    Args:
+        request: vLLM's chat request.
+        headers: The HTTP headers.
+    """
+    given = (
+        getattr(request, "session_id", None),
+        headers.get("x-claude-code-session-id"),
+        headers.get("x-session-id"),
+    )
+    return next((value for value in given if value), None)
 
 
 def template_variables(extra: Mapping[str, Any]) -> dict[str, Any]:

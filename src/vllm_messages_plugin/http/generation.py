@@ -12,7 +12,6 @@ from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.reading import PreparedRequest, translate
 from vllm_messages_plugin.http.reply_rounds import ReplyRounds
 from vllm_messages_plugin.rounds.server_tool import ServerTool
-from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.citations import read_citations
 from vllm_messages_plugin.stream.deltas import (
     CompleteBlock,
@@ -23,6 +22,7 @@ from vllm_messages_plugin.stream.deltas import (
     ReplyFinished,
     ServerToolUse,
 )
+from vllm_messages_plugin.stream.observers import RunObserver
 from vllm_messages_plugin.translate.limits import clamp_max_tokens
 from vllm_messages_plugin.translate.sampling import sampling
 from vllm_messages_plugin.wire.blocks import TextBlockParam

@@ -35,7 +35,6 @@ from vllm_messages_plugin.http.streamed_reply import StreamedReply
 from vllm_messages_plugin.http.threads import ThreadReply
 from vllm_messages_plugin.stream.collect import collect
 from vllm_messages_plugin.stream.deltas import EngineDelta
-from vllm_messages_plugin.stream.machine import DeltaType
 from vllm_messages_plugin.stream.reply import BreakpointLengths, ReplyContext
 from vllm_messages_plugin.stream.run import ReplyEncoder, encoded_events
 from vllm_messages_plugin.stream.sources import close
@@ -43,7 +42,7 @@ from vllm_messages_plugin.translate.cache_breakpoints import cache_breakpoints
 from vllm_messages_plugin.translate.compaction import with_compaction
 from vllm_messages_plugin.translate.limits import prompt_too_long
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
-from vllm_messages_plugin.wire.events import StreamEvent
+from vllm_messages_plugin.wire.events import StreamEvent, TextDeltaType
 from vllm_messages_plugin.wire.message import Message, new_id
 from vllm_messages_plugin.wire.request import MessagesRequest
 from vllm_messages_plugin.wire.sse import delta_frame, dump, frames
@@ -144,13 +143,13 @@ class _Observers:
 
         return observed
 
-    def delta_encoder(self) -> Callable[[int, DeltaType, str], bytes] | None:
+    def delta_encoder(self) -> Callable[[int, TextDeltaType, str], bytes] | None:
         """An encoder of deltas that are sent alone; None if an observer wants to see their events."""
         if self.recording is not None or self.thread is not None:
             return None
         record = self.record
 
-        def counted(index: int, kind: DeltaType, text: str) -> bytes:
+        def counted(index: int, kind: TextDeltaType, text: str) -> bytes:
             record.output_tokens += 1
             return delta_frame(index, kind, text)
 

@@ -16,8 +16,8 @@ from vllm_messages_plugin.http.storage import Storage
 from vllm_messages_plugin.media.reader import MediaReader
 from vllm_messages_plugin.rounds.server_tool import McpTools, ServerTool
 from vllm_messages_plugin.settings import Settings
-from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta
+from vllm_messages_plugin.stream.observers import RunObserver
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.server_tools import ReadResult

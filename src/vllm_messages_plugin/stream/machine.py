@@ -18,9 +18,9 @@ The order of events is that of Anthropic's streaming documentation and of `anthr
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import IntEnum, auto
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 
+from vllm_messages_plugin.stream.block_writer import BlockWriter
 from vllm_messages_plugin.stream.deltas import (
     CitedText,
     CitedTextEnd,
@@ -37,38 +37,29 @@ from vllm_messages_plugin.stream.deltas import (
     ServerToolUse,
 )
 from vllm_messages_plugin.stream.reply import ReplyContext, add_rounds, make_usage
-from vllm_messages_plugin.stream.reply_events import message_delta, message_start, stop_reason, tool_use_block
+from vllm_messages_plugin.stream.reply_events import (
+    compaction_block,
+    message_delta,
+    message_start,
+    stop_reason,
+    tool_use_block,
+)
+from vllm_messages_plugin.stream.states import STARTED, State
 from vllm_messages_plugin.stream.streamed_call import StreamedCall
 from vllm_messages_plugin.wire import events
 from vllm_messages_plugin.wire.errors import error_body
-from vllm_messages_plugin.wire.events import StreamEvent
-from vllm_messages_plugin.wire.message import CompactionBlock, ContentBlock, Usage
-
-
-class State(IntEnum):  # integers hash faster than other enums, and each delta looks its state up
-    BEFORE = auto()  # message_start not sent yet
-    BETWEEN = auto()  # message_start sent, no block open
-    TEXT = auto()
-    THINKING = auto()
-    TOOL_USE = auto()
-    ENDED = auto()
-
-
-STARTED: Final = (State.BETWEEN, State.TEXT, State.THINKING, State.TOOL_USE)
-"""The states of a reply that has begun and not ended."""
+from vllm_messages_plugin.wire.events import StreamEvent, TextDeltaType
+from vllm_messages_plugin.wire.message import ContentBlock, Usage
 
 Buffered = EngineText | EngineThinking | CitedText | CitedTextEnd | EngineCitations
 """What waits until the open tool call is complete."""
-
-
-DeltaType = Literal["text_delta", "thinking_delta", "input_json_delta"]
 
 
 class IllegalDeltaOrderError(RuntimeError):
     """A delta came in a state that allows no such delta: a bug in the engine package."""
 
 
-class Machine:
+class Machine(BlockWriter):
     """Turns the deltas of one reply into protocol events. Feed deltas until `ended` is true.
 
     Attributes:
@@ -76,21 +67,15 @@ class Machine:
     """
 
     def __init__(self, reply: ReplyContext) -> None:
+        super().__init__(reply)
         self.ended = False
-        self._reply = reply
         self._sends_thinking = reply.show_thinking and not reply.count_thinking  # as it comes
-        self._state = State.BEFORE
-        self._emitted: list[StreamEvent] = []
-        self._index = -1
         self._prompt = PromptProcessed(0, 0)
         self._finishing = False
-        self._pending_whitespace: list[str] = []  # opens a block only if text follows
-        self._thinking_text: list[str] = []
         self._current_call = -1  # number of the call streamed last
         self._last_call_block = -1  # number of the call that last became a block
         self._calls: dict[int, StreamedCall] = {}
         self._buffered: deque[Buffered] = deque()
-        self._block_complete = False  # the open text block gets no more text
 
     def feed(self, delta: EngineDelta) -> list[StreamEvent]:
         """Return the events that one delta causes.
@@ -102,7 +87,7 @@ class Machine:
         emitted, self._emitted = self._emitted, []
         return emitted
 
-    def continue_block(self, delta: EngineDelta) -> tuple[int, DeltaType, str] | None:
+    def continue_block(self, delta: EngineDelta) -> tuple[int, TextDeltaType, str] | None:
         """Add a delta to the open block, if the only event it causes is a delta with its text.
 
         Nearly every token passes here, so no event is made of it.
@@ -129,11 +114,10 @@ class Machine:
 
     def _continues_call(self, delta: EngineToolCall) -> bool:
         """Whether a delta adds arguments to the open call that can't complete it."""
-        if self._state is not State.TOOL_USE or delta.call != self._current_call or delta.name is not None:
+        if self._state is not State.TOOL_USE or delta.call != self._current_call:
             return False
         call = self._calls[delta.call]
-        is_sent = call.started and not call.pending and call.name not in self._reply.members
-        return is_sent and bool(delta.arguments) and "}" not in delta.arguments and not call.progress.complete
+        return call.is_continued_by(delta) and call.name not in self._reply.members
 
     def _apply(self, delta: EngineDelta) -> None:
         transition = TRANSITIONS.get((self._state, type(delta)))
@@ -146,7 +130,7 @@ class Machine:
     def _start(self, delta: PromptProcessed) -> None:
         self._prompt = delta
         self._state = State.BETWEEN
-        self._emitted.append(message_start(self._reply, self._usage(0)))
+        self._emitted.append(message_start(self._reply, make_usage(delta, 0, None, self._reply.breakpoints)))
 
     def _open_text(self, delta: EngineText) -> None:
         if not delta.text.strip():
@@ -226,23 +210,14 @@ class Machine:
         self._continue_call()
 
     def _send_server_tool_use(self, delta: ServerToolUse) -> None:
-        self._flush_all()
-        self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
-        self._delta({"type": "input_json_delta", "partial_json": delta.input_json})
-        self._emitted.append({"type": "content_block_stop", "index": self._index})
+        block = cast(ContentBlock, dict(delta.block))
+        self._send_block(block, {"type": "input_json_delta", "partial_json": delta.input_json})
 
     def _send_complete_block(self, delta: CompleteBlock) -> None:
-        self._flush_all()
-        self._open(cast(ContentBlock, dict(delta.block)), State.BETWEEN)
-        self._emitted.append({"type": "content_block_stop", "index": self._index})
+        self._send_block(cast(ContentBlock, dict(delta.block)), None)
 
     def _send_compaction(self, delta: CompactionSummary) -> None:
-        """The summary comes in one delta, as Anthropic's documentation of compaction has it."""
-        self._flush_all()
-        block = cast(CompactionBlock, dict(delta.block))
-        self._open({**block, "content": None, "encrypted_content": None}, State.BETWEEN)
-        self._delta({"type": "compaction_delta", "content": block["content"], "encrypted_content": None})
-        self._emitted.append({"type": "content_block_stop", "index": self._index})
+        self._send_block(*compaction_block(delta))
 
     def _finish(self, delta: ReplyFinished) -> None:
         if delta.reason == "stop" and any(call.incomplete for call in self._calls.values()):
@@ -265,34 +240,21 @@ class Machine:
 
     # Steps that several transitions share.
 
+    def _send_block(self, block: ContentBlock, delta: events.ContentBlockDelta | None) -> None:
+        """Send a block at once: its start, at most one delta, and its end."""
+        self._flush_all()
+        self._open(block, State.BETWEEN)
+        if delta is not None:
+            self._delta(delta)
+        self._emitted.append({"type": "content_block_stop", "index": self._index})
+
     def _end(self) -> None:
         self._state, self.ended = State.ENDED, True
 
-    def _usage(self, output_tokens: int, thinking_tokens: int | None = None) -> Usage:
-        return make_usage(self._prompt, output_tokens, thinking_tokens, self._reply.breakpoints)
-
     def _final_usage(self, end: ReplyFinished) -> Usage:
-        usage = self._usage(end.output_tokens, end.thinking_tokens)
-        return add_rounds(usage, end.rounds, end.server_tool_use, self._reply.breakpoints)
-
-    def _open(self, block: ContentBlock, state: State) -> None:
-        self._index += 1
-        self._block_complete = False
-        self._pending_whitespace.clear()
-        self._state = state
-        self._emitted.append({"type": "content_block_start", "index": self._index, "content_block": block})
-
-    def _delta(self, delta: events.ContentBlockDelta) -> None:
-        self._emitted.append({"type": "content_block_delta", "index": self._index, "delta": delta})
-
-    def _close(self) -> None:
-        if self._state is State.THINKING:
-            text = "".join(self._thinking_text)
-            self._thinking_text.clear()
-            self._delta({"type": "signature_delta", "signature": self._reply.sign(text)})
-        if self._state in (State.TEXT, State.THINKING, State.TOOL_USE):
-            self._state = State.BETWEEN
-            self._emitted.append({"type": "content_block_stop", "index": self._index})
+        covered = self._reply.breakpoints
+        usage = make_usage(self._prompt, end.output_tokens, end.thinking_tokens, covered)
+        return add_rounds(usage, end.rounds, end.server_tool_use, covered)
 
     def _open_next_call(self) -> None:
         """Open the next call in the order in which the model started them, once its name is known."""

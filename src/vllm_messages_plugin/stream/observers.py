@@ -1,4 +1,4 @@
-"""Who learns how well the tool calls of a reply could be read, and how many tokens it took."""
+"""Protocols of those who learn how the tool calls of a reply were read, and how many tokens it took."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class RunObserver(CallObserver, Protocol):
     """Also receives how many tokens the engine generated."""
 
     def add_tokens(self, tokens: int) -> None:
-        """Note that the engine generated further tokens, when it has ended them, however it did.
+        """Note how many tokens an engine request generated, when it ends: by itself or because it is aborted.
 
         Args:
-            tokens: How many.
+            tokens: Their number.
         """
         ...

@@ -1,12 +1,19 @@
 """The events with which a reply and its calls begin and end, and the reason why a reply ended."""
 
-from typing import Any
+from typing import Any, cast
 
-from vllm_messages_plugin.stream.deltas import ReplyFinished
+from vllm_messages_plugin.stream.deltas import CompactionSummary, ReplyFinished
 from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.stream.streamed_call import StreamedCall
 from vllm_messages_plugin.wire import events
-from vllm_messages_plugin.wire.message import Message, RefusalStopDetails, StopReason, ToolUseBlock, Usage
+from vllm_messages_plugin.wire.message import (
+    CompactionBlock,
+    Message,
+    RefusalStopDetails,
+    StopReason,
+    ToolUseBlock,
+    Usage,
+)
 
 
 def message_start(reply: ReplyContext, usage: Usage) -> events.MessageStartEvent:
@@ -31,6 +38,18 @@ def message_start(reply: ReplyContext, usage: Usage) -> events.MessageStartEvent
         "usage": usage,
     }
     return {"type": "message_start", "message": message}
+
+
+def compaction_block(summary: CompactionSummary) -> tuple[CompactionBlock, events.CompactionDelta]:
+    """Return the block with which a summary begins, and its one delta, as Anthropic's documentation has them.
+
+    Args:
+        summary: The summary.
+    """
+    block = cast(CompactionBlock, dict(summary.block))
+    content = block["content"]
+    empty: CompactionBlock = {**block, "content": None, "encrypted_content": None}
+    return empty, {"type": "compaction_delta", "content": content, "encrypted_content": None}
 
 
 def tool_use_block(reply: ReplyContext, name: str) -> ToolUseBlock:

@@ -5,11 +5,11 @@ from typing import Generic, TypeVar
 
 from vllm_messages_plugin.stream.deltas import EngineDelta, ReplyFailed
 from vllm_messages_plugin.stream.failure_log import log_api_error
-from vllm_messages_plugin.stream.machine import DeltaType, Machine
+from vllm_messages_plugin.stream.machine import Machine
 from vllm_messages_plugin.stream.reply import ReplyContext
 from vllm_messages_plugin.stream.sources import close
 from vllm_messages_plugin.wire.errors import MessagesError, internal_error
-from vllm_messages_plugin.wire.events import StreamEvent
+from vllm_messages_plugin.wire.events import StreamEvent, TextDeltaType
 
 Encoded = TypeVar("Encoded")
 
@@ -25,7 +25,7 @@ class ReplyEncoder(Generic[Encoded]):
         self,
         reply: ReplyContext,
         encode: Callable[[list[StreamEvent]], Encoded],
-        encode_delta: Callable[[int, DeltaType, str], Encoded] | None = None,
+        encode_delta: Callable[[int, TextDeltaType, str], Encoded] | None = None,
     ) -> None:
         """Begin a reply.
 

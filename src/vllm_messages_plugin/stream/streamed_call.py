@@ -39,6 +39,11 @@ class StreamedCall:
             self.pending.append(arguments)
             self.progress.feed(arguments)
 
+    def is_continued_by(self, piece: EngineToolCall) -> bool:
+        """Whether a piece only adds arguments, to a call that has sent all it has, and can't complete it."""
+        is_open = self.started and not self.pending and not self.progress.complete
+        return is_open and piece.name is None and bool(piece.arguments) and "}" not in piece.arguments
+
     def pass_on(self, arguments: str) -> None:
         """Add arguments that are sent at once."""
         self.progress.feed(arguments)

@@ -32,8 +32,8 @@ from vllm_messages_plugin.http.recorder import Recorder
 from vllm_messages_plugin.http.storage import Storage
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.store.opening import Store
-from vllm_messages_plugin.stream.call_observer import RunObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, PromptProcessed
+from vllm_messages_plugin.stream.observers import RunObserver
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.translate.sampling import Sampling
 from vllm_messages_plugin.translate.signature import signer

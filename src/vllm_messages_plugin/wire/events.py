@@ -55,6 +55,9 @@ class CompactionDelta(TypedDict):
     encrypted_content: None
 
 
+TextDeltaType = Literal["text_delta", "thinking_delta", "input_json_delta"]
+"""The types of the deltas that come with nearly every token: a type and a text."""
+
 ContentBlockDelta = (
     TextDelta | ThinkingDelta | SignatureDelta | InputJsonDelta | CitationsDelta | CompactionDelta
 )

@@ -10,7 +10,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, Final
 
-from vllm_messages_plugin.wire.events import PING, StreamEvent
+from vllm_messages_plugin.wire.events import PING, StreamEvent, TextDeltaType
 
 # Characters that end a line for readers such as Python's `splitlines`, though not in SSE.
 _LINE_ENDS: Final = {ord(character): f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"}
@@ -42,7 +42,7 @@ def frames(events: Sequence[StreamEvent]) -> bytes:
     return frame(events[0]) if len(events) == 1 else b"".join(map(frame, events))
 
 
-def delta_frame(index: int, kind: str, text: str) -> bytes:
+def delta_frame(index: int, kind: TextDeltaType, text: str) -> bytes:
     """Encode a `content_block_delta` event whose delta has only a type and a text.
 
     Args:

@@ -44,9 +44,9 @@ from vllm_messages_plugin.conformance.served_models import (
 
 ANSWER_SECONDS = 10.0
 FOR_EVERYBODY = 0o644  # a machine's settings, which have no key and which every user's Claude Code reads
-# The longest name of a setting: a name broken over two lines could not be copied.
 BORDERS = 7
 """Columns of the terminal that the borders and the padding of a table of two columns take."""
+# The longest name of a setting: a name broken over two lines could not be copied.
 NAME_WIDTH = max(len(name.removeprefix("env.")) for name in REASONS)
 
 

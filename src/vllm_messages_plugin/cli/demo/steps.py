@@ -81,11 +81,10 @@ def _make_model(console: Console) -> str:
 def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> bool:
     arguments = [folder, "--served-model-name", NAME, *FLAGS, "--host", HOST, "--port", str(port)]
     _step(console, "A real vLLM server, with plain vllm serve")
-    printed = (
-        f"    $ {CACHE_SPACE}={server_environment(os.environ)[CACHE_SPACE]} vllm serve {' '.join(arguments)}"
-    )
-    console.print(printed, markup=False, highlight=False, soft_wrap=True)
-    with running(serve_command(arguments), port, server_environment(os.environ)) as server:
+    environment = server_environment(os.environ)
+    command = f"{CACHE_SPACE}={environment[CACHE_SPACE]} vllm serve {' '.join(arguments)}"
+    console.print(f"    $ {command}", markup=False, highlight=False, soft_wrap=True)
+    with running(serve_command(arguments), port, environment) as server:
         try:
             _wait(console, server)
         except ServerFailedError:

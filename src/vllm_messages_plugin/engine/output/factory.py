@@ -27,7 +27,7 @@ from vllm_messages_plugin.formats.probing.parser_selection import reply_format
 from vllm_messages_plugin.formats.probing.template_profile import ThinkingProfile
 from vllm_messages_plugin.formats.scanning.formats import FORMATS
 from vllm_messages_plugin.formats.scanning.scanner import Scanner, ThinkingTags
-from vllm_messages_plugin.stream.call_observer import CallObserver
+from vllm_messages_plugin.stream.observers import CallObserver
 from vllm_messages_plugin.translate.conversation import Conversation
 from vllm_messages_plugin.wire.errors import invalid
 

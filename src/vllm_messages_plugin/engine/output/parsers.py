@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from vllm_messages_plugin.engine.output.reasoning_start import ReasoningStartDetector
 from vllm_messages_plugin.engine.output.vllm_calls import VllmCalls
 from vllm_messages_plugin.formats.scanning.scanner import CallPiece, Piece, Scanner, TextPiece, ThinkingPiece
-from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineThinking, EngineToolCall
+from vllm_messages_plugin.stream.observers import CallObserver
 
 log = logging.getLogger("vllm.messages")
 
@@ -145,9 +145,8 @@ class ScannerOutputParser:
             return [EngineText(pieces[0].text)]
         return self._deltas(pieces, len(token_ids))
 
-    def _deltas(self, pieces: Sequence[Piece], tokens: int) -> list[EngineDelta]:
+    def _deltas(self, pieces: Sequence[Piece], uncounted: int) -> list[EngineDelta]:
         """The deltas of pieces, which so many tokens brought."""
-        uncounted = tokens
         deltas: list[EngineDelta] = []
         for piece in pieces:
             if isinstance(piece, TextPiece):

@@ -13,8 +13,8 @@ import json
 from dataclasses import dataclass
 
 from vllm_messages_plugin.formats.scanning.repair import TEXT_ARGUMENTS
-from vllm_messages_plugin.stream.call_observer import CallObserver
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, EngineToolCall
+from vllm_messages_plugin.stream.observers import CallObserver
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vllm_messages_plugin.formats.scanning.compiled import CompiledCallSyntax, CompiledSection
+from vllm_messages_plugin.formats.scanning.literal_finder import LiteralFinder
 from vllm_messages_plugin.formats.scanning.output import ScanOutput
 from vllm_messages_plugin.formats.scanning.patterns import (
     PLAIN_NAME,
@@ -57,6 +58,21 @@ class Fragments:
         self._output = output
         self._buffer = output.buffer
         self._tags = tags
+
+    def find_at_end(self, finder: LiteralFinder, place: int) -> tuple[int, str]:
+        """Find where the text ends once no more will arrive: at a literal, or before a fragment of a tag.
+
+        Args:
+            finder: Finds the literals with which markup begins.
+            place: Where markup may begin.
+
+        Returns:
+            The position at which the text ends, and the literal that stands there; "" for a fragment.
+        """
+        text = self._buffer.text
+        end = self.before(place)
+        found = finder.find_at_end(text, self._buffer.at)
+        return (end, "") if end < len(text) and end <= found[0] else found
 
     def before(self, place: int) -> int:
         """The position before a tag that is cut at the end of the output; the text's length without one.

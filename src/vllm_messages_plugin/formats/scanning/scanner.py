@@ -174,7 +174,7 @@ class Scanner:
         while True:
             place, literal = find(buffer.text, buffer.at)
             if buffer.ended and (not literal or literal in UNTAGGED_STARTS):
-                place, literal = self._find_at_end(place)
+                place, literal = self._fragments.find_at_end(self._finder, place)
             if self._early_names.tags and (yield from self._early_names.read(place, literal)):
                 continue
             self._output.add_text(buffer.take(place))
@@ -190,20 +190,9 @@ class Scanner:
             self._fragments.drop(buffer.take(len(buffer.text)))
         self._output.finish()
 
-    def _find_at_end(self, place: int) -> tuple[int, str]:
-        """Find where the text ends once no more will arrive: at a literal, or before a fragment of a tag.
-
-        Args:
-            place: Where markup may begin.
-        """
-        text, at = self._buffer.text, self._buffer.at
-        end = self._fragments.before(place)
-        found = self._finder.find_at_end(text, at)
-        return (end, "") if end < len(text) and end <= found[0] else found
-
     def _read_markup(self, literal: str) -> ReadGenerator[None]:
         """Read what a literal begins or ends; if that is nothing, its first character is text."""
-        if self._ends_reply(literal):
+        if literal == self._reply_end and not self._output.thinking:
             self._buffer.at += len(literal)
             return
         if self._is_thinking_tag(literal):
@@ -283,9 +272,6 @@ class Scanner:
             output.boundary(thinking=False)
             return True
         return False
-
-    def _ends_reply(self, literal: str) -> bool:
-        return literal == self._reply_end and not self._output.thinking
 
     def _may_start(self, trigger: SectionStart, literal: str) -> ReadGenerator[bool]:
         """True if a section may start here.
