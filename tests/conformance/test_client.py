@@ -14,7 +14,12 @@ from vllm_messages_plugin.conformance.client import (
     http_client,
     is_loopback,
 )
-from vllm_messages_plugin.conformance.served_models import ModelEntry, choose_model, list_models
+from vllm_messages_plugin.conformance.served_models import (
+    KeyRejectedError,
+    ModelEntry,
+    choose_model,
+    list_models,
+)
 from vllm_messages_plugin.conformance.stream_rules import accumulate, parse_events
 
 ASK = {"max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]}
@@ -130,6 +135,20 @@ def test_a_server_that_searches_the_web_is_known(tools: object, searches: bool |
     answer = httpx.MockTransport(lambda request: httpx.Response(200, json={"data": [entry]}))
     with httpx.Client(base_url="http://fake", transport=answer) as http:
         assert list_models(http, None)[0].web_search is searches
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [(None, "needs a key, and none was sent (HTTP 401)"), ("other", "rejects the key (HTTP 401)")],
+)
+def test_a_refusal_says_whether_a_key_was_sent_and_how_to_give_one(key: str | None, said: str) -> None:
+    answer = httpx.MockTransport(lambda request: httpx.Response(401))
+    with (
+        httpx.Client(base_url="http://fake", transport=answer) as http,
+        pytest.raises(KeyRejectedError) as refused,
+    ):
+        list_models(http, key)
+    assert str(refused.value) == f"http://fake {said}: give --api-key KEY, or set VLLM_API_KEY"
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"[]", b'{"data": null}'])

@@ -29,7 +29,7 @@ class ModelEntry:
 
 
 class KeyRejectedError(UnreachableError):
-    """The server wants another key."""
+    """The server wants another key, or one at all."""
 
 
 class NoModelsError(UnreachableError):
@@ -45,7 +45,7 @@ def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequenc
         given: A model name that is used if the server has no list.
 
     Raises:
-        KeyRejectedError: The server refuses the key.
+        KeyRejectedError: The server refuses the key, or needs one.
         NoModelsError: The server lists no model, and none is given.
         UnreachableError: The server does not respond.
     """
@@ -55,7 +55,10 @@ def list_models(http: httpx.Client, key: str | None, given: str = "") -> Sequenc
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UnreachableError(f"No server responds at {root}: {error or type(error).__name__}") from None
     if response.status_code in {401, 403}:
-        raise KeyRejectedError(f"{root} rejects the key (HTTP {response.status_code}): give --api-key KEY")
+        what = "rejects the key" if key else "needs a key, and none was sent"
+        raise KeyRejectedError(
+            f"{root} {what} (HTTP {response.status_code}): give --api-key KEY, or set VLLM_API_KEY"
+        )
     served = _entries(response) if response.status_code == 200 else []
     if served or given:
         return served or [ModelEntry(given)]
