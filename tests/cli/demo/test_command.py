@@ -27,6 +27,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)
 
 
+def logs(folder: Path) -> list[Path]:
+    return list(folder.glob("vllm-messages-demo-*.log"))
+
+
 def is_gone(process: subprocess.Popen[bytes]) -> bool:
     return process.poll() is not None
 
@@ -96,6 +100,47 @@ def test_a_failed_check_fails_the_demo(
 ) -> None:
     monkeypatch.setenv("RESULT_OF_CHECKS", result)
     assert not demo_steps.run_demo(port=0, keep=False)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_log_of_a_demo_that_went_well_is_removed(
+    keep: bool, steps: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    seen: list[Path] = []
+
+    def interrupted(_found: server.Server) -> None:
+        seen.extend(logs(tmp_path))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_steps, "_until_it_ends", interrupted)
+    assert demo_steps.run_demo(port=0, keep=keep)
+    assert len(seen) == keep  # while the server stays up, its log does too
+    assert logs(tmp_path) == []
+
+
+@pytest.mark.parametrize("failure", ["server", "checks", "kept server"])
+def test_the_log_of_a_demo_that_failed_is_kept_and_named_at_its_end(
+    failure: str,
+    steps: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    if failure == "server":
+        monkeypatch.setattr(demo_steps, "serve_command", lambda arguments: stand_in(1, "dies"))
+    elif failure == "checks":
+        monkeypatch.setenv("RESULT_OF_CHECKS", "fail")
+    else:
+        until_it_ends = demo_steps._until_it_ends
+
+        def killed(found: server.Server) -> None:
+            found.process.kill()
+            until_it_ends(found)
+
+        monkeypatch.setattr(demo_steps, "_until_it_ends", killed)
+    assert not demo_steps.run_demo(port=0, keep=failure == "kept server")
+    (log,) = logs(tmp_path)
+    assert f"log is kept: {log}" in capfd.readouterr().out
 
 
 def test_an_empty_answer_fails_the_demo(steps: list[str], tmp_path: Path) -> None:

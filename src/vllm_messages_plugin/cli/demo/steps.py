@@ -84,19 +84,38 @@ def _serve_and_show(console: Console, folder: str, port: int, *, keep: bool) -> 
     environment = server_environment(os.environ)
     command = f"{CACHE_SPACE}={environment[CACHE_SPACE]} vllm serve {' '.join(arguments)}"
     console.print(f"    $ {command}", markup=False, highlight=False, soft_wrap=True)
+    good = False
     with running(serve_command(arguments), port, environment) as server:
         try:
-            _wait(console, server)
-        except ServerFailedError:
-            console.print(server.tail(), markup=False, highlight=False)
-            raise
-        good = _check(console, server) and _ask(console, server)
-        _show_connection(console, server)
-        if keep:
-            _stay(console, server)
-        else:
-            console.print("\n    The server ends with the demo; `make demo KEEP=1` keeps it.", markup=False)
+            good = _show(console, server, keep=keep)
+        finally:
+            _leave_log(console, server, good=good)
     return good
+
+
+def _show(console: Console, server: Server, *, keep: bool) -> bool:
+    try:
+        _wait(console, server)
+    except ServerFailedError:
+        console.print(server.tail(), markup=False, highlight=False)
+        raise
+    good = _check(console, server) and _ask(console, server)
+    _show_connection(console, server)
+    if keep:
+        _stay(console, server)
+    else:
+        console.print("\n    The server ends with the demo; `make demo KEEP=1` keeps it.", markup=False)
+    return good
+
+
+def _leave_log(console: Console, server: Server, *, good: bool) -> None:
+    """Remove the server's log after a demo that went well; name it after one that did not."""
+    if good:
+        server.log.unlink()
+    else:
+        console.print(
+            f"\n    The server's log is kept: {server.log}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def server_environment(environ: Mapping[str, str]) -> dict[str, str]:
