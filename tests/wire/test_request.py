@@ -1,19 +1,20 @@
 """Which request bodies are refused, with which message, and which must be accepted."""
 
+import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from vllm_messages_plugin.wire import request
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import (
     CountTokensRequest,
     MessagesRequest,
     parse,
-    replace_lone_surrogates,
 )
 from wire.bodies import Json, assistant, body, read, user
 
@@ -124,6 +125,10 @@ REFUSED: dict[str, tuple[Json, str]] = {
     "no text": (body(user({"type": "text"})), f"messages.0.content.0.text.text: {FIELD}"),
     "null text": (body(user({"type": "text", "text": None})), f"messages.0.content.0.text.text: {STRING}"),
     "no source": (body(user({"type": "image"})), f"messages.0.content.0.image.source: {FIELD}"),
+    "source as text": (
+        body(user({"type": "image", "source": "a"})),
+        f"messages.0.content.0.image.source: {OBJECT}",
+    ),
     "unknown source": (
         body(user({"type": "image", "source": {"type": "ftp"}})),
         f"messages.0.content.0.image.source: Input tag 'ftp' found using 'type' {SOURCES}",
@@ -501,44 +506,57 @@ def test_a_text_with_lone_surrogates_is_accepted_and_the_rest_of_it_is_kept(text
     assert found == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-PIECES = (
-    HIGH,
-    LOW,
-    HIGH.upper().replace("U", "u"),
-    "\\\\",
-    "\\n",
-    "\\u00e9",
-    "ud83d",
-    "a",
-    "\ud83d",
-    "\ud7ff",
-)
-
-
-@given(st.lists(st.sampled_from(PIECES)).map("".join), st.integers(1, 30))
-@example(HIGH + LOW, 1)
-@example("a" + HIGH + LOW, 8)
-@example("\\\\" + HIGH, 1)
-def test_surrogates_are_replaced_wherever_the_searched_windows_end(text: str, window: int) -> None:
-    encoded = text.encode("utf-8", "surrogatepass")
-    whole = replace_lone_surrogates(encoded)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(request, "_WINDOW", window)
-        assert replace_lone_surrogates(encoded) == whole
-
-
-def test_only_invalid_json_is_searched_for_surrogates(monkeypatch: pytest.MonkeyPatch) -> None:
-    def search(_: bytes) -> bytes:
-        raise AssertionError("searched")
-
-    monkeypatch.setattr(request, "replace_lone_surrogates", search)
-    with pytest.raises(MessagesError, match=r"\Amax_tokens: "):
-        parse(json.dumps(body(max_tokens="x")).encode(), MessagesRequest)
-
-
 def test_invalid_json_with_half_a_surrogate_pair_is_still_refused() -> None:
     with pytest.raises(MessagesError, match="not valid JSON"):
         parse(f'{{"model": "{HIGH}", '.encode(), MessagesRequest)
+
+
+EVERY_KIND = body(
+    user({"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}),
+    assistant({"type": "thinking", "thinking": "a", "signature": "b"}, {"type": "redacted_thinking"}),
+    assistant({"type": "tool_use", "id": "c", "name": "f", "input": {"a": [{"b": 1}]}}),
+    user({"type": "tool_result", "tool_use_id": "c", "content": [{"type": "image", "source": PNG}]}),
+    user({"type": "document", "source": {"type": "content", "content": "a"}, "citations": {"enabled": True}}),
+    user({"type": "search_result", "source": "s", "title": "t", "content": [{"type": "text", "text": "a"}]}),
+    {"role": "system", "content": [{"type": "tool_removal", "tool": {}}], "output_config": {"effort": "low"}},
+    user({"type": "other", "a": {}}),
+    system=[{"type": "text", "text": "a"}],
+    tools=[TOOL, {"type": "web_search_20250305", "name": "web_search"}],
+    tool_choice={"type": "tool", "name": "f"},
+    thinking={"type": "enabled", "budget_tokens": 1024},
+    output_config={"format": SCHEMA},
+    context_management={"edits": [{"type": "clear_thinking_20251015"}]},
+    mcp_servers=[{"type": "url", "url": "https://a", "name": "n", "tool_configuration": {}}],
+    stop_sequences=["a"],
+    diagnostics={"previous_message_id": "a"},
+    **{"temperature": 1.0, "top_p": 1, "top_k": 1, "stream": True, "seed": 1},
+)
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every container in a value with each of its keys or places."""
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from places(value[key])
+
+
+@pytest.mark.parametrize(
+    "wrong", [None, 1, 1.5, True, "a", [], {}, [1], [[]], [{}], {"type": "text"}], ids=repr
+)
+def test_a_wrong_value_is_refused_in_the_terms_of_json(wrong: Any) -> None:
+    changed = copy.deepcopy(EVERY_KIND)
+    for container, key in places(changed):
+        kept, container[key] = container[key], wrong
+        encoded = json.dumps(changed).encode()
+        try:
+            MessagesRequest.model_validate_json(encoded)
+        except ValidationError as error:
+            first = error.errors(include_context=False)[0]
+            with pytest.raises(MessagesError) as refused:
+                parse(encoded, MessagesRequest)
+            assert refused.value.message.endswith(first["msg"].removeprefix("Value error, "))
+        container[key] = kept
 
 
 def test_a_count_needs_no_max_tokens() -> None:

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-import pydantic_core
-
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
+from vllm_messages_plugin.wire.json_reading import read_json
 from vllm_messages_plugin.wire.json_spans import JsonSyntaxError, Spans
 from vllm_messages_plugin.wire.pages import timestamp
-from vllm_messages_plugin.wire.request import replace_lone_surrogates
 
 MAX_ITEMS: Final = 100_000
 MAX_BODY_MB: Final = 256
@@ -221,9 +219,6 @@ def _parsed(text: bytes, path: str, check: Callable[[bytes], object]) -> Any:
     except MessagesError as error:
         raise MessagesError(error.kind, error.message, param=path, status=error.status) from None
     try:
-        return pydantic_core.from_json(text, allow_inf_nan=False)
-    except ValueError:
-        try:
-            return pydantic_core.from_json(replace_lone_surrogates(text), allow_inf_nan=False)
-        except ValueError as error:
-            raise _not_json(f"{path}: {error}") from None
+        return read_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise _not_json(f"{path}: {error}") from None

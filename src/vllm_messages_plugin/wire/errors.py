@@ -116,20 +116,22 @@ def new_request_id() -> str:
 _NOT_IN_PATH: Final = frozenset({"<text>", "<blocks>", "<custom>", "<other>"})
 
 
+# What pydantic says of a value of the wrong type names types of Python.
+_IN_JSON: Final[Mapping[str, str]] = {
+    "dict_type": "Input should be an object",
+    "model_type": "Input should be an object",
+    "model_attributes_type": "Input should be an object",
+    "list_type": "Input should be a valid array",
+}
+
+
 def _first_error(error: ValidationError) -> Any:
     return error.errors(include_url=False, include_context=False, include_input=False)[0]
-
-
-def is_invalid_json(error: ValidationError) -> bool:
-    """Whether a body failed to parse, before anything in it was validated."""
-    return bool(_first_error(error)["type"] == "json_invalid")
 
 
 def from_validation(error: ValidationError) -> MessagesError:
     """Turn the first validation error into a 400 whose message begins with the field's path."""
     first = _first_error(error)
-    if first["type"] == "json_invalid":
-        return invalid(f"The request body is not valid JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
     if not first["loc"]:
         return invalid("The request body must be a JSON object")
     path = ".".join(str(part) for part in first["loc"] if part not in _NOT_IN_PATH)
@@ -137,4 +139,4 @@ def from_validation(error: ValidationError) -> MessagesError:
         first["type"] == "value_error"
     ):  # raised by a model in this package; its message begins with the field's name
         return invalid(f"{path}.{first['msg'].removeprefix('Value error, ')}")
-    return invalid(first["msg"], path)
+    return invalid(_IN_JSON.get(first["type"], first["msg"]), path)

@@ -5,14 +5,14 @@ vLLM defines (`chat_template_kwargs`, `seed`, `vllm_xargs`, ...) reach the engin
 Anthropic's gateway contract requires.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam, WireModel, _content_tag
-from vllm_messages_plugin.wire.errors import from_validation, invalid, is_invalid_json
+from vllm_messages_plugin.wire.errors import from_validation, invalid
+from vllm_messages_plugin.wire.json_reading import read_json
 from vllm_messages_plugin.wire.mcp import MCPServerURLDefinitionParam
 
 MAX_MESSAGES = 100_000
@@ -214,52 +214,16 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
 
 
 def _validate(body: bytes, request_type: type[RequestT]) -> RequestT:
-    try:
-        return request_type.model_validate_json(body)
-    except ValidationError as error:
-        repaired = replace_lone_surrogates(body) if is_invalid_json(error) else body
-        if repaired == body:
-            raise
-        return request_type.model_validate_json(repaired)
+    """Parse a body, then validate it.
 
-
-# An escaped surrogate pair, an escaped lone surrogate (group 1), any other escape, or a surrogate in raw
-# UTF-8 (group 2). In valid UTF-8 the byte ED is never followed by A0 to BF.
-_SURROGATES = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.|(\xed[\xa0-\xbf][\x80-\xbf])",
-    re.DOTALL,
-)
-_BEGINNINGS = (b"\\ud", b"\\uD", b"\xed")  # of surrogates
-_LONGEST_MATCH = 12  # bytes
-_WINDOW = 1 << 16
-"""Bytes that are searched in one call, which holds the interpreter's lock: a body of 30 MB takes seconds."""
-
-
-def replace_lone_surrogates(body: bytes) -> bytes:
-    """Replace halves of surrogate pairs in JSON text by U+FFFD.
-
-    Clients that cut a text by UTF-16 code units send such halves. JSON parsers reject the whole body, so
-    without the replacement a session with one such text in its history could never continue.
+    pydantic could do both in one call, but a call that parses makes every text anew for each union around it,
+    and holds the interpreter's lock all the while.
     """
-    if not any(beginning in body for beginning in _BEGINNINGS):
-        return body
-    repaired = bytearray()
-    start = 0
-    while start < len(body):
-        end = start + _WINDOW
-        copied = start
-        for match in _SURROGATES.finditer(body, start, end - 1 + _LONGEST_MATCH):
-            if match.start() >= end:
-                break
-            start = match.end()
-            if match.lastindex:
-                repaired += body[copied : match.start()]
-                repaired += b"\\ufffd" if match[1] else b"\xef\xbf\xbd"
-                copied = start
-        start = max(start, end)
-        repaired += body[copied:start]
-    return bytes(repaired)
+    try:
+        value = read_json(body)
+    except ValueError as error:
+        raise invalid(f"The request body is not valid JSON: {error}") from None
+    return request_type.model_validate(value)
 
 
 def _check_unique_names(tools: list[ToolParam]) -> None:

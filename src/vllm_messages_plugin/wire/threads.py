@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.json_reading import replace_lone_surrogates
 from vllm_messages_plugin.wire.json_spans import Spans
-from vllm_messages_plugin.wire.request import replace_lone_surrogates
 
 START_FIELDS: Final[Sequence[str]] = ("system", "tools")
 """Fields that only the first request of a thread has; they hold for all of it."""
