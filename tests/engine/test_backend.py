@@ -181,6 +181,24 @@ async def test_a_dead_engine_has_no_free_slots(qwen: Served, monkeypatch: pytest
     assert (backend.is_running, backend.free_slots) == (False, 0)
 
 
+@pytest.mark.parametrize(
+    ("fields", "ranks"),
+    [
+        ({}, 1),
+        ({"data_parallel_size": 4, "data_parallel_size_local": 2}, 4),
+        ({"data_parallel_size": 4, "data_parallel_size_local": 2, "data_parallel_hybrid_lb": True}, 2),
+        ({"data_parallel_size": 4, "data_parallel_size_local": 1, "data_parallel_external_lb": True}, 1),
+    ],
+)
+def test_all_ranks_that_a_server_uses_run_requests(
+    qwen: Served, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], ranks: int
+) -> None:
+    backend, client = qwen
+    for name, value in fields.items():
+        monkeypatch.setattr(client.vllm_config.parallel_config, name, value)
+    assert backend.max_running == client.vllm_config.scheduler_config.max_num_seqs * ranks
+
+
 async def test_the_raw_output_is_handed_to_an_observer(qwen: Served) -> None:
     written: list[str] = []
     qwen[1].texts = [f"<think>\nTwo.\n</think>\n\n{CALL}"]

@@ -32,7 +32,7 @@ from vllm_messages_plugin.engine.token_cache import TokenCache
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.errors import to_messages_error
 from vllm_messages_plugin.engine.vllm.lookup import accepted
-from vllm_messages_plugin.engine.vllm.queue import free_slots
+from vllm_messages_plugin.engine.vllm.queue import free_slots, max_running
 from vllm_messages_plugin.engine.vllm.request_outputs import Outputs, start_request
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineDelta
@@ -109,10 +109,8 @@ class EngineBackend:
 
     @property
     def max_running(self) -> int:
-        """How many requests the engine runs at once, over all data-parallel ranks."""
-        config = self._client.vllm_config
-        ranks = getattr(config.parallel_config, "data_parallel_size", 1)
-        return int(config.scheduler_config.max_num_seqs) * int(ranks)
+        """How many requests run at once, over all data-parallel ranks that this server sends requests to."""
+        return max_running(self._client.vllm_config)
 
     @property
     def free_slots(self) -> int:

@@ -9,6 +9,20 @@ from typing import Any, Final
 WAITING_METRIC: Final = "vllm:num_requests_waiting"
 
 
+def max_running(config: Any) -> int:
+    """Return how many requests run at once on all data-parallel ranks that a server sends requests to.
+
+    Those are its own ranks only where a load balancer in front of several servers chooses the rank.
+
+    Args:
+        config: vLLM's VllmConfig.
+    """
+    parallel = config.parallel_config
+    only_own = getattr(parallel, "local_engines_only", False)
+    ranks = parallel.data_parallel_size_local if only_own else parallel.data_parallel_size
+    return int(config.scheduler_config.max_num_seqs) * int(ranks)
+
+
 def free_slots(client: Any, max_running: int) -> int:
     """Return how many more requests the engine would run at once; 0 while any waits.
 
