@@ -1,4 +1,4 @@
-"""A server that is stopped ends its streams with an `error` event, also with several API server processes."""
+"""A server that is stopped ends its streams with an `error` event, also with several processes or engines."""
 
 import json
 import signal
@@ -50,11 +50,20 @@ class Stream(threading.Thread):
         return found
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_every_open_stream_ends_with_an_error_event(processes: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--api-server-count", "1"),
+        ("--api-server-count", "2"),
+        ("--data-parallel-size", "2"),
+        ("--data-parallel-size", "2", "--api-server-count", "1"),
+    ],
+    ids=" ".join,
+)
+def test_every_open_stream_ends_with_an_error_event(options: tuple[str, ...], tmp_path: Path) -> None:
     with start_server(
         tiny.model_directory(),
-        *("--dtype", "float32", "--api-server-count", str(processes)),
+        *("--dtype", "float32", *options),
         env={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
         home=tmp_path,
     ) as server:
