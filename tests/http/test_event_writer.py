@@ -12,8 +12,13 @@ from starlette.types import Message
 
 from support.loopback import serving_app
 from support.waiting import until
+from vllm_messages_plugin.http import event_writer
 from vllm_messages_plugin.http.event_writer import EventWriter
+from vllm_messages_plugin.http.keep_alive import EventStream, PingIntervals
+from vllm_messages_plugin.http.streamed_reply import StreamedReply
 from vllm_messages_plugin.stream.deltas import EngineDelta, EngineText, PromptProcessed, ReplyFinished
+from vllm_messages_plugin.stream.reply import ReplyContext
+from vllm_messages_plugin.stream.run import ReplyEncoder
 from vllm_messages_plugin.testing.fake_engine import FakeEngine, app_with
 
 BODY = {"model": "fake", "max_tokens": 100, "stream": True, "messages": [{"role": "user", "content": "hi"}]}
@@ -109,6 +114,74 @@ async def test_what_waits_is_sent_together_and_the_source_goes_on() -> None:
     assert send.sent == [b"a", b"bc", b""]
     assert not source.paused
     running.cancel()
+
+
+async def drain(gate: asyncio.Event, ended: list[str]) -> None:
+    """The `send` of a server whose client does not read."""
+    try:
+        await gate.wait()
+    finally:
+        ended.append("closed")
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2], ids=["run not begun", "run waits", "send waits"])
+@pytest.mark.filterwarnings("error")
+async def test_a_send_that_waits_is_ended_with_the_writer(
+    turns: int, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    """A client that disconnects in the turn in which a frame begins to wait."""
+    ended: list[str] = []
+    gate = asyncio.Event()
+    monkeypatch.setattr(event_writer, "server_send", lambda send: lambda message: drain(gate, ended))
+    writer = EventWriter(Blocked(), Switch())
+    running = asyncio.ensure_future(writer.run())
+    if turns == 1:
+        await asyncio.sleep(0)
+    writer.write(b"a")
+    if turns == 2:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert ended == (["closed"] if turns == 2 else [])
+    writer.close()
+    assert ended == ["closed"]
+    del writer
+    gc.collect()
+    assert not recwarn.list
+
+
+class LateSource(Switch):
+    """Delivers the start of a reply, and a piece of text while it is cancelled."""
+
+    async def deliver(self, handle: Any) -> None:
+        handle([PromptProcessed(1, 0)])
+        try:
+            await asyncio.Event().wait()
+        finally:
+            handle([EngineText("late")])
+
+
+async def test_a_stream_whose_client_left_ends_the_frame_that_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Message] = []
+    ended: list[str] = []
+
+    async def send(message: Message) -> None:
+        if len(sent) == 2:
+            await drain(asyncio.Event(), ended)
+        sent.append(message)
+
+    async def receive() -> Message:
+        await until(lambda: len(sent) == 2)
+        return {"type": "http.disconnect"}
+
+    monkeypatch.setattr(event_writer, "server_send", lambda found: found)
+    encoder = ReplyEncoder(ReplyContext("fake", "req_1", str), lambda events: b"frames")
+    reply = StreamedReply(LateSource(), encoder)  # type: ignore[arg-type]
+    await reply.admitted(10)
+    await EventStream(reply, PingIntervals(60, 60), "req_1")({}, receive, send)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert ended == ["closed"]
 
 
 class ShortEngine(FakeEngine):

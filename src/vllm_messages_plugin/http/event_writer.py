@@ -1,12 +1,11 @@
 """Writes the frames of one event stream, and holds the source back while the client is slow."""
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any
 
 from starlette.types import Message, Send
 
-from vllm_messages_plugin.http.server_send import begin, body_writer, server_send
+from vllm_messages_plugin.http.server_send import Rest, begin, body_writer, server_send
 from vllm_messages_plugin.stream.sources import Source
 
 
@@ -27,7 +26,7 @@ class EventWriter:
         self._source = source
         self._now = asyncio.get_running_loop().time
         self._waiting: list[bytes] = []
-        self._begun: Coroutine[Any, Any, None] | None = None  # a `send` that waits for the client
+        self._begun: Rest | None = None  # a `send` that waits for the client
         self._is_busy = False  # `run` has work
         self._has_work = asyncio.Event()
         self._idle = asyncio.Event()
@@ -70,6 +69,12 @@ class EventWriter:
         """End the response, once nothing waits."""
         await self._idle.wait()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def close(self) -> None:
+        """Drop a frame that `run` had not taken when it was cancelled. Nothing may be written after this."""
+        if self._begun is not None:
+            self._begun.close()
+            self._begun = None
 
 
 def _body(frames: bytes) -> Message:

@@ -108,7 +108,7 @@ class EventStream(Response):
         self._engine_stopped = engine_stopped
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
-        pings = None
+        writer = pings = None
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             writer = EventWriter(send, self._reply.source)
@@ -122,6 +122,8 @@ class EventStream(Response):
             if pings is not None:
                 await cancel(pings)
             await self._reply.close()
+            if writer is not None:
+                writer.close()
 
     async def _send_pings(self, writer: EventWriter) -> None:
         loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ to pass them on; the start of the response passes all layers. A layer that is no
 import asyncio
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial
-from types import FunctionType, MethodType, coroutine
+from types import FunctionType, MethodType
 from typing import Any, Final
 
 from starlette.types import Message, Send
@@ -112,7 +112,26 @@ def body_writer(send: Callable[..., Any] | None) -> Callable[[bytes], bool] | No
     return write_piece
 
 
-def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+class Rest:
+    """What is left of a coroutine that waits: either awaited, once, or closed."""
+
+    def __init__(self, work: Coroutine[Any, Any, None], waits_for: asyncio.Future[Any]) -> None:
+        self._work = work
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            yield self._waits_for
+            yield from self._work.__await__()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the coroutine where it waits."""
+        self._work.close()
+
+
+def begin(work: Coroutine[Any, Any, None]) -> Rest | None:
     """Run a coroutine until it waits; return what is left of it, None if nothing is.
 
     The part that runs here runs in no task.
@@ -121,17 +140,4 @@ def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
         waits_for = work.send(None)
     except StopIteration:
         return None
-    return _rest(work, waits_for)
-
-
-@coroutine
-def _rest_of(work: Coroutine[Any, Any, None], waits_for: asyncio.Future[Any]) -> Generator[Any, Any, None]:
-    try:
-        yield waits_for
-        yield from work
-    finally:
-        work.close()
-
-
-async def _rest(work: Coroutine[Any, Any, None], waits_for: asyncio.Future[Any]) -> None:
-    await _rest_of(work, waits_for)
+    return Rest(work, waits_for)
