@@ -28,6 +28,8 @@ HEADINGS = (
 )
 VLLM_TOOLS = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
 """Without these flags vLLM's own route refuses all tools."""
+NO_THINKING = ("--default-chat-template-kwargs", '{"enable_thinking": false}')
+"""The plugin closes the thinking where a request asks for none; with this flag vLLM has the same prompts."""
 NO_PLUGIN = "none"
 """No plugin has this name, so vLLM loads none and serves its own routes."""
 SLOW_REQUEST_SECONDS = 5  # so that the attacks by slow clients need not take long
@@ -44,7 +46,7 @@ def serving(enabled: bool) -> Iterator[Server]:
         "VLLM_MESSAGES_SLOW_REQUEST_SECONDS": str(SLOW_REQUEST_SECONDS),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
-    flags = FLAGS if enabled else (*FLAGS, *VLLM_TOOLS)
+    flags = FLAGS if enabled else (*FLAGS, *VLLM_TOOLS, *NO_THINKING)
     with start_server(tiny.model_directory(), *flags, env=environment) as server:
         yield server
 
@@ -68,7 +70,8 @@ def _line(attack: Attack, result: Result) -> str:
     return (
         f"{attack.name}: {_statuses(result)} after {result.seconds:.1f} s, stall {result.stall:.0f} ms, "
         f"health {result.health:.0f} ms, neighbour {result.neighbour:.0f} ms ({result.failed} failed), "
-        f"memory {result.memory:.0f} MiB, refused within {result.refused_within or 0:.0f} ms\n    {head}"
+        f"memory {result.memory:.0f} MiB, tokens {result.tokens}, "
+        f"refused within {result.refused_within or 0:.0f} ms\n    {head}"
     )
 
 
@@ -96,6 +99,12 @@ def markdown(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def prompts(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> dict[str, tuple[int, int]]:
+    """The lengths of the prompts that both servers served: here and on vLLM's own route."""
+    lengths = {name: (plugin[name].tokens, vllm.tokens) for name, vllm in native.items()}
+    return {name: (here, there) for name, (here, there) in lengths.items() if here and there}
+
+
 def write_table(page: Path, table: str) -> None:
     """Put the table between the marks of a page."""
     text = page.read_text(encoding="utf-8")
@@ -105,7 +114,7 @@ def write_table(page: Path, table: str) -> None:
 
 
 def main(given: Sequence[str]) -> int:
-    """Run the attacks; 1 if a reply has a status that its attack must not get."""
+    """Run the attacks; 1 if a reply has a status that its attack must not get, or the prompts differ."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
     parser = argparse.ArgumentParser("attack", description="Hostile requests, and what other clients notice.")
     parser.add_argument(
@@ -126,9 +135,17 @@ def main(given: Sequence[str]) -> int:
     print(table)
     if options.markdown is not None:
         write_table(options.markdown, table)
+    served = prompts(plugin, native)
+    print(
+        "\n".join(
+            f"{name}: a prompt of {here} tokens, {there} there" for name, (here, there) in served.items()
+        )
+    )
+    unequal = [name for name, (here, there) in served.items() if here != there]
     wrong = [attack.name for attack in attacks if set(plugin[attack.name].statuses) - attack.statuses]
     print("\n".join(f"WRONG STATUS: {name}" for name in wrong))
-    return 1 if wrong else 0
+    print("\n".join(f"NOT THE SAME PROMPT: {name}" for name in unequal))
+    return 1 if wrong or unequal else 0
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Attack:
         path: Where it is sent.
         copies: How many are sent at once.
         native: Whether vLLM's own route takes a request of this kind, for comparison.
-        native_body: Makes the body for vLLM's own route, if the same body is a shorter prompt there.
+        native_body: Makes the body for vLLM's own route, if the same body is another prompt there.
         raw: Whether `body` is all that is sent on the connection, head included. The status is 0 if
             the server closes the connection without a reply.
     """
@@ -101,13 +101,22 @@ def half_a_pair(size: int) -> bytes:
     return long_text(size).replace(b"fox", b"f\\ud83d", 1)
 
 
+def tool_result(size: int) -> bytes:
+    """A text of a tool's, with one emoji."""
+    call = {"type": "tool_use", "id": "c", "name": "n", "input": {}}
+    content = [{"type": "text", "text": "the quick brown fox jumps over it " * (size // 35)}]
+    result = {"type": "tool_result", "tool_use_id": "c", "content": content}
+    return ask(user("Go"), assistant([call]), user([result])).replace(b"fox", "🦊".encode(), 1)
+
+
 def escapes(size: int) -> bytes:
     return ask(user("\n" * (size // 2)))
 
 
-def tiny_blocks(size: int) -> bytes:
+def tiny_blocks(size: int, between: str = "") -> bytes:
     block = '{"type":"text","text":"x"}'
-    blocks = ",".join([block] * (size // (len(block) + 1)))
+    texts = [f"x{between}"] * (size // (len(block) + 1) - 1) + ["x"]
+    blocks = ",".join(f'{{"type":"text","text":{json.dumps(text)}}}' for text in texts)
     return f'{{"model":"tiny","max_tokens":1,"messages":[{{"role":"user","content":[{blocks}]}}]}}'.encode()
 
 
@@ -178,9 +187,11 @@ def large_integers() -> bytes:
     return ask(top_k=2**64, chat_template_kwargs={"n": 2**80})
 
 
-def cache_breakpoints(count: int) -> bytes:
-    blocks = [{"type": "text", "text": f"x{n}", "cache_control": {"type": "ephemeral"}} for n in range(count)]
-    return ask(user(blocks))
+def cache_breakpoints(count: int, between: str = "") -> bytes:
+    texts = [f"x{n}{between}" for n in range(count - 1)] + [f"x{count - 1}"]
+    return ask(
+        user([{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}} for text in texts])
+    )
 
 
 def nested_schema(depth: int) -> bytes:
@@ -189,6 +200,9 @@ def nested_schema(depth: int) -> bytes:
 
 
 HEAD = b"POST /v1/messages HTTP/1.1\r\nhost: server\r\ncontent-type: application/json\r\n"
+
+LINE_BREAK = "\n"
+"""vLLM joins text blocks by one line break and the plugin by two, so that vLLM gets one more behind each."""
 
 LONG_PATTERN = {"type": "string", "pattern": "^[\\u0000-\\uffff]{1,5000}$"}
 
@@ -208,10 +222,11 @@ ATTACKS = (
     Attack("count_tokens of 29 MB", lambda: long_text(29 * MB), path=COUNT_TOKENS),
     Attack("29 MB of text and a wrong field", lambda: long_text(29 * MB, max_tokens="x")),
     Attack("29 MB of text and half a surrogate pair", lambda: half_a_pair(29 * MB)),
+    Attack("29 MB of text and an emoji", lambda: long_text(29 * MB).replace(b"fox", "🦊".encode(), 1)),
+    Attack("29 MB of text and an emoji in a tool result", lambda: tool_result(29 * MB)),
     Attack("29 MB of escapes", lambda: escapes(29 * MB)),
     Attack("30 MB of text blocks", lambda: tiny_blocks(30 * MB)),
-    # vLLM joins text blocks by one line break, the plugin by two, which are two tokens here.
-    Attack("1 MB of text blocks", lambda: tiny_blocks(MB), native_body=lambda: tiny_blocks(MB * 3 // 2)),
+    Attack("1 MB of text blocks", lambda: tiny_blocks(MB), native_body=lambda: tiny_blocks(MB, LINE_BREAK)),
     Attack("100,000 messages", lambda: tiny_messages(99_998)),
     Attack("8,000 messages", lambda: tiny_messages(8_000)),
     Attack("30 MB of empty objects", lambda: empty_objects(30 * MB)),
@@ -228,7 +243,11 @@ ATTACKS = (
     Attack("50 PDFs in one request", lambda: documents(50, 100), native=False),
     Attack("100,000 stop sequences", lambda: stop_strings(100_000)),
     Attack("integers of 80 bits", large_integers),
-    Attack("10,000 cache breakpoints", lambda: cache_breakpoints(10_000)),
+    Attack(
+        "10,000 cache breakpoints",
+        lambda: cache_breakpoints(10_000),
+        native_body=lambda: cache_breakpoints(10_000, LINE_BREAK),
+    ),
     Attack("1,000 requests at once", ask, copies=1_000),
     Attack(
         "300 connections whose headers never end",

@@ -21,15 +21,17 @@ from support.server import Server
 TIMEOUT = 180  # seconds that a sender waits for its reply
 LEAD_SECONDS = 1.0  # how long the bystanders run before the attack
 TRAIL_SECONDS = 0.5
+PROMPT_TOKENS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A reply to one request of an attack; status 0 if there was none."""
+    """A reply to one request of an attack; status 0 if there was none. `tokens` is the prompt's length."""
 
     status: int
     milliseconds: float
     head: bytes
+    tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Result:
         neighbour: A small request of another client.
         failed: Requests of bystanders that were not answered with 200.
         memory: The growth of the server's resident memory at its peak.
+        tokens: The length of its prompt, as the reply gives it; None if it was not served.
     """
 
     replies: tuple[Reply, ...]
@@ -52,6 +55,7 @@ class Result:
     neighbour: float
     failed: int
     memory: float
+    tokens: int | None
 
     @property
     def statuses(self) -> Counter[int]:
@@ -118,7 +122,14 @@ async def _send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cont
     milliseconds = ((first or time.perf_counter()) - begin) * 1000
     head, _, body = received.partition(b"\r\n\r\n")
     status = int(head.split()[1]) if head.startswith(b"HTTP/") else 0
-    return Reply(status, milliseconds, body[:300] if status else received[:300])
+    tokens = _prompt_tokens(body) if status == 200 else None
+    return Reply(status, milliseconds, body[:300] if status else received[:300], tokens)
+
+
+def _prompt_tokens(body: bytes) -> int | None:
+    """The tokens of the prompt that a message says it answers; None for another reply."""
+    usage = json.loads(body).get("usage")
+    return usage and sum(usage.get(field) or 0 for field in PROMPT_TOKENS)
 
 
 def take_stall(server: Server) -> dict[str, float]:
@@ -145,4 +156,5 @@ def measure(attack: Attack, server: Server) -> Result:
         neighbour=noticed["neighbour"]["longest"],
         failed=noticed["neighbour"]["failed"] + noticed["health"]["failed"],
         memory=noticed["memory"]["peak"] - noticed["memory"]["before"],
+        tokens=max((reply.tokens for reply in replies if reply.tokens), default=None),
     )
