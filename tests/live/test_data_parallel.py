@@ -122,6 +122,14 @@ def test_requests_at_once_run_on_both_ranks(ranks: Server) -> None:
         )
 
 
+def test_a_rank_finds_what_it_has_cached_itself(ranks: Server) -> None:
+    asked = body("Hello.", messages=[{"role": "user", "content": "What time is it where you are? " * 50}])
+    cached = [
+        post(ranks, asked, headers=on(rank)).json()["usage"]["cache_read_input_tokens"] for rank in (0, 0, 1)
+    ]
+    assert cached[1] > cached[0] == cached[2] == 0
+
+
 @pytest.mark.parametrize("rank", RANKS)
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_ends_its_request(ranks: Server, rank: int, stream: bool) -> None:
