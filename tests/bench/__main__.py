@@ -11,7 +11,7 @@ from bench import page, verdicts
 from bench.tables import as_text
 from formats.samples import SAMPLE_WRITERS
 
-PARTS = ("parsers", "server", "frontend", "latency", "memory", "store")
+PARTS = ("parsers", "server", "frontend", "latency", "pace", "memory", "store")
 SIZES = (4, 16, 64, 256)
 QUICK_SIZES = (4, 16)
 CAP_SECONDS = 20.0
@@ -105,6 +105,15 @@ def latency_parts(asked: argparse.Namespace) -> list[page.Part]:
     return [page.Part("latency", latency.table(rows), latency.NOTES, latency.verdicts(rows))]
 
 
+def pace_parts(asked: argparse.Namespace) -> list[page.Part]:
+    """Whether the front end keeps pace with an engine."""
+    from bench.frontend import pace
+
+    with TemporaryDirectory(prefix="bench-logs-") as logs:
+        rows = pace.measure(pace.QUICK if asked.quick else pace.Sizes(), Path(logs), print_progress)
+    return [page.Part("pace", pace.table(rows), pace.NOTES, pace.verdicts(rows))]
+
+
 def memory_parts(asked: argparse.Namespace) -> list[page.Part]:
     """What streams, conversations and requests add to the memory of the front end."""
     from bench.frontend import memory
@@ -136,6 +145,7 @@ def main(given: Sequence[str]) -> int:
         "server": server_parts,
         "frontend": frontend_parts,
         "latency": latency_parts,
+        "pace": pace_parts,
         "memory": memory_parts,
         "store": store_parts,
     }

@@ -16,6 +16,7 @@ TITLES = {
     "frontend": "The front end alone: a streamed token",
     "requests": "The front end alone: a request",
     "latency": "The front end alone: waiting",
+    "pace": "The front end alone: a steady pace",
     "memory": "The front end alone: memory",
     "store": "Batches and files",
 }

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import page
-from bench.frontend import latency, measure, memory, table
+from bench.frontend import latency, measure, memory, pace, table
 from bench.tables import as_text
 from bench.verdicts import Verdict
 
@@ -19,7 +19,7 @@ def token_cost(
 
 
 def request_cost(ratio: float, name: str = "next turn") -> measure.RequestCost:
-    return measure.RequestCost(name, 12_500, 10.0, 10.0 * ratio, ratio)
+    return measure.RequestCost(name, 12_500, 10.0, 10.0 * ratio, ratio, ratio)
 
 
 def missed(found: list[Verdict]) -> list[str]:
@@ -87,3 +87,24 @@ def test_a_leak_is_a_miss() -> None:
     assert missed(memory.verdicts(rows[:1])) == []
     assert missed(memory.verdicts(rows[1:])) == ["5000 bytes each"]
     assert "plugin KB" in as_text(memory.table(rows))
+
+
+def test_a_server_that_falls_behind_is_a_miss() -> None:
+    kept, slow = pace.Kept(0.6, 5.0, 12.0, 1.0), pace.Kept(1.0, 2_000.0, 40.0, 1.0)
+    fastest = pace.Pace(256, 100)
+    assert (
+        missed(pace.verdicts([pace.Row(pace.Pace(64, 100), slow, slow), pace.Row(fastest, kept, slow)])) == []
+    )
+    misses = missed(pace.verdicts([pace.Row(fastest, slow, kept)]))
+    assert misses == ["CPU 100%", "2000 ms behind", "gap 40 ms"]
+
+
+@pytest.mark.live
+def test_the_smallest_run_measures_a_pace(tmp_path: Path) -> None:
+    (row,) = pace.measure(pace.QUICK, tmp_path, lambda _: None)
+    for kept in (row.plugin, row.native):
+        assert 0 < kept.cpu < 2
+        assert 0 < kept.pieces < 2  # the beginning and the end are pieces as well
+        assert kept.behind > 0
+        assert kept.gap > 1000 / row.pace.rate / 2
+    assert "vLLM Messages" in as_text(pace.table([row]))

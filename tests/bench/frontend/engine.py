@@ -53,10 +53,16 @@ class ScriptedCore:
         self.reply: Sequence[int] = (1,)
         self.streams = 1  # the first step waits for so many requests
         self.lockstep = True
+        self.seconds_per_step = 0.0  # the pace of the steps; 0: each follows the one before
         self.prompt_tokens = 0  # of the last request
         self.first_step = 0.0  # when the last streams began, on the clock `time.perf_counter`
+        self.last_step = 0.0  # and when their last tokens left
+        self.cpu_at_last_step = 0.0  # seconds that the server's process had used by then
+        self.settles = False  # whether the first step waits until the server sleeps
+        self.cpu_before_first_step = 0.0  # seconds that the server's process had used then
         self._waiting: dict[str, Sequence[int]] = {}
         self._active: dict[str, tuple[Sequence[int], int]] = {}
+        self._steps = 0  # of the last streams
         self._stopped = threading.Event()
         self._encoder = MsgpackEncoder()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -98,7 +104,7 @@ class ScriptedCore:
                 if len(self._waiting) >= self.streams:
                     self._active |= {name: (reply, 0) for name, reply in self._waiting.items()}
                     self._waiting.clear()
-                    self.first_step = time.perf_counter()
+                    self._begin()
             case EngineCoreRequestType.ABORT:
                 for name in MsgpackDecoder().decode(frames):
                     self._active.pop(name, None)
@@ -109,7 +115,24 @@ class ScriptedCore:
                 output = UtilityOutput(call_id, result=UtilityResult(result))
                 outputs.send_multipart(self._encoder.encode(EngineCoreOutputs(utility_output=output)))
 
+    def _begin(self) -> None:
+        """Note when the first step is made, and what the server had done by then."""
+        if self.settles:
+            self._wait_until_asleep()
+        self.cpu_before_first_step = self.cpu_seconds()
+        self.first_step = time.perf_counter()
+        self._steps = 0
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the server's process so far, all threads included."""
+        assert self.process is not None
+        return time.clock_gettime((~self.process << 3) | 2)  # Linux's clock id for another process
+
     def _step(self, outputs: Any) -> None:
+        """Send a token of each stream, when it is time."""
+        due = self.first_step + self._steps * self.seconds_per_step
+        time.sleep(max(due - time.perf_counter(), 0.0))
+        self._steps += 1
         batch = []
         for name, (reply, at) in list(self._active.items()):
             last = at + 1 == len(reply)
@@ -121,6 +144,8 @@ class ScriptedCore:
                 self._active[name] = (reply, at + 1)
         used = self._used()
         outputs.send_multipart(self._encoder.encode(EngineCoreOutputs(outputs=batch)))
+        if not self._active:
+            self.last_step, self.cpu_at_last_step = time.perf_counter(), self.cpu_seconds()
         if self.lockstep:
             self._wait_until_idle(used)
 
@@ -129,6 +154,10 @@ class ScriptedCore:
         limit = time.monotonic() + WAKE_SECONDS
         while self._used() == used and time.monotonic() < limit:
             time.sleep(0.0002)
+        self._wait_until_asleep()
+
+    def _wait_until_asleep(self) -> None:
+        """Wait until the server's main thread sleeps."""
         asleep = 0
         while asleep < 3 and not self._stopped.is_set():
             asleep = asleep + 1 if self._state() == "S" else 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import AutoTokenizer
 
@@ -85,13 +85,30 @@ class TokenCost:
 
 @dataclass(frozen=True, slots=True)
 class RequestCost:
-    """Milliseconds of server CPU for a request whose reply is one token, on both servers, and their ratio."""
+    """Milliseconds of server CPU for a request until the engine has it, on both servers.
+
+    Attributes:
+        ratio: The plugin's cost by vLLM's.
+        whole: The same ratio for the whole request, whose reply is one token.
+    """
 
     name: str
     tokens: int
     native: float
     plugin: float
     ratio: float
+    whole: float
+
+
+class Cost(NamedTuple):
+    """Milliseconds of server CPU for a request: until the engine has it, and in all."""
+
+    before: float
+    whole: float
+
+
+Costs = tuple[Cost, Cost]
+"""Those of a request on vLLM's own route and on the plugin's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,45 +236,51 @@ QUESTIONS = 20
 
 def _short_question(pair: Pair, rounds: int) -> RequestCost:
     """Requests with one short message and nothing else, one after the other."""
-    pairs = []
+    pairs: list[Costs] = []
     for number in range(rounds + 1):
         bodies = [
             {"model": "tiny", "max_tokens": 16, "messages": [{"role": "user", "content": f"{number}: {at}?"}]}
             for at in range(QUESTIONS)
         ]
-        costs = [
-            sum(_one(server, body) for body in bodies) / QUESTIONS for server in (pair.native, pair.plugin)
-        ]
+        costs = _mean(pair.native, bodies), _mean(pair.plugin, bodies)
         if number:
-            pairs.append((costs[0], costs[1]))
+            pairs.append(costs)
     return _request_cost(SHORT, pair.plugin.core.prompt_tokens, pairs)
 
 
 def _request_costs(pair: Pair, turns: int, rounds: int) -> list[RequestCost]:
     """A session's first request and its next turn. Sessions share the system prompt and the tools."""
-    costs: dict[str, list[tuple[float, float]]] = {"first turn": [], "next turn": []}
+    costs: dict[str, list[Costs]] = {"first turn": [], "next turn": []}
     for number in range(rounds + 1):
         for name, body in zip(costs, prompts.session(number, turns), strict=True):
-            cost = tuple(_one(server, body) for server in (pair.native, pair.plugin))
+            both = _one(pair.native, body), _one(pair.plugin, body)
             if number:
-                costs[name].append((cost[0], cost[1]))
+                costs[name].append(both)
     return [_request_cost(name, pair.plugin.core.prompt_tokens, pairs) for name, pairs in costs.items()]
 
 
-def _request_cost(name: str, tokens: int, pairs: Sequence[tuple[float, float]]) -> RequestCost:
+def _request_cost(name: str, tokens: int, pairs: Sequence[Costs]) -> RequestCost:
+    median = statistics.median
     return RequestCost(
         name,
         tokens,
-        statistics.median(native for native, _ in pairs),
-        statistics.median(plugin for _, plugin in pairs),
-        statistics.median(plugin / native for native, plugin in pairs),
+        native=median(native.before for native, _ in pairs),
+        plugin=median(plugin.before for _, plugin in pairs),
+        ratio=median(plugin.before / native.before for native, plugin in pairs),
+        whole=median(plugin.whole / native.whole for native, plugin in pairs),
     )
 
 
-def _one(server: ApiServer, body: Json) -> float:
-    """Milliseconds of CPU for one request whose reply is one token."""
-    server.core.reply, server.core.streams = (1,), 1
+def _mean(server: ApiServer, bodies: Sequence[Json]) -> Cost:
+    costs = [_one(server, body) for body in bodies]
+    return Cost(*(statistics.fmean(column) for column in zip(*costs, strict=True)))
+
+
+def _one(server: ApiServer, body: Json) -> Cost:
+    """What one request costs whose reply is one token."""
+    core = server.core
+    core.reply, core.streams, core.settles = (1,), 1, True
     encoded = json.dumps(body).encode()
-    before = server.cpu_seconds()
+    begun = server.cpu_seconds()
     load.post(server.port, "/v1/messages", [encoded])
-    return (server.cpu_seconds() - before) * 1e3
+    return Cost((core.cpu_before_first_step - begun) * 1e3, (server.cpu_seconds() - begun) * 1e3)

@@ -18,8 +18,10 @@ after the first. What a request costs until its first token is in the next table
 
 ![What a streamed token costs](images/frontend.svg)"""
 REQUEST_NOTES = """\
-Milliseconds of CPU for a request whose reply is one token. A session's first turn shares the system \
-prompt and the tools with other sessions; its next turn has one more call and its result."""
+Milliseconds of CPU for everything before the engine: from the first byte of a request until the engine \
+has it and the server sleeps. The last column is the ratio for the whole request, whose reply is one \
+token. A session's first turn shares the system prompt and the tools with other sessions; its next turn \
+has one more call and its result."""
 
 FLOOR_LIMIT, LOW_LIMIT = 1.1, 0.9
 """Of engine + least SSE, for a streamed token at `MANY` streams and more; the lower one for `LOW`."""
@@ -46,12 +48,13 @@ def _token_line(row: TokenCost) -> list[str]:
 
 def request_table(rows: Sequence[RequestCost]) -> Table:
     """A line for each request."""
-    columns = ["request", "prompt tokens", NATIVE, OURS, "ratio"]
+    columns = ["request", "prompt tokens", NATIVE, OURS, "ratio", "ratio, whole request"]
     return Table(columns, [_request_line(row) for row in rows])
 
 
 def _request_line(row: RequestCost) -> list[str]:
-    return [row.name, f"{row.tokens:,}", f"{row.native:.1f}", f"{row.plugin:.1f}", f"{row.ratio:.2f}"]
+    costs = (f"{cost:.1f}" for cost in (row.native, row.plugin))
+    return [row.name, f"{row.tokens:,}", *costs, *(f"{ratio:.2f}" for ratio in (row.ratio, row.whole))]
 
 
 def verdicts(tokens: Sequence[TokenCost], requests: Sequence[RequestCost]) -> list[Verdict]:
