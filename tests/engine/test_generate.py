@@ -86,6 +86,8 @@ def run_of(
     stop: tuple[str, ...] = (),
     budget: int | None = None,
     repeats: int = 0,
+    single_call: bool = False,
+    call_demanded: bool = False,
     **fields: Any,
 ) -> EngineRun:
     tags = ThinkingTags("<think>", "</think>")
@@ -95,8 +97,9 @@ def run_of(
         outputs=GeneratedOutputs(engine.outputs()),
         parser=parser,
         prompt=PROMPT,
+        single_call=single_call,
+        call_demanded=call_demanded,
         sampling=Sampling(max_tokens, fields.pop("asked", max_tokens), None, None, None, stop, fields),
-        single_call=False,
         decode=lambda ids: "".join(map(chr, ids)),
         budget=limits if budget or repeats else None,
     )
@@ -313,3 +316,25 @@ def test_what_was_delivered_is_freed_without_the_collector_of_cycles() -> None:
         assert asyncio.run(deliver())() is None
     finally:
         gc.enable()
+
+
+CALL_AND_NOISE = f"{write_calls('hermes_json', [('read_file', {'path': 'a'})])}\nNoise. "
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_a_reply_that_must_have_one_call_ends_behind_it(size: int) -> None:
+    engine = Engine(CALL_AND_NOISE * 2, size=size)
+    found = play(run_of(engine, single_call=True, call_demanded=True))
+    assert {delta.call for delta in found if isinstance(delta, EngineToolCall)} == {0}
+    assert text_of(found).strip() == ""
+    assert end_of(found).reason == "stop"
+    assert engine.aborted == (size < 1000)
+
+
+@pytest.mark.parametrize(
+    ("choice", "calls"), [({"single_call": True}, {0}), ({"call_demanded": True}, {0, 1})]
+)
+def test_other_replies_keep_the_text_behind_a_call(choice: dict[str, bool], calls: set[int]) -> None:
+    found = play(run_of(Engine(CALL_AND_NOISE * 2), **choice))
+    assert {delta.call for delta in found if isinstance(delta, EngineToolCall)} == calls
+    assert text_of(found).count("Noise") == len(calls)

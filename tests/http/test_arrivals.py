@@ -11,10 +11,10 @@ import pytest
 import uvicorn
 
 from support.loopback import serving_app
-from vllm_messages_plugin.http.arrivals import COST, COST_PER_TURN, ArrivalQueue, spread_arrivals
+from vllm_messages_plugin.http.arrivals import COST_PER_TURN, REQUEST_COST, ArrivalQueue, spread_arrivals
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: server\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-ARRIVALS_PER_TURN = COST_PER_TURN // COST
+ARRIVALS_PER_TURN = -(-COST_PER_TURN // REQUEST_COST)
 CONNECTIONS = 3 * ARRIVALS_PER_TURN + 1
 
 

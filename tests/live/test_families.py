@@ -16,7 +16,6 @@ from family_templates import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
 from formats.samples import write_calls
 from support.both_modes import Reply, ask_in_both_modes
 from support.server import Server, start_families
-from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.testing import tiny
 
 Json = dict[str, Any]
@@ -166,14 +165,9 @@ def test_a_call_that_ends_before_its_arguments_is_no_text(replies: Replies, name
     assert reply.message["stop_reason"] == "end_turn"
 
 
-TEXT_AFTER_CALLS = ("qwen3", "glm-4.5", "glm-4.7")
-
-
 @driven
 def test_one_demanded_call_is_enforced_by_grammar(replies: Replies, name: str) -> None:
     """The tiny model has random weights, so only a grammar can make it write a call."""
-    if name in TEXT_AFTER_CALLS and compat.ToolStrictLevel is None:
-        pytest.skip("this vLLM's grammar lets noise follow the call")
     reply = replies[name, "forced_call"].result()
     assert len(reply.blocks) == 1 + FAMILIES[name].always
     assert is_valid(reply.blocks[-1])

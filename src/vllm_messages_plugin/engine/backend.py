@@ -239,6 +239,7 @@ class EngineBackend:
             sampling=sampling,
             single_call=conversation.choice.single,
             decode=partial(self._tokenizer.decode, skip_special_tokens=params.skip_special_tokens),
+            call_demanded=conversation.choice.forced,
             has_schema=conversation.schema is not None,
             budget=self._budget(
                 budget, prompt, params, start, request_id, constrained.grammar_after_thinking

@@ -15,6 +15,7 @@ from vllm_messages_plugin.engine.vllm.request_outputs import Outputs
 from vllm_messages_plugin.stream.deltas import (
     EndReason,
     EngineDelta,
+    EngineText,
     EngineToolCall,
     PromptProcessed,
     ReplyFailed,
@@ -30,9 +31,10 @@ log = logging.getLogger("vllm.messages")
 class EngineRun:
     """A request that the engine runs.
 
-    `budget` is None where this plugin does not limit the thinking. With `keep_token_ids` the last delta
-    carries the generated tokens. `decode` returns the text of tokens. `on_tokens` is called with the number
-    of tokens that were generated, when the run is closed.
+    With `single_call` the reply ends before a second call; with `call_demanded` as well, it ends behind the
+    first one. `budget` is None where this plugin does not limit the thinking. With `keep_token_ids` the last
+    delta carries the generated tokens. `decode` returns the text of tokens. `on_tokens` is called with the
+    number of tokens that were generated, when the run is closed.
     """
 
     outputs: Outputs
@@ -41,6 +43,7 @@ class EngineRun:
     sampling: Sampling
     single_call: bool
     decode: Decode
+    call_demanded: bool = False
     has_schema: bool = False
     budget: ThinkingBudget | None = None
     keep_token_ids: bool = False
@@ -75,6 +78,7 @@ class OutputReader:
         min_tokens = run.sampling.extra.get("min_tokens")
         self._min_tokens = min_tokens if isinstance(min_tokens, int) else 0
         self._stop = StopMatcher(StopSequences(sequences)) if sequences else None
+        self._has_called = False
         self._may_end_early = run.single_call or self._stop is not None
         self._only_parses = not (
             self._may_end_early or self._keeps_ids or self._loop is not None or run.on_output is not None
@@ -151,18 +155,35 @@ class OutputReader:
         return found
 
     def _limit(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
-        """End the reply at a stop sequence, or where a second call begins if one is the most."""
+        """End the reply at a stop sequence, or behind the one call that it may have."""
         if self._stop is not None:
             deltas = self._until_stop(deltas, finished)
-        if self._run.single_call:
-            for at, delta in enumerate(deltas):
-                if isinstance(delta, EngineToolCall) and delta.call > 0:
-                    self.ended = True
-                    return [*deltas[:at], self._finished("stop", None)]
+        if self._run.single_call and (at := self._end_of_single_call(deltas)) is not None:
+            self.ended = True
+            return [*deltas[:at], self._finished("stop", None)]
         if self._stop is not None and self._stop.matched is not None:
             self.ended = True
             return [*deltas, self._finished("stop_sequence", self._stop.matched)]
         return deltas
+
+    def _end_of_single_call(self, deltas: Sequence[EngineDelta]) -> int | None:
+        """The place of the first delta that a reply with one call does not have; None while there is none.
+
+        Some grammars of vLLM's let the model write on behind a demanded call. Nobody asked for that text.
+        """
+        for at, delta in enumerate(deltas):
+            if isinstance(delta, EngineToolCall):
+                if delta.call > 0:
+                    return at
+                self._has_called = True
+            elif self._is_behind_call(delta):
+                return at
+        return None
+
+    def _is_behind_call(self, delta: EngineDelta) -> bool:
+        """Whether a delta is text behind the demanded call."""
+        is_behind = self._has_called and self._run.call_demanded
+        return is_behind and isinstance(delta, EngineText) and bool(delta.text.strip())
 
     def _until_stop(self, deltas: list[EngineDelta], finished: bool) -> list[EngineDelta]:
         """The deltas up to the first stop sequence in the reply's text."""
