@@ -14,7 +14,7 @@ import pytest
 from family_templates import FAMILIES, NOT_SERVED, SPECIAL, Row, awkward, served
 
 from formats.samples import write_calls
-from support.both_modes import Reply, ask_in_both_modes
+from support.both_modes import Reply, ask_in_both_modes, blocks_of
 from support.server import Server, start_families
 from vllm_messages_plugin.testing import tiny
 
@@ -127,7 +127,9 @@ def replies(family_server: Server) -> Iterator[dict[tuple[str, str], Future[Repl
             for name in NOT_SERVED
         }
         yield {
-            key: pool.submit(ask_in_both_modes, f"{family_server.url}/{name}", request)
+            key: pool.submit(
+                ask_in_both_modes, f"{family_server.url}/{name}", request, is_scripted=key[1] != "forced_call"
+            )
             for key, (name, request) in asked.items()
         }
 
@@ -169,9 +171,11 @@ def test_a_call_that_ends_before_its_arguments_is_no_text(replies: Replies, name
 def test_one_demanded_call_is_enforced_by_grammar(replies: Replies, name: str) -> None:
     """The tiny model has random weights, so only a grammar can make it write a call."""
     reply = replies[name, "forced_call"].result()
-    assert len(reply.blocks) == 1 + FAMILIES[name].always
-    assert is_valid(reply.blocks[-1])
-    assert reply.message["stop_reason"] == "tool_use"
+    for message in (reply.message, reply.streamed):
+        blocks = blocks_of(message)
+        assert len(blocks) == 1 + FAMILIES[name].always
+        assert is_valid(blocks[-1])
+        assert message["stop_reason"] == "tool_use"
 
 
 @driven
