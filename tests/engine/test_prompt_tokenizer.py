@@ -95,8 +95,8 @@ async def test_a_renderer_without_separate_steps_renders_in_one_call(cache: Toke
     assert found == {"prompt_token_ids": [1, 2]}
 
 
-@pytest.mark.parametrize("name", ["many turns", "many calls", "many parts"])
-async def test_many_parts_are_rendered_off_the_event_loop(
+@pytest.mark.parametrize("name", ["long", "many turns", "many calls", "many parts"])
+async def test_all_but_few_parts_are_rendered_off_the_event_loop(
     renderer: Any, cache: TokenCache, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     threads: list[int] = []

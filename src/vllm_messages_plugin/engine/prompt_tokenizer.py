@@ -58,29 +58,42 @@ class PromptTokenizer:
             )
             return engine_input
         arrival_time = time.time()
-        _, prompt = await self._render(messages, chat_params)
-        if _is_text(prompt):
-            prompt["prompt_token_ids"] = await self._call(self._cache.encode, prompt["prompt"])
+        prompt = await self._tokenized(messages, chat_params)
         (tokens,) = await self._renderer.tokenize_prompts_async([prompt], params)
         tokens.update(extras, media_io_kwargs=chat_params.media_io_kwargs or {})
         process = self._renderer.process_for_engine_async
         return await process(tokens, arrival_time, **accepted(process, {"tok_params": params}))
 
-    async def _render(self, messages: Sequence[Mapping[str, Any]], chat_params: Any) -> Any:
-        """Apply the chat template. vLLM prepares messages for it on the event loop, so many go to a thread.
+    async def _tokenized(self, messages: Sequence[Mapping[str, Any]], chat_params: Any) -> Any:
+        """Apply the chat template and tokenize the text that it makes.
 
-        Media are left to vLLM's own way, which loads them concurrently.
+        vLLM prepares messages for the template on the event loop, so all but few are rendered and tokenized
+        together in a thread. Media are left to vLLM's own way, which loads them concurrently.
         """
-        if _is_small(messages) or not hasattr(self._renderer, "render_messages"):
-            return await self._renderer.render_messages_async(_copies(messages), chat_params)
-        loop = asyncio.get_running_loop()
-        if await loop.run_in_executor(self._threads, _has_media, messages):
-            return await self._renderer.render_messages_async(_copies(messages), chat_params)
-        rendered = loop.run_in_executor(self._threads, self._render_copies, messages, chat_params)
-        return await asyncio.wait_for(rendered, RENDER_SECONDS)
+        assert self._cache is not None
+        if hasattr(self._renderer, "render_messages") and not _is_small(messages, chat_params):
+            rendering = _Rendering(self._renderer, self._cache, messages, chat_params)
+            if (prompt := await self._in_thread(rendering)) is not None:
+                return prompt
+        _, prompt = await self._renderer.render_messages_async(_copies(messages), chat_params)
+        if _is_text(prompt):
+            prompt["prompt_token_ids"] = await self._call(self._cache.encode, prompt["prompt"])
+        return prompt
 
-    def _render_copies(self, messages: Sequence[Mapping[str, Any]], chat_params: Any) -> Any:
-        return self._renderer.render_messages(_copies(messages), chat_params)
+    async def _in_thread(self, rendering: "_Rendering") -> Any:
+        """Run a rendering.
+
+        Raises:
+            TimeoutError: The template takes too long.
+        """
+        work = asyncio.get_running_loop().run_in_executor(self._threads, rendering.run)
+        try:
+            await asyncio.wait({work}, timeout=RENDER_SECONDS)
+            if not work.done() and rendering.prompt is None:
+                raise TimeoutError
+            return await work
+        finally:
+            work.cancel()
 
     async def count(self, text: str) -> int:
         """Return the number of tokens of a text, without tokens that a tokenizer adds of its own."""
@@ -97,6 +110,32 @@ class PromptTokenizer:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, text)
 
 
+class _Rendering:
+    """The rendering of one conversation, in a thread.
+
+    Attributes:
+        prompt: What the template made; None before, and for a conversation with media.
+    """
+
+    def __init__(
+        self, renderer: Any, cache: TokenCache, messages: Sequence[Mapping[str, Any]], chat_params: Any
+    ) -> None:
+        self.prompt: Any = None
+        self._renderer = renderer
+        self._cache = cache
+        self._messages = messages
+        self._chat_params = chat_params
+
+    def run(self) -> Any:
+        """Render and tokenize the conversation; return the prompt."""
+        if _has_media(self._messages):
+            return None
+        _, self.prompt = self._renderer.render_messages(_copies(self._messages), self._chat_params)
+        if _is_text(self.prompt):
+            self.prompt["prompt_token_ids"] = self._cache.encode(self.prompt["prompt"])
+        return self.prompt
+
+
 def _copies(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The messages as vLLM may change them."""
     return [dict(message) for message in messages]
@@ -108,12 +147,16 @@ def _is_text(prompt: Mapping[str, Any]) -> bool:
     return not tokenized and isinstance(prompt.get("prompt"), str)
 
 
-def _is_small(messages: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a conversation has few messages, parts of messages and tool calls."""
-    if len(messages) > INLINE_PARTS:
+def _is_small(messages: Sequence[Mapping[str, Any]], chat_params: Any) -> bool:
+    """Whether a conversation has no tools, few messages, parts of messages and calls, and a short text."""
+    if len(messages) > INLINE_PARTS or chat_params.chat_template_kwargs.get("tools"):
         return False
     calls = sum(len(message.get("tool_calls") or ()) for message in messages)
-    return len(messages) + calls + len(_parts(messages)) <= INLINE_PARTS
+    parts = _parts(messages)
+    if len(messages) + calls + len(parts) > INLINE_PARTS:
+        return False
+    contents = [message.get("content") for message in messages] + [part.get("text") for part in parts]
+    return sum(len(text) for text in contents if isinstance(text, str)) <= INLINE_CHARACTERS
 
 
 def _has_media(messages: Sequence[Mapping[str, Any]]) -> bool:

@@ -48,6 +48,8 @@ LARGE_BODY_OBJECTS = 256
 
 Below both, parsing and translation together take a few milliseconds.
 """
+COUNTED_INLINE_BYTES = 256 * 1024
+"""The values of a body up to this size are counted in less time than a thread takes to begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +85,21 @@ class PreparedRequest(Generic[RequestT]):
 
 @dataclass(frozen=True, slots=True)
 class _ParsedBody(Generic[RequestT]):
-    """A body and what it says. Work in proportion to a large one is done in a thread of the interpreter."""
+    """A body and what it says. Work in proportion to a large one is done in a thread of the interpreter.
+
+    Attributes:
+        body: The body as it came.
+        request: What it says.
+        large: Whether its work is done in a thread.
+        noted: The request with notes on repeated calls, where they are switched on.
+        has_media: Whether it has images or documents.
+    """
 
     body: bytes
     request: RequestT
     large: bool
+    noted: RequestT
+    has_media: bool
 
 
 async def prepare(
@@ -106,26 +118,25 @@ async def prepare(
     """
     settings, scope = context.settings, http_request.scope
     limits = BodyLimits(settings.max_body_mb * MiB, grace_seconds=settings.slow_request_seconds)
-    parsed_body = await _parse_body(await read_body(http_request, limits), body_type, scope)
+    parsed_body = await _parse_body(await read_body(http_request, limits), body_type, context, scope)
     thread = None
     if parsed_body.request.thread is not None:
         if not in_thread:
             raise unsupported(NOT_HERE)
         thread, parsed_body = await _whole_conversation(http_request, context, parsed_body)
-    body, request, large = parsed_body.body, parsed_body.request, parsed_body.large
-    model = await served_model_name(request.model, context)
+    body, parsed, large = parsed_body.body, parsed_body.noted, parsed_body.large
+    model = await served_model_name(parsed.model, context)
     key = caller_of(http_request).key
-    if key is not None and not (key.allows(model) or key.allows(request.model)):
-        raise MessagesError("not_found_error", f"model: {request.model}")
+    if key is not None and not (key.allows(model) or key.allows(parsed.model)):
+        raise MessagesError("not_found_error", f"model: {parsed.model}")
     record_of(http_request).model = model
-    if settings.note_repeated_calls:
-        request = await call(large, note_repeated_calls, request)
-    parsed, request = request, await _read_media(http_request, request, context, large)
+    request = parsed
+    if parsed_body.has_media:
+        request = await _read_media(http_request, parsed, context, large)
     large = large or request is not parsed
     connected = await _connect(http_request, request, context)
     large, request = large or bool(connected.tools), connected.request
-    tools = await call(large, _server_tools, connected, context)
-    conversation = await call(large, _translate_held, request, context, tools, scope)
+    tools, conversation = await call(large, _with_tools, connected, context, scope)
     prompt = await context.backend.render(conversation, request.extra)
     kept = body if context.recorder is not None else b""
     prepared = PreparedRequest(
@@ -144,13 +155,14 @@ async def prepare(
     return prepared if request.context_management is None else await _apply_edits(prepared, context, scope)
 
 
-async def _parse_body(body: bytes, body_type: type[RequestT], scope: Scope) -> _ParsedBody[RequestT]:
-    large = len(body) > LARGE_BODY_BYTES
-    objects = await call(large, check_json_size, body)
-    large = large or objects > LARGE_BODY_OBJECTS
+async def _parse_body(
+    body: bytes, body_type: type[RequestT], context: AppContext, scope: Scope
+) -> _ParsedBody[RequestT]:
+    objects = await call(len(body) > COUNTED_INLINE_BYTES, check_json_size, body)
+    large = len(body) > LARGE_BODY_BYTES or objects > LARGE_BODY_OBJECTS
     pause_for(objects, scope)
     begin_hold(objects, scope)
-    return _ParsedBody(body, await call(large, _parse, body, body_type, scope), large)
+    return await call(large, _parse, body, body_type, large, context, scope)
 
 
 async def _whole_conversation(
@@ -163,7 +175,7 @@ async def _whole_conversation(
     limit = context.settings.max_body_mb * MiB
     if len(whole) > limit:
         raise too_large(limit)
-    return thread, await _parse_body(whole, type(sent.request), http_request.scope)
+    return thread, await _parse_body(whole, type(sent.request), context, http_request.scope)
 
 
 async def _read_media(http_request: Request, request: RequestT, context: AppContext, large: bool) -> RequestT:
@@ -172,8 +184,6 @@ async def _read_media(http_request: Request, request: RequestT, context: AppCont
     Raises:
         ClientDisconnect: The client closed the connection.
     """
-    if not await call(large, media_blocks, request.messages):
-        return request
     work = _read_sources(request, context, owner_of(http_request), large)
     read = await cancel_on_disconnect(work, http_request.receive)
     if read is None:
@@ -186,10 +196,13 @@ async def _read_sources(request: RequestT, context: AppContext, owner: str, larg
     return await context.media.read(request, images=context.backend.traits.images, large=large)
 
 
-def _parse(body: bytes, body_type: type[RequestT], scope: Scope) -> RequestT:
+def _parse(
+    body: bytes, body_type: type[RequestT], large: bool, context: AppContext, scope: Scope
+) -> _ParsedBody[RequestT]:
     request = parse(body, body_type)
     hold_parts(scope, request.messages, request.tools)
-    return request
+    noted = note_repeated_calls(request) if context.settings.note_repeated_calls else request
+    return _ParsedBody(body, request, large, noted, bool(media_blocks(noted.messages)))
 
 
 async def _connect(http_request: Request, request: RequestT, context: AppContext) -> McpTools[RequestT]:
@@ -222,6 +235,14 @@ def _server_tools(connected: McpTools[RequestT], context: AppContext) -> Mapping
     if not tools or context.server_tools is None:
         return {}
     return context.server_tools.for_request(connected.request, deferred_functions(tools), connected.tools)
+
+
+def _with_tools(
+    connected: McpTools[RequestT], context: AppContext, scope: Scope
+) -> tuple[Mapping[int, ServerTool], Conversation]:
+    """The tools that this server runs, and the translated request."""
+    tools = _server_tools(connected, context)
+    return tools, _translate_held(connected.request, context, tools, scope)
 
 
 def translate(request: RequestT, context: AppContext, tools: Mapping[int, ServerTool]) -> Conversation:

@@ -46,8 +46,8 @@ class StreamedReply:
         self._encoder = encoder
         self._observer = observer
         self._last: bytes | None = None
-        self._begun = asyncio.Event()
-        self._has_begun = False  # asked for each output, as the event is slow to ask
+        self._has_begun = False  # whether the engine has begun the reply
+        self._waiter: asyncio.Future[None] | None = None  # of `admitted`
         self._admitted = False
         self._failure: Exception | None = None
         self._kept: list[bytes] = []
@@ -60,18 +60,25 @@ class StreamedReply:
         Raises:
             MessagesError: The engine refused the request.
         """
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
         self._run = asyncio.ensure_future(self._deliver())
-        begun = asyncio.ensure_future(self._begun.wait())
+        self._run.add_done_callback(self._end_waiting)
+        timer = loop.call_later(seconds, self._end_waiting)
         try:
-            await asyncio.wait({self._run, begun}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await self._waiter
         except asyncio.CancelledError:
             await self.close()
             raise
         finally:
-            begun.cancel()
+            timer.cancel()
         if self._run.done():
             self._run.result()
         self._admitted = True
+
+    def _end_waiting(self, _run: asyncio.Task[None] | None = None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     async def write_to(self, writer: EventWriter) -> None:
         """Write the frames; being cancelled aborts the reply."""
@@ -112,11 +119,11 @@ class StreamedReply:
         try:
             await self._deliver_all()
         except Exception as error:
-            if not self._begun.is_set() and not self._admitted:
+            if not self._has_begun and not self._admitted:
                 raise
             self._write(self._last_after(error))
         finally:
-            if self._observer is not None and (self._admitted or self._begun.is_set()):
+            if self._observer is not None and (self._admitted or self._has_begun):
                 await self._observer.ended()
 
     def _last_after(self, error: Exception) -> bytes:
@@ -144,7 +151,7 @@ class StreamedReply:
             return False
         if not self._has_begun:
             self._has_begun = True
-            self._begun.set()
+            self._end_waiting()
         if self._encoder.ended:
             self._last = frames
             return False

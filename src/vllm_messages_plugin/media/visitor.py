@@ -90,10 +90,17 @@ def newest_user_turn(messages: Sequence[MessageParam]) -> int:
 
 
 def _content(content: str | list[Block] | None, place: _Place, visit: Visit) -> str | list[Block] | None:
-    if not isinstance(content, list):
+    if not isinstance(content, list) or not any(map(_may_have_media, content)):
         return content
     visited = [_block(block, place.under(str(n)), visit) for n, block in enumerate(content)]
     return visited if any(new is not old for new, old in zip(visited, content, strict=True)) else content
+
+
+def _may_have_media(block: Block) -> bool:
+    """Whether a block is or may hold media; nearly none does, so nothing is made for the others."""
+    if isinstance(block, ToolResultBlockParam):
+        return isinstance(block.content, list)
+    return isinstance(block, ImageBlockParam | DocumentBlockParam)
 
 
 def _block(block: Block, place: _Place, visit: Visit) -> Block:

@@ -6,7 +6,7 @@ result has the same note in the prompts of all later turns, which the prefix cac
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final
@@ -26,6 +26,8 @@ NOTE: Final = (
 class _Repetitions:
     """How often each call had the result that it had last."""
 
+    frequent: frozenset[str]
+    """The ids of the calls that are looked at."""
     calls: dict[str, bytes] = field(default_factory=dict)
     """The digest of each call by its id."""
     latest: dict[bytes, tuple[bytes, int]] = field(default_factory=dict)
@@ -56,18 +58,40 @@ def note_repeated_calls(request: RequestT) -> RequestT:
     Returns:
         The request with the notes, or the same one if there are none.
     """
-    repetitions = _Repetitions()
+    frequent = _frequent_calls(request.messages)
+    if not frequent:
+        return request
+    repetitions = _Repetitions(frequent)
     messages = [_noted(message, repetitions) for message in request.messages]
     if all(new is old for new, old in zip(messages, request.messages, strict=True)):
         return request
     return request.model_copy(update={"messages": messages})
 
 
+def _frequent_calls(messages: Sequence[MessageParam]) -> frozenset[str]:
+    """The ids of the calls of which there are enough that are alike; most conversations have none."""
+    alike: dict[Hashable, list[str]] = {}
+    for use in _uses(messages):
+        alike.setdefault((use.name, _outline(use.input)), []).append(use.id)
+    return frozenset(name for ids in alike.values() if len(ids) >= FIRST_NOTED for name in ids)
+
+
+def _uses(messages: Sequence[MessageParam]) -> Iterable[ToolUseBlockParam]:
+    for message in messages:
+        if message.role == "assistant" and isinstance(message.content, list):
+            yield from (block for block in message.content if isinstance(block, ToolUseBlockParam))
+
+
+def _outline(values: Mapping[str, Any]) -> Hashable:
+    """Something that is equal for equal inputs of calls, and quick to make: it leaves out what is nested."""
+    return frozenset((key, value if isinstance(value, str | int) else None) for key, value in values.items())
+
+
 def _noted(message: MessageParam, repetitions: _Repetitions) -> MessageParam:
     blocks = message.content if isinstance(message.content, list) else []
     if message.role == "assistant":
         for block in blocks:
-            if isinstance(block, ToolUseBlockParam):
+            if isinstance(block, ToolUseBlockParam) and block.id in repetitions.frequent:
                 repetitions.calls[block.id] = _digest([block.name, block.input])
         return message
     if message.role == "user" and not any(isinstance(block, ToolResultBlockParam) for block in blocks):

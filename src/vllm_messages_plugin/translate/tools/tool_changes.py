@@ -1,6 +1,7 @@
 """Tools that a conversation adds, removes or refers to on the way, and which may be called at its end."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -10,12 +11,17 @@ from vllm_messages_plugin.translate.tools.request_tools import ReferredTools, Re
 from vllm_messages_plugin.wire.blocks import (
     Block,
     OtherBlockParam,
+    TextBlockParam,
     ToolChangeBlockParam,
     ToolReferenceBlockParam,
     ToolResultBlockParam,
+    ToolUseBlockParam,
 )
 from vllm_messages_plugin.wire.errors import MessagesError
 from vllm_messages_plugin.wire.request import MessageParam, ToolParam
+
+_WITHOUT_TOOLS: Final = frozenset({TextBlockParam, ToolUseBlockParam})
+"""Types of blocks that neither change tools nor refer to one: nearly all but results."""
 
 
 def callable_tools(tools: RequestTools, messages: Sequence[MessageParam]) -> tuple[Function, ...]:
@@ -23,6 +29,8 @@ def callable_tools(tools: RequestTools, messages: Sequence[MessageParam]) -> tup
     shown = {function["function"]["name"]: function for function in tools.shown}
     known, offered = {**tools.hidden, **shown}, dict(shown)
     for block in _blocks(messages):
+        if type(block) in _WITHOUT_TOOLS:
+            continue
         if isinstance(block, ToolChangeBlockParam) and block.type == "tool_removal":
             offered.pop(changed_tool_name(block), None)
             continue
