@@ -98,6 +98,21 @@ def test_a_demanded_call_is_enforced_where_the_thinking_of_this_prompt_ends(
     assert found.request.extract_structured_outputs() is not None
 
 
+@pytest.mark.parametrize(("choice", "has_grammar"), [("any", True), ("auto", False)])
+def test_a_demanded_call_gets_the_plain_parsers_grammar_where_the_full_one_has_none(
+    choice: str, has_grammar: bool
+) -> None:
+    class WithoutGrammar:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def adjust_request(self, request: Any) -> Any:
+            return request
+
+    parsers = factory(selection=replace(selection_of("qwen_like", None), full=WithoutGrammar))
+    found = constrained(parsers, PROMPT, choice)
+    assert (found.request.extract_structured_outputs() is not None) is has_grammar
+
+
 def test_a_call_that_nobody_demands_has_no_grammar() -> None:
     found = constrained(factory(), PROMPT, "auto")
     assert found.request.extract_structured_outputs() is None

@@ -113,6 +113,7 @@ class OutputParserFactory:
                 if conversation.schema is not None and conversation.callable_tools:
                     _constrain_call_markup(vllm_parser)
                 request = vllm_parser.adjust_request(request=request)
+                request = self._constrain_demanded_call(prompt, request, conversation)
             constrained = self._allow_thinking(prompt, request)
             if scans and not self._special_tokens.isdisjoint(self._markers()):
                 request.skip_special_tokens = False
@@ -121,6 +122,17 @@ class OutputParserFactory:
                 raise invalid(str(error), "structured_outputs") from error  # the client's own
             raise to_messages_error(error) from error
         return constrained
+
+    def _constrain_demanded_call(self, prompt: Prompt, request: Any, conversation: Conversation) -> Any:
+        """Add the grammar of a demanded call where vLLM's parser has added none.
+
+        Before vLLM 0.29 a parser that reads both thinking and calls may have no grammar, where the one that
+        reads calls alone has one.
+        """
+        is_free = request.extract_structured_outputs() is None
+        if not (is_free and conversation.choice.forced and self._selection.grammar_in_format):
+            return request
+        return self._create(self._selection.plain, prompt, request).adjust_request(request=request)
 
     def _allow_thinking(self, prompt: Prompt, request: Any) -> ConstrainedRequest:
         """Let the grammar of the reply begin after its thinking, as this request's prompt leaves it."""
