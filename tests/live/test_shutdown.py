@@ -18,12 +18,9 @@ LONG = {
     "max_tokens": 100_000,
     "stream": True,
     "messages": [{"role": "user", "content": "Stream"}],
+    "vllm_xargs": {"script": "on", "script_end": "none", "script_delay_ms": 20},
 }
-
-UNEXPLAINED = pytest.mark.xfail(
-    reason="in one of several runs a process took no further connection while its first streams ran",
-    strict=False,
-)
+"""It never ends. Without a delay two engines leave no processor to the clients, which share the machine."""
 
 
 class Stream(threading.Thread):
@@ -60,7 +57,7 @@ class Stream(threading.Thread):
     [
         ("--api-server-count", "1"),
         ("--api-server-count", "2"),
-        pytest.param(("--data-parallel-size", "2"), marks=UNEXPLAINED),
+        ("--data-parallel-size", "2"),
         ("--data-parallel-size", "2", "--api-server-count", "1"),
     ],
     ids=" ".join,
@@ -72,14 +69,13 @@ def test_every_open_stream_ends_with_an_error_event(options: tuple[str, ...], tm
         env={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
         home=tmp_path,
     ) as server:
-        with server.playbook([{"when": "Stream", "say": "word " * 20_000}]):
-            streams = [Stream(server.url) for _ in range(STREAMS)]
-            for stream in streams:
-                stream.start()
-            assert all(stream.begun.wait(120) for stream in streams)
-            server.process.send_signal(signal.SIGTERM)
-            for stream in streams:
-                stream.join(60)
+        streams = [Stream(server.url) for _ in range(STREAMS)]
+        for stream in streams:
+            stream.start()
+        assert all(stream.begun.wait(120) for stream in streams)
+        server.process.send_signal(signal.SIGTERM)
+        for stream in streams:
+            stream.join(60)
         assert [stream.error for stream in streams] == [None] * STREAMS
         assert {str(stream.last_event["type"]) for stream in streams} == {"error"}
         server.process.wait(60)
@@ -93,10 +89,7 @@ def test_a_late_request_may_be_retried_elsewhere(tmp_path: Path) -> None:
         env={"VLLM_ENABLE_V1_MULTIPROCESSING": "1"},
         home=tmp_path,
     ) as server:
-        with (
-            server.playbook([{"when": "Stream", "say": "word " * 20_000}]),
-            httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
-        ):
+        with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
             stream = Stream(server.url)
             stream.start()
             assert stream.begun.wait(120)
