@@ -9,6 +9,7 @@ server.
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--restarts", type=int, default=1)
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.name}")
     given = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.WARNING)
     outcome = asyncio.run(run(given.minutes, given.streams, given.restarts))
     print(outcome.table())
     if given.write:

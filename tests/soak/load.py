@@ -1,6 +1,7 @@
 """Many clients at once against one server, until a moment; and the counts of what they did."""
 
 import asyncio
+import logging
 import random
 import time
 from collections import Counter
@@ -13,6 +14,8 @@ import httpx2
 
 from soak.actions import ACTIONS, Action, Client, ViolationError
 from soak.probe import PATH
+
+log = logging.getLogger("soak")
 
 BEAT_SECONDS = 0.2
 SETTLE_SECONDS = 20.0
@@ -43,18 +46,18 @@ async def act(client: Client, action: Action, counts: Counts, *, stopping: async
     """Do an action and count it; what fails while the server is being stopped is no violation."""
     try:
         await action(client)
-    except ViolationError as error:
-        if not stopping.is_set():
-            counts.violations[f"{action.__name__}: {error}"] += 1
-            return
-        counts.broken[type(error).__name__] += 1
-    except (anthropic.APIError, httpx.TransportError, httpx2.TransportError) as error:
-        if not stopping.is_set():
-            counts.violations[f"{action.__name__}: {type(error).__name__}: {str(error)[:200]}"] += 1
-            return
-        counts.broken[type(error).__name__] += 1
+    except (ViolationError, anthropic.APIError, httpx.TransportError, httpx2.TransportError) as error:
+        if stopping.is_set():
+            counts.broken[type(error).__name__] += 1
+        else:
+            counts.violations[f"{action.__name__}: {_described(error)}"] += 1
+            log.error("%s failed", action.__name__, exc_info=error)
     else:
         counts.done[action.__name__] += 1
+
+
+def _described(error: Exception) -> str:
+    return str(error) if isinstance(error, ViolationError) else f"{type(error).__name__}: {str(error)[:200]}"
 
 
 async def work(client: Client, until: float, counts: Counts, stopping: asyncio.Event) -> None:

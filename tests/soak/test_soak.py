@@ -62,16 +62,19 @@ def test_the_server_is_idle_once_five_readings_agree() -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_failure_is_a_violation_unless_the_server_is_being_stopped(error: Exception) -> None:
+async def test_a_failure_is_a_violation_unless_the_server_is_being_stopped(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     async def broken(client: Any) -> None:
         raise error
 
     counts, stopping = Counts(), asyncio.Event()
     await act(None, broken, counts, stopping=stopping)  # type: ignore[arg-type]
     assert sum(counts.violations.values()) == 1
+    assert caplog.records[-1].exc_info is not None
     stopping.set()
     await act(None, broken, counts, stopping=stopping)  # type: ignore[arg-type]
-    assert sum(counts.violations.values()) == 1
+    assert sum(counts.violations.values()) == len(caplog.records) == 1
     assert counts.broken == {type(error).__name__: 1}
     assert not counts.done
 
