@@ -11,7 +11,7 @@ from bench import page, verdicts
 from bench.tables import as_text
 from formats.samples import SAMPLE_WRITERS
 
-PARTS = ("parsers", "server", "frontend", "latency", "pace", "memory", "store")
+PARTS = ("parsers", "server", "frontend", "requests", "latency", "pace", "memory", "store")
 SIZES = (4, 16, 64, 256)
 QUICK_SIZES = (4, 16)
 CAP_SECONDS = 20.0
@@ -79,20 +79,27 @@ def server_parts(asked: argparse.Namespace) -> list[page.Part]:
 
 
 def frontend_parts(asked: argparse.Namespace) -> list[page.Part]:
-    """The front end alone: streamed tokens, and requests."""
+    """The front end alone: streamed tokens."""
     from bench.frontend import measure, table
 
     sizes = measure.QUICK if asked.quick else measure.Sizes(asked.frontend_rounds)
     with TemporaryDirectory(prefix="bench-logs-") as logs:
-        tokens, requests = measure.measure(sizes, Path(logs), print_progress)
+        tokens = measure.measure_tokens(sizes, Path(logs), print_progress)
     if asked.markdown is not None:
         picture = asked.markdown.parent / "images" / "frontend.svg"
         picture.write_text(table.plot(tokens), encoding="utf-8")
-    found = table.verdicts(tokens, requests)
-    return [
-        page.Part("frontend", table.token_table(tokens), table.NOTES, found[:1]),
-        page.Part("requests", table.request_table(requests), table.REQUEST_NOTES, found[1:]),
-    ]
+    return [page.Part("frontend", table.token_table(tokens), table.NOTES, table.token_verdicts(tokens))]
+
+
+def request_parts(asked: argparse.Namespace) -> list[page.Part]:
+    """The front end alone: requests."""
+    from bench.frontend import measure, table
+
+    sizes = measure.QUICK if asked.quick else measure.Sizes(asked.frontend_rounds)
+    with TemporaryDirectory(prefix="bench-logs-") as logs:
+        rows = measure.measure_requests(sizes, Path(logs), print_progress)
+    found = table.request_verdicts(rows)
+    return [page.Part("requests", table.request_table(rows), table.REQUEST_NOTES, found)]
 
 
 def latency_parts(asked: argparse.Namespace) -> list[page.Part]:
@@ -144,6 +151,7 @@ def main(given: Sequence[str]) -> int:
         "parsers": parsers_parts,
         "server": server_parts,
         "frontend": frontend_parts,
+        "requests": request_parts,
         "latency": latency_parts,
         "pace": pace_parts,
         "memory": memory_parts,

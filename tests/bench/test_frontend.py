@@ -27,17 +27,19 @@ def missed(found: list[Verdict]) -> list[str]:
 
 
 def test_the_limit_of_a_token_can_be_missed() -> None:
-    assert missed(table.verdicts([token_cost(22.0)], [])) == []
-    assert missed(table.verdicts([token_cost(24.0)], [])) == ["thinking, 64 streams (1.20)"]
+    assert missed(table.token_verdicts([token_cost(22.0)])) == []
+    assert missed(table.token_verdicts([token_cost(24.0)])) == ["thinking, 64 streams (1.20)"]
     assert set(table.LOW) <= {scenario.name for scenario in measure.SCENARIOS}
-    assert missed(table.verdicts([token_cost(18.0, scenario="text")], [])) == []
-    assert missed(table.verdicts([token_cost(20.0, scenario="text")], [])) == ["text, 64 streams (1.00)"]
-    assert missed(table.verdicts([token_cost(24.0, streams=16), token_cost(24.0, streamed=False)], [])) == []
+    assert missed(table.token_verdicts([token_cost(18.0, scenario="text")])) == []
+    assert missed(table.token_verdicts([token_cost(20.0, scenario="text")])) == ["text, 64 streams (1.00)"]
+    assert (
+        missed(table.token_verdicts([token_cost(24.0, streams=16), token_cost(24.0, streamed=False)])) == []
+    )
 
 
 def test_the_limits_of_a_request_can_be_missed() -> None:
-    assert missed(table.verdicts([], [request_cost(0.17), request_cost(1.0, "first turn")])) == []
-    assert missed(table.verdicts([], [request_cost(0.2)])) == ["12,500 tokens (0.20)"]
+    assert missed(table.request_verdicts([request_cost(0.17), request_cost(1.0, "first turn")])) == []
+    assert missed(table.request_verdicts([request_cost(0.2)])) == ["12,500 tokens (0.20)"]
 
 
 def test_the_plot_has_a_bar_for_each_row_at_the_most_streams() -> None:
@@ -56,13 +58,19 @@ def test_a_run_of_one_part_keeps_the_other_sections_of_the_page() -> None:
 
 @pytest.mark.live
 def test_the_smallest_run_measures_every_row(tmp_path: Path) -> None:
-    tokens, requests = measure.measure(measure.QUICK, tmp_path, lambda _: None)
+    tokens = measure.measure_tokens(measure.QUICK, tmp_path, lambda _: None)
     assert [row.scenario for row in tokens] == [scenario.name for scenario in measure.SCENARIOS]
     for row in tokens:  # no sign is asked for: so few tokens cost less than the noise
         assert set(row.micros) == set(measure.ROWS)
+    assert "plugin / least" in as_text(table.token_table(tokens))
+
+
+@pytest.mark.live
+def test_the_smallest_run_measures_every_request(tmp_path: Path) -> None:
+    requests = measure.measure_requests(measure.QUICK, tmp_path, lambda _: None)
     assert {row.name for row in requests} == {"short question", "first turn", "next turn"}
     assert all(row.tokens > 10_000 for row in requests if row.name != measure.SHORT)
-    assert "plugin / least" in as_text(table.token_table(tokens))
+    assert "whole request" in as_text(table.request_table(requests))
 
 
 def test_a_late_event_and_a_stall_are_misses() -> None:

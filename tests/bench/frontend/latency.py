@@ -4,7 +4,6 @@ import json
 import statistics
 import urllib.request
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from attack import probe
 from bench import prompts
 from bench.frontend import load
 from bench.frontend.measure import FLAGS
-from bench.frontend.servers import ApiServer, api_server
+from bench.frontend.servers import ApiServer, server_pair
 from bench.tables import Table
 from bench.verdicts import Verdict
 
@@ -54,14 +53,8 @@ class Wait:
 def measure(sizes: Sizes, logs: Path, progress: Callable[[str], None]) -> list[Wait]:
     """Measure both servers in turn."""
     flags = (*FLAGS["qwen_like"], "--middleware", "attack.probe.Probe")
-    with ExitStack() as stack:
-        progress("starting two servers with a watchdog")
-        servers = [
-            stack.enter_context(
-                api_server("qwen_like", flags, plugin=enabled, log=logs / f"latency-{enabled}.log")
-            )
-            for enabled in (True, False)
-        ]
+    progress("starting two servers with a watchdog")
+    with server_pair("qwen_like", flags, logs=logs, name="latency") as servers:
         for server in servers:
             _stall(server)
         progress(FIRST_EVENT)

@@ -3,7 +3,6 @@
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from transformers import AutoTokenizer
 
 from bench import prompts
 from bench.frontend import floor, load
-from bench.frontend.servers import ApiServer, api_server
+from bench.frontend.servers import ApiServer, Pair, server_pair
 from bench.source import source
 from formats.samples import SAMPLE_WRITERS
 from vllm_messages_plugin.testing import tiny
@@ -125,61 +124,34 @@ QUICK = Sizes(rounds=1, streams=(2,), characters=60, turns=(0,))
 """As little as shows that everything runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The two servers of one chat template."""
-
-    template: str
-    native: ApiServer
-    plugin: ApiServer
-
-    def of(self, row: str) -> ApiServer:
-        """The server that a row is measured on."""
-        return self.plugin if row == OURS else self.native
+# Streamed tokens.
 
 
-def measure(
-    sizes: Sizes, logs: Path, progress: Callable[[str], None]
-) -> tuple[list[TokenCost], list[RequestCost]]:
-    """Measure every scenario on every row, and requests of each size."""
-    tokens: list[TokenCost] = []
-    requests: list[RequestCost] = []
-    for template in FLAGS:
+def measure_tokens(sizes: Sizes, logs: Path, progress: Callable[[str], None]) -> list[TokenCost]:
+    """Measure every scenario on every row."""
+    found = []
+    for template, flags in FLAGS.items():
         progress(f"starting two servers with the template {template}")
-        with ExitStack() as stack:
-            pair = _servers(stack, template, logs)
+        with server_pair(template, flags, logs=logs, name=template) as pair:
             for scenario in (each for each in SCENARIOS if each.template == template):
                 for streams in sizes.streams:
                     progress(f"{scenario.name}, {streams} streams")
-                    tokens.append(_token_cost(pair, scenario, streams, sizes))
-            if template == "qwen_like":
-                requests.append(_short_question(pair, sizes.rounds))
-                for turns in sizes.turns:
-                    progress(f"requests behind {turns} turns")
-                    requests += _request_costs(pair, turns, sizes.rounds)
-    return tokens, requests
-
-
-def _servers(stack: ExitStack, template: str, logs: Path) -> Pair:
-    native, plugin = (
-        stack.enter_context(
-            api_server(template, FLAGS[template], plugin=enabled, log=logs / f"{template}-{int(enabled)}.log")
-        )
-        for enabled in (False, True)
-    )
-    return Pair(template, native, plugin)
-
-
-# Streamed tokens.
+                    found.append(_token_cost(pair, scenario, streams, sizes))
+    return found
 
 
 def _token_cost(pair: Pair, scenario: Scenario, streams: int, sizes: Sizes) -> TokenCost:
     """Rounds of all rows in turn; the first warms up."""
-    reply = token_ids(pair.template, scenario.reply(source(sizes.characters)))
+    reply = token_ids(scenario.template, scenario.reply(source(sizes.characters)))
     rounds: list[dict[str, float]] = []
     for number in range(sizes.rounds + 1):
         order = ROWS if number % 2 else tuple(reversed(ROWS))
-        rounds.append({row: _once(pair.of(row), row, scenario, streams, reply) for row in order})
+        rounds.append(
+            {
+                row: _once(pair.plugin if row == OURS else pair.native, row, scenario, streams, reply)
+                for row in order
+            }
+        )
     kept = rounds[1:]
     return TokenCost(
         scenario.name,
@@ -232,6 +204,18 @@ def token_ids(template: str, text: str) -> list[int]:
 SHORT = "short question"
 QUESTIONS = 20
 """So many short questions make one measurement."""
+REQUEST_TEMPLATE = "qwen_like"
+
+
+def measure_requests(sizes: Sizes, logs: Path, progress: Callable[[str], None]) -> list[RequestCost]:
+    """Measure short questions, and first and next turns of each size."""
+    progress("starting two servers for requests")
+    with server_pair(REQUEST_TEMPLATE, FLAGS[REQUEST_TEMPLATE], logs=logs, name="requests") as pair:
+        found = [_short_question(pair, sizes.rounds)]
+        for turns in sizes.turns:
+            progress(f"requests behind {turns} turns")
+            found += _request_costs(pair, turns, sizes.rounds)
+        return found
 
 
 def _short_question(pair: Pair, rounds: int) -> RequestCost:

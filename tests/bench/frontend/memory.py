@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from bench import prompts
 from bench.frontend import load
 from bench.frontend.measure import FLAGS
-from bench.frontend.servers import ApiServer, api_server
+from bench.frontend.servers import ApiServer, server_pair
 from bench.tables import Table
 from bench.verdicts import Verdict
 
@@ -58,15 +57,7 @@ class Growth:
 
 def measure(counts: Counts, logs: Path, progress: Callable[[str], None]) -> list[Growth]:
     """Measure the growth of both servers."""
-    with ExitStack() as stack:
-        plugin, native = (
-            stack.enter_context(
-                api_server(
-                    "qwen_like", FLAGS["qwen_like"], plugin=enabled, log=logs / f"memory-{enabled}.log"
-                )
-            )
-            for enabled in (True, False)
-        )
+    with server_pair("qwen_like", FLAGS["qwen_like"], logs=logs, name="memory") as servers:
         found = []
         for name, count, grow in (
             (REQUEST, counts.requests, _by_requests),
@@ -74,7 +65,7 @@ def measure(counts: Counts, logs: Path, progress: Callable[[str], None]) -> list
             (STREAM, counts.streams, _by_streams),
         ):
             progress(f"memory: {count:,} x {name}")
-            found.append(Growth(name, count, *(grow(server, count) for server in (plugin, native))))
+            found.append(Growth(name, count, *(grow(server, count) for server in servers)))
         return found
 
 

@@ -5,7 +5,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,7 +14,7 @@ import uvloop
 from bench import prompts
 from bench.frontend import load
 from bench.frontend.measure import FLAGS, token_ids
-from bench.frontend.servers import ApiServer, api_server
+from bench.frontend.servers import ApiServer, server_pair
 from bench.source import source
 from bench.tables import Table
 from bench.verdicts import Verdict
@@ -86,14 +85,8 @@ class Row:
 
 def measure(sizes: Sizes, logs: Path, progress: Callable[[str], None]) -> list[Row]:
     """Measure both servers in turn."""
-    with ExitStack() as stack:
-        progress("starting two servers for a steady pace")
-        servers = [
-            stack.enter_context(
-                api_server(TEMPLATE, FLAGS[TEMPLATE], plugin=enabled, log=logs / f"pace-{enabled}.log")
-            )
-            for enabled in (True, False)
-        ]
+    progress("starting two servers for a steady pace")
+    with server_pair(TEMPLATE, FLAGS[TEMPLATE], logs=logs, name="pace") as servers:
         rows = []
         for pace in sizes.paces:
             progress(str(pace))

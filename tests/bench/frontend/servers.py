@@ -6,10 +6,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from bench.frontend.engine import WINDOW, ScriptedCore
 from support.loopback import free_port
@@ -51,6 +52,27 @@ def api_server(template: str, flags: tuple[str, ...], *, plugin: bool, log: Path
             process.terminate()
             process.wait()
             core.stop()
+
+
+class Pair(NamedTuple):
+    """A server with the plugin and one without, of the same model and flags."""
+
+    plugin: ApiServer
+    native: ApiServer
+
+
+@contextmanager
+def server_pair(template: str, flags: tuple[str, ...], *, logs: Path, name: str) -> Iterator[Pair]:
+    """Both servers of a tiny model with this chat template; the name is that of their logs."""
+    with ExitStack() as stack:
+        yield Pair(
+            *(
+                stack.enter_context(
+                    api_server(template, flags, plugin=plugin, log=logs / f"{name}-{plugin}.log")
+                )
+                for plugin in (True, False)
+            )
+        )
 
 
 def _environment(plugin: bool) -> dict[str, str]:

@@ -57,29 +57,29 @@ def _request_line(row: RequestCost) -> list[str]:
     return [row.name, f"{row.tokens:,}", *costs, *(f"{ratio:.2f}" for ratio in (row.ratio, row.whole))]
 
 
-def verdicts(tokens: Sequence[TokenCost], requests: Sequence[RequestCost]) -> list[Verdict]:
-    """Whether the limits hold."""
-    return [
-        _token_verdict([row for row in tokens if row.streams >= MANY and row.streamed]),
-        _request_verdict(f"A {SHORT}", SHORT, requests, SHORT_LIMITS),
-        _request_verdict("A session's first turn", "first turn", requests, FIRST_TURN_LIMITS),
-        _request_verdict("A session's next turn", "next turn", requests, NEXT_TURN_LIMITS),
-    ]
-
-
-def _token_verdict(rows: Sequence[TokenCost]) -> Verdict:
+def token_verdicts(tokens: Sequence[TokenCost]) -> list[Verdict]:
+    """Whether the limits of streamed tokens hold."""
+    rows = [row for row in tokens if row.streams >= MANY and row.streamed]
     ratios = [(row, row.micros[OURS] / row.micros[LEAST]) for row in rows]
     misses = [
         f"{row.scenario}, {row.streams} streams ({ratio:.2f})"
         for row, ratio in ratios
         if ratio > (LOW_LIMIT if row.scenario in LOW else FLOOR_LIMIT)
     ]
-    return Verdict(
+    subject = (
         f"A streamed token costs at most {FLOOR_LIMIT} x engine + least SSE, and {LOW_LIMIT} x for text and "
-        f"arguments, from {MANY} streams on",
-        f"{max((ratio for _, ratio in ratios), default=0.0):.2f} of it at most",
-        misses,
+        f"arguments, from {MANY} streams on"
     )
+    return [Verdict(subject, f"{max((ratio for _, ratio in ratios), default=0.0):.2f} of it at most", misses)]
+
+
+def request_verdicts(requests: Sequence[RequestCost]) -> list[Verdict]:
+    """Whether the limits of requests hold."""
+    return [
+        _request_verdict(f"A {SHORT}", SHORT, requests, SHORT_LIMITS),
+        _request_verdict("A session's first turn", "first turn", requests, FIRST_TURN_LIMITS),
+        _request_verdict("A session's next turn", "next turn", requests, NEXT_TURN_LIMITS),
+    ]
 
 
 def _request_verdict(
