@@ -1,8 +1,13 @@
-"""`python -m attack`: attacks a server with the plugin, then one with vLLM's own routes; prints a table."""
+"""`python -m attack`: attacks a server with the plugin, then one with vLLM's own routes; prints a table.
+
+A request that is served keeps its neighbour waiting for the engine, whose time differs from run to run:
+several rounds, each with fresh servers, tell that from what the server adds.
+"""
 
 import argparse
 import os
 import signal
+import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,6 +85,22 @@ def _statuses(result: Result) -> str:
     return ", ".join(str(status) if count == 1 else f"{count} times {status}" for status, count in found)
 
 
+def of_rounds(rounds: Sequence[Mapping[str, Result]]) -> dict[str, Result]:
+    """For each attack the worst stall and memory of the rounds, and the median of the neighbour."""
+    return {name: _of_rounds([results[name] for results in rounds]) for name in rounds[0]}
+
+
+def _of_rounds(results: Sequence[Result]) -> Result:
+    """The numbers of some rounds of one attack, and the replies of the first."""
+    return replace(
+        results[0],
+        stall=max(result.stall for result in results),
+        neighbour=statistics.median(result.neighbour for result in results),
+        failed=max(result.failed for result in results),
+        memory=max(result.memory for result in results),
+    )
+
+
 def rows(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> Iterator[Sequence[str]]:
     """The rows of the table."""
     for name, result in plugin.items():
@@ -106,11 +127,17 @@ def prompts(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> dict[
 
 
 def write_table(page: Path, table: str) -> None:
-    """Put the table between the marks of a page."""
+    """Put the rows of a table in place of those of the same attacks between the marks of a page."""
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    old, after = rest.split(END)
+    lines = _by_attack(old) | _by_attack(table)
+    page.write_text("\n".join((before + BEGIN, *lines.values(), END + after)), encoding="utf-8")
+
+
+def _by_attack(table: str) -> dict[str, str]:
+    """The lines of a Markdown table by their first cells."""
+    return {line.split("|")[1]: line for line in table.splitlines() if "|" in line}
 
 
 def main(given: Sequence[str]) -> int:
@@ -121,16 +148,20 @@ def main(given: Sequence[str]) -> int:
         "--only", default="", help="attacks whose name contains one of these, parted by commas"
     )
     parser.add_argument("--no-native", action="store_true", help="leave vLLM's own routes out")
+    parser.add_argument("--rounds", type=int, default=1, help="how often, each time on fresh servers")
     parser.add_argument("--markdown", type=Path, help="write the table into this page")
     options = parser.parse_args(given)
     wanted = options.only.split(",")
     attacks = [attack for attack in (NOTHING, *ATTACKS) if any(part in attack.name for part in wanted)]
-    with serving(enabled=True) as server:
-        plugin = attacked(server, attacks)
-    native: dict[str, Result] = {}
-    if not options.no_native:
-        with serving(enabled=False) as server:
-            native = attacked(server, [on_vllm(attack) for attack in attacks if attack.native])
+    on_plugin: list[dict[str, Result]] = []
+    on_native: list[dict[str, Result]] = []
+    for _ in range(options.rounds):
+        with serving(enabled=True) as server:
+            on_plugin.append(attacked(server, attacks))
+        if not options.no_native:
+            with serving(enabled=False) as server:
+                on_native.append(attacked(server, [on_vllm(attack) for attack in attacks if attack.native]))
+    plugin, native = of_rounds(on_plugin), of_rounds(on_native) if on_native else {}
     table = markdown(plugin, native)
     print(table)
     if options.markdown is not None:
@@ -142,7 +173,11 @@ def main(given: Sequence[str]) -> int:
         )
     )
     unequal = [name for name, (here, there) in served.items() if here != there]
-    wrong = [attack.name for attack in attacks if set(plugin[attack.name].statuses) - attack.statuses]
+    wrong = [
+        attack.name
+        for attack in attacks
+        if any(set(results[attack.name].statuses) - attack.statuses for results in on_plugin)
+    ]
     print("\n".join(f"WRONG STATUS: {name}" for name in wrong))
     print("\n".join(f"NOT THE SAME PROMPT: {name}" for name in unequal))
     return 1 if wrong or unequal else 0
