@@ -33,6 +33,8 @@ log = logging.getLogger("vllm.messages")
 NAME = "messages"
 OFF = "VLLM_MESSAGES_ENABLED=0"
 KEYS = "VLLM_MESSAGES_KEYS"
+KEEP_ALIVE = "VLLM_HTTP_TIMEOUT_KEEP_ALIVE"
+"""vLLM's own variable for how long it keeps a connection between two requests."""
 CONTEXT = "messages_context"
 """Where `http.ports.app_context` finds the context in `app.state`."""
 
@@ -250,11 +252,13 @@ def _harden_connections(state: Any, settings: Settings, refuse: "EarlyRefusal | 
     """Limit what connections may cost the HTTP server: headers and their time, the requests in one turn."""
     from vllm_messages_plugin.http.arrivals import spread_arrivals
     from vllm_messages_plugin.http.head_limit import limit_heads
-    from vllm_messages_plugin.http.header_timeout import limit_header_time
+    from vllm_messages_plugin.http.header_timeout import keep_idle_connections, limit_header_time
     from vllm_messages_plugin.http.write_timeout import PATIENCE, limit_write_time
 
     server = getattr(state, "server", None)
     limit_heads(server)
+    if KEEP_ALIVE not in os.environ:
+        keep_idle_connections(server)
     if settings.slow_request_seconds:
         limit_header_time(server, settings.slow_request_seconds)
         limit_write_time(server, PATIENCE * settings.slow_request_seconds)

@@ -1,7 +1,9 @@
 """A client that closes the connection ends the work done for it."""
 
 import time
+from http.client import HTTPConnection
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from support.search_services import SearchServices
 from support.server import Server
 
+HTTPX_KEEPS_SECONDS = 5
 ENDLESS = {"script": "on", "script_end": "none", "script_delay_ms": 20}
 BODY = {
     "model": "tiny",
@@ -119,3 +122,16 @@ def test_closing_a_stream_in_a_later_round_aborts_it(
             assert any("text_delta" in line for line in lines)
             assert wait_for(http, busy=True)
         assert wait_for(http, busy=False)
+
+
+def test_a_connection_outlasts_the_pause_after_which_clients_drop_theirs(server: Server) -> None:
+    address = urlsplit(server.url)
+    connection = HTTPConnection(str(address.hostname), address.port, timeout=30)
+    connection.request("GET", "/v1/models")
+    assert connection.getresponse().read()
+    kept = connection.sock
+    time.sleep(HTTPX_KEEPS_SECONDS + 1)
+    connection.request("GET", "/v1/models")
+    assert connection.getresponse().read()
+    assert connection.sock is kept  # else it was opened anew
+    connection.close()

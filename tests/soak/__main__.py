@@ -36,7 +36,6 @@ def serving() -> Iterator[Server]:
     environment = {
         "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
         "VLLM_MESSAGES_SLOW_REQUEST_SECONDS": "120",  # clients share the cores and may stand still
-        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "60",  # the default of 5 s is that of the clients, which race with it
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
     }
     with start_server(tiny.model_directory(), *FLAGS, env=environment) as server:
