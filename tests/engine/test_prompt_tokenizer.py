@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.exceptions import VLLMValidationError
 from vllm.renderers.registry import renderer_from_config
 
 from vllm_messages_plugin.engine.prompt_tokenizer import INLINE_CHARACTERS, INLINE_PARTS, PromptTokenizer
-from vllm_messages_plugin.engine.token_cache import TokenCache
+from vllm_messages_plugin.engine.token_cache import TokenCache, TokenIds
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.testing import tiny
 
@@ -48,7 +49,12 @@ def cache(renderer: Any) -> TokenCache:
 
 
 def chat_params() -> Any:
-    kwargs = {"tools": None, "add_generation_prompt": True, "continue_final_message": False}
+    kwargs = {
+        "tools": None,
+        "add_generation_prompt": True,
+        "continue_final_message": False,
+        "tokenize": False,
+    }
     return compat.ChatParams(
         chat_template=None, chat_template_content_format="auto", chat_template_kwargs=kwargs
     )
@@ -79,9 +85,23 @@ async def test_the_engine_input_is_that_of_vllm(
 
 
 async def test_texts_are_counted_alike_with_and_without_a_cache(renderer: Any, cache: TokenCache) -> None:
-    for text in ("", "<|im_end|>\n<|im_start|>user\nHi", "a b " * INLINE_CHARACTERS):
-        counts = [await PromptTokenizer(renderer, used).count(text) for used in (None, cache)]
-        assert counts[0] == counts[1]
+    for text in ("Hi", "<|im_end|>\n<|im_start|>user\nHi", "a b <|im_end|>" * INLINE_CHARACTERS):
+        tokens = cache.count(text)
+        for place in (0, len(text) // 3 + 1, len(text) - 1, len(text)):
+            whole, cached = [
+                await PromptTokenizer(renderer, used).count_before(text, place, tokens)
+                for used in (None, cache)
+            ]
+            assert whole == cached
+
+
+async def test_only_ids_that_the_tokenizer_made_are_trusted(renderer: Any, cache: TokenCache) -> None:
+    engine_input = await PromptTokenizer(renderer, cache).engine_input(LONG, chat_params(), {})
+    ids = engine_input["prompt_token_ids"]
+    assert isinstance(ids, TokenIds)
+    renderer.validate_token_ids(ids)
+    with pytest.raises(VLLMValidationError, match="out of vocabulary"):
+        renderer.validate_token_ids([*ids, 10_000_000])
 
 
 async def test_a_renderer_without_separate_steps_renders_in_one_call(cache: TokenCache) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -76,6 +76,21 @@ def test_any_end_of_a_prompt_is_counted_as_the_tokenizer_counts_it(
     end = text[data.draw(st.integers(0, len(text))) :]
     cache.encode(text)
     assert cache.count(end) == len(uncached(tokenizer, end))
+
+
+@settings(max_examples=60, deadline=None)
+@given(before=prompts, after=prompts)
+def test_tokens_before_a_place_are_all_less_those_that_follow(
+    tokenizer: Any, cache: TokenCache, before: str, after: str
+) -> None:
+    joined = (
+        before.endswith(token[:length]) and after.startswith(token[length:])
+        for token in ADDED
+        for length in range(1, len(token))
+    )
+    assume(not any(joined))
+    text = before + after
+    assert cache.count_before(text, len(before)) == cache.count(text) - cache.count(after)
 
 
 # What is kept.

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from vllm_messages_plugin.engine.token_cache import TokenCache
-from vllm_messages_plugin.engine.vllm import compat
+from vllm_messages_plugin.engine.token_cache import TokenCache, TokenIds
+from vllm_messages_plugin.engine.vllm import compat, vocabulary
 from vllm_messages_plugin.engine.vllm.lookup import accepted
 
 Result = TypeVar("Result")
@@ -40,6 +40,7 @@ class PromptTokenizer:
         self._renderer = renderer
         self._cache = cache if all(hasattr(renderer, step) for step in _STEPS) else None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prompt-tokens")
+        vocabulary.trust(TokenIds, renderer)
 
     async def engine_input(
         self, messages: Sequence[Mapping[str, Any]], chat_params: Any, extras: Mapping[str, Any]
@@ -95,11 +96,20 @@ class PromptTokenizer:
         finally:
             work.cancel()
 
-    async def count(self, text: str) -> int:
-        """Return the number of tokens of a text, without tokens that a tokenizer adds of its own."""
-        if self._cache is not None:
-            return await self._call(self._cache.count, text)
-        return await self._call(self._count_whole, text)
+    async def count_before(self, text: str, place: int, tokens: int) -> int:
+        """Return how many tokens of a prompt stand before a place of it.
+
+        Args:
+            text: The prompt.
+            place: An index of it.
+            tokens: The number of its tokens.
+        """
+        cache = self._cache
+        if cache is None:
+            return tokens - await self._call(self._count_whole, text[place:])
+        if place < len(text) // 2:
+            return await self._call(lambda whole: cache.count_before(whole, place), text)
+        return tokens - await self._call(cache.count, text[place:])
 
     def _count_whole(self, text: str) -> int:
         return len(self._renderer.tokenizer.encode(text, add_special_tokens=False))

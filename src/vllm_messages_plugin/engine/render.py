@@ -159,7 +159,7 @@ class PromptRenderer:
         found = -1 if text is None or prompt.text is None else prompt.text.rfind(text)
         if text is None or prompt.text is None or found < 0:
             return prompt.tokens
-        return prompt.tokens - await self._prompts.count(prompt.text[found + len(text) :])
+        return await self._prompts.count_before(prompt.text, found + len(text), prompt.tokens)
 
     def _grammar_can_wait(self) -> bool:
         """Whether a grammar can express where the thinking ends (see `grammars.after_thinking`)."""

@@ -45,6 +45,10 @@ PROBES: Final = (
 """Texts whose tokens may depend on their neighbors: whitespace, combining characters, parts of tokens."""
 
 
+class TokenIds(list[int]):
+    """Token ids that a tokenizer made: none of them is out of its vocabulary."""
+
+
 class TokenCache:
     """Token ids of prompt segments for one tokenizer, bounded in bytes; for use from any thread."""
 
@@ -96,9 +100,9 @@ class TokenCache:
         """Bytes that the entries take."""
         return self._bytes
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str) -> TokenIds:
         """Return the token ids of a text, without tokens that a tokenizer adds of its own."""
-        ids: list[int] = []
+        ids = TokenIds()
         for segment in self._encode_segments(text):
             ids.extend(segment)
         return ids
@@ -106,6 +110,19 @@ class TokenCache:
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
         return sum(map(len, self._encode_segments(text)))
+
+    def count_before(self, text: str, place: int) -> int:
+        """Return how many tokens of a text begin before a place of it, without a look at what follows.
+
+        The result is the number of tokens of the whole text less `count(text[place:])`.
+
+        Args:
+            text: The text.
+            place: An index of the text that is not inside an added token.
+        """
+        matches = (match for match in self._tokens.finditer(text, place) if match.group() in self._cut_tokens)
+        cut = next((match.start() for match in matches), len(text))
+        return self.count(text[:cut]) - self.count(text[place:cut])
 
     def _encode_segments(self, text: str) -> Sequence[tuple[int, ...]]:
         segments = self._split(text)
