@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import time
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from traceback import format_exception
 from typing import Any
 
@@ -15,7 +17,13 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 from vllm.v1.engine.output_processor import RequestOutputCollector
 
-from vllm_messages_plugin.engine.vllm.request_outputs import CollectedOutputs, Outputs, start_request
+from vllm_messages_plugin.engine.vllm.request_outputs import (
+    TURN_SECONDS,
+    CollectedOutputs,
+    Outputs,
+    _Deliveries,
+    start_request,
+)
 
 
 def output(text: str, finished: bool = False) -> RequestOutput:
@@ -199,6 +207,46 @@ async def test_while_paused_outputs_are_merged_and_then_handed_on() -> None:
     outputs.resume()
     await task
     assert texts(found) == ["a", "bc", "d"]
+
+
+async def test_outputs_for_many_streams_leave_room_between_them() -> None:
+    """The first streams have written, and others have had their turn, before the last stream is looked at."""
+    clients = [Client() for _ in range(10)]
+    order: list[int] = []
+
+    def taker(number: int) -> Callable[[Any], bool]:
+        def take(_: Any) -> bool:
+            time.sleep(TURN_SECONDS / 3)
+            order.append(number)
+            return False
+
+        return take
+
+    readers = [
+        asyncio.ensure_future(read_delivered(started(client), taker(number)))
+        for number, client in enumerate(clients)
+    ]
+    await asyncio.sleep(0.01)
+    for client in clients:
+        client.collector.put(output("a"))
+    seen: list[int] = []
+    while len(order) < len(clients):
+        await asyncio.sleep(0)
+        seen.append(len(order))
+    await asyncio.gather(*readers)
+    assert order == sorted(order)
+    assert max(after - before for before, after in pairwise([0, *seen])) <= 3
+
+
+async def test_a_delivery_that_fails_does_not_hold_back_the_others() -> None:
+    """Nothing that is delivered raises; if it does, the other streams must not wait without end."""
+    loop, reported, called = asyncio.get_running_loop(), list[dict[str, Any]](), asyncio.Event()
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    deliveries = _Deliveries(loop)
+    deliveries.add(lambda: [][0])
+    deliveries.add(called.set)
+    await asyncio.wait_for(called.wait(), 5)
+    assert isinstance(reported[0]["exception"], IndexError)
 
 
 async def test_what_the_handler_raises_is_raised_as_it_is() -> None:

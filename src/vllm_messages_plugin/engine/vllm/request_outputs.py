@@ -2,20 +2,26 @@
 
 `AsyncLLM.generate` is a generator around `AsyncLLM.add_request` and the collector which that returns: vLLM's
 output handler puts outputs into it and sets its event, and the generator waits for the event. Here the event
-is replaced by one that calls a function in the next turn of the event loop. Outputs that come before that are
+is replaced by one that has a function called soon (see `_Deliveries`). Outputs that come before that are
 merged by the collector, as for the generator. Errors and aborts are those of the generator.
 
 A client that does not have all of that, or whose `generate` is not vLLM's own, is asked by its `generate`.
 """
 
 import asyncio
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from functools import cache
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, Final, NoReturn, Protocol, cast
+from weakref import WeakKeyDictionary
 
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.stream.sources import Handler, Iterated, close
+
+TURN_SECONDS: Final = 0.002
+"""How long outputs are delivered in one turn of the event loop. Those of 256 streams take longer."""
 
 
 class Outputs(Protocol):
@@ -96,7 +102,7 @@ class CollectedOutputs:
         self._handle, self._delivered = handle, loop.create_future()
         try:
             collector = await self._begin()
-            collector.ready = _Signal(loop, self._take)
+            collector.ready = _Signal(_deliveries(loop), self._take)
             self._take()
             await self._delivered
         except Exception as error:
@@ -177,20 +183,64 @@ def _forget_frames(error: Exception) -> None:
     error.__traceback__ = None
 
 
-class _Signal:
-    """What a collector uses of an `asyncio.Event`. Setting it calls a function in the loop's next turn."""
+class _Deliveries:
+    """Calls functions in the next turns of an event loop, in order, for `TURN_SECONDS` in each turn.
 
-    __slots__ = ("_call_soon", "_function", "_is_set")
+    A step of the engine has an output for each of hundreds of streams. What the first streams write leaves
+    for their clients at the end of a turn, so it need not wait for the last stream.
+    """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    __slots__ = ("_call_soon", "_functions", "_is_scheduled")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._call_soon = loop.call_soon
+        self._functions: deque[Callable[[], None]] = deque()
+        self._is_scheduled = False
+
+    def add(self, function: Callable[[], None]) -> None:
+        """Have a function called; the caller goes on at once."""
+        self._functions.append(function)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._call_soon(self._run)
+
+    def _run(self) -> None:
+        functions, now = self._functions, time.perf_counter
+        end = now() + TURN_SECONDS
+        try:
+            while functions and now() < end:
+                functions.popleft()()
+        finally:
+            self._is_scheduled = bool(functions)
+            if functions:
+                self._call_soon(self._run)
+
+
+_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Deliveries] = WeakKeyDictionary()
+
+
+def _deliveries(loop: asyncio.AbstractEventLoop) -> _Deliveries:
+    """The deliveries of an event loop, which all its requests share."""
+    found = _of_loops.get(loop)
+    if found is None:
+        found = _of_loops[loop] = _Deliveries(loop)
+    return found
+
+
+class _Signal:
+    """What a collector uses of an `asyncio.Event`. Setting it has a function called soon."""
+
+    __slots__ = ("_add", "_function", "_is_set")
+
+    def __init__(self, deliveries: _Deliveries, function: Callable[[], None]) -> None:
+        self._add = deliveries.add
         self._function = function
         self._is_set = False
 
     def set(self) -> None:
         if not self._is_set:
             self._is_set = True
-            self._call_soon(self._function)
+            self._add(self._function)
 
     def clear(self) -> None:
         self._is_set = False
