@@ -112,8 +112,9 @@ class EventStream(Response):
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             writer = EventWriter(send, self._reply.source)
+            self._reply.write_first(writer)  # here, because a task would begin a turn of the event loop later
             pings = asyncio.ensure_future(self._send_pings(writer))
-            await cancel_on_disconnect(self._reply.write_to(writer), receive, self._engine_stopped)
+            await cancel_on_disconnect(self._reply.write_rest(writer), receive, self._engine_stopped)
         except MessagesError as error:
             body = error_body(error, self._request_id)
             event: ErrorEvent = {"type": "error", "error": body["error"], "request_id": self._request_id}

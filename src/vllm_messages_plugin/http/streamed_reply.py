@@ -80,16 +80,19 @@ class StreamedReply:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def write_to(self, writer: EventWriter) -> None:
-        """Write the frames; being cancelled aborts the reply."""
+    def write_first(self, writer: EventWriter) -> None:
+        """Write the frames that were kept, and those to come as soon as they are made."""
+        self._write = writer.write
+        self.source.resume()
+        if self._kept:
+            writer.write(b"".join(self._kept))
+
+    async def write_rest(self, writer: EventWriter) -> None:
+        """Wait for the last frame and end the response; being cancelled aborts the reply."""
         assert self._run is not None
         sending = asyncio.ensure_future(writer.run())
         begun = [sending]
         try:
-            self._write = writer.write
-            self.source.resume()
-            if self._kept:
-                writer.write(b"".join(self._kept))
             await asyncio.wait({self._run, sending}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()

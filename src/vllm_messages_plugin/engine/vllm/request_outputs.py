@@ -20,7 +20,7 @@ from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.stream.sources import Handler, Iterated, close
 
-TURN_SECONDS: Final = 0.002
+TURN_SECONDS: Final = 0.001
 """How long outputs are delivered in one turn of the event loop. Those of 256 streams take longer."""
 
 
