@@ -126,12 +126,17 @@ async def test_a_failure_without_streaming_is_a_status() -> None:
     assert reply.json()["request_id"] == reply.headers["request-id"]
 
 
+def above_info(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """What was logged besides the line of each request, which vLLM's log settings bring into the log."""
+    return [record for record in caplog.records if record.levelno > logging.INFO]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_unexpected_exception_reveals_no_details_and_is_logged_once(
     stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     reply = await post(FakeEngine((EngineText("x"), RuntimeError("secret path"))), ASK | {"stream": stream})
-    (record,) = caplog.records
+    (record,) = above_info(caplog)
     assert reply.headers["request-id"] in record.getMessage()
     assert "RuntimeError: secret path" in caplog.text
     assert "secret" not in reply.text
@@ -148,7 +153,7 @@ async def test_an_unexpected_exception_before_the_reply_is_logged_once(
 ) -> None:
     reply = await post(BrokenRenderer(), ASK)
     assert (reply.status_code, reply.json()["error"]["message"]) == (500, "Internal server error")
-    (record,) = caplog.records
+    (record,) = above_info(caplog)
     assert reply.headers["request-id"] in record.getMessage()
     assert "ValueError: secret path" in caplog.text
 
@@ -158,7 +163,7 @@ async def test_a_failure_that_the_engine_reports_is_logged_with_its_cause(
 ) -> None:
     failure = internal_error(RuntimeError("the cause"))
     reply = await post(FakeEngine((EngineText("x"), ReplyFailed(failure))), ASK)
-    (record,) = caplog.records
+    (record,) = above_info(caplog)
     assert reply.headers["request-id"] in record.getMessage()
     assert "the cause" in caplog.text
 
@@ -176,7 +181,7 @@ async def test_a_failure_behind_a_complete_reply_is_logged_and_the_reply_ends_we
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     reply = await post(FailsToClose(HELLO), ASK | {"stream": True})
-    (record,) = caplog.records
+    (record,) = above_info(caplog)
     assert reply.headers["request-id"] in record.getMessage()
     assert "RuntimeError: secret path" in caplog.text
     assert "message_stop" in reply.text
@@ -186,7 +191,7 @@ async def test_a_failure_behind_a_complete_reply_is_logged_and_the_reply_ends_we
 async def test_errors_of_clients_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     await post(FakeEngine(), {"model": "fake"})
     await post(FakeEngine(refusal=MessagesError("overloaded_error", "full")), ASK)
-    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+    assert above_info(caplog) == []
 
 
 async def test_a_reply_without_an_end_is_an_error() -> None:

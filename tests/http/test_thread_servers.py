@@ -57,7 +57,7 @@ async def test_a_reply_that_is_killed_is_continued_elsewhere_and_one_that_lasts_
     with two_batch_servers(options, tmp_path / "log") as (first, second, _):
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             one = await post(http, first, "a b")
-            lasting = asyncio.create_task(post(http, first, f"sleep {3 * CLAIM_SECONDS}", one))
+            lasting = asyncio.create_task(post(http, first, f"sleep {5 * CLAIM_SECONDS}", one))
             await asyncio.sleep(2 * CLAIM_SECONDS)
             assert (await post(http, second, "c", one))["error"]["details"] == {
                 "error_code": "thread_continue_in_flight"
