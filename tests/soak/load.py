@@ -82,10 +82,14 @@ class Load:
     async def run(self, seconds: float) -> None:
         """Have all clients work for some seconds, then wait for their last requests."""
         until = time.monotonic() + seconds
-        limits = httpx2.Limits(max_connections=self.streams)
+        # No connection expires: after this process stood still for longer than one may be idle, httpcore
+        # closes connections on which requests have just begun, which then fail with a ReadError.
+        limits = {"max_connections": self.streams, "keepalive_expiry": None}
         async with (
-            httpx2.AsyncClient(trust_env=False, timeout=120, limits=limits) as transport,
-            httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=120) as plain,
+            httpx2.AsyncClient(trust_env=False, timeout=120, limits=httpx2.Limits(**limits)) as transport,
+            httpx.AsyncClient(
+                base_url=self.url, trust_env=False, timeout=120, limits=httpx.Limits(**limits)
+            ) as plain,
         ):
             sdk = anthropic.AsyncAnthropic(
                 base_url=self.url, api_key="x", max_retries=0, http_client=transport
