@@ -15,6 +15,8 @@ from vllm_messages_plugin.engine.output.factory import ConstrainedRequest, Outpu
 from vllm_messages_plugin.engine.output.parsers import OutputParser, PlainOutputParser, VllmOutputParser
 from vllm_messages_plugin.engine.output.selection import ParserSelection, select_parsers
 from vllm_messages_plugin.engine.render import Prompt
+from vllm_messages_plugin.formats.scanning.compiled import compiled_format
+from vllm_messages_plugin.formats.scanning.literal_finder import literal_finder
 from vllm_messages_plugin.settings import Settings
 from vllm_messages_plugin.stream.deltas import EngineText, EngineThinking, EngineToolCall
 from vllm_messages_plugin.translate.conversation import Conversation
@@ -61,6 +63,20 @@ def asking(choice: Json | None = None, **fields: Any) -> Conversation:
     """A conversation whose reply may call Read and Write."""
     offered = [tool("Read", file_path={"type": "string"}, limit={"type": "integer"}), tool("Write")]
     return conversation(user("Hi"), tools=offered, **({"tool_choice": choice} if choice else {}), **fields)
+
+
+@pytest.mark.parametrize("fields", [{}, {"choice": ANY}, {"choice": NONE}], ids=["auto", "any", "none"])
+def test_no_reply_waits_for_its_format_to_be_compiled(fields: Json) -> None:
+    caches = (compiled_format, literal_finder)
+    for cache in caches:
+        cache.cache_clear()
+    parsers = factory()
+    before = [cache.cache_info().misses for cache in caches]
+    asked = asking(**fields)
+    request = chat(tool_choice="none" if fields.get("choice") == NONE else "auto")
+    parsers.output_parser(parsers.vllm_parser(PROMPT, request), PROMPT, request, asked)
+    assert [cache.cache_info().misses for cache in caches] == before
+    assert all(before)
 
 
 def constrained(parsers: OutputParserFactory, prompt: Prompt, choice: str) -> ConstrainedRequest:

@@ -69,6 +69,16 @@ class OutputParserFactory:
         self._model_config = model_config
         self._engine_parses_reasoning = engine_parses_reasoning
         self._special_tokens = frozenset(getattr(tokenizer, "all_special_tokens", ()))
+        self._compile_formats()
+
+    def _compile_formats(self) -> None:
+        """Compile the formats of replies, which takes longer than a request may hold up the event loop."""
+        selection = self._selection
+        tags = _tags(selection.thinking)
+        thinking = ThinkingTags(*tags) if tags else None
+        for name in filter(None, (selection.call_format, selection.forced_call_format)):
+            for calls in (True, False):
+                Scanner(reply_format(name, selection.profile), thinking=thinking, calls=calls)
 
     def vllm_parser(self, prompt: Prompt, request: Any) -> Any:
         """Create vLLM's parser for a request; None where vLLM has no parser for the model.
