@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -12,8 +13,11 @@ import uvicorn
 
 from support.loopback import serving_app
 from vllm_messages_plugin.http.arrivals import COST_PER_TURN, REQUEST_COST, ArrivalQueue, spread_arrivals
+from vllm_messages_plugin.http.header_timeout import limit_header_time
+from vllm_messages_plugin.http.wait_timer import LOOK_SECONDS
 
 REQUEST = b"POST / HTTP/1.1\r\nhost: server\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+KEPT_REQUEST = b"POST / HTTP/1.1\r\nhost: server\r\ncontent-length: 0\r\n\r\n"
 ARRIVALS_PER_TURN = -(-COST_PER_TURN // REQUEST_COST)
 CONNECTIONS = 3 * ARRIVALS_PER_TURN + 1
 
@@ -167,6 +171,39 @@ async def test_clients_that_leave_while_their_requests_wait_do_no_harm(
             connection.close()
         assert (await asyncio.wait_for(_upload(port, 2), 60)).endswith(b"length 2")
     assert not caplog.records
+
+
+@with_both
+async def test_an_idle_connection_is_not_closed_while_its_next_request_waits(implementation: str) -> None:
+    """Its time is over, the server reads it once more, and what it reads must wait for its turn."""
+    protocols: list[Any] = []
+    config = uvicorn.Config(CountingApp(), port=0, http=implementation, log_level="error", lifespan="off")
+    config.load()
+    server = uvicorn.Server(config)
+    limit_header_time(server, 30)
+    spread_arrivals(server)
+
+    class Listed(server.config.http_protocol_class):  # type: ignore[misc, name-defined]
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            protocols.append(self)
+
+    server.config.http_protocol_class = Listed
+
+    def take_a_turn(_: bytes) -> int:
+        time.sleep(0.001)
+        return COST_PER_TURN
+
+    async with serving_app(server) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(KEPT_REQUEST)
+            assert await asyncio.wait_for(reader.readuntil(b"length 0"), 10)
+            (protocol,) = protocols
+            protocol.timeout_keep_alive_handler()
+            for _ in range(round(2 * LOOK_SECONDS / 0.001)):
+                protocol.arrivals.call(take_a_turn, b"")
+        writer.close()
 
 
 def test_a_server_of_another_kind_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -77,34 +77,34 @@ class _SpreadArrivals(asyncio.Protocol):
 
     arrivals: ArrivalQueue
     refuse: EarlyRefusal | None = None
-    _waits = False  # whether a piece of data has not been handed to the protocol
     _is_new = True  # whether nothing has been handed to the protocol
     _is_paused = False
     _is_lost = False
     _transport: Any = None
+    timeout_keep_alive_task: asyncio.TimerHandle | None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self._waits = True
         if not self.arrivals.call(self._receive, data):
             self._is_paused = True
             self._transport.pause_reading()
+            self._stop_idle_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         super().connection_lost(exc)
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Close the idle connection, unless a request waits."""
-        if not self._waits:
-            super().timeout_keep_alive_handler()  # type: ignore[misc]
+    def _stop_idle_timer(self) -> None:
+        """Stop uvicorn's timer, as uvicorn does once it gets the data: the connection is not idle."""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def _receive(self, data: bytes) -> int:
         """Handle data of the connection; return what that costs."""
-        self._waits = False
         if self._is_lost:
             return REFUSAL_COST
         if self._is_new and self._was_refused(data):
