@@ -249,10 +249,11 @@ def _early_refusal(context: "AppContext", accounting: "Accounting") -> "EarlyRef
 
 
 def _harden_connections(state: Any, settings: Settings, refuse: "EarlyRefusal | None") -> None:
-    """Limit what connections may cost the HTTP server: headers and their time, the requests in one turn."""
+    """Limit what connections may cost the HTTP server, and keep idle ones for longer than clients do."""
     from vllm_messages_plugin.http.arrivals import spread_arrivals
     from vllm_messages_plugin.http.head_limit import limit_heads
-    from vllm_messages_plugin.http.header_timeout import keep_idle_connections, limit_header_time
+    from vllm_messages_plugin.http.header_timeout import limit_header_time
+    from vllm_messages_plugin.http.idle_connections import keep_idle_connections
     from vllm_messages_plugin.http.write_timeout import PATIENCE, limit_write_time
 
     server = getattr(state, "server", None)

@@ -126,18 +126,25 @@ def prompts(plugin: Mapping[str, Result], native: Mapping[str, Result]) -> dict[
     return {name: (here, there) for name, (here, there) in lengths.items() if here and there}
 
 
-def write_table(page: Path, table: str) -> None:
-    """Put the rows of a table in place of those of the same attacks between the marks of a page."""
+def write_table(page: Path, table: str, names: Sequence[str]) -> None:
+    """Put a table between the marks of a page, where the rows of attacks that did not run stay.
+
+    Args:
+        page: The page.
+        table: The table as Markdown.
+        names: All attacks, in the order of the rows. Rows of others are removed.
+    """
     text = page.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     old, after = rest.split(END)
     lines = _by_attack(old) | _by_attack(table)
-    page.write_text("\n".join((before + BEGIN, *lines.values(), END + after)), encoding="utf-8")
+    kept = [lines[name] for name in (HEADINGS[0], "---", *names) if name in lines]
+    page.write_text("\n".join((before + BEGIN, *kept, END + after)), encoding="utf-8")
 
 
 def _by_attack(table: str) -> dict[str, str]:
     """The lines of a Markdown table by their first cells."""
-    return {line.split("|")[1]: line for line in table.splitlines() if "|" in line}
+    return {line.split("|")[1].strip(): line for line in table.splitlines() if "|" in line}
 
 
 def main(given: Sequence[str]) -> int:
@@ -165,7 +172,7 @@ def main(given: Sequence[str]) -> int:
     table = markdown(plugin, native)
     print(table)
     if options.markdown is not None:
-        write_table(options.markdown, table)
+        write_table(options.markdown, table, [attack.name for attack in (NOTHING, *ATTACKS)])
     served = prompts(plugin, native)
     print(
         "\n".join(

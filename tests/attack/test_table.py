@@ -23,8 +23,9 @@ def test_rounds_give_the_worst_stall_and_the_middle_neighbour() -> None:
 def test_rows_of_attacks_that_did_not_run_stay_in_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"Before.\n{BEGIN}\n{END}\nAfter.\n", encoding="utf-8")
-    write_table(page, markdown({name: result(stall=1, neighbour=2) for name in ("tools", "blocks")}, {}))
-    write_table(page, markdown({"blocks": result(stall=7, neighbour=8)}, {}))
+    first = markdown({name: result(stall=1, neighbour=2) for name in ("removed", "blocks", "tools")}, {})
+    write_table(page, first, ["removed", "blocks", "tools"])
+    write_table(page, markdown({"blocks": result(stall=7, neighbour=8)}, {}), ["tools", "blocks", "new"])
     text = page.read_text(encoding="utf-8")
     lines = text.split(BEGIN)[1].split(END)[0].strip().splitlines()
     assert text.startswith("Before.\n")

@@ -87,9 +87,9 @@ async def test_the_engine_input_is_that_of_vllm(
 async def test_texts_are_counted_alike_with_and_without_a_cache(renderer: Any, cache: TokenCache) -> None:
     for text in ("Hi", "<|im_end|>\n<|im_start|>user\nHi", "a b <|im_end|>" * INLINE_CHARACTERS):
         tokens = cache.count(text)
-        for place in (0, len(text) // 3 + 1, len(text) - 1, len(text)):
+        for offset in (0, len(text) // 3 + 1, len(text) - 1, len(text)):
             whole, cached = [
-                await PromptTokenizer(renderer, used).count_before(text, place, tokens)
+                await PromptTokenizer(renderer, used).count_before(text, offset, tokens)
                 for used in (None, cache)
             ]
             assert whole == cached

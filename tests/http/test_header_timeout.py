@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from support.loopback import serving_app
-from vllm_messages_plugin.http.header_timeout import keep_idle_connections, limit_header_time
+from vllm_messages_plugin.http.header_timeout import limit_header_time
 
 SECONDS = 0.4
 HEAD = b"POST / HTTP/1.1\r\nhost: server\r\n"
@@ -180,29 +180,6 @@ async def test_an_idle_connection_is_closed_after_its_time() -> None:
         writer.write(HEAD + b"content-length: 0\r\n\r\n")
         assert (await asyncio.wait_for(reader.read(), 10)).endswith(b"ok")
         writer.close()
-
-
-async def test_an_idle_connection_outlasts_those_of_clients() -> None:
-    config = uvicorn.Config(app, port=0, log_level="error", lifespan="off", timeout_keep_alive=1)
-    server = uvicorn.Server(config)
-    keep_idle_connections(server, 3)
-    async with serving_app(server) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for pause in (2.0, 0.0):
-            writer.write(HEAD + b"content-length: 0\r\n\r\n")
-            assert (await asyncio.wait_for(reader.readuntil(b"ok"), 10)).startswith(b"HTTP/1.1 200")
-            await asyncio.sleep(pause)
-        begun = time.monotonic()
-        assert await asyncio.wait_for(reader.read(), 10) == b""
-        assert time.monotonic() - begun > 2
-        writer.close()
-
-
-def test_a_longer_time_for_idle_connections_is_kept() -> None:
-    config = uvicorn.Config(app, timeout_keep_alive=600)
-    keep_idle_connections(uvicorn.Server(config))
-    assert config.timeout_keep_alive == 600
-    keep_idle_connections(None)
 
 
 def test_a_server_of_another_kind_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -40,7 +40,7 @@ class PromptTokenizer:
         self._renderer = renderer
         self._cache = cache if all(hasattr(renderer, step) for step in _STEPS) else None
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prompt-tokens")
-        vocabulary.trust(TokenIds, renderer)
+        vocabulary.skip_check(TokenIds, renderer)
 
     async def engine_input(
         self, messages: Sequence[Mapping[str, Any]], chat_params: Any, extras: Mapping[str, Any]
@@ -96,20 +96,20 @@ class PromptTokenizer:
         finally:
             work.cancel()
 
-    async def count_before(self, text: str, place: int, tokens: int) -> int:
-        """Return how many tokens of a prompt stand before a place of it.
+    async def count_before(self, text: str, offset: int, tokens: int) -> int:
+        """Return how many tokens of a prompt stand before an offset.
 
         Args:
             text: The prompt.
-            place: An index of it.
-            tokens: The number of its tokens.
+            offset: An index of the prompt.
+            tokens: The number of tokens of the whole prompt.
         """
         cache = self._cache
         if cache is None:
-            return tokens - await self._call(self._count_whole, text[place:])
-        if place < len(text) // 2:
-            return await self._call(lambda whole: cache.count_before(whole, place), text)
-        return tokens - await self._call(cache.count, text[place:])
+            return tokens - await self._call(self._count_whole, text[offset:])
+        if offset < len(text) // 2:
+            return await self._call(lambda whole: cache.count_before(whole, offset), text)
+        return tokens - await self._call(cache.count, text[offset:])
 
     def _count_whole(self, text: str) -> int:
         return len(self._renderer.tokenizer.encode(text, add_special_tokens=False))

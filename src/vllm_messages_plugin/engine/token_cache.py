@@ -111,18 +111,17 @@ class TokenCache:
         """Return the number of tokens of a text."""
         return sum(map(len, self._encode_segments(text)))
 
-    def count_before(self, text: str, place: int) -> int:
-        """Return how many tokens of a text begin before a place of it, without a look at what follows.
-
-        The result is the number of tokens of the whole text less `count(text[place:])`.
+    def count_before(self, text: str, offset: int) -> int:
+        """Return the number of tokens of a text less `count(text[offset:])`, without tokenizing all of that.
 
         Args:
             text: The text.
-            place: An index of the text that is not inside an added token.
+            offset: An index of the text that is not inside an added token.
         """
-        matches = (match for match in self._tokens.finditer(text, place) if match.group() in self._cut_tokens)
+        found = self._tokens.finditer(text, offset)
+        matches = (match for match in found if match.group() in self._cut_tokens)
         cut = next((match.start() for match in matches), len(text))
-        return self.count(text[:cut]) - self.count(text[place:cut])
+        return self.count(text[:cut]) - self.count(text[offset:cut])
 
     def _encode_segments(self, text: str) -> Sequence[tuple[int, ...]]:
         segments = self._split(text)

@@ -12,14 +12,11 @@ while the server stood still: both read the socket once more first (see `wait_ti
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from vllm_messages_plugin.http.wait_timer import LOOK_SECONDS, WaitTimer
 
 log = logging.getLogger("vllm.messages")
-
-IDLE_SECONDS: Final = 120
-"""Longer than clients keep an idle connection: httpx 5 s, nginx and AWS load balancers 60 s, Go 90 s."""
 
 
 class _HeaderTimeout(asyncio.Protocol):
@@ -81,22 +78,6 @@ class _HeaderTimeout(asyncio.Protocol):
         self._header_timer = None
         if self._awaits_headers():
             self._transport.close()
-
-
-def keep_idle_connections(server: Any, seconds: int = IDLE_SECONDS) -> None:
-    """Make a uvicorn server that does not listen yet keep connections between two requests for longer.
-
-    The one that closes an idle connection first should be the client. Where the server does, a request may
-    be on its way, and its client gets a reset connection instead of a reply. vLLM's server closes after 5 s,
-    just when httpx does, the HTTP client of Anthropic's Python SDK.
-
-    Args:
-        server: The `uvicorn.Server`.
-        seconds: How long at least; a server that keeps them for longer is left alone.
-    """
-    config: Any = getattr(server, "config", None)
-    if isinstance(getattr(config, "timeout_keep_alive", None), int):
-        config.timeout_keep_alive = max(config.timeout_keep_alive, seconds)
 
 
 def limit_header_time(server: Any, seconds: float) -> None:

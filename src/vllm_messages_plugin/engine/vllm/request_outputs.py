@@ -2,7 +2,7 @@
 
 `AsyncLLM.generate` is a generator around `AsyncLLM.add_request` and the collector which that returns: vLLM's
 output handler puts outputs into it and sets its event, and the generator waits for the event. Here the event
-is replaced by one that has a function called soon (see `_Deliveries`). Outputs that come before that are
+is replaced by one that queues a call of a function (see `_Deliveries`). Outputs that come before that are
 merged by the collector, as for the generator. Errors and aborts are those of the generator.
 
 A client that does not have all of that, or whose `generate` is not vLLM's own, is asked by its `generate`.
@@ -21,7 +21,7 @@ from vllm_messages_plugin.engine.vllm.lookup import accepted
 from vllm_messages_plugin.stream.sources import Handler, Iterated, close
 
 TURN_SECONDS: Final = 0.001
-"""How long outputs are delivered in one turn of the event loop. Those of 256 streams take longer."""
+"""For how long outputs are delivered in one turn of the event loop. Those of 256 streams take longer."""
 
 
 class Outputs(Protocol):
@@ -198,7 +198,7 @@ class _Deliveries:
         self._is_scheduled = False
 
     def add(self, function: Callable[[], None]) -> None:
-        """Have a function called; the caller goes on at once."""
+        """Queue a call of a function."""
         self._functions.append(function)
         if not self._is_scheduled:
             self._is_scheduled = True
@@ -216,19 +216,19 @@ class _Deliveries:
                 self._call_soon(self._run)
 
 
-_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Deliveries] = WeakKeyDictionary()
+_deliveries_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Deliveries] = WeakKeyDictionary()
 
 
 def _deliveries(loop: asyncio.AbstractEventLoop) -> _Deliveries:
     """The deliveries of an event loop, which all its requests share."""
-    found = _of_loops.get(loop)
+    found = _deliveries_of_loops.get(loop)
     if found is None:
-        found = _of_loops[loop] = _Deliveries(loop)
+        found = _deliveries_of_loops[loop] = _Deliveries(loop)
     return found
 
 
 class _Signal:
-    """What a collector uses of an `asyncio.Event`. Setting it has a function called soon."""
+    """What a collector uses of an `asyncio.Event`. Setting it queues a call of a function."""
 
     __slots__ = ("_add", "_function", "_is_set")
 
