@@ -224,6 +224,8 @@ ATTACKS = (
     Attack("29 MB of text and half a surrogate pair", lambda: half_a_pair(29 * MB)),
     Attack("29 MB of text and an emoji", lambda: long_text(29 * MB).replace(b"fox", "🦊".encode(), 1)),
     Attack("29 MB of text and an emoji in a tool result", lambda: tool_result(29 * MB)),
+    Attack("15 MB of text and half a surrogate pair", lambda: half_a_pair(15 * MB)),
+    Attack("15 MB of text and an emoji", lambda: long_text(15 * MB).replace(b"fox", "🦊".encode(), 1)),
     Attack("29 MB of escapes", lambda: escapes(29 * MB)),
     Attack("30 MB of text blocks", lambda: tiny_blocks(30 * MB)),
     Attack("1 MB of text blocks", lambda: tiny_blocks(MB), native_body=lambda: tiny_blocks(MB, LINE_BREAK)),

@@ -12,6 +12,7 @@ from vllm_messages_plugin.http import json_size
 from vllm_messages_plugin.http.json_size import (
     MAX_ESCAPES,
     MAX_EXCESS_KEYS,
+    MAX_NON_ASCII_BYTES,
     MAX_OBJECTS,
     MAX_VALUES,
     USUAL_KEYS,
@@ -81,9 +82,60 @@ def test_every_byte_of_a_broken_body_is_looked_at_once(unit: bytes, size: int, w
             check_json_size(body)
 
 
-@pytest.mark.parametrize("escape", [b"\\n", b"\\u0041", b'\\"'])
+@pytest.mark.parametrize("escape", [b"\\n", b"\\\\", b'\\"'])
 def test_a_body_with_too_many_escapes_is_refused(escape: bytes) -> None:
-    check_json_size(b'["' + escape * MAX_ESCAPES + b'"]')
+    most = MAX_ESCAPES // escape.count(b"\\")
+    check_json_size(b'["' + escape * most + b'"]')
     with pytest.raises(MessagesError, match=f"more than {MAX_ESCAPES} escapes") as refused:
-        check_json_size(b'["' + escape * (MAX_ESCAPES + 1) + b'"]')
+        check_json_size(b'["' + escape * (most + 1) + b'"]')
     assert refused.value.status == 413
+
+
+def non_ascii_bytes(value: Any) -> int:
+    """What the strings of a value with a character beyond ASCII take in JSON, where nothing is escaped."""
+    if isinstance(value, str):
+        return 0 if value.isascii() else len(value.encode())
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(non_ascii_bytes, inner))
+
+
+UNESCAPED: Any = st.recursive(
+    st.none() | (letters := st.text(st.sampled_from("ab{[,:éщ🦊"))),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(letters, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(value=UNESCAPED, spare=st.integers(-1, 1), window=st.integers(2, 9))
+def test_exactly_the_bodies_with_too_long_strings_beyond_ascii_are_refused(
+    value: Any, spare: int, window: int
+) -> None:
+    limit = non_ascii_bytes(value) + spare
+    body = json.dumps(value, ensure_ascii=False).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_size, "MAX_NON_ASCII_BYTES", limit)
+        patch.setattr(json_size, "WINDOW", window)
+        if spare < 0 and len(body) > limit:
+            with pytest.raises(MessagesError, match=f"more than {limit} bytes of strings beyond ASCII"):
+                check_json_size(body)
+        else:
+            check_json_size(body)
+
+
+@pytest.mark.parametrize("character", ["é", "🦊", "\\ud83d", "\\u00e9"])
+@pytest.mark.parametrize("strings", [1, 3])
+def test_long_text_beyond_ascii_is_refused(character: str, strings: int) -> None:
+    def body(size: int) -> bytes:
+        text = (character.encode()).ljust(size, b"x")
+        return b"[" + b",".join([b'"' + text + b'"'] * strings) + b"]"
+
+    check_json_size(body(MAX_NON_ASCII_BYTES // strings))
+    with pytest.raises(MessagesError, match="beyond ASCII") as refused:
+        check_json_size(body(MAX_NON_ASCII_BYTES // strings + 1))
+    assert refused.value.status == 413
+
+
+def test_a_large_picture_beside_text_beyond_ascii_is_no_such_text() -> None:
+    check_json_size(
+        '{"a":"é\\u00e9","data":"'.encode() + b"A" * (2 * MAX_NON_ASCII_BYTES) + '","b":"é"}'.encode()
+    )

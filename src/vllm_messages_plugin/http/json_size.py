@@ -7,6 +7,9 @@ can be one picture, parsed in milliseconds, or ten million empty objects, which 
 So the punctuation that separates values is counted first. The count over the whole body settles nearly all
 bodies, and where it exceeds a limit, the count without the contents of strings decides. For that, a window of
 the body loses its escaped quotes and is split at the others: every second piece is outside of strings.
+
+Text beyond ASCII takes long as well, because Python keeps a string in which one character needs four bytes
+with four bytes for each. Pictures and documents, of which large bodies are made, are ASCII.
 """
 
 from collections.abc import Iterator
@@ -21,6 +24,8 @@ MAX_EXCESS_KEYS = 50_000
 USUAL_KEYS = 8
 MAX_ESCAPES = 4_000_000
 """Backslashes. The parser copies a string piece by piece between its escapes; so many take it about 50 ms."""
+MAX_NON_ASCII_BYTES = 16_000_000
+"""Bytes of all strings with a character beyond ASCII. So many take the parser up to 35 ms."""
 
 WINDOW = 1 << 18
 """Bytes that are searched in one call, so that other threads get their turn."""
@@ -35,8 +40,8 @@ def check_json_size(body: bytes) -> int:
         The number of objects, or more where strings contain braces.
 
     Raises:
-        MessagesError: 413, the body has more than MAX_OBJECTS objects, MAX_VALUES values, MAX_EXCESS_KEYS or
-            MAX_ESCAPES.
+        MessagesError: 413, the body has more than MAX_OBJECTS objects, MAX_VALUES values, MAX_EXCESS_KEYS,
+            MAX_ESCAPES or MAX_NON_ASCII_BYTES.
     """
     if len(body) > MAX_ESCAPES and sum(window.count(b"\\") for window in _windows(body)) > MAX_ESCAPES:
         raise _too_much(f"{MAX_ESCAPES} escapes")
@@ -45,6 +50,8 @@ def check_json_size(body: bytes) -> int:
         objects, limit = _count(_outside_strings(body))
     if limit is not None:
         raise _too_much(limit)
+    if len(body) > MAX_NON_ASCII_BYTES and _non_ascii_bytes(body) > MAX_NON_ASCII_BYTES:
+        raise _too_much(f"{MAX_NON_ASCII_BYTES} bytes of strings beyond ASCII")
     return objects
 
 
@@ -81,9 +88,39 @@ def _windows(body: bytes) -> Iterator[bytes]:
         yield window
 
 
-def _outside_strings(body: bytes) -> Iterator[bytes]:
+def _split_at_quotes(body: bytes) -> Iterator[tuple[bool, list[bytes]]]:
+    """The pieces between the quotes of each window, without escaped quotes and backslashes.
+
+    They are in turn outside of strings and inside; with them comes whether the first one is inside.
+    """
     in_string = False
     for window in _windows(body):
         pieces = window.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-        yield b"".join(pieces[in_string::2])
+        yield in_string, pieces
         in_string ^= len(pieces) % 2 == 0
+
+
+def _outside_strings(body: bytes) -> Iterator[bytes]:
+    for in_string, pieces in _split_at_quotes(body):
+        yield b"".join(pieces[in_string::2])
+
+
+def _non_ascii_bytes(body: bytes) -> int:
+    """The bytes of all strings that have a character beyond ASCII, or an escape that may stand for one."""
+    if not any(map(_has_non_ascii, _windows(body))):
+        return 0
+    total = length = 0
+    found = False
+    for in_string, pieces in _split_at_quotes(body):
+        for number, piece in enumerate(pieces):
+            if number:  # a quote began or ended a string
+                total += length * found
+                length, found = 0, False
+            if in_string ^ number % 2:
+                length += len(piece)
+                found = found or _has_non_ascii(piece)
+    return total + length * found
+
+
+def _has_non_ascii(text: bytes) -> bool:
+    return not text.isascii() or b"\\u" in text
