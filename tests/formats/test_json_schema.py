@@ -2,7 +2,7 @@
 
 import pytest
 
-from vllm_messages_plugin.formats.json_schema import STEPS_LIMIT, resolve_reference
+from vllm_messages_plugin.formats.json_schema import CHARACTERS_LIMIT, STEPS_LIMIT, resolve_reference
 
 SCHEMA = {
     "anyOf": [{"type": "integer"}, {"items": [{"type": "null"}]}],
@@ -46,3 +46,10 @@ def test_a_pointer_has_a_maximum_number_of_steps():
         nested = {"x": nested}
     assert resolve_reference("#" + "/x" * STEPS_LIMIT, nested) == {"type": "string"}
     assert resolve_reference("#" + "/x" * (STEPS_LIMIT + 1), {"x": nested}) is None
+
+
+def test_a_pointer_has_a_maximum_length():
+    key = "x" * (CHARACTERS_LIMIT - len("#/"))
+    schema = {key: {"type": "string"}, key + "x": {"type": "string"}}
+    assert resolve_reference(f"#/{key}", schema) == {"type": "string"}
+    assert resolve_reference(f"#/{key}x", schema) is None

@@ -390,6 +390,12 @@ async def test_without_the_setting_a_toolset_is_refused_by_its_type(site: McpSit
         ("any", "", "https://127.0.0.1:1/mcp", "its address is not a public one"),
         ("any", "", "https://user:pw@a.example/mcp", "mcp_servers.0.url: Input should be an http"),
         ("any", "", "file:///etc/passwd", "mcp_servers.0.url: Input should be an http"),
+        (
+            "any",
+            "",
+            "https://a.example/" + "%41" * 3_000,
+            "mcp_servers.0.url: String should have at most 8192",
+        ),
     ],
 )
 async def test_a_server_that_may_not_be_asked_is_refused_by_its_field(

@@ -11,8 +11,10 @@ from translate.conversations import PNG_DATA, Json, assistant, image, result, sy
 from vllm_messages_plugin.media import pdf as pdf_reader
 from vllm_messages_plugin.media import reader
 from vllm_messages_plugin.media.allowance import MediaAllowance
+from vllm_messages_plugin.media.encodings import MAX_PERCENT_ESCAPES
 from vllm_messages_plugin.media.reader import UNREADABLE_IMAGE, MediaReader
 from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
 from vllm_messages_plugin.wire.request import CountTokensRequest
 
 HI = user("Hi")
@@ -178,6 +180,29 @@ async def test_the_pages_of_a_pdf_are_shown_to_a_model_that_sees() -> None:
     words, *pages = message["content"][0]["source"]["content"]
     assert words == text("[page 1]\none\n\n[page 2]\ntwo")
     assert [page["source"]["media_type"] for page in pages] == ["image/jpeg", "image/jpeg"]
+
+
+LONG_TEXT = "é" + "x" * (MAX_NON_ASCII_BYTES - 1)
+TOO_LONG_TEXT = "Could not process document: its text has more than 16000000 bytes"
+
+
+async def test_a_long_text_is_read_if_it_is_ascii() -> None:
+    ascii_text = "x" * (MAX_NON_ASCII_BYTES + 1)
+    [message] = await read(user(base64_document(encoded(ascii_text.encode()), "text/plain")))
+    assert message["content"][0]["source"]["data"] == ascii_text
+    refused = await refusal(user(base64_document(encoded(LONG_TEXT.encode()), "text/plain")))
+    assert refused == f"messages.0.content.0.document.source.base64.data: {TOO_LONG_TEXT}"
+    refused = await refusal(user(document({"type": "url", "url": f"data:text/plain,{LONG_TEXT}"})))
+    assert refused == f"messages.0.content.0.document.source.url: {TOO_LONG_TEXT}"
+
+
+async def test_a_data_url_with_too_many_escapes_is_refused() -> None:
+    url = "data:text/plain," + "%41" * (MAX_PERCENT_ESCAPES + 1)
+    refused = await refusal(user(document({"type": "url", "url": url})))
+    assert (
+        refused
+        == "messages.0.content.0.document.source.url: Could not process PDF: it is not a valid data URL"
+    )
 
 
 BROKEN_PDF = "document.source.base64.data: Could not process PDF: it is broken or is not a PDF"

@@ -1,7 +1,8 @@
 """Resolves `$ref`: the one place that follows a JSON pointer within a schema.
 
-Tool schemas come from clients, so the work is bounded: a pointer has at most `STEPS_LIMIT` steps. A pointer
-to a `$ref` is followed one step at a time by the caller, which knows what it has already visited.
+Tool schemas come from clients, so the work is bounded: a pointer has at most `STEPS_LIMIT` steps and
+`CHARACTERS_LIMIT` characters. A pointer to a `$ref` is followed one step at a time by the caller, which knows
+what it has already visited.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 STEPS_LIMIT: Final = 64
+CHARACTERS_LIMIT: Final = 8_192
 _INDEX_DIGITS_LIMIT: Final = 9
 
 
@@ -25,7 +27,7 @@ def resolve_reference(reference: str, root: object) -> object | None:
     Returns:
         The value that the pointer names; None if it names nothing, or if the reference is not local.
     """
-    if not reference.startswith("#"):
+    if not reference.startswith("#") or len(reference) > CHARACTERS_LIMIT:
         return None
     steps = reference[1:].split("/", STEPS_LIMIT + 1)[1:]
     if len(steps) > STEPS_LIMIT:

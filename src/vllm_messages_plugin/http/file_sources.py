@@ -5,12 +5,12 @@ client sends its history whole with every request.
 """
 
 import asyncio
-import base64
 from collections.abc import Mapping
 from typing import Final
 
 from vllm_messages_plugin.http.ports import AppContext
 from vllm_messages_plugin.http.storage import Files
+from vllm_messages_plugin.media.encodings import encode_base64
 from vllm_messages_plugin.media.visitor import MediaBlock, media_blocks, replace_media
 from vllm_messages_plugin.wire.blocks import Base64Source, Block, FileSource, ImageBlockParam
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
@@ -75,8 +75,8 @@ async def _source(media: MediaBlock, files: Files, owner: str, limit: int) -> Ba
             raise MessagesError(error.kind, error.message, param=path, details=error.details) from None
         raise
     kind = "text/plain" if file.mime_type in TEXT_TYPES else file.mime_type
-    encoded = await asyncio.to_thread(base64.b64encode, data)
-    return Base64Source(type="base64", media_type=kind, data=encoded.decode())
+    encoded = await asyncio.to_thread(encode_base64, data)
+    return Base64Source(type="base64", media_type=kind, data=encoded)
 
 
 def _file_id(media: MediaBlock) -> str:

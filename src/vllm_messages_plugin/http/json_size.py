@@ -8,13 +8,14 @@ So the punctuation that separates values is counted first. The count over the wh
 bodies, and where it exceeds a limit, the count without the contents of strings decides. For that, a window of
 the body loses its escaped quotes and is split at the others: every second piece is outside of strings.
 
-Text beyond ASCII takes long as well, because Python keeps a string in which one character needs four bytes
-with four bytes for each. Pictures and documents, of which large bodies are made, are ASCII.
+Text beyond ASCII takes long as well, however few its values are. Pictures and documents in base64, of which
+large bodies are made, are ASCII.
 """
 
 from collections.abc import Iterator
 
 from vllm_messages_plugin.wire.errors import MessagesError
+from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
 
 MAX_OBJECTS = 100_000
 """Anthropic's API takes as many messages, each of which is an object."""
@@ -24,9 +25,6 @@ MAX_EXCESS_KEYS = 50_000
 USUAL_KEYS = 8
 MAX_ESCAPES = 4_000_000
 """Backslashes. The parser copies a string piece by piece between its escapes; so many take it about 50 ms."""
-MAX_NON_ASCII_BYTES = 16_000_000
-"""Bytes of all strings with a character beyond ASCII. So many take the parser up to 35 ms."""
-
 WINDOW = 1 << 18
 """Bytes that are searched in one call, so that other threads get their turn."""
 

@@ -1,9 +1,9 @@
 """What is inside a document's source: PDF or text, as bytes become the sources that translation reads."""
 
-import base64
 from collections.abc import Sequence
 from typing import Final
 
+from vllm_messages_plugin.media.encodings import decode_base64, decode_text, encode_base64
 from vllm_messages_plugin.media.pdf import paged_text
 from vllm_messages_plugin.media.pdf_pages import Page
 from vllm_messages_plugin.wire.blocks import (
@@ -15,8 +15,10 @@ from vllm_messages_plugin.wire.blocks import (
     PlainTextSource,
 )
 from vllm_messages_plugin.wire.errors import invalid
+from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
 
 NOT_BASE64: Final = "Could not process document: its data is not base64"
+TOO_LONG: Final = f"Could not process document: its text has more than {MAX_NON_ASCII_BYTES} bytes"
 
 _CHARSETS: Final = ("big5", "euc-jp", "euc-kr", "gb18030", "iso-8859-1", "shift_jis", "windows-1252")
 """Text is read in one of these, else as UTF-8: some of Python's codecs take quadratic time."""
@@ -29,15 +31,26 @@ def decoded(data: str, path: str) -> bytes:
         MessagesError: 400 about `path`, the data are not base64.
     """
     try:
-        return base64.b64decode(data)
+        return decode_base64(data, white_space=True)
     except ValueError:
         raise invalid(NOT_BASE64, path) from None
 
 
-def text_source(data: bytes, content_type: str) -> PlainTextSource:
-    """A text as the source of a document; its charset is that of the content type, if that is known."""
+def text_source(data: bytes, content_type: str, path: str) -> PlainTextSource:
+    """A text as the source of a document.
+
+    Raises:
+        MessagesError: 400 about `path`, the text has more than MAX_NON_ASCII_BYTES and is not ASCII.
+    """
+    if len(data) > MAX_NON_ASCII_BYTES and not data.isascii():
+        raise invalid(TOO_LONG, path)
+    return PlainTextSource(type="text", data=document_text(data, content_type))
+
+
+def document_text(data: bytes, content_type: str) -> str:
+    """A text in the charset of its content type; in UTF-8, if that names none that is known."""
     named = next((name for name in _CHARSETS if name in content_type.lower()), "utf-8-sig")
-    return PlainTextSource(type="text", data=data.decode(named, "replace"))
+    return decode_text(data, named)
 
 
 def pdf_source(pages: Sequence[Page]) -> PlainTextSource | ContentSource:
@@ -51,7 +64,5 @@ def pdf_source(pages: Sequence[Page]) -> PlainTextSource | ContentSource:
 
 
 def _page_image(image: bytes) -> ImageBlockParam:
-    data = base64.b64encode(image).decode()
-    return ImageBlockParam(
-        type="image", source=Base64Source(type="base64", media_type="image/jpeg", data=data)
-    )
+    source = Base64Source(type="base64", media_type="image/jpeg", data=encode_base64(image))
+    return ImageBlockParam(type="image", source=source)

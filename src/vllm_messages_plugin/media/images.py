@@ -5,7 +5,6 @@ a few kilobytes can decode to gigabytes. Images checked lately are remembered by
 conversation brings its images again with every turn.
 """
 
-import base64
 import hashlib
 import io
 import threading
@@ -15,6 +14,7 @@ from typing import Final
 from PIL import Image
 
 from vllm_messages_plugin.media.allowance import ExceededError, MediaAllowance
+from vllm_messages_plugin.media.encodings import decode_base64, encode_base64
 from vllm_messages_plugin.wire.blocks import Base64Source
 from vllm_messages_plugin.wire.errors import MessagesError, invalid
 
@@ -56,7 +56,7 @@ class ImageChecker:
             MessagesError: 400, the image can't be decoded or is too large.
         """
         try:
-            data = base64.b64decode(source.data, validate=True)
+            data = decode_base64(source.data)
         except ValueError:
             raise invalid(NOT_BASE64, path) from None
         media_type = self._media_type(data, path, allowance)
@@ -71,7 +71,7 @@ class ImageChecker:
             MessagesError: 400, the image can't be decoded or is too large.
         """
         media_type = self._media_type(data, path, allowance)
-        return Base64Source(type="base64", media_type=media_type, data=base64.b64encode(data).decode())
+        return Base64Source(type="base64", media_type=media_type, data=encode_base64(data))
 
     def _media_type(self, data: bytes, path: str, allowance: MediaAllowance) -> str:
         digest = hashlib.sha256(data).digest()

@@ -6,7 +6,6 @@ conversation brings its documents again with every turn.
 """
 
 import asyncio
-import base64
 import hashlib
 import json
 import subprocess
@@ -18,6 +17,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
 from vllm_messages_plugin.media.allowance import ExceededError, MediaAllowance
+from vllm_messages_plugin.media.encodings import decode_base64
 from vllm_messages_plugin.media.pdf_pages import BROKEN, MAX_SECONDS, Page, UnreadableError
 from vllm_messages_plugin.wire.errors import MessagesError
 
@@ -231,6 +231,6 @@ def _decoded(output: bytes) -> tuple[Page, ...]:
     if "unreadable" in found:
         raise UnreadableError(found["unreadable"])
     return tuple(
-        Page(number, text, None if image is None else base64.b64decode(image))
+        Page(number, text, None if image is None else decode_base64(image))
         for number, (text, image) in enumerate(found["pages"], 1)
     )

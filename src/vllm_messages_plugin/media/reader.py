@@ -6,9 +6,6 @@ client sends its history whole with every request, so a refusal there would end 
 """
 
 import asyncio
-import base64
-import binascii
-import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +13,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from vllm_messages_plugin.media.allowance import MediaAllowance
 from vllm_messages_plugin.media.documents import decoded, pdf_source, text_source
+from vllm_messages_plugin.media.encodings import decode_base64, decode_percent
 from vllm_messages_plugin.media.fetch import FetchedUrl, RequiredUrlError, fetch_all
 from vllm_messages_plugin.media.guard import FetchError, FetchRules, Resolve, system_addresses
 from vllm_messages_plugin.media.images import TEXT_ONLY, ImageChecker
@@ -125,7 +123,7 @@ class MediaReader:
         if isinstance(source, FileSource):
             raise invalid(NO_FILES, f"{path}.file_id")
         if isinstance(source, UrlSource):
-            content = _content_of(source.url, "image", work.fetched, f"{path}.url")
+            content = await self._content_of(source.url, "image", work.fetched, f"{path}.url")
             source = await self._in_thread(self.images.encoded, content.data, f"{path}.url", work.allowance)
         else:
             source = await self._in_thread(self.images.checked, source, f"{path}.base64.data", work.allowance)
@@ -139,7 +137,7 @@ class MediaReader:
             raise invalid(NO_FILES, f"{path}.document.source.file_id")
         if isinstance(source, UrlSource):
             path = f"{path}.document.source.url"
-            data, kind, _ = _content_of(source.url, "PDF", work.fetched, path)
+            data, kind, _ = await self._content_of(source.url, "PDF", work.fetched, path)
             kind = PDF if is_pdf(data) else kind  # servers declare the type of a PDF wrongly
             if kind != PDF and not kind.lower().startswith("text/"):
                 raise invalid("Could not process PDF: the URL gives neither a PDF nor text", path)
@@ -147,7 +145,7 @@ class MediaReader:
             path = f"{path}.document.source.base64.data"
             data, kind = await self._run(len(source.data), decoded, source.data, path), source.media_type
         if kind.lower().startswith("text/"):
-            text = await self._run(len(data), text_source, data, kind)
+            text = await self._run(len(data), text_source, data, kind, path)
             return block.model_copy(update={"source": text})
         pages = await self._pdf(data, path, work)
         return block.model_copy(update={"source": pages})
@@ -158,6 +156,19 @@ class MediaReader:
         except UnreadableError as reason:
             raise invalid(f"Could not process PDF: {reason}", path) from None
         return await self._in_thread(pdf_source, pages)
+
+    async def _content_of(
+        self, url: str, kind: Literal["image", "PDF"], fetched: Fetched, path: str
+    ) -> FetchedUrl:
+        """What a URL gives: fetched, or written in the URL itself."""
+        if _is_data(url):
+            return await self._run(len(url), _data_content, url, kind, path)
+        found = fetched.get(url)
+        if isinstance(found, FetchedUrl):
+            return found
+        raise invalid(
+            f"Could not process {kind}: the URL can't be fetched ({found or 'too many URLs'})", path
+        )
 
     async def _in_thread(self, work: Callable[..., Result], *values: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.executor, work, *values)
@@ -212,26 +223,16 @@ def _url_path(media: MediaBlock) -> str:
     return f"{media.path}.{media.block.type}.source.url"
 
 
-def _content_of(url: str, kind: Literal["image", "PDF"], fetched: Fetched, path: str) -> FetchedUrl:
-    """What a URL gives: fetched, or written in the URL itself."""
-    if _is_data(url):
-        return _data_content(url, kind, path)
-    found = fetched.get(url)
-    if isinstance(found, FetchedUrl):
-        return found
-    raise invalid(f"Could not process {kind}: the URL can't be fetched ({found or 'too many URLs'})", path)
-
-
 def _data_content(url: str, kind: str, path: str) -> FetchedUrl:
     """The content of a `data:` URL (RFC 2397), base64 or percent-encoded."""
     head, comma, body = url[len("data:") :].partition(",")
     media_type, _, encoding = head.rpartition(";")
     try:
         if encoding.strip().lower() != "base64":
-            data = urllib.parse.unquote_to_bytes(body)
+            data = decode_percent(body)
         else:
-            data, head = base64.b64decode(urllib.parse.unquote_to_bytes(body), validate=True), media_type
-    except binascii.Error:
+            data, head = decode_base64(decode_percent(body).decode("ascii")), media_type
+    except ValueError:
         comma = ""
     if not comma:
         raise invalid(f"Could not process {kind}: it is not a valid data URL", path)

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import urljoin
 
 from vllm_messages_plugin.media.allowance import MediaAllowance
-from vllm_messages_plugin.media.documents import text_source
+from vllm_messages_plugin.media.documents import document_text
 from vllm_messages_plugin.media.fetch import FetchedUrl
 from vllm_messages_plugin.media.pdf import PdfReader, is_pdf, pdf_text
 from vllm_messages_plugin.media.pdf_pages import UnreadableError
@@ -80,7 +80,7 @@ def _decoded(fetched: FetchedUrl) -> str:
     if "charset" not in declared.lower():
         declared = fetched.data[:HEAD_BYTES].decode("ascii", "replace")
         declared = declared if "charset" in declared.lower() else ""
-    return text_source(fetched.data, declared).data
+    return document_text(fetched.data, declared)
 
 
 def _html_page(fetched: FetchedUrl) -> Page:

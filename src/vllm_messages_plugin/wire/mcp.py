@@ -17,6 +17,8 @@ FIRST_BETA = "mcp-client-2025-04-04"
 LISTING_BETA = "mcp-client-2026-09-15"
 """With this beta a reply begins with the tool listings that it used."""
 
+MAX_URL_CHARACTERS = 8_192
+
 
 class MCPServerToolConfigurationParam(WireModel):
     """Which tools of a server are offered, in the oldest beta."""
@@ -30,7 +32,7 @@ class MCPServerURLDefinitionParam(WireModel):
 
     type: Literal["url"]
     name: str = Field(min_length=1)
-    url: str
+    url: str = Field(max_length=MAX_URL_CHARACTERS)
     authorization_token: str | None = Field(default=None, repr=False)
     tool_configuration: MCPServerToolConfigurationParam | None = None
 
