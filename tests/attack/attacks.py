@@ -94,7 +94,11 @@ def many_edits(count: int) -> bytes:
 
 
 def long_text(size: int, **fields: Any) -> bytes:
-    return ask(user("the quick brown fox jumps over it " * (size // 35)), **fields)
+    return ask(user(words(size)), **fields)
+
+
+def words(size: int) -> str:
+    return "the quick brown fox jumps over it " * (size // 35)
 
 
 def half_a_pair(size: int) -> bytes:
@@ -104,9 +108,23 @@ def half_a_pair(size: int) -> bytes:
 def tool_result(size: int) -> bytes:
     """A text of a tool's, with one emoji."""
     call = {"type": "tool_use", "id": "c", "name": "n", "input": {}}
-    content = [{"type": "text", "text": "the quick brown fox jumps over it " * (size // 35)}]
+    content = [{"type": "text", "text": words(size)}]
     result = {"type": "tool_result", "tool_use_id": "c", "content": content}
     return ask(user("Go"), assistant([call]), user([result])).replace(b"fox", "🦊".encode(), 1)
+
+
+def earlier_reply(content: Any) -> bytes:
+    return ask(user("Go"), assistant(content), user("Go on"))
+
+
+def earlier_thinking(size: int) -> bytes:
+    return earlier_reply([{"type": "thinking", "thinking": words(size), "signature": ""}])
+
+
+def earlier_call(size: int) -> bytes:
+    call = {"type": "tool_use", "id": "c", "name": "n", "input": {"text": words(size)}}
+    result = {"type": "tool_result", "tool_use_id": "c", "content": "x"}
+    return ask(user("Go"), assistant([call]), user([result]))
 
 
 def escapes(size: int) -> bytes:
@@ -218,6 +236,9 @@ ATTACKS = (
     Attack("10,000 tool uses", lambda: tool_session(10_000)),
     Attack("a prompt of 3 MB", lambda: long_text(3 * MB)),
     Attack("a prompt of 29 MB", lambda: long_text(29 * MB)),
+    Attack("29 MB in the reply of an earlier turn", lambda: earlier_reply(words(29 * MB))),
+    Attack("29 MB of thinking", lambda: earlier_thinking(29 * MB)),
+    Attack("29 MB as the argument of a call", lambda: earlier_call(29 * MB)),
     Attack("count_tokens of 3 MB", lambda: long_text(3 * MB), path=COUNT_TOKENS),
     Attack("count_tokens of 29 MB", lambda: long_text(29 * MB), path=COUNT_TOKENS),
     Attack("29 MB of text and a wrong field", lambda: long_text(29 * MB, max_tokens="x")),

@@ -10,6 +10,7 @@ from engine.parsing import tokenizer_of
 from translate.conversations import assistant, conversation, user
 from vllm_messages_plugin.engine import prompt_length
 from vllm_messages_plugin.engine.prompt_length import (
+    CHARACTERS_PER_TOKEN,
     INLINE_MESSAGES,
     SAMPLE_CHARACTERS,
     SAMPLES,
@@ -67,6 +68,14 @@ async def test_what_a_template_may_drop_does_not_count() -> None:
         user("Go on"),
     ]
     await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
+
+
+@pytest.mark.parametrize("text", ["one two three four five " * 20_000, "日本語の文です。" * 50_000])
+def test_a_rendered_prompt_far_above_the_window_is_refused_alike(text: str) -> None:
+    with pytest.raises(MessagesError, match="prompt is too long") as refused:
+        PromptLengthLimit(Counting(64), WINDOW).check_text(text)
+    assert refused.value.status == 400
+    PromptLengthLimit(Counting(64), WINDOW).check_text(text[: WINDOW * CHARACTERS_PER_TOKEN])
 
 
 async def test_the_descriptions_of_tools_count() -> None:

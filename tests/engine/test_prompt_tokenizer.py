@@ -14,6 +14,7 @@ from vllm_messages_plugin.engine.prompt_tokenizer import INLINE_CHARACTERS, INLI
 from vllm_messages_plugin.engine.token_cache import TokenCache, TokenIds
 from vllm_messages_plugin.engine.vllm import compat
 from vllm_messages_plugin.testing import tiny
+from vllm_messages_plugin.wire.errors import MessagesError
 
 SHORT = [{"role": "user", "content": "Hi <|im_end|> there"}]
 LONG = [
@@ -31,6 +32,23 @@ MANY_CALLS = [
     {"role": "assistant", "content": "", "tool_calls": [CALL] * INLINE_PARTS},
 ]
 MANY_PARTS = [{"role": "user", "content": [{"type": "text", "text": "x"}] * INLINE_PARTS}]
+LONG_TEXT = "x" * (INLINE_CHARACTERS + 1)
+LONG_THINKING = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "", "reasoning": LONG_TEXT},
+]
+LONG_CALL = [
+    {"role": "user", "content": "Go"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [CALL | {"function": {"name": "f", "arguments": f'{{"x": "{LONG_TEXT}"}}'}}],
+    },
+]
+
+
+def unchecked(text: str) -> None:
+    """Every prompt may be tokenized."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +84,8 @@ CONVERSATIONS = {
     "many turns": MANY_TURNS,
     "many calls": MANY_CALLS,
     "many parts": MANY_PARTS,
+    "long thinking": LONG_THINKING,
+    "long call": LONG_CALL,
 }
 
 
@@ -75,7 +95,7 @@ async def test_the_engine_input_is_that_of_vllm(
 ) -> None:
     extras = {"cache_salt": "salt"}
     whole, first, again = [
-        await PromptTokenizer(renderer, used).engine_input(messages, chat_params(), extras)
+        await PromptTokenizer(renderer, used, unchecked).engine_input(messages, chat_params(), extras)
         for used in (None, cache, cache)
     ]
     for engine_input in (whole, first, again):
@@ -89,14 +109,14 @@ async def test_texts_are_counted_alike_with_and_without_a_cache(renderer: Any, c
         tokens = cache.count(text)
         for offset in (0, len(text) // 3 + 1, len(text) - 1, len(text)):
             whole, cached = [
-                await PromptTokenizer(renderer, used).count_before(text, offset, tokens)
+                await PromptTokenizer(renderer, used, unchecked).count_before(text, offset, tokens)
                 for used in (None, cache)
             ]
             assert whole == cached
 
 
 async def test_only_ids_that_the_tokenizer_made_are_trusted(renderer: Any, cache: TokenCache) -> None:
-    engine_input = await PromptTokenizer(renderer, cache).engine_input(LONG, chat_params(), {})
+    engine_input = await PromptTokenizer(renderer, cache, unchecked).engine_input(LONG, chat_params(), {})
     ids = engine_input["prompt_token_ids"]
     assert isinstance(ids, TokenIds)
     renderer.validate_token_ids(ids)
@@ -111,11 +131,11 @@ async def test_a_renderer_without_separate_steps_renders_in_one_call(cache: Toke
         async def render_chat_async(self, *_: Any, **__: Any) -> Any:
             return [], [{"prompt_token_ids": [1, 2]}]
 
-    found = await PromptTokenizer(OneStep(), cache).engine_input(SHORT, chat_params(), {})
+    found = await PromptTokenizer(OneStep(), cache, unchecked).engine_input(SHORT, chat_params(), {})
     assert found == {"prompt_token_ids": [1, 2]}
 
 
-@pytest.mark.parametrize("name", ["long", "many turns", "many calls", "many parts"])
+@pytest.mark.parametrize("name", sorted(CONVERSATIONS.keys() - {"short"}))
 async def test_all_but_few_parts_are_rendered_off_the_event_loop(
     renderer: Any, cache: TokenCache, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -127,9 +147,18 @@ async def test_all_but_few_parts_are_rendered_off_the_event_loop(
         return render(messages, params)
 
     monkeypatch.setattr(renderer, "render_messages", recorded)
-    await PromptTokenizer(renderer, cache).engine_input(CONVERSATIONS[name], chat_params(), {})
+    await PromptTokenizer(renderer, cache, unchecked).engine_input(CONVERSATIONS[name], chat_params(), {})
     assert len(threads) == 1
     assert threads[0] != threading.get_ident()
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+async def test_rendering_leaves_the_conversation_as_it_is(
+    renderer: Any, cache: TokenCache, name: str
+) -> None:
+    before = copy.deepcopy(CONVERSATIONS[name])
+    await PromptTokenizer(renderer, cache, unchecked).engine_input(CONVERSATIONS[name], chat_params(), {})
+    assert before == CONVERSATIONS[name]
 
 
 async def test_what_vllm_does_to_messages_does_not_change_the_conversation(
@@ -144,5 +173,27 @@ async def test_what_vllm_does_to_messages_does_not_change_the_conversation(
 
     monkeypatch.setattr(renderer, "render_messages", changed)
     before = copy.deepcopy(MANY_TURNS)
-    await PromptTokenizer(renderer, cache).engine_input(MANY_TURNS, chat_params(), {})
+    await PromptTokenizer(renderer, cache, unchecked).engine_input(MANY_TURNS, chat_params(), {})
     assert before == MANY_TURNS
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+@pytest.mark.parametrize("is_cached", [True, False])
+async def test_a_prompt_that_is_refused_by_its_text_is_not_tokenized(
+    renderer: Any, cache: TokenCache, monkeypatch: pytest.MonkeyPatch, name: str, is_cached: bool
+) -> None:
+    refused: list[str] = []
+
+    def refuse(text: str) -> None:
+        refused.append(text)
+        raise MessagesError("invalid_request_error", "prompt is too long")
+
+    async def tokenize_prompts_async(*_: Any) -> Any:
+        raise AssertionError("tokenized")
+
+    monkeypatch.setattr(renderer, "tokenize_prompts_async", tokenize_prompts_async)
+    monkeypatch.setattr(cache, "encode", lambda _: pytest.fail("tokenized"))
+    tokenizer = PromptTokenizer(renderer, cache if is_cached else None, refuse)
+    with pytest.raises(MessagesError, match="prompt is too long"):
+        await tokenizer.engine_input(CONVERSATIONS[name], chat_params(), {})
+    assert "<|im_start|>assistant" in refused[0]

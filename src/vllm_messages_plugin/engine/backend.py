@@ -77,15 +77,17 @@ class EngineBackend:
         )
         self.traits = self.selection.traits(images)
         self.models = EngineModels(state.openai_serving_models, self.selection, self.window, images)
+        length_limit = PromptLengthLimit(self._tokenizer, self.window)
+        token_cache = TokenCache.create(self._tokenizer, settings.token_cache_mb * MEBIBYTE)
         self._renderer = PromptRenderer(
             renderer,
-            PromptTokenizer(renderer, TokenCache.create(self._tokenizer, settings.token_cache_mb * MEBIBYTE)),
+            PromptTokenizer(renderer, token_cache, length_limit.check_text),
             self._model_config,
             self.selection,
             online,
             self._engine_parses_reasoning,
             trusts_templates=bool(getattr(args, "trust_request_chat_template", False)),
-            length_limit=PromptLengthLimit(self._tokenizer, self.window),
+            length_limit=length_limit,
             effort_flags=EffortFlags.of(args),
         )
         self._loop_repeats = settings.thinking_loop_repeats

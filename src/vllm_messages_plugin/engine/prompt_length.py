@@ -1,10 +1,13 @@
-"""Refuses a prompt far above the context window before the template and the tokenizer have run.
+"""Refuses a prompt far above the context window before the tokenizer has run, and if possible the template.
 
 Both take time in proportion to the text: of 29 MB almost a minute, only to find that the prompt is too long.
 The characters alone often show it. No token stands for more characters than the longest in the vocabulary,
 which gives a bound that is certain. Below that bound, but still far above what usual text needs, samples from
 all over the text are tokenized, and the prompt is refused only if it seems at least `MARGIN` times too long.
 Everything else goes the usual way and is counted exactly.
+
+Of a conversation only those texts count that every template renders whole. What a template may drop, such as
+the thinking of earlier turns, is looked at in the text that the template made.
 """
 
 import asyncio
@@ -48,9 +51,22 @@ class PromptLengthLimit:
         many = len(conversation.messages) + len(conversation.tools) > INLINE_MESSAGES
         measured = await asyncio.to_thread(_measured, conversation) if many else _measured(conversation)
         texts, characters = measured
-        if characters <= CHARACTERS_PER_TOKEN * self._window:
-            return
-        estimate = await asyncio.to_thread(self._estimate, texts, characters)
+        if characters > CHARACTERS_PER_TOKEN * self._window:
+            await asyncio.to_thread(self._check, texts, characters)
+
+    def check_text(self, text: str) -> None:
+        """Refuse a rendered prompt as `check` does a conversation.
+
+        For a long text this takes a few milliseconds; call it in a thread.
+
+        Raises:
+            MessagesError: 400 `prompt is too long`, with an estimate of its tokens.
+        """
+        if len(text) > CHARACTERS_PER_TOKEN * self._window:
+            self._check([text], len(text))
+
+    def _check(self, texts: Sequence[str], characters: int) -> None:
+        estimate = self._estimate(texts, characters)
         certain = self._longest_token is not None and characters > self._longest_token * self._window
         if certain or estimate > MARGIN * self._window:
             refusal = prompt_too_long(max(estimate, self._window), self._window)

@@ -30,15 +30,18 @@ _STEPS = ("render_messages_async", "tokenize_prompts_async", "process_for_engine
 class PromptTokenizer:
     """Turns messages into engine inputs and counts the tokens of texts, for one server."""
 
-    def __init__(self, renderer: Any, cache: TokenCache | None) -> None:
+    def __init__(self, renderer: Any, cache: TokenCache | None, check_text: Callable[[str], None]) -> None:
         """Connect to a renderer.
 
         Args:
             renderer: vLLM's renderer of the served model.
             cache: the cache for the renderer's tokenizer; None to tokenize every prompt whole.
+            check_text: Raises MessagesError for the text of a prompt that is far too long to be tokenized.
         """
         self._renderer = renderer
-        self._cache = cache if all(hasattr(renderer, step) for step in _STEPS) else None
+        self._has_steps = all(hasattr(renderer, step) for step in _STEPS)
+        self._cache = cache if self._has_steps else None
+        self._check_text = check_text
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="prompt-tokens")
         vocabulary.skip_check(TokenIds, renderer)
 
@@ -51,9 +54,13 @@ class PromptTokenizer:
             messages: the conversation as chat messages.
             chat_params: vLLM's ChatParams.
             extras: fields of the engine input besides the prompt, such as `cache_salt`.
+
+        Raises:
+            MessagesError: The prompt is far too long.
+            TimeoutError: The template takes too long.
         """
         params = compat.TokenizeParams(max_total_tokens=None, add_special_tokens=False)
-        if self._cache is None:
+        if not self._has_steps:
             _, (engine_input,) = await self._renderer.render_chat_async(
                 [_copies(messages)], chat_params, params, prompt_extras=dict(extras)
             )
@@ -66,20 +73,25 @@ class PromptTokenizer:
         return await process(tokens, arrival_time, **accepted(process, {"tok_params": params}))
 
     async def _tokenized(self, messages: Sequence[Mapping[str, Any]], chat_params: Any) -> Any:
-        """Apply the chat template and tokenize the text that it makes.
+        """Apply the chat template and tokenize the text that it makes, if there is a cache.
 
         vLLM prepares messages for the template on the event loop, so all but few are rendered and tokenized
         together in a thread. Media are left to vLLM's own way, which loads them concurrently.
         """
-        assert self._cache is not None
         if hasattr(self._renderer, "render_messages") and not _is_small(messages, chat_params):
-            rendering = _Rendering(self._renderer, self._cache, messages, chat_params)
+            rendering = _Rendering(self._renderer, self._tokenize, messages, chat_params)
             if (prompt := await self._in_thread(rendering)) is not None:
                 return prompt
         _, prompt = await self._renderer.render_messages_async(_copies(messages), chat_params)
         if _is_text(prompt):
-            prompt["prompt_token_ids"] = await self._call(self._cache.encode, prompt["prompt"])
+            await self._call(lambda _: self._tokenize(prompt), prompt["prompt"])
         return prompt
+
+    def _tokenize(self, prompt: Any) -> None:
+        """Check the length of a text that a template made, and tokenize it if there is a cache."""
+        self._check_text(prompt["prompt"])
+        if self._cache is not None:
+            prompt["prompt_token_ids"] = self._cache.encode(prompt["prompt"])
 
     async def _in_thread(self, rendering: "_Rendering") -> Any:
         """Run a rendering.
@@ -128,11 +140,15 @@ class _Rendering:
     """
 
     def __init__(
-        self, renderer: Any, cache: TokenCache, messages: Sequence[Mapping[str, Any]], chat_params: Any
+        self,
+        renderer: Any,
+        tokenize: Callable[[Any], None],
+        messages: Sequence[Mapping[str, Any]],
+        chat_params: Any,
     ) -> None:
         self.prompt: Any = None
         self._renderer = renderer
-        self._cache = cache
+        self._tokenize = tokenize
         self._messages = messages
         self._chat_params = chat_params
 
@@ -142,13 +158,17 @@ class _Rendering:
             return None
         _, self.prompt = self._renderer.render_messages(_copies(self._messages), self._chat_params)
         if _is_text(self.prompt):
-            self.prompt["prompt_token_ids"] = self._cache.encode(self.prompt["prompt"])
+            self._tokenize(self.prompt)
         return self.prompt
 
 
 def _copies(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The messages as vLLM may change them."""
-    return [dict(message) for message in messages]
+    """The messages as vLLM may change them; it puts parsed arguments into their tool calls."""
+    copies = [dict(message) for message in messages]
+    for message in copies:
+        if calls := message.get("tool_calls"):
+            message["tool_calls"] = [call | {"function": dict(call["function"])} for call in calls]
+    return copies
 
 
 def _is_text(prompt: Mapping[str, Any]) -> bool:
@@ -158,15 +178,17 @@ def _is_text(prompt: Mapping[str, Any]) -> bool:
 
 
 def _is_small(messages: Sequence[Mapping[str, Any]], chat_params: Any) -> bool:
-    """Whether a conversation has no tools, few messages, parts of messages and calls, and a short text."""
+    """Whether a conversation has no tools, few messages, parts of messages and calls, and short texts."""
     if len(messages) > INLINE_PARTS or chat_params.chat_template_kwargs.get("tools"):
         return False
-    calls = sum(len(message.get("tool_calls") or ()) for message in messages)
+    calls = [call["function"] for message in messages for call in message.get("tool_calls") or ()]
     parts = _parts(messages)
-    if len(messages) + calls + len(parts) > INLINE_PARTS:
+    if len(messages) + len(calls) + len(parts) > INLINE_PARTS:
         return False
-    contents = [message.get("content") for message in messages] + [part.get("text") for part in parts]
-    return sum(len(text) for text in contents if isinstance(text, str)) <= INLINE_CHARACTERS
+    texts = [message.get(field) for message in messages for field in ("content", "reasoning", "name")]
+    texts += [part.get("text") for part in parts]
+    texts += [call.get(field) for call in calls for field in ("name", "arguments")]
+    return sum(len(text) for text in texts if isinstance(text, str)) <= INLINE_CHARACTERS
 
 
 def _has_media(messages: Sequence[Mapping[str, Any]]) -> bool:

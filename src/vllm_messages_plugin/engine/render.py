@@ -108,6 +108,8 @@ class PromptRenderer:
         kwargs = self._template_kwargs(conversation, extra, early_grammar)
         try:
             engine_input = await self._render(conversation, kwargs, extra, template)
+        except MessagesError:
+            raise
         except Exception as error:
             raise _refusal(error, extra) from error
         parts = compat.extract_prompt_components(self._model_config, engine_input)
