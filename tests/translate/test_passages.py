@@ -1,9 +1,12 @@
 """Passages: the sentences of a text, each where it stands."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vllm_messages_plugin.translate import passages
 from vllm_messages_plugin.translate.passages import MAX_PASSAGE, page_sentences, sentence_spans, sentences
 
 TEXTS = {
@@ -49,3 +52,24 @@ def test_a_passage_of_a_page_carries_its_number() -> None:
     assert [(passage.text, passage.start, passage.end) for passage in found] == [
         ("A.", 1, 2), ("B.", 1, 2), ("C.", 2, 3),
     ]  # fmt: skip
+
+
+PIECES = st.sampled_from(["a", "word", "Word", ". ", "! ", '." ', "\n", "\n\n", "。", "」", " ", "  "])
+
+
+@given(pieces=st.lists(PIECES, max_size=80), window=st.integers(30, 60))
+def test_sentences_are_the_same_wherever_a_window_ends(pieces: list[str], window: int) -> None:
+    text = re.sub(r"[\s.!\"。」]{8,}", ". ", "".join(pieces))  # runs that an overlap of 10 can hold
+    whole = sentences(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passages, "WINDOW", window)
+        patch.setattr(passages, "_OVERLAP", 10)
+        assert sentences(text) == whole
+
+
+@pytest.mark.parametrize("unit", [" ", "\n", "x", ". ", "\n ", ".)"])
+def test_long_runs_are_searched_to_their_end(unit: str) -> None:
+    text = "One. " + unit * (2 * passages.WINDOW // len(unit)) + " Two. Three."
+    found = [passage.text for passage in sentences(text)]
+    assert found[0] == "One."
+    assert found[-1] == "Three."

@@ -10,6 +10,10 @@ from vllm_messages_plugin.wire.blocks import Block, TextBlockParam
 MAX_PASSAGE: Final = 1_000
 """Characters after which a sentence is cut into several passages, at white space."""
 
+WINDOW: Final = 100_000
+"""Characters in which one call looks for the ends of sentences, in some milliseconds."""
+_OVERLAP: Final = 1_000
+
 _CLOSERS = r"""["'\u201d\u2019\u300d\u300f)\]]*"""  # quotation marks and brackets behind the mark
 _SENTENCE_END: Final = re.compile(
     rf"[.!?\u2026]{_CLOSERS}\s+(?=[^\sa-z])"  # "e.g. this" goes on in lower case
@@ -73,10 +77,25 @@ def sentence_spans(text: str, begin: int = 0, end: int | None = None) -> Iterato
     """
     end = len(text) if end is None else end
     start = begin
-    for match in _SENTENCE_END.finditer(text, begin, end):
-        yield from _cut(text, start, match.end())
-        start = match.end()
+    for place in _sentence_ends(text, begin, end):
+        yield from _cut(text, start, place)
+        start = place
     yield from _cut(text, start, end)
+
+
+def _sentence_ends(text: str, begin: int, end: int) -> Iterator[int]:
+    """The places behind the sentences of a text, with the white space that follows them."""
+    start = begin
+    while start < end:
+        stop = min(start + WINDOW, end)
+        following = max(stop - _OVERLAP, start + 1) if stop < end else end
+        for match in _SENTENCE_END.finditer(text, start, stop):
+            if match.end() == stop < end and match.start() > start:
+                following = match.start()  # it may go on behind the window
+                break
+            yield match.end()
+            following = max(following, match.end())
+        start = following
 
 
 def _cut(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -47,6 +47,10 @@ NO_RETRY: Final[frozenset[ErrorKind]] = frozenset({"authentication_error", "not_
 """Error types that a retry can't cure. Their responses carry `x-should-retry: false`."""
 
 
+MAX_MESSAGE: Final = 8_000
+"""Characters of an error's message."""
+
+
 class MessagesError(Exception):
     """An error that is reported to the client.
 
@@ -72,7 +76,7 @@ class MessagesError(Exception):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.kind: ErrorKind = kind
-        self.message = f"{param}: {message}" if param else message
+        self.message = _shortened(f"{param}: {message}" if param else message)
         self.param = param
         self.details = details
         self.status = status or STATUS[kind]
@@ -80,6 +84,11 @@ class MessagesError(Exception):
         self.headers = headers or {}
         self.logged = False  # whether the error is in the log already
         super().__init__(self.message)
+
+
+def _shortened(message: str) -> str:
+    """A message that repeats some long value of the client's, without its end."""
+    return message if len(message) <= MAX_MESSAGE else message[:MAX_MESSAGE] + "…"
 
 
 def internal_error(cause: BaseException, message: str = "Internal server error") -> MessagesError:

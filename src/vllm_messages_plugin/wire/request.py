@@ -12,6 +12,11 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationError, mod
 
 from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam, WireModel, _content_tag
 from vllm_messages_plugin.wire.errors import from_validation, invalid
+from vllm_messages_plugin.wire.field_sizes import (
+    MAX_FIELD_CHARACTERS,
+    check_field_sizes,
+    check_stop_sequences,
+)
 from vllm_messages_plugin.wire.json_reading import read_json
 from vllm_messages_plugin.wire.mcp import MCPServerURLDefinitionParam
 
@@ -204,6 +209,10 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
         request = _validate(body, request_type)
     except ValidationError as error:
         raise from_validation(error) from None
+    if len(body) > MAX_FIELD_CHARACTERS:
+        check_field_sizes(request, request.messages)
+    if isinstance(request, MessagesRequest):
+        check_stop_sequences(request.stop_sequences or ())
     if not request.messages and request.continued_message is None:
         raise invalid("List should have at least 1 item after validation, not 0", "messages")
     if isinstance(request.container, dict) and request.container.get("skills"):

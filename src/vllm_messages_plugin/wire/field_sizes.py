@@ -1,0 +1,72 @@
+"""Bounds the characters of a request's fields.
+
+Tools, the inputs of tool calls and most other fields are copied, compared or written as JSON by single calls
+that hold the interpreter's lock, in a time that follows their length. The texts of messages and of the system
+prompt are not bounded here: whether they are too long depends on the model's context window.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from vllm_messages_plugin.wire.errors import invalid
+
+MAX_FIELD_CHARACTERS: Final = 4_000_000
+"""Characters of one field, or of the input of one tool call; no context window holds so many of them."""
+MAX_STOP_CHARACTERS: Final = 10_000
+"""Characters of all stop sequences. Each takes about a microsecond before a reply can begin."""
+
+_TEXT_FIELDS: Final = frozenset({"messages", "system"})
+
+
+def check_stop_sequences(sequences: Sequence[str]) -> None:
+    """Refuse stop sequences that are too long together.
+
+    Raises:
+        MessagesError: 400 `stop_sequences: ...`.
+    """
+    if sum(map(len, sequences)) > MAX_STOP_CHARACTERS:
+        raise invalid(f"at most {MAX_STOP_CHARACTERS} characters in all are allowed", "stop_sequences")
+
+
+def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None:
+    """Refuse a request with a field of more than MAX_FIELD_CHARACTERS.
+
+    Args:
+        request: The request.
+        messages: Its messages.
+
+    Raises:
+        MessagesError: 400, begins with the path of the field.
+    """
+    for name, value in request:
+        if name not in _TEXT_FIELDS:
+            _check(value, name)
+    for place, message in enumerate(messages):
+        content = getattr(message, "content", None)
+        for index, block in enumerate(content if isinstance(content, list) else ()):
+            path = f"messages.{place}.content.{index}.{block.type}.input"
+            _check(getattr(block, "input", None), path)
+
+
+def _check(value: Any, path: str) -> None:
+    if _characters(value) > MAX_FIELD_CHARACTERS:
+        raise invalid(f"Input should have at most {MAX_FIELD_CHARACTERS} characters", path)
+
+
+def _characters(value: Any) -> int:
+    """The characters of all strings and keys in a value."""
+    total = 0
+    left = [value]
+    while left:
+        inner = left.pop()
+        if isinstance(inner, str):
+            total += len(inner)
+        elif isinstance(inner, Mapping | BaseModel):
+            for name, member in dict(inner).items():
+                total += len(name)
+                left.append(member)
+        elif isinstance(inner, list | tuple):
+            left += inner
+    return total

@@ -1,0 +1,89 @@
+"""Fields that no prompt could hold are refused by their path."""
+
+import json
+from typing import Any
+
+import pytest
+
+from vllm_messages_plugin.wire.errors import MAX_MESSAGE, MessagesError, invalid
+from vllm_messages_plugin.wire.field_sizes import MAX_FIELD_CHARACTERS, MAX_STOP_CHARACTERS
+from vllm_messages_plugin.wire.request import MessagesRequest, parse
+
+HI = {"role": "user", "content": "Hi"}
+PLACE = "(place)"
+PICTURE = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PLACE}}
+
+
+def parsed(text: str, messages: list[Any], fields: dict[str, Any]) -> MessagesRequest:
+    body = json.dumps({"model": "m", "max_tokens": 1, "messages": messages} | fields)
+    return parse(body.replace(PLACE, text).encode(), MessagesRequest)
+
+
+def refusal(text: str, messages: list[Any], fields: dict[str, Any]) -> str:
+    with pytest.raises(MessagesError) as refused:
+        parsed(text, messages, fields)
+    assert refused.value.status == 400
+    return refused.value.message
+
+
+def call(**fields: Any) -> list[Any]:
+    return [
+        HI,
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "n", **fields}]},
+        HI,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "messages", "fields"),
+    [
+        ("tools", [HI], {"tools": [{"name": "t", "input_schema": {"pattern": PLACE}}]}),
+        ("tools", [HI], {"tools": [{"name": "t", "input_schema": {}, "description": PLACE}]}),
+        ("tools", [HI], {"tools": [{"name": "t", "input_schema": {PLACE: 1}}]}),
+        ("tool_choice", [HI], {"tool_choice": {"type": "tool", "name": PLACE}}),
+        (
+            "output_config",
+            [HI],
+            {"output_config": {"format": {"type": "json_schema", "schema": {"a": PLACE}}}},
+        ),
+        ("structured_outputs", [HI], {"structured_outputs": {"regex": PLACE}}),
+        ("unknown", [HI], {"unknown": [[PLACE]]}),
+        ("messages.1.content.0.tool_use.input", call(input={"a": PLACE}), {}),
+        ("messages.1.content.0.tool_use.input", call(input={PLACE: 1}), {}),
+    ],
+)
+def test_a_field_that_is_too_long_is_refused(path: str, messages: list[Any], fields: dict[str, Any]) -> None:
+    found = refusal("x" * (MAX_FIELD_CHARACTERS + 1), messages, fields | {"metadata": {"user_id": "u"}})
+    assert found == f"{path}: Input should have at most {MAX_FIELD_CHARACTERS} characters"
+    parsed("x" * (MAX_FIELD_CHARACTERS - 100), messages, fields)
+
+
+def test_tools_count_together() -> None:
+    tools = [{"name": f"t{n}", "description": PLACE, "input_schema": {}} for n in range(4)]
+    assert refusal("x" * (MAX_FIELD_CHARACTERS // 4), [HI], {"tools": tools}).startswith("tools: ")
+
+
+@pytest.mark.parametrize(
+    ("messages", "fields"),
+    [
+        ([{"role": "user", "content": PLACE}], {}),
+        ([HI], {"system": PLACE}),
+        ([{"role": "user", "content": [PICTURE]}], {}),
+    ],
+    ids=["user", "system", "image"],
+)
+def test_texts_and_pictures_may_be_longer(messages: list[Any], fields: dict[str, Any]) -> None:
+    parsed("x" * (2 * MAX_FIELD_CHARACTERS), messages, fields)
+
+
+def test_stop_sequences_are_bounded_together() -> None:
+    half = "x" * (MAX_STOP_CHARACTERS // 2)
+    parsed(half, [HI], {"stop_sequences": [PLACE, PLACE]})
+    found = refusal(half, [HI], {"stop_sequences": [PLACE, PLACE, "x"]})
+    assert found == f"stop_sequences: at most {MAX_STOP_CHARACTERS} characters in all are allowed"
+
+
+def test_an_error_does_not_repeat_a_long_value() -> None:
+    assert invalid("x" * MAX_MESSAGE).message == "x" * MAX_MESSAGE
+    long = invalid("x" * (2 * MAX_MESSAGE), "field").message
+    assert long == "field: " + "x" * (MAX_MESSAGE - len("field: ")) + "…"
