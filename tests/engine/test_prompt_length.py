@@ -70,6 +70,12 @@ async def test_what_a_template_may_drop_does_not_count() -> None:
     await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
 
 
+async def test_the_beginning_of_the_reply_counts() -> None:
+    messages: list[Any] = [user("Hi"), {"role": "assistant", "content": "word " * 50_000}]
+    with pytest.raises(MessagesError, match="prompt is too long"):
+        await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
+
+
 @pytest.mark.parametrize("text", ["one two three four five " * 20_000, "日本語の文です。" * 50_000])
 def test_a_rendered_prompt_far_above_the_window_is_refused_alike(text: str) -> None:
     with pytest.raises(MessagesError, match="prompt is too long") as refused:

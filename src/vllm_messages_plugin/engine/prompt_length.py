@@ -99,13 +99,14 @@ def _tool_texts(definition: Mapping[str, Any]) -> list[str]:
 
 
 def _texts(conversation: Conversation) -> list[str]:
-    """The texts that every template renders whole: not those of assistants, whose thinking it may drop.
+    """The texts that every template renders whole: not those of earlier replies, whose thinking it may drop.
 
     Of a tool they are its name and description; its schema may be rendered in a shorter way.
     """
     texts = [text for tool in conversation.tools for text in _tool_texts(tool["function"])]
-    for message in conversation.messages:
-        if message["role"] == "assistant":
+    for place, message in enumerate(conversation.messages, 1):
+        is_prefill = conversation.continues and place == len(conversation.messages)
+        if message["role"] == "assistant" and not is_prefill:
             continue
         content = message.get("content") or ""
         parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
