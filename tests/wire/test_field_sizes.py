@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from vllm_messages_plugin.wire.blocks import MAX_FILE_ID
 from vllm_messages_plugin.wire.errors import MAX_MESSAGE, MessagesError, invalid
 from vllm_messages_plugin.wire.field_sizes import MAX_FIELD_CHARACTERS, MAX_STOP_CHARACTERS
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
@@ -74,6 +75,14 @@ def test_tools_count_together() -> None:
 )
 def test_texts_and_pictures_may_be_longer(messages: list[Any], fields: dict[str, Any]) -> None:
     parsed("x" * (2 * MAX_FIELD_CHARACTERS), messages, fields)
+
+
+def test_the_id_of_a_file_is_bounded() -> None:
+    blocks = [{"type": "document", "source": {"type": "file", "file_id": PLACE}}]
+    parsed("x" * MAX_FILE_ID, [{"role": "user", "content": blocks}], {})
+    found = refusal("x" * (MAX_FILE_ID + 1), [{"role": "user", "content": blocks}], {})
+    path = "messages.0.content.0.document.source.file.file_id"
+    assert found == f"{path}: String should have at most {MAX_FILE_ID} characters"
 
 
 def test_stop_sequences_are_bounded_together() -> None:

@@ -59,9 +59,13 @@ class UrlSource(WireModel):
     url: str
 
 
+MAX_FILE_ID = 256
+"""Characters; ids are looked up in a database."""
+
+
 class FileSource(WireModel):
     type: Literal["file"]
-    file_id: str
+    file_id: str = Field(max_length=MAX_FILE_ID)
 
 
 class PlainTextSource(WireModel):
