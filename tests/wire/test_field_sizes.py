@@ -7,7 +7,11 @@ import pytest
 
 from vllm_messages_plugin.wire.blocks import MAX_FILE_ID
 from vllm_messages_plugin.wire.errors import MAX_MESSAGE, MessagesError, invalid
-from vllm_messages_plugin.wire.field_sizes import MAX_FIELD_CHARACTERS, MAX_STOP_CHARACTERS
+from vllm_messages_plugin.wire.field_sizes import (
+    MAX_FIELD_CHARACTERS,
+    MAX_GRAMMAR_CHARACTERS,
+    MAX_STOP_CHARACTERS,
+)
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 
 HI = {"role": "user", "content": "Hi"}
@@ -47,7 +51,6 @@ def call(**fields: Any) -> list[Any]:
             [HI],
             {"output_config": {"format": {"type": "json_schema", "schema": {"a": PLACE}}}},
         ),
-        ("structured_outputs", [HI], {"structured_outputs": {"regex": PLACE}}),
         ("unknown", [HI], {"unknown": [[PLACE]]}),
         ("messages.1.content.0.tool_use.input", call(input={"a": PLACE}), {}),
         ("messages.1.content.0.tool_use.input", call(input={PLACE: 1}), {}),
@@ -75,6 +78,14 @@ def test_tools_count_together() -> None:
 )
 def test_texts_and_pictures_may_be_longer(messages: list[Any], fields: dict[str, Any]) -> None:
     parsed("x" * (2 * MAX_FIELD_CHARACTERS), messages, fields)
+
+
+@pytest.mark.parametrize("field", ["structured_outputs", "response_format"])
+@pytest.mark.parametrize("grammar", [{"regex": PLACE}, {"choice": [PLACE]}, {"json": {"pattern": PLACE}}])
+def test_grammars_are_bounded(field: str, grammar: dict[str, Any]) -> None:
+    parsed("x" * (MAX_GRAMMAR_CHARACTERS - 20), [HI], {field: grammar})
+    found = refusal("x" * MAX_GRAMMAR_CHARACTERS, [HI], {field: grammar})
+    assert found == f"{field}: Input should have at most {MAX_GRAMMAR_CHARACTERS} characters"
 
 
 def test_the_id_of_a_file_is_bounded() -> None:

@@ -17,6 +17,12 @@ MAX_FIELD_CHARACTERS: Final = 4_000_000
 MAX_STOP_CHARACTERS: Final = 10_000
 """Characters of all stop sequences. Each takes about a microsecond before a reply can begin."""
 
+MAX_GRAMMAR_CHARACTERS: Final = 50_000
+"""Characters of a grammar of vLLM's: it compiles a regular expression of a million of them in a second."""
+
+GRAMMAR_FIELDS: Final = ("structured_outputs", "response_format")
+"""vLLM's fields that hold grammars."""
+
 _TEXT_FIELDS: Final = frozenset({"messages", "system"})
 
 
@@ -28,6 +34,19 @@ def check_stop_sequences(sequences: Sequence[str]) -> None:
     """
     if sum(map(len, sequences)) > MAX_STOP_CHARACTERS:
         raise invalid(f"at most {MAX_STOP_CHARACTERS} characters in all are allowed", "stop_sequences")
+
+
+def check_grammars(extra: Mapping[str, Any]) -> None:
+    """Refuse a request's own grammars that are too long.
+
+    Args:
+        extra: The request's fields beyond Anthropic's.
+
+    Raises:
+        MessagesError: 400, begins with the name of the field.
+    """
+    for name in GRAMMAR_FIELDS:
+        _check(extra.get(name), name, MAX_GRAMMAR_CHARACTERS)
 
 
 def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None:
@@ -50,9 +69,9 @@ def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None
             _check(getattr(block, "input", None), path)
 
 
-def _check(value: Any, path: str) -> None:
-    if _characters(value) > MAX_FIELD_CHARACTERS:
-        raise invalid(f"Input should have at most {MAX_FIELD_CHARACTERS} characters", path)
+def _check(value: Any, path: str, limit: int = MAX_FIELD_CHARACTERS) -> None:
+    if _characters(value) > limit:
+        raise invalid(f"Input should have at most {limit} characters", path)
 
 
 def _characters(value: Any) -> int:
