@@ -11,6 +11,7 @@ from vllm_messages_plugin.wire.field_sizes import (
     MAX_FIELD_CHARACTERS,
     MAX_GRAMMAR_CHARACTERS,
     MAX_STOP_CHARACTERS,
+    MAX_WORDS,
 )
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
 
@@ -96,11 +97,24 @@ def test_the_id_of_a_file_is_bounded() -> None:
     assert found == f"{path}: String should have at most {MAX_FILE_ID} characters"
 
 
-def test_stop_sequences_are_bounded_together() -> None:
+@pytest.mark.parametrize("field", ["stop_sequences", "stop", "bad_words"])
+def test_words_are_bounded_together(field: str) -> None:
     half = "x" * (MAX_STOP_CHARACTERS // 2)
-    parsed(half, [HI], {"stop_sequences": [PLACE, PLACE]})
-    found = refusal(half, [HI], {"stop_sequences": [PLACE, PLACE, "x"]})
-    assert found == f"stop_sequences: at most {MAX_STOP_CHARACTERS} characters in all are allowed"
+    parsed(half, [HI], {field: [PLACE, PLACE]})
+    found = refusal(half, [HI], {field: [PLACE, PLACE, "x"]})
+    assert found == f"{field}: at most {MAX_STOP_CHARACTERS} characters in all are allowed"
+
+
+@pytest.mark.parametrize("field", ["stop", "bad_words"])
+def test_the_words_for_vllm_are_bounded_in_number(field: str) -> None:
+    parsed("x", [HI], {field: [PLACE] * MAX_WORDS})
+    assert refusal("x", [HI], {field: [PLACE] * (MAX_WORDS + 1)}).startswith(
+        f"{field}: List should have at most"
+    )
+
+
+def test_a_single_word_for_vllm_is_bounded() -> None:
+    assert refusal("x" * (MAX_STOP_CHARACTERS + 1), [HI], {"stop": PLACE}).startswith("stop: at most")
 
 
 def test_an_error_does_not_repeat_a_long_value() -> None:

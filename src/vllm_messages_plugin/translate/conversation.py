@@ -23,6 +23,7 @@ from vllm_messages_plugin.translate.chat_message import (
 from vllm_messages_plugin.translate.citations import NO_CITATIONS, Citations, conversation_citations
 from vllm_messages_plugin.translate.documents import document_parts, image_part, search_result_text
 from vllm_messages_plugin.translate.earlier_reply import earlier_reply
+from vllm_messages_plugin.translate.engine_grammars import check_engine_grammars
 from vllm_messages_plugin.translate.thinking import DefaultThinking, ThinkingRequest, thinking_request
 from vllm_messages_plugin.translate.tools.request_tools import RequestTools, request_tools
 from vllm_messages_plugin.translate.tools.schema_cycles import has_unsatisfiable_cycle
@@ -97,6 +98,7 @@ def translate_request(
     Raises:
         MessagesError: 400, a tool, the tool choice or the schema can't be served; names the field.
     """
+    check_engine_grammars(request.extra)
     tools = request_tools(request)
     callables = callable_tools(tools, request.messages)
     in_order = turns(request.messages, tools, traits)

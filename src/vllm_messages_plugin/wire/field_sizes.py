@@ -22,22 +22,29 @@ MAX_GRAMMAR_CHARACTERS: Final = 50_000
 
 GRAMMAR_FIELDS: Final = ("structured_outputs", "response_format")
 """vLLM's fields that hold grammars."""
+WORD_FIELDS: Final = ("bad_words", "stop")
+"""vLLM's fields that hold words; it tokenizes each of them, or looks for it in every token's text."""
+MAX_WORDS: Final = 256
 
 _TEXT_FIELDS: Final = frozenset({"messages", "system"})
 
 
-def check_stop_sequences(sequences: Sequence[str]) -> None:
+def check_stop_sequences(sequences: Sequence[str], path: str = "stop_sequences") -> None:
     """Refuse stop sequences that are too long together.
 
+    Args:
+        sequences: The sequences.
+        path: The field that holds them.
+
     Raises:
-        MessagesError: 400 `stop_sequences: ...`.
+        MessagesError: 400, begins with the path.
     """
     if sum(map(len, sequences)) > MAX_STOP_CHARACTERS:
-        raise invalid(f"at most {MAX_STOP_CHARACTERS} characters in all are allowed", "stop_sequences")
+        raise invalid(f"at most {MAX_STOP_CHARACTERS} characters in all are allowed", path)
 
 
-def check_grammars(extra: Mapping[str, Any]) -> None:
-    """Refuse a request's own grammars that are too long.
+def check_engine_fields(extra: Mapping[str, Any]) -> None:
+    """Refuse fields of vLLM's that its engine would be busy with for long: words and grammars.
 
     Args:
         extra: The request's fields beyond Anthropic's.
@@ -47,6 +54,13 @@ def check_grammars(extra: Mapping[str, Any]) -> None:
     """
     for name in GRAMMAR_FIELDS:
         _check(extra.get(name), name, MAX_GRAMMAR_CHARACTERS)
+    for name in WORD_FIELDS:
+        words = extra.get(name)
+        if not isinstance(words, list):
+            words = [words]
+        if len(words) > MAX_WORDS:
+            raise invalid(f"List should have at most {MAX_WORDS} items", name)
+        check_stop_sequences([word for word in words if isinstance(word, str)], name)
 
 
 def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None:

@@ -14,8 +14,8 @@ from vllm_messages_plugin.wire.blocks import Content, FirstError, TextBlockParam
 from vllm_messages_plugin.wire.errors import from_validation, invalid
 from vllm_messages_plugin.wire.field_sizes import (
     MAX_FIELD_CHARACTERS,
+    check_engine_fields,
     check_field_sizes,
-    check_grammars,
     check_stop_sequences,
 )
 from vllm_messages_plugin.wire.json_reading import read_json
@@ -214,7 +214,7 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
         check_field_sizes(request, request.messages)
     if isinstance(request, MessagesRequest):
         check_stop_sequences(request.stop_sequences or ())
-        check_grammars(request.extra)
+        check_engine_fields(request.extra)
     if not request.messages and request.continued_message is None:
         raise invalid("List should have at least 1 item after validation, not 0", "messages")
     if isinstance(request.container, dict) and request.container.get("skills"):
