@@ -11,6 +11,7 @@ from vllm_messages_plugin.wire.field_sizes import (
     MAX_FIELD_CHARACTERS,
     MAX_GRAMMAR_CHARACTERS,
     MAX_STOP_CHARACTERS,
+    MAX_TOKEN_IDS,
     MAX_WORDS,
 )
 from vllm_messages_plugin.wire.request import MessagesRequest, parse
@@ -111,6 +112,13 @@ def test_the_words_for_vllm_are_bounded_in_number(field: str) -> None:
     assert refusal("x", [HI], {field: [PLACE] * (MAX_WORDS + 1)}).startswith(
         f"{field}: List should have at most"
     )
+
+
+@pytest.mark.parametrize(("field", "limit"), MAX_TOKEN_IDS.items())
+def test_the_tokens_for_vllm_are_bounded_in_number(field: str, limit: int) -> None:
+    parsed("x", [HI], {field: [1] * limit})
+    found = refusal("x", [HI], {field: [1] * (limit + 1)})
+    assert found == f"{field}: List should have at most {limit} items"
 
 
 def test_a_single_word_for_vllm_is_bounded() -> None:

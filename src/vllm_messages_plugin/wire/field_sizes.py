@@ -25,6 +25,8 @@ GRAMMAR_FIELDS: Final = ("structured_outputs", "response_format")
 WORD_FIELDS: Final = ("bad_words", "stop")
 """vLLM's fields that hold words; it tokenizes each of them, or looks for it in every token's text."""
 MAX_WORDS: Final = 256
+MAX_TOKEN_IDS: Final = {"allowed_token_ids": 100_000, "stop_token_ids": 1_000}
+"""The most ids in vLLM's lists of tokens; it looks at each of them in the event loop."""
 
 _TEXT_FIELDS: Final = frozenset({"messages", "system"})
 
@@ -44,7 +46,7 @@ def check_stop_sequences(sequences: Sequence[str], path: str = "stop_sequences")
 
 
 def check_engine_fields(extra: Mapping[str, Any]) -> None:
-    """Refuse fields of vLLM's that its engine would be busy with for long: words and grammars.
+    """Refuse fields of vLLM's that would keep it busy for long: grammars, words and lists of tokens.
 
     Args:
         extra: The request's fields beyond Anthropic's.
@@ -54,6 +56,9 @@ def check_engine_fields(extra: Mapping[str, Any]) -> None:
     """
     for name in GRAMMAR_FIELDS:
         _check(extra.get(name), name, MAX_GRAMMAR_CHARACTERS)
+    for name, limit in MAX_TOKEN_IDS.items():
+        if isinstance(ids := extra.get(name), list) and len(ids) > limit:
+            raise invalid(f"List should have at most {limit} items", name)
     for name in WORD_FIELDS:
         words = extra.get(name)
         if not isinstance(words, list):
