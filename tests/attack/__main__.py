@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from attack.attacks import ATTACKS, Attack
-from attack.run import Result, measure
+from attack.attacks import ATTACKS, MB, Attack
+from attack.long_strings import PLACES, SIZES, TEXTS, long_string
+from attack.run import Result, measure, send_all, take_stall
 from support.server import Server, start_server
 from vllm_messages_plugin.testing import tiny
 
@@ -38,6 +39,7 @@ NO_THINKING = ("--default-chat-template-kwargs", '{"enable_thinking": false}')
 NO_PLUGIN = "none"
 """No plugin has this name, so vLLM loads none and serves its own routes."""
 SLOW_REQUEST_SECONDS = 5  # so that the attacks by slow clients need not take long
+STALL = 45.0  # milliseconds after which a long string is tried once more
 BEGIN, END = "<!-- attacks:begin -->", "<!-- attacks:end -->"
 
 
@@ -147,6 +149,38 @@ def _by_attack(table: str) -> dict[str, str]:
     return {line.split("|")[1].strip(): line for line in table.splitlines() if "|" in line}
 
 
+def try_long_strings() -> int:
+    """Put long strings into every place of a request; print the longest stall of each place, in milliseconds.
+
+    A string that stalls for long is sent once more, and the shorter of both stalls counts.
+
+    Returns:
+        1 if a reply has a status that it must not get.
+    """
+    wrong = []
+    with serving(enabled=True) as server:
+        for place in PLACES:
+            stalls = {}
+            for size in SIZES:
+                for unit in TEXTS:
+                    attack = long_string(place, unit, size)
+                    stall, status = _stall(server, attack)
+                    stalls[unit, size] = stall if stall < STALL else min(stall, _stall(server, attack)[0])
+                    if status not in attack.statuses:
+                        wrong.append(f"{attack.name}: {status}")
+            unit, size = max(stalls, key=lambda key: stalls[key])
+            print(f"{place:32} {stalls[unit, size]:6.0f} ms, {size // MB} MB of {unit!r}", flush=True)
+    print("\n".join(f"WRONG STATUS: {name}" for name in wrong))
+    return 1 if wrong else 0
+
+
+def _stall(server: Server, attack: Attack) -> tuple[float, int]:
+    """The longest stall while a request is answered, and the status of the answer."""
+    take_stall(server)
+    (reply,) = send_all(server, attack)
+    return take_stall(server)["stall"], reply.status
+
+
 def main(given: Sequence[str]) -> int:
     """Run the attacks; 1 if a reply has a status that its attack must not get, or the prompts differ."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
@@ -157,7 +191,12 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument("--no-native", action="store_true", help="leave vLLM's own routes out")
     parser.add_argument("--rounds", type=int, default=1, help="how often, each time on fresh servers")
     parser.add_argument("--markdown", type=Path, help="write the table into this page")
+    parser.add_argument(
+        "--long-strings", action="store_true", help="put long strings into every place of a request instead"
+    )
     options = parser.parse_args(given)
+    if options.long_strings:
+        return try_long_strings()
     wanted = options.only.split(",")
     attacks = [attack for attack in (NOTHING, *ATTACKS) if any(part in attack.name for part in wanted)]
     on_plugin: list[dict[str, Result]] = []

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from attack.attacks import ATTACKS, Attack
+from attack.long_strings import PLACES, SIZES, long_string
 from attack.run import send_all
 from support.server import Server
 
@@ -46,3 +47,11 @@ def test_an_attack_is_refused_or_served_and_leaves_its_neighbour_alone(
     overloaded = attack.copies > 1
     assert set(statuses) <= ({200, 529} if overloaded else {200})
     assert statuses[-1] == 200
+
+
+@pytest.mark.parametrize("unit", ["x", "%41"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_long_string_is_refused_or_served(server: Server, place: str, unit: str) -> None:
+    attack = long_string(place, unit, max(SIZES))
+    (reply,) = send_all(server, attack)
+    assert reply.status in attack.statuses, reply
