@@ -196,7 +196,7 @@ REQUEST_FIELDS = entries_of(
         ("max_tokens", HANDLED, "reduced to what fits; with 0 the prompt is only put into the cache"),
         ("system", HANDLED, "Claude Code's billing line is removed"),
         ("stream", HANDLED, ""),
-        ("stop_sequences", HANDLED, "any number"),
+        ("stop_sequences", HANDLED, "up to 256, of 10,000 characters in all"),
         ("tools", HANDLED, "for the types see above"),
         ("tool_choice", HANDLED, ""),
         ("thinking", HANDLED, ""),
