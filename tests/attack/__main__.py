@@ -1,7 +1,7 @@
 """`python -m attack`: attacks a server with the plugin, then one with vLLM's own routes; prints a table.
 
 A request that is served keeps its neighbour waiting for the engine, whose time differs from run to run:
-several rounds, each with fresh servers, tell that from what the server adds.
+several rounds, each with fresh servers and in the other order, tell that from what the server adds.
 """
 
 import argparse
@@ -201,12 +201,16 @@ def main(given: Sequence[str]) -> int:
     attacks = [attack for attack in (NOTHING, *ATTACKS) if any(part in attack.name for part in wanted)]
     on_plugin: list[dict[str, Result]] = []
     on_native: list[dict[str, Result]] = []
-    for _ in range(options.rounds):
-        with serving(enabled=True) as server:
-            on_plugin.append(attacked(server, attacks))
-        if not options.no_native:
-            with serving(enabled=False) as server:
-                on_native.append(attacked(server, [on_vllm(attack) for attack in attacks if attack.native]))
+    for number in range(options.rounds):
+        for enabled in (True, False) if number % 2 == 0 else (False, True):
+            if enabled:
+                with serving(enabled) as server:
+                    on_plugin.append(attacked(server, attacks))
+            elif not options.no_native:
+                with serving(enabled) as server:
+                    on_native.append(
+                        attacked(server, [on_vllm(attack) for attack in attacks if attack.native])
+                    )
     plugin, native = of_rounds(on_plugin), of_rounds(on_native) if on_native else {}
     table = markdown(plugin, native)
     print(table)
