@@ -21,6 +21,7 @@ from translate.conversations import (
 from vllm_messages_plugin.media.documents import pdf_source
 from vllm_messages_plugin.media.pdf_pages import Page
 from vllm_messages_plugin.server_tools.web_search import restored_content
+from vllm_messages_plugin.translate import passages
 from vllm_messages_plugin.translate.citations import INSTRUCTIONS, Citations, conversation_citations
 from vllm_messages_plugin.translate.documents import document_parts, search_result_text
 from vllm_messages_plugin.wire.blocks import (
@@ -240,3 +241,16 @@ def test_the_next_turn_begins_with_the_prompt_of_the_last(traits: Any) -> None:
     more = [*first, assistant("So."), user(document("B."), "And?")]
     short, long = (conversation(*messages, traits=traits).messages for messages in (first, more))
     assert long[: len(short)] == short
+
+
+@pytest.mark.parametrize("documents", [1, 3])
+def test_sources_with_too_many_passages_are_refused(monkeypatch: pytest.MonkeyPatch, documents: int) -> None:
+    monkeypatch.setattr(passages, "MAX_PASSAGES", 6)
+    each = 6 // documents
+    messages = user(*[document("Yes. " * each) for _ in range(documents)])
+    conversation(messages)
+    with pytest.raises(MessagesError, match="sources with citations have more than 6 passages") as refusal:
+        conversation(messages, user(document("Yes.")))
+    assert refusal.value.status == 400
+    with pytest.raises(MessagesError, match="more than 6 passages"):
+        conversation(user(document("Yes. " * 1_000)))

@@ -56,6 +56,8 @@ def call(**fields: Any) -> list[Any]:
         ("unknown", [HI], {"unknown": [[PLACE]]}),
         ("messages.1.content.0.tool_use.input", call(input={"a": PLACE}), {}),
         ("messages.1.content.0.tool_use.input", call(input={PLACE: 1}), {}),
+        ("messages.0.content.0", [{"role": "user", "content": [{"type": PLACE}]}], {}),
+        ("messages.0.content.0", [{"role": "user", "content": [{"type": "odd", "a": [PLACE]}]}], {}),
     ],
 )
 def test_a_field_that_is_too_long_is_refused(path: str, messages: list[Any], fields: dict[str, Any]) -> None:

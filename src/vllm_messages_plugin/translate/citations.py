@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from vllm_messages_plugin.translate.passages import Passage, page_sentences, sentences, text_blocks
+from vllm_messages_plugin.translate import passages
+from vllm_messages_plugin.translate.citable_blocks import asks_for_citations, citable_blocks, is_citable
+from vllm_messages_plugin.translate.passages import Passage
 from vllm_messages_plugin.wire.blocks import (
     Block,
     ContentSource,
@@ -29,11 +31,10 @@ from vllm_messages_plugin.wire.blocks import (
     PlainTextSource,
     SearchResultBlockParam,
     TextBlockParam,
-    ToolResultBlockParam,
     WebResultBlockParam,
 )
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.request import CountTokensRequest, MessageParam
+from vllm_messages_plugin.wire.request import CountTokensRequest
 
 INSTRUCTIONS: Final = (
     "The passages of the sources are numbered: <s1> stands before passage 1. Put each statement that you "
@@ -236,60 +237,15 @@ def conversation_citations(request: CountTokensRequest) -> Citations:
         The numbered passages; none for a request with a schema, whose reply is JSON.
 
     Raises:
-        MessagesError: 400, citations are enabled on some sources and not on others, or beside a schema.
+        MessagesError: 400, citations are enabled on some sources only or beside a schema, or too many.
     """
-    blocks = list(_sources(request.messages))
-    asked = _check_uniform(blocks)
+    blocks = list(citable_blocks(request.messages))
+    asked = asks_for_citations(blocks)
     if request.requested_schema is not None:
         if asked:
             raise invalid("can't be used together with citations", "output_config.format")
         return Citations()
     return _numbered_sources([block for _, block in blocks])
-
-
-def _sources(
-    messages: Sequence[MessageParam],
-) -> Iterator[tuple[str, DocumentBlockParam | SearchResultBlockParam]]:
-    """The documents and search results of the user turns, each with its JSON path."""
-    for number, message in enumerate(messages):
-        if message.role == "user" and isinstance(message.content, list):
-            yield from _sources_among(message.content, f"messages.{number}.content")
-
-
-def _sources_among(
-    blocks: Sequence[Block], path: str
-) -> Iterator[tuple[str, DocumentBlockParam | SearchResultBlockParam]]:
-    for number, block in enumerate(blocks):
-        if isinstance(block, DocumentBlockParam | SearchResultBlockParam):
-            yield f"{path}.{number}", block
-        elif isinstance(block, ToolResultBlockParam) and isinstance(block.content, list):
-            yield from _sources_among(block.content, f"{path}.{number}.content")
-
-
-def _enabled(block: DocumentBlockParam | SearchResultBlockParam) -> bool:
-    return block.citations is not None and bool(block.citations.enabled)
-
-
-def _check_uniform(blocks: Sequence[tuple[str, DocumentBlockParam | SearchResultBlockParam]]) -> bool:
-    """Whether the client asks for citations.
-
-    Raises:
-        MessagesError: 400, not for all documents, or not for all search results, alike.
-    """
-    asked = False
-    for kind, name in ((DocumentBlockParam, "documents"), (SearchResultBlockParam, "search results")):
-        of_kind = [
-            (path, _enabled(block))
-            for path, block in blocks
-            if isinstance(block, kind) and not isinstance(block, WebResultBlockParam)
-        ]
-        odd = next((path for path, enabled in of_kind if enabled != of_kind[0][1]), None)
-        if odd is not None:
-            raise invalid(
-                f"citations must be enabled on all {name} of a request or on none", f"{odd}.citations"
-            )
-        asked = asked or (bool(of_kind) and of_kind[0][1])
-    return asked
 
 
 def _numbered_sources(blocks: Sequence[DocumentBlockParam | SearchResultBlockParam]) -> Citations:
@@ -303,11 +259,15 @@ def _numbered_sources(blocks: Sequence[DocumentBlockParam | SearchResultBlockPar
             documents += 1
         elif not isinstance(block, WebResultBlockParam):
             results += 1
-        source = _source(block, index, number, not sources) if _enabled(block) else None
+        source = _source(block, index, number, not sources) if is_citable(block) else None
         if source is not None and source.passages:
             sources.append(source)
             by_block[id(block)] = source
             number += len(source.passages)
+        if number > passages.MAX_PASSAGES + 1:
+            raise invalid(
+                f"sources with citations have more than {passages.MAX_PASSAGES} passages", "messages"
+            )
     return Citations(tuple(sources), by_block)
 
 
@@ -318,22 +278,30 @@ def _source(
     if isinstance(block, WebResultBlockParam):
         text = "".join(inner.text for inner in block.content)
         fields: dict[str, Any] = {"title": block.title, "url": block.source}
-        return CitableSource("web_search_result_location", fields, sentences(text), first, text, opens=opens)
+        return CitableSource(
+            "web_search_result_location", fields, passages.sentences(text), first, text, opens=opens
+        )
     if isinstance(block, SearchResultBlockParam):
         fields = {"search_result_index": index, "source": block.source, "title": block.title}
-        return CitableSource("search_result_location", fields, text_blocks(block.content), first, opens=opens)
+        return CitableSource(
+            "search_result_location", fields, passages.text_blocks(block.content), first, opens=opens
+        )
     named = {"document_index": index, "document_title": block.title or None}
     source = block.source
     paged = _paged(source)
     if paged is not None:
-        return CitableSource("page_location", named, page_sentences(*paged), first, gap=" ", opens=opens)
+        return CitableSource(
+            "page_location", named, passages.page_sentences(*paged), first, gap=" ", opens=opens
+        )
     if isinstance(source, PlainTextSource):
-        return CitableSource("char_location", named, sentences(source.data), first, source.data, opens=opens)
+        return CitableSource(
+            "char_location", named, passages.sentences(source.data), first, source.data, opens=opens
+        )
     if not isinstance(source, ContentSource):
         return None
     content = source.content
     inner = [TextBlockParam(type="text", text=content)] if isinstance(content, str) else content
-    return CitableSource("content_block_location", named, text_blocks(inner), first, opens=opens)
+    return CitableSource("content_block_location", named, passages.text_blocks(inner), first, opens=opens)
 
 
 def _paged(source: Any) -> tuple[str, Sequence[tuple[int, int]]] | None:

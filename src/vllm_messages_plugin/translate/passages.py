@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from vllm_messages_plugin.wire.blocks import Block, TextBlockParam
 
+MAX_PASSAGES: Final = 100_000
+"""Passages of all sources of a request; with their numbers they would fill a window of 600,000 tokens."""
 MAX_PASSAGE: Final = 1_000
 """Characters after which a sentence is cut into several passages, at white space."""
 
@@ -40,22 +43,24 @@ class Passage:
 
 
 def sentences(text: str) -> tuple[Passage, ...]:
-    """The sentences of a text."""
-    return tuple(Passage(text[start:end], start, end, start) for start, end in sentence_spans(text))
+    """The sentences of a text, up to one more than MAX_PASSAGES."""
+    spans = islice(sentence_spans(text), MAX_PASSAGES + 1)
+    return tuple(Passage(text[start:end], start, end, start) for start, end in spans)
 
 
 def page_sentences(text: str, pages: Sequence[tuple[int, int]]) -> tuple[Passage, ...]:
-    """The sentences of a PDF's text.
+    """The sentences of a PDF's text, up to one more than MAX_PASSAGES.
 
     Args:
         text: The text.
         pages: Where in it the text of each page begins and ends.
     """
-    return tuple(
+    passages = (
         Passage(text[start:end], page, page + 1, start)
         for page, (begins, ends) in enumerate(pages, 1)
         for start, end in sentence_spans(text, begins, ends)
     )
+    return tuple(islice(passages, MAX_PASSAGES + 1))
 
 
 def text_blocks(blocks: Sequence[Block]) -> tuple[Passage, ...]:

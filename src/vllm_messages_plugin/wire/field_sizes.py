@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from vllm_messages_plugin.wire.blocks import OtherBlockParam
 from vllm_messages_plugin.wire.errors import invalid
 
 MAX_FIELD_CHARACTERS: Final = 4_000_000
-"""Characters of one field, or of the input of one tool call; no context window holds so many of them."""
+"""Characters of one field, of the input of one tool call, or of one block of an unknown type."""
 MAX_STOP_CHARACTERS: Final = 10_000
 """Characters of all stop sequences. Each takes about a microsecond before a reply can begin."""
 
@@ -84,8 +85,11 @@ def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None
     for place, message in enumerate(messages):
         content = getattr(message, "content", None)
         for index, block in enumerate(content if isinstance(content, list) else ()):
-            path = f"messages.{place}.content.{index}.{block.type}.input"
-            _check(getattr(block, "input", None), path)
+            path = f"messages.{place}.content.{index}"
+            if isinstance(block, OtherBlockParam):
+                _check(block, path)
+            else:
+                _check(getattr(block, "input", None), f"{path}.{block.type}.input")
 
 
 def _check(value: Any, path: str, limit: int = MAX_FIELD_CHARACTERS) -> None:
