@@ -1,7 +1,9 @@
 """PDFs: their pages' text and images, and the words in which broken and hostile ones are refused."""
 
 import asyncio
+import base64
 import io
+import json
 import queue
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from request_table import pdf_file
 from vllm_messages_plugin.media import pdf, pdf_pages
 from vllm_messages_plugin.media.allowance import MediaAllowance
 from vllm_messages_plugin.media.pdf import PageCache, PdfReader, pdf_text
@@ -372,3 +375,19 @@ def test_the_cache_is_bounded() -> None:
     ]
     memory.put((b"large", False), (Page(1, "", b"0" * 4000),))
     assert memory.get((b"large", False)) is None
+
+
+async def test_pages_are_decoded_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document of 600 drawn pages is hundreds of MB, which no single call may parse."""
+    sizes: list[int] = []
+    loads = json.loads
+
+    def noted(line: bytes) -> Any:
+        sizes.append(len(line))
+        return loads(line)
+
+    monkeypatch.setattr(json, "loads", noted)
+    pages = await pages_of(base64.b64decode(pdf_file.pdf(*["Hello"] * 5)), images=True)
+    assert [page.number for page in pages] == [1, 2, 3, 4, 5]
+    assert all(page.image for page in pages)
+    assert len(sizes) == 5

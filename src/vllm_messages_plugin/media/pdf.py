@@ -6,6 +6,7 @@ conversation brings its documents again with every turn.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import subprocess
@@ -14,7 +15,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, Final
+from typing import IO, Final
 
 from vllm_messages_plugin.media.allowance import ExceededError, MediaAllowance
 from vllm_messages_plugin.media.encodings import decode_base64
@@ -117,13 +118,13 @@ class PdfReader:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         try:
-            output = await self._child_output(data, images, min(MAX_SECONDS, allowance.pdf_seconds))
+            lines = await self._child_lines(data, images, min(MAX_SECONDS, allowance.pdf_seconds))
         finally:
             self._children.release()
             allowance.pdf_seconds -= loop.time() - begun
-        return await loop.run_in_executor(self._executor, _decoded, output)
+        return await loop.run_in_executor(self._executor, _decoded, lines)
 
-    async def _child_output(self, data: bytes, images: bool, seconds: float) -> bytes:
+    async def _child_lines(self, data: bytes, images: bool, seconds: float) -> list[bytes]:
         """What the child process writes about a PDF; the child ends with this call, however that ends."""
         child = _Child()
         loop = asyncio.get_running_loop()
@@ -187,24 +188,34 @@ class _Child:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._killed = False
+        self._is_late = False
         self._lock = threading.Lock()
 
-    def read(self, data: bytes, images: bool, seconds: float) -> bytes:
-        """Run the process and return what it writes about a PDF.
+    def read(self, data: bytes, images: bool, seconds: float) -> list[bytes]:
+        """Run the process and return the lines that it writes about a PDF.
 
         Raises:
             UnreadableError: It took too long or failed.
         """
         with self._start(images) as process:
+            timer = threading.Timer(seconds, self._expire)
+            timer.start()
             try:
-                output, _ = process.communicate(data, timeout=seconds)
-            except subprocess.TimeoutExpired:
-                raise UnreadableError(TOO_SLOW) from None
+                _write(process.stdin, data)
+                lines = process.stdout.readlines() if process.stdout else []
+                process.wait()
             finally:
+                timer.cancel()
                 process.kill()
+        if self._is_late:
+            raise UnreadableError(TOO_SLOW)
         if process.returncode != 0:
             raise UnreadableError(TOO_HARD)
-        return output
+        return lines
+
+    def _expire(self) -> None:
+        self._is_late = True
+        self.kill()
 
     def _start(self, images: bool) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -226,11 +237,23 @@ class _Child:
                 self._process.kill()
 
 
-def _decoded(output: bytes) -> tuple[Page, ...]:
-    found: dict[str, Any] = json.loads(output)
-    if "unreadable" in found:
-        raise UnreadableError(found["unreadable"])
-    return tuple(
-        Page(number, text, None if image is None else decode_base64(image))
-        for number, (text, image) in enumerate(found["pages"], 1)
-    )
+def _write(stdin: IO[bytes] | None, data: bytes) -> None:
+    """Give the process its PDF; it reads all before it writes. One that was killed reads nothing."""
+    assert stdin is not None, "the process was started with a pipe"
+    with contextlib.suppress(BrokenPipeError):
+        stdin.write(data)
+    with contextlib.suppress(BrokenPipeError):
+        stdin.close()
+
+
+def _decoded(lines: list[bytes]) -> tuple[Page, ...]:
+    """The pages that stand in the lines of the child process. Empties the list."""
+    lines.reverse()
+    pages: list[Page] = []
+    while lines:
+        found = json.loads(lines.pop())
+        if isinstance(found, str):
+            raise UnreadableError(found)
+        text, image = found
+        pages.append(Page(len(pages) + 1, text, None if image is None else decode_base64(image)))
+    return tuple(pages)

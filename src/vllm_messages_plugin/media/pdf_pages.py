@@ -56,15 +56,20 @@ class UnreadableError(Exception):
 
 
 def _serve() -> None:
-    """Read a PDF from stdin and write its pages to stdout; with argument 1 pages are drawn too."""
+    """Read a PDF from stdin and write its pages to stdout; with argument 1 pages are drawn too.
+
+    Each page is a line of JSON, its text and its image, so that nobody has to parse them all in one call. The
+    only line for a PDF that can't be read is the reason, a string.
+    """
     _limit_resources()
     try:
         pages = read_pages(sys.stdin.buffer.read(), images=sys.argv[1] == "1")
     except UnreadableError as reason:
-        output: dict[str, Any] = {"unreadable": str(reason)}
+        lines: list[Any] = [str(reason)]
     else:
-        output = {"pages": [(page.text, _encoded(page.image)) for page in pages]}
-    json.dump(output, sys.stdout)
+        lines = [(page.text, _encoded(page.image)) for page in pages]
+    for line in lines:
+        sys.stdout.write(f"{json.dumps(line)}\n")
 
 
 def _encoded(image: bytes | None) -> str | None:
