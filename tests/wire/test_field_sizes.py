@@ -85,11 +85,20 @@ def test_texts_and_pictures_may_be_longer(messages: list[Any], fields: dict[str,
 
 
 @pytest.mark.parametrize("field", ["structured_outputs", "response_format"])
-@pytest.mark.parametrize("grammar", [{"regex": PLACE}, {"choice": [PLACE]}, {"json": {"pattern": PLACE}}])
+@pytest.mark.parametrize(
+    "grammar", [{"regex": PLACE}, {"choice": [PLACE]}, {"structures": [{"begin": PLACE}]}]
+)
 def test_grammars_are_bounded(field: str, grammar: dict[str, Any]) -> None:
     parsed("x" * (MAX_GRAMMAR_CHARACTERS - 20), [HI], {field: grammar})
     found = refusal("x" * MAX_GRAMMAR_CHARACTERS, [HI], {field: grammar})
     assert found == f"{field}: Input should have at most {MAX_GRAMMAR_CHARACTERS} characters"
+
+
+@pytest.mark.parametrize(
+    ("field", "schema"), [("structured_outputs", "json"), ("response_format", "json_schema")]
+)
+def test_schemas_have_limits_of_their_own(field: str, schema: str) -> None:
+    parsed("x" * (MAX_GRAMMAR_CHARACTERS + 1), [HI], {field: {schema: {"description": PLACE}}})
 
 
 def test_the_id_of_a_file_is_bounded() -> None:

@@ -21,8 +21,8 @@ MAX_STOP_CHARACTERS: Final = 10_000
 MAX_GRAMMAR_CHARACTERS: Final = 50_000
 """Characters of a grammar of vLLM's: it compiles a regular expression of a million of them in a second."""
 
-GRAMMAR_FIELDS: Final = ("structured_outputs", "response_format")
-"""vLLM's fields that hold grammars."""
+GRAMMAR_FIELDS: Final = {"structured_outputs": "json", "response_format": "json_schema"}
+"""vLLM's fields that hold grammars. Of each, this member is a JSON schema, whose limits are others."""
 WORD_FIELDS: Final = ("bad_words", "stop")
 """vLLM's fields that hold words; it tokenizes each of them, or looks for it in every token's text."""
 MAX_WORDS: Final = 256
@@ -55,8 +55,11 @@ def check_engine_fields(extra: Mapping[str, Any]) -> None:
     Raises:
         MessagesError: 400, begins with the name of the field.
     """
-    for name in GRAMMAR_FIELDS:
-        _check(extra.get(name), name, MAX_GRAMMAR_CHARACTERS)
+    for name, schema in GRAMMAR_FIELDS.items():
+        grammar = extra.get(name)
+        if isinstance(grammar, Mapping):
+            grammar = {member: value for member, value in grammar.items() if member != schema}
+        _check(grammar, name, MAX_GRAMMAR_CHARACTERS)
     for name, limit in MAX_TOKEN_IDS.items():
         if isinstance(ids := extra.get(name), list) and len(ids) > limit:
             raise invalid(f"List should have at most {limit} items", name)
