@@ -186,7 +186,7 @@ def main(given: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers as well
     parser = argparse.ArgumentParser("attack", description="Hostile requests, and what other clients notice.")
     parser.add_argument(
-        "--only", default="", help="attacks whose name contains one of these, parted by commas"
+        "--only", nargs="+", default=[""], help="attacks whose names contain one of these texts"
     )
     parser.add_argument("--no-native", action="store_true", help="leave vLLM's own routes out")
     parser.add_argument("--rounds", type=int, default=1, help="how often, each time on fresh servers")
@@ -197,8 +197,7 @@ def main(given: Sequence[str]) -> int:
     options = parser.parse_args(given)
     if options.long_strings:
         return try_long_strings()
-    wanted = options.only.split(",")
-    attacks = [attack for attack in (NOTHING, *ATTACKS) if any(part in attack.name for part in wanted)]
+    attacks = [attack for attack in (NOTHING, *ATTACKS) if any(part in attack.name for part in options.only)]
     on_plugin: list[dict[str, Result]] = []
     on_native: list[dict[str, Result]] = []
     for number in range(options.rounds):
