@@ -122,6 +122,27 @@ def test_exactly_the_bodies_with_too_long_strings_beyond_ascii_are_refused(
             check_json_size(body)
 
 
+@pytest.mark.parametrize("escape", [b"\\u002B", b"\\u003c", b"\\u0041", b"\\\\u00e9", b"\\n"])
+def test_escapes_of_ascii_are_ascii_wherever_a_window_ends(escape: bytes) -> None:
+    check_json_size(b'["' + (b"A" * 60 + escape) * (MAX_NON_ASCII_BYTES // 60) + b'"]')
+
+
+@pytest.mark.parametrize("before", range(8))
+@pytest.mark.parametrize("escape", [b"\\u00e9", b"\\\\\\u2014"])
+def test_an_escape_counts_wherever_a_window_ends(
+    monkeypatch: pytest.MonkeyPatch, before: int, escape: bytes
+) -> None:
+    monkeypatch.setattr(json_size, "WINDOW", 16)
+    monkeypatch.setattr(json_size, "MAX_NON_ASCII_BYTES", 30)
+    with pytest.raises(MessagesError, match="beyond ASCII"):
+        check_json_size(b'["' + b"x" * (before + 8) + escape + b"x" * 40 + b'"]')
+
+
+def test_a_body_of_quotation_marks_is_refused() -> None:
+    with pytest.raises(MessagesError, match="more than 4000000 quotation marks"):
+        check_json_size('"é'.encode() + b'"' * (MAX_NON_ASCII_BYTES + 1))
+
+
 @pytest.mark.parametrize("character", ["é", "🦊", "\\ud83d", "\\u00e9"])
 @pytest.mark.parametrize("strings", [1, 3])
 def test_long_text_beyond_ascii_is_refused(character: str, strings: int) -> None:

@@ -12,6 +12,7 @@ Text beyond ASCII takes long as well, however few its values are. Pictures and d
 large bodies are made, are ASCII.
 """
 
+import re
 from collections.abc import Iterator
 
 from vllm_messages_plugin.wire.errors import MessagesError
@@ -28,6 +29,11 @@ MAX_ESCAPES = 4_000_000
 WINDOW = 1 << 18
 """Bytes that are searched in one call, so that other threads get their turn."""
 
+MAX_QUOTES = 4_000_000
+"""More than the strings of MAX_VALUES values and of their keys have."""
+
+_LONGEST_ESCAPE = len(b"\\u0000")
+_ESCAPED_NON_ASCII = re.compile(rb"\\u(?!00[0-7])")
 _PUNCTUATION = (b"{", b"[", b",", b":")
 
 
@@ -75,15 +81,25 @@ def _count(parts: Iterator[bytes]) -> tuple[int, str | None]:
 
 
 def _windows(body: bytes) -> Iterator[bytes]:
-    """The body in pieces, none of which ends between a backslash and the character that it escapes."""
+    """The body in pieces, none of which ends within an escape unless it consists of nothing else."""
     start = 0
     while start < len(body):
         window = body[start : start + WINDOW]
-        backslashes = len(window) - len(window.rstrip(b"\\"))
-        if backslashes % 2 and len(window) > 1:
-            window = window[:-1]
+        if start + len(window) < len(body):
+            window = _without_cut_escape(window) or window
         start += len(window)
         yield window
+
+
+def _without_cut_escape(window: bytes) -> bytes:
+    """A piece without an escape at its end that may go on behind it."""
+    place = window.rfind(b"\\", -_LONGEST_ESCAPE + 1)
+    if place < 0:
+        return window
+    before = window[: place + 1]
+    escapes = (len(before) - len(before.rstrip(b"\\"))) % 2 == 1
+    is_whole = place + 1 < len(window) and window[place + 1 : place + 2] != b"u"
+    return window[:place] if escapes and not is_whole else window
 
 
 def _split_at_quotes(body: bytes) -> Iterator[tuple[bool, list[bytes]]]:
@@ -104,12 +120,19 @@ def _outside_strings(body: bytes) -> Iterator[bytes]:
 
 
 def _non_ascii_bytes(body: bytes) -> int:
-    """The bytes of all strings that have a character beyond ASCII, or an escape that may stand for one."""
+    """The bytes of all strings that have a character beyond ASCII, or an escape that stands for one.
+
+    Raises:
+        MessagesError: 413, the body has more than MAX_QUOTES.
+    """
     if not any(map(_has_non_ascii, _windows(body))):
         return 0
-    total = length = 0
+    total = length = quotes = 0
     found = False
     for in_string, pieces in _split_at_quotes(body):
+        quotes += len(pieces) - 1
+        if quotes > MAX_QUOTES:
+            raise _too_much(f"{MAX_QUOTES} quotation marks")
         for number, piece in enumerate(pieces):
             if number:  # a quote began or ended a string
                 total += length * found
@@ -121,4 +144,4 @@ def _non_ascii_bytes(body: bytes) -> int:
 
 
 def _has_non_ascii(text: bytes) -> bool:
-    return not text.isascii() or b"\\u" in text
+    return not text.isascii() or _ESCAPED_NON_ASCII.search(text) is not None
