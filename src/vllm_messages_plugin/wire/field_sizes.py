@@ -10,44 +10,37 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from vllm_messages_plugin.wire.blocks import OtherBlockParam
 from vllm_messages_plugin.wire.errors import invalid
 
 MAX_FIELD_CHARACTERS: Final = 4_000_000
-"""Characters of one field, of the input of one tool call, or of one block of an unknown type."""
-MAX_STOP_CHARACTERS: Final = 10_000
-"""Characters of all stop sequences. Each takes about a microsecond before a reply can begin."""
+"""Characters of one field, or of the input of one tool call."""
+MAX_WORD_CHARACTERS: Final = 10_000
+"""Characters of all stop sequences, and of vLLM's `bad_words`. Each takes a microsecond of the event loop."""
 
-MAX_GRAMMAR_CHARACTERS: Final = 50_000
-"""Characters of a grammar of vLLM's: it compiles a regular expression of a million of them in a second."""
-
-GRAMMAR_FIELDS: Final = {"structured_outputs": "json", "response_format": "json_schema"}
-"""vLLM's fields that hold grammars. Of each, this member is a JSON schema, whose limits are others."""
-WORD_FIELDS: Final = ("bad_words", "stop")
-"""vLLM's fields that hold words; it tokenizes each of them, or looks for it in every token's text."""
-MAX_WORDS: Final = 256
+MAX_BAD_WORDS: Final = 256
+"""Items of vLLM's `bad_words`; it tokenizes each of them in the event loop."""
 MAX_TOKEN_IDS: Final = {"allowed_token_ids": 100_000, "stop_token_ids": 1_000}
 """The most ids in vLLM's lists of tokens; it looks at each of them in the event loop."""
 
 _TEXT_FIELDS: Final = frozenset({"messages", "system"})
 
 
-def check_stop_sequences(sequences: Sequence[str], path: str = "stop_sequences") -> None:
-    """Refuse stop sequences that are too long together.
+def check_words(words: Sequence[str], path: str) -> None:
+    """Refuse words, such as stop sequences, that are too long together.
 
     Args:
-        sequences: The sequences.
+        words: The words.
         path: The field that holds them.
 
     Raises:
         MessagesError: 400, begins with the path.
     """
-    if sum(map(len, sequences)) > MAX_STOP_CHARACTERS:
-        raise invalid(f"at most {MAX_STOP_CHARACTERS} characters in all are allowed", path)
+    if sum(map(len, words)) > MAX_WORD_CHARACTERS:
+        raise invalid(f"at most {MAX_WORD_CHARACTERS} characters in all are allowed", path)
 
 
 def check_engine_fields(extra: Mapping[str, Any]) -> None:
-    """Refuse fields of vLLM's that would keep it busy for long: grammars, words and lists of tokens.
+    """Refuse fields of vLLM's that would keep it busy for long: words and lists of tokens.
 
     Args:
         extra: The request's fields beyond Anthropic's.
@@ -55,21 +48,14 @@ def check_engine_fields(extra: Mapping[str, Any]) -> None:
     Raises:
         MessagesError: 400, begins with the name of the field.
     """
-    for name, schema in GRAMMAR_FIELDS.items():
-        grammar = extra.get(name)
-        if isinstance(grammar, Mapping):
-            grammar = {member: value for member, value in grammar.items() if member != schema}
-        _check(grammar, name, MAX_GRAMMAR_CHARACTERS)
     for name, limit in MAX_TOKEN_IDS.items():
         if isinstance(ids := extra.get(name), list) and len(ids) > limit:
             raise invalid(f"List should have at most {limit} items", name)
-    for name in WORD_FIELDS:
-        words = extra.get(name)
-        if not isinstance(words, list):
-            words = [words]
-        if len(words) > MAX_WORDS:
-            raise invalid(f"List should have at most {MAX_WORDS} items", name)
-        check_stop_sequences([word for word in words if isinstance(word, str)], name)
+    words = extra.get("bad_words")
+    if isinstance(words, list):
+        if len(words) > MAX_BAD_WORDS:
+            raise invalid(f"List should have at most {MAX_BAD_WORDS} items", "bad_words")
+        check_words([word for word in words if isinstance(word, str)], "bad_words")
 
 
 def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None:
@@ -86,21 +72,20 @@ def check_field_sizes(request: BaseModel, messages: Sequence[BaseModel]) -> None
         if name not in _TEXT_FIELDS:
             _check(value, name)
     for place, message in enumerate(messages):
+        _check(getattr(message, "output_config", None), f"messages.{place}.output_config")
         content = getattr(message, "content", None)
         for index, block in enumerate(content if isinstance(content, list) else ()):
-            path = f"messages.{place}.content.{index}"
-            if isinstance(block, OtherBlockParam):
-                _check(block, path)
-            else:
-                _check(getattr(block, "input", None), f"{path}.{block.type}.input")
+            path = f"messages.{place}.content.{index}.{block.type}"
+            for field in ("input", "tool"):
+                _check(getattr(block, field, None), f"{path}.{field}")
 
 
-def _check(value: Any, path: str, limit: int = MAX_FIELD_CHARACTERS) -> None:
-    if _characters(value) > limit:
-        raise invalid(f"Input should have at most {limit} characters", path)
+def _check(value: Any, path: str) -> None:
+    if characters(value) > MAX_FIELD_CHARACTERS:
+        raise invalid(f"Input should have at most {MAX_FIELD_CHARACTERS} characters", path)
 
 
-def _characters(value: Any) -> int:
+def characters(value: Any) -> int:
     """The characters of all strings and keys in a value."""
     total = 0
     left = [value]

@@ -16,7 +16,7 @@ from vllm_messages_plugin.wire.field_sizes import (
     MAX_FIELD_CHARACTERS,
     check_engine_fields,
     check_field_sizes,
-    check_stop_sequences,
+    check_words,
 )
 from vllm_messages_plugin.wire.json_reading import read_json
 from vllm_messages_plugin.wire.mcp import MCPServerURLDefinitionParam
@@ -213,7 +213,7 @@ def parse(body: bytes, request_type: type[RequestT]) -> RequestT:
     if len(body) > MAX_FIELD_CHARACTERS:
         check_field_sizes(request, request.messages)
     if isinstance(request, MessagesRequest):
-        check_stop_sequences(request.stop_sequences or ())
+        check_words(request.stop_sequences or (), "stop_sequences")
         check_engine_fields(request.extra)
     if not request.messages and request.continued_message is None:
         raise invalid("List should have at least 1 item after validation, not 0", "messages")
