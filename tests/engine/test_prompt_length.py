@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.parsing import tokenizer_of
-from translate.conversations import assistant, conversation, user
+from translate.conversations import assistant, conversation, result, use, user
 from vllm_messages_plugin.engine import prompt_length
 from vllm_messages_plugin.engine.prompt_length import (
     CHARACTERS_PER_TOKEN,
@@ -70,6 +70,21 @@ async def test_what_a_template_may_drop_does_not_count() -> None:
     await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [{"content": "word " * 50_000}, {"content": [use("c", x="word " * 50_000)]}],
+    ids=["text", "call"],
+)
+async def test_earlier_replies_count_where_no_template_makes_a_text(reply: dict[str, Any]) -> None:
+    messages: list[Any] = [user("Hi"), {"role": "assistant", **reply}, user(result("c", "x"))]
+    if isinstance(reply["content"], str):
+        messages[2] = user("Go on")
+    await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
+    limit = PromptLengthLimit(Counting(64), WINDOW, renders_tokens=True)
+    with pytest.raises(MessagesError, match="prompt is too long"):
+        await limit.check(conversation(*messages))
+
+
 async def test_the_beginning_of_the_reply_counts() -> None:
     messages: list[Any] = [user("Hi"), {"role": "assistant", "content": "word " * 50_000}]
     with pytest.raises(MessagesError, match="prompt is too long"):
@@ -100,9 +115,9 @@ async def test_many_messages_are_measured_off_the_event_loop(monkeypatch: pytest
     threads: list[int] = []
     measured = prompt_length._measured
 
-    def recorded(found: Any) -> tuple[list[str], int]:
+    def recorded(found: Any, replies: bool) -> tuple[list[str], int]:
         threads.append(threading.get_ident())
-        return measured(found)
+        return measured(found, replies)
 
     monkeypatch.setattr(prompt_length, "_measured", recorded)
     limit = PromptLengthLimit(Counting(64), WINDOW)

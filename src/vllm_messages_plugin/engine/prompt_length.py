@@ -7,7 +7,8 @@ all over the text are tokenized, and the prompt is refused only if it seems at l
 Everything else goes the usual way and is counted exactly.
 
 Of a conversation only those texts count that every template renders whole. What a template may drop, such as
-the thinking of earlier turns, is looked at in the text that the template made.
+the thinking of earlier turns, is looked at in the text that the template made. Where vLLM makes tokens of the
+conversation at once (gpt-oss, Mistral's own tokenizers), all but thinking counts.
 """
 
 import asyncio
@@ -31,13 +32,16 @@ SAMPLE_CHARACTERS: Final = 2_000
 class PromptLengthLimit:
     """Checks conversations against the window of one model."""
 
-    def __init__(self, tokenizer: Any, window: int) -> None:
+    def __init__(self, tokenizer: Any, window: int, *, renders_tokens: bool = False) -> None:
         """Take the longest token of the vocabulary.
 
         Args:
             tokenizer: the model's tokenizer.
             window: the context window in tokens.
+            renders_tokens: whether vLLM makes tokens of a conversation without a text in between, so that
+                earlier replies and the inputs of their calls are to be measured in the conversation.
         """
+        self._renders_tokens = renders_tokens
         self._tokenizer = tokenizer
         self._window = window
         self._longest_token: int | None = getattr(tokenizer, "max_chars_per_token", None)
@@ -49,8 +53,12 @@ class PromptLengthLimit:
             MessagesError: 400 `prompt is too long`, with an estimate of its tokens.
         """
         many = len(conversation.messages) + len(conversation.tools) > INLINE_MESSAGES
-        measured = await asyncio.to_thread(_measured, conversation) if many else _measured(conversation)
-        texts, characters = measured
+        replies = self._renders_tokens
+        texts, characters = (
+            await asyncio.to_thread(_measured, conversation, replies)
+            if many
+            else _measured(conversation, replies)
+        )
         if characters > CHARACTERS_PER_TOKEN * self._window:
             await asyncio.to_thread(self._check, texts, characters)
 
@@ -88,9 +96,9 @@ class PromptLengthLimit:
         return characters * tokens // max(sampled, 1)
 
 
-def _measured(conversation: Conversation) -> tuple[list[str], int]:
-    """The texts of a conversation, and their characters together."""
-    texts = _texts(conversation)
+def _measured(conversation: Conversation, replies: bool) -> tuple[list[str], int]:
+    """The texts of a conversation, with those of earlier replies or without, and their characters."""
+    texts = _texts(conversation, replies)
     return texts, sum(map(len, texts))
 
 
@@ -98,7 +106,7 @@ def _tool_texts(definition: Mapping[str, Any]) -> list[str]:
     return [definition["name"], definition.get("description") or ""]
 
 
-def _texts(conversation: Conversation) -> list[str]:
+def _texts(conversation: Conversation, replies: bool) -> list[str]:
     """The texts that every template renders whole: not those of earlier replies, whose thinking it may drop.
 
     Of a tool they are its name and description; its schema may be rendered in a shorter way.
@@ -106,8 +114,9 @@ def _texts(conversation: Conversation) -> list[str]:
     texts = [text for tool in conversation.tools for text in _tool_texts(tool["function"])]
     for place, message in enumerate(conversation.messages, 1):
         is_prefill = conversation.continues and place == len(conversation.messages)
-        if message["role"] == "assistant" and not is_prefill:
+        if message["role"] == "assistant" and not (is_prefill or replies):
             continue
+        texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
         content = message.get("content") or ""
         parts = [content] if isinstance(content, str) else [part.get("text", "") for part in content]
         texts += [part for part in parts if isinstance(part, str)]

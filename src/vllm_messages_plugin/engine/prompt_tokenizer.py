@@ -78,7 +78,8 @@ class PromptTokenizer:
         vLLM prepares messages for the template on the event loop, so all but few are rendered and tokenized
         together in a thread. Media are left to vLLM's own way, which loads them concurrently.
         """
-        if hasattr(self._renderer, "render_messages") and not _is_small(messages, chat_params):
+        in_thread = self._cache is not None and hasattr(self._renderer, "render_messages")
+        if in_thread and not _is_small(messages, chat_params):
             rendering = _Rendering(self._renderer, self._tokenize, messages, chat_params)
             if (prompt := await self._in_thread(rendering)) is not None:
                 return prompt

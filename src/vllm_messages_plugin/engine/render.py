@@ -25,6 +25,15 @@ RENDERING_FIELDS = ("chat_template_kwargs", "mm_processor_kwargs", "cache_salt",
 """Fields beyond Anthropic's that rendering looks at."""
 
 
+def renders_tokens(model_config: Any, tokenizer: Any) -> bool:
+    """Whether vLLM makes tokens of a model's conversations at once, without a text in between."""
+    return _renders_with_harmony(model_config) or bool(compat.is_mistral_tokenizer(tokenizer))
+
+
+def _renders_with_harmony(model_config: Any) -> bool:
+    return bool(model_config.hf_config.model_type == "gpt_oss")
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A rendered conversation.
@@ -175,7 +184,7 @@ class PromptRenderer:
         extra: Mapping[str, Any],
         template: str | None,
     ) -> Any:
-        if self._model_config.hf_config.model_type == "gpt_oss":
+        if _renders_with_harmony(self._model_config):
             return await self._render_harmony(conversation, kwargs)
         return await self._prompts.engine_input(
             conversation.messages,
