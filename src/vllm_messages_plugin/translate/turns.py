@@ -193,14 +193,16 @@ def stand_in(block: Block) -> str:
         return UNSEEN_IMAGE
     if isinstance(block, DocumentBlockParam):
         return f"[document: {block.title}]" if block.title else "[document]"
-    content = json.dumps(
-        _readable(block.model_dump(mode="json", exclude_none=True)), ensure_ascii=False, separators=(",", ":")
-    )
-    return f"[{block.type}: {content[:STAND_IN_LENGTH]}]"
+    readable = _readable(block.model_dump(exclude_none=True))
+    content = json.dumps(readable, ensure_ascii=False, separators=(",", ":"))
+    return f"[{block.type[:STAND_IN_LENGTH]}: {content[:STAND_IN_LENGTH]}]"
 
 
 def _readable(value: Any) -> Any:
-    """A block's content without what only Anthropic's servers can read."""
+    """A block's content, its strings cut, without what only Anthropic's servers can read."""
+    if isinstance(value, str):
+        return value[:STAND_IN_LENGTH]
     if isinstance(value, dict):
-        return {key: _readable(inner) for key, inner in value.items() if not key.startswith("encrypted_")}
+        kept = {key: inner for key, inner in value.items() if not key.startswith("encrypted_")}
+        return {key[:STAND_IN_LENGTH]: _readable(inner) for key, inner in kept.items()}
     return [_readable(inner) for inner in value] if isinstance(value, list) else value
