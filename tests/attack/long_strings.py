@@ -136,6 +136,8 @@ PLACES: Final[Mapping[str, Mapping[str, Any]]] = {
     "document, http URL": document({"type": "url", "url": "http://localhost/" + PLACE}),
     "document, data URL": document({"type": "url", "url": "data:text/plain," + PLACE}),
     "document, base64 data URL": document({"type": "url", "url": "data:text/plain;base64," + PLACE}),
+    "document, type of a data URL": document({"type": "url", "url": f"data:text/{PLACE},x"}),
+    "document, media type": document({"type": "base64", "media_type": "text/" + PLACE, "data": "eA=="}),
     "document, file": document({"type": "file", "file_id": PLACE}),
     "search result": found(content=[text()], **CITED),
     "search result, title": found(title=PLACE),

@@ -84,6 +84,7 @@ REFUSED_IMAGES: dict[str, tuple[Json, str]] = {
     "not ASCII": (image("éééé"), f"base64.data: {NOT_BASE64}"),
     "a data URL as data": (image("data:image/png;base64," + PNG_DATA), f"base64.data: {NOT_BASE64}"),
     "a data URL that is not base64": (at_url("data:image/png;base64,%%%"), f"url: {BAD_URL}"),
+    "a data URL of a long type": (at_url("data:" + "x" * 300 + ";base64," + PNG_DATA), f"url: {BAD_URL}"),
     "a data URL without data": (at_url("data:image/png"), f"url: {BAD_URL}"),
     "a data URL of text": (at_url("data:,hello"), f"url: {BROKEN}"),
     "nothing": (image(""), f"base64.data: {BROKEN}"),
@@ -183,7 +184,7 @@ async def test_the_pages_of_a_pdf_are_shown_to_a_model_that_sees() -> None:
 
 
 LONG_TEXT = "é" + "x" * (MAX_NON_ASCII_BYTES - 1)
-TOO_LONG_TEXT = "Could not process document: its text has more than 16000000 bytes"
+TOO_LONG_TEXT = "Could not process document: its text is not ASCII and has more than 16000000 bytes"
 
 
 async def test_a_long_text_is_read_if_it_is_ascii() -> None:

@@ -18,7 +18,9 @@ from vllm_messages_plugin.wire.errors import invalid
 from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
 
 NOT_BASE64: Final = "Could not process document: its data is not base64"
-TOO_LONG: Final = f"Could not process document: its text has more than {MAX_NON_ASCII_BYTES} bytes"
+TOO_LONG: Final = (
+    f"Could not process document: its text is not ASCII and has more than {MAX_NON_ASCII_BYTES} bytes"
+)
 
 _CHARSETS: Final = ("big5", "euc-jp", "euc-kr", "gb18030", "iso-8859-1", "shift_jis", "windows-1252")
 """Text is read in one of these, else as UTF-8: some of Python's codecs take quadratic time."""

@@ -21,6 +21,7 @@ from vllm_messages_plugin.media.pdf import PdfReader, is_pdf
 from vllm_messages_plugin.media.pdf_pages import UnreadableError
 from vllm_messages_plugin.media.visitor import MediaBlock, media_blocks, replace_media
 from vllm_messages_plugin.wire.blocks import (
+    MAX_MEDIA_TYPE,
     Block,
     ContentSource,
     DocumentBlockParam,
@@ -228,6 +229,8 @@ def _data_content(url: str, kind: str, path: str) -> FetchedUrl:
     head, comma, body = url[len("data:") :].partition(",")
     media_type, _, encoding = head.rpartition(";")
     try:
+        if len(head) > MAX_MEDIA_TYPE:
+            raise ValueError("the media type is too long")
         if encoding.strip().lower() != "base64":
             data = decode_percent(body)
         else:

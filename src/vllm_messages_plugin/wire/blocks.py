@@ -48,19 +48,20 @@ class CitationsConfigParam(WireModel):
     enabled: bool | None = None
 
 
+MAX_FILE_ID = 256
+"""Characters; ids are looked up in a database."""
+MAX_MEDIA_TYPE = 256
+
+
 class Base64Source(WireModel):
     type: Literal["base64"]
-    media_type: str
+    media_type: str = Field(max_length=MAX_MEDIA_TYPE)
     data: str
 
 
 class UrlSource(WireModel):
     type: Literal["url"]
     url: str
-
-
-MAX_FILE_ID = 256
-"""Characters; ids are looked up in a database."""
 
 
 class FileSource(WireModel):
