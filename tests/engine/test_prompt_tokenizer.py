@@ -98,9 +98,13 @@ async def test_the_engine_input_is_that_of_vllm(
         await PromptTokenizer(renderer, used, unchecked).engine_input(messages, chat_params(), extras)
         for used in (None, cache, cache)
     ]
-    for engine_input in (whole, first, again):
+    params = compat.TokenizeParams(max_total_tokens=None, add_special_tokens=False)
+    _, (own,) = await renderer.render_chat_async(
+        [copy.deepcopy(messages)], chat_params(), params, prompt_extras=dict(extras)
+    )
+    for engine_input in (own, whole, first, again):
         del engine_input["arrival_time"]
-    assert whole == first == again
+    assert own == whole == first == again
     assert first["cache_salt"] == "salt"
 
 
