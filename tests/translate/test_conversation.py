@@ -242,11 +242,20 @@ def test_a_block_that_cannot_be_shown_is_described(traits: TemplateTraits, block
     assert chat_messages(ASKED, system(block), traits=traits)[-1]["content"].endswith(words)
 
 
-def test_what_stands_in_for_a_block_is_bounded() -> None:
-    huge = {"type": "new", "x": "y" * 1_000_000}
-    [said] = chat_messages(user(huge))
-    assert len(said["content"]) < STAND_IN_LENGTH + 100
-    assert said["content"].startswith('[new: {"type":"new","x":"yyy')
+@pytest.mark.parametrize(
+    ("block", "start"),
+    [
+        ({"type": "new", "x": "y" * 1_000_000}, '[new: {"type":"new","x":"yyy'),
+        ({"type": "new", "x": {"a": ["y" * 1_000_000]}}, '[new: {"type":"new","x":{"a":["yyy'),
+        ({"type": "new", "y" * 1_000_000: 1}, '[new: {"type":"new","yyy'),
+        ({"type": "new" * 1_000_000}, "[newnew"),
+    ],
+    ids=["value", "inner value", "key", "type"],
+)
+def test_what_stands_in_for_a_block_is_bounded(block: Json, start: str) -> None:
+    [said] = chat_messages(user(block))
+    assert len(said["content"]) < 2 * STAND_IN_LENGTH + 100
+    assert said["content"].startswith(start)
 
 
 MISPLACED: dict[str, list[Json]] = {
