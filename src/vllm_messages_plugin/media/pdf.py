@@ -201,8 +201,10 @@ class _Child:
             timer = threading.Timer(seconds, self._expire)
             timer.start()
             try:
+                assert process.stdin is not None, "it is a pipe"
+                assert process.stdout is not None, "it is a pipe"
                 _write(process.stdin, data)
-                lines = process.stdout.readlines() if process.stdout else []
+                lines = process.stdout.readlines()
                 process.wait()
             finally:
                 timer.cancel()
@@ -237,9 +239,8 @@ class _Child:
                 self._process.kill()
 
 
-def _write(stdin: IO[bytes] | None, data: bytes) -> None:
+def _write(stdin: IO[bytes], data: bytes) -> None:
     """Give the process its PDF; it reads all before it writes. One that was killed reads nothing."""
-    assert stdin is not None, "the process was started with a pipe"
     with contextlib.suppress(BrokenPipeError):
         stdin.write(data)
     with contextlib.suppress(BrokenPipeError):
