@@ -80,7 +80,7 @@ async def test_earlier_replies_count_where_no_template_makes_a_text(reply: dict[
     if isinstance(reply["content"], str):
         messages[2] = user("Go on")
     await PromptLengthLimit(Counting(64), WINDOW).check(conversation(*messages))
-    limit = PromptLengthLimit(Counting(64), WINDOW, renders_tokens=True)
+    limit = PromptLengthLimit(Counting(64), WINDOW, includes_replies=True)
     with pytest.raises(MessagesError, match="prompt is too long"):
         await limit.check(conversation(*messages))
 

@@ -25,7 +25,7 @@ from vllm_messages_plugin.engine.output.thinking_budget import (
 from vllm_messages_plugin.engine.output_reader import EngineRun
 from vllm_messages_plugin.engine.prompt_length import PromptLengthLimit
 from vllm_messages_plugin.engine.prompt_tokenizer import PromptTokenizer
-from vllm_messages_plugin.engine.render import Prompt, PromptRenderer, renders_tokens
+from vllm_messages_plugin.engine.render import Prompt, PromptRenderer, makes_tokens_directly
 from vllm_messages_plugin.engine.request_values import header_integer, session_id
 from vllm_messages_plugin.engine.served_models import EngineModels
 from vllm_messages_plugin.engine.token_cache import TokenCache
@@ -77,8 +77,8 @@ class EngineBackend:
         )
         self.traits = self.selection.traits(images)
         self.models = EngineModels(state.openai_serving_models, self.selection, self.window, images)
-        has_no_text = renders_tokens(self._model_config, self._tokenizer)
-        length_limit = PromptLengthLimit(self._tokenizer, self.window, renders_tokens=has_no_text)
+        direct = makes_tokens_directly(self._model_config, self._tokenizer)
+        length_limit = PromptLengthLimit(self._tokenizer, self.window, includes_replies=direct)
         token_cache = TokenCache.create(self._tokenizer, settings.token_cache_mb * MEBIBYTE)
         self._renderer = PromptRenderer(
             renderer,

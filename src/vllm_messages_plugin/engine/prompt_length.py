@@ -32,16 +32,16 @@ SAMPLE_CHARACTERS: Final = 2_000
 class PromptLengthLimit:
     """Checks conversations against the window of one model."""
 
-    def __init__(self, tokenizer: Any, window: int, *, renders_tokens: bool = False) -> None:
+    def __init__(self, tokenizer: Any, window: int, *, includes_replies: bool = False) -> None:
         """Take the longest token of the vocabulary.
 
         Args:
             tokenizer: the model's tokenizer.
             window: the context window in tokens.
-            renders_tokens: whether vLLM makes tokens of a conversation without a text in between, so that
-                earlier replies and the inputs of their calls are to be measured in the conversation.
+            includes_replies: whether `check` counts earlier replies and the inputs of their calls too, as is
+                needed where no text is rendered that `check_text` could look at.
         """
-        self._renders_tokens = renders_tokens
+        self._includes_replies = includes_replies
         self._tokenizer = tokenizer
         self._window = window
         self._longest_token: int | None = getattr(tokenizer, "max_chars_per_token", None)
@@ -53,12 +53,10 @@ class PromptLengthLimit:
             MessagesError: 400 `prompt is too long`, with an estimate of its tokens.
         """
         many = len(conversation.messages) + len(conversation.tools) > INLINE_MESSAGES
-        replies = self._renders_tokens
-        texts, characters = (
-            await asyncio.to_thread(_measured, conversation, replies)
-            if many
-            else _measured(conversation, replies)
-        )
+        if many:
+            texts, characters = await asyncio.to_thread(_measured, conversation, self._includes_replies)
+        else:
+            texts, characters = _measured(conversation, self._includes_replies)
         if characters > CHARACTERS_PER_TOKEN * self._window:
             await asyncio.to_thread(self._check, texts, characters)
 
@@ -96,9 +94,9 @@ class PromptLengthLimit:
         return characters * tokens // max(sampled, 1)
 
 
-def _measured(conversation: Conversation, replies: bool) -> tuple[list[str], int]:
+def _measured(conversation: Conversation, includes_replies: bool) -> tuple[list[str], int]:
     """The texts of a conversation, with those of earlier replies or without, and their characters."""
-    texts = _texts(conversation, replies)
+    texts = _texts(conversation, includes_replies)
     return texts, sum(map(len, texts))
 
 
@@ -106,7 +104,7 @@ def _tool_texts(definition: Mapping[str, Any]) -> list[str]:
     return [definition["name"], definition.get("description") or ""]
 
 
-def _texts(conversation: Conversation, replies: bool) -> list[str]:
+def _texts(conversation: Conversation, includes_replies: bool) -> list[str]:
     """The texts that every template renders whole: not those of earlier replies, whose thinking it may drop.
 
     Of a tool they are its name and description; its schema may be rendered in a shorter way.
@@ -114,7 +112,7 @@ def _texts(conversation: Conversation, replies: bool) -> list[str]:
     texts = [text for tool in conversation.tools for text in _tool_texts(tool["function"])]
     for place, message in enumerate(conversation.messages, 1):
         is_prefill = conversation.continues and place == len(conversation.messages)
-        if message["role"] == "assistant" and not (is_prefill or replies):
+        if message["role"] == "assistant" and not (is_prefill or includes_replies):
             continue
         texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
         content = message.get("content") or ""

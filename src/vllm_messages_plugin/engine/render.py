@@ -25,8 +25,8 @@ RENDERING_FIELDS = ("chat_template_kwargs", "mm_processor_kwargs", "cache_salt",
 """Fields beyond Anthropic's that rendering looks at."""
 
 
-def renders_tokens(model_config: Any, tokenizer: Any) -> bool:
-    """Whether vLLM makes tokens of a model's conversations at once, without a text in between."""
+def makes_tokens_directly(model_config: Any, tokenizer: Any) -> bool:
+    """Whether vLLM makes the tokens of a prompt from the messages, without a text that a template renders."""
     return _renders_with_harmony(model_config) or bool(compat.is_mistral_tokenizer(tokenizer))
 
 
