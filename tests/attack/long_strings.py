@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from attack.attacks import MB, Attack, assistant, user
-from vllm_messages_plugin.wire.field_sizes import MAX_FIELD_CHARACTERS
+from vllm_messages_plugin.http.json_size import MAX_ESCAPES
+from vllm_messages_plugin.wire.field_sizes import MAX_FIELD_CHARACTERS, MAX_NON_ASCII_BYTES
 
 PLACE: Final = "@@@"
 """Stands for the long string."""
@@ -21,8 +22,8 @@ TEXTS: Final = (
 """What the strings consist of, as JSON writes it."""
 
 SIZES: Final = (29 * MB, MAX_FIELD_CHARACTERS - 1_000)
-MAX_ESCAPES: Final = 3_900_000
-MAX_NON_ASCII: Final = 15_900_000
+SPARE: Final = 100_000
+"""What the rest of a request may take of a limit."""
 STATUSES: Final = frozenset({200, 400, 404, 413})
 
 
@@ -191,9 +192,9 @@ PLACES: Final[Mapping[str, Mapping[str, Any]]] = {
 def long_string(place: str, unit: str, size: int) -> Attack:
     """A request with a string of about `size` bytes, or of those that the limits on the body allow."""
     if unit.startswith("\\"):
-        size = min(size, MAX_ESCAPES * len(unit))
+        size = min(size, (MAX_ESCAPES - SPARE) * len(unit))
     if not unit.isascii():
-        size = min(size, MAX_NON_ASCII)
+        size = min(size, MAX_NON_ASCII_BYTES - SPARE)
     value = (unit * (size // len(unit.encode()))).encode()
     whole = json.dumps(PLACES[place]).encode()
     return Attack(f"{place}: {unit}", lambda: whole.replace(PLACE.encode(), value), statuses=STATUSES)

@@ -14,7 +14,7 @@ from vllm_messages_plugin.media.allowance import MediaAllowance
 from vllm_messages_plugin.media.encodings import MAX_PERCENT_ESCAPES
 from vllm_messages_plugin.media.reader import UNREADABLE_IMAGE, MediaReader
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
+from vllm_messages_plugin.wire.field_sizes import MAX_NON_ASCII_BYTES
 from vllm_messages_plugin.wire.request import CountTokensRequest
 
 HI = user("Hi")

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 
 from vllm_messages_plugin.wire.errors import MessagesError
-from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
+from vllm_messages_plugin.wire.field_sizes import MAX_NON_ASCII_BYTES
 
 MAX_OBJECTS = 100_000
 """Anthropic's API takes as many messages, each of which is an object."""

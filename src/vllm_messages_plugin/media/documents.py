@@ -15,7 +15,7 @@ from vllm_messages_plugin.wire.blocks import (
     PlainTextSource,
 )
 from vllm_messages_plugin.wire.errors import invalid
-from vllm_messages_plugin.wire.json_reading import MAX_NON_ASCII_BYTES
+from vllm_messages_plugin.wire.field_sizes import MAX_NON_ASCII_BYTES
 
 NOT_BASE64: Final = "Could not process document: its data is not base64"
 TOO_LONG: Final = (

@@ -12,6 +12,9 @@ from pydantic import BaseModel
 
 from vllm_messages_plugin.wire.errors import invalid
 
+MAX_NON_ASCII_BYTES: Final = 16_000_000
+"""Bytes of a request's strings that have a character beyond ASCII. Python keeps a string in which one
+character needs four bytes with four bytes for each, so that it takes up to 35 ms to make so many."""
 MAX_FIELD_CHARACTERS: Final = 4_000_000
 """Characters of one field, or of the input of one tool call."""
 MAX_WORD_CHARACTERS: Final = 10_000

@@ -6,7 +6,7 @@ the replacement a session with one such text in its history could never continue
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import pydantic_core
 
@@ -23,10 +23,6 @@ _WINDOW = 1 << 16
 """Bytes that are searched in one call, so that other threads get their turn."""
 
 _BACKSLASH = 0x5C
-
-MAX_NON_ASCII_BYTES: Final = 16_000_000
-"""Bytes of a request's strings that have a character beyond ASCII. Python keeps a string in which one
-character needs four bytes with four bytes for each, so that it takes up to 35 ms to make so many."""
 
 
 def read_json(text: bytes, *, allow_inf_nan: bool = True) -> Any:
